@@ -1,0 +1,277 @@
+//! The one number type of the ledger.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How many [`Nanos`] make one unit (one dollar, one credit, one token).
+pub const NANOS_PER_UNIT: i128 = 1_000_000_000;
+
+/// Decimals that an amount can carry. A tenth one is an error, never a rounding.
+const DECIMALS_MAX: usize = 9;
+
+/// An exact amount: a whole number of 10^-9 units, up to about +-1.7 * 10^29 units.
+///
+/// Plans see amounts as `s64` (+-9.2 * 10^9 units); the host sums in 128 bits, so no realistic sum overflows, and every
+/// operation is checked all the same. On the wire an amount is a decimal string:
+///
+/// ```
+/// use farebox_money::Nanos;
+/// let price: Nanos = "0.0366".parse().unwrap();
+/// assert_eq!(price, Nanos::new(36_600_000));
+/// assert_eq!(price.to_string(), "0.0366");
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Nanos(i128);
+
+impl Nanos {
+    /// Nothing.
+    pub const ZERO: Nanos = Nanos(0);
+
+    /// `nanos` times 10^-9 units.
+    pub const fn new(nanos: i128) -> Nanos {
+        Nanos(nanos)
+    }
+
+    /// Whole units: `Nanos::units(20)` is twenty dollars.
+    pub const fn units(units: i64) -> Nanos {
+        Nanos(units as i128 * NANOS_PER_UNIT)
+    }
+
+    /// The number of 10^-9 units.
+    pub const fn get(self) -> i128 {
+        self.0
+    }
+
+    /// As a plan sees it, or none when it is outside the 64 bits of the plan contract.
+    pub fn to_plan(self) -> Option<i64> {
+        i64::try_from(self.0).ok()
+    }
+
+    /// Sum, or none on overflow.
+    pub const fn checked_add(self, other: Nanos) -> Option<Nanos> {
+        match self.0.checked_add(other.0) {
+            Some(sum) => Some(Nanos(sum)),
+            None => None,
+        }
+    }
+
+    /// Difference, or none on overflow.
+    pub const fn checked_sub(self, other: Nanos) -> Option<Nanos> {
+        match self.0.checked_sub(other.0) {
+            Some(difference) => Some(Nanos(difference)),
+            None => None,
+        }
+    }
+
+    /// The same amount on the other side of an entry, or none for the one value that has no opposite.
+    pub const fn checked_neg(self) -> Option<Nanos> {
+        match self.0.checked_neg() {
+            Some(opposite) => Some(Nanos(opposite)),
+            None => None,
+        }
+    }
+
+    /// Sum of many, or none on overflow.
+    pub fn checked_sum(amounts: impl IntoIterator<Item = Nanos>) -> Option<Nanos> {
+        amounts.into_iter().try_fold(Nanos::ZERO, Nanos::checked_add)
+    }
+
+    /// More than nothing.
+    pub const fn is_positive(self) -> bool {
+        self.0 > 0
+    }
+
+    /// Less than nothing.
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    /// Exactly nothing.
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl From<i64> for Nanos {
+    /// From the `s64` of the plan contract, which counts 10^-9 units too.
+    fn from(nanos: i64) -> Nanos {
+        Nanos(i128::from(nanos))
+    }
+}
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+    /// There is no digit.
+    #[error("expected a decimal number such as \"12.50\", found nothing")]
+    Empty,
+    /// Something that is not part of a decimal number.
+    #[error("expected a decimal number such as \"12.50\", found {found:?} at character {at}")]
+    Unexpected {
+        /// What was found.
+        found: char,
+        /// Where, counted from 1.
+        at: usize,
+    },
+    /// More than nine decimals that are not zero.
+    #[error("has more than nine decimals; amounts are exact, so round it before sending")]
+    TooPrecise,
+    /// It does not fit.
+    #[error("is too large")]
+    TooLarge,
+}
+
+impl FromStr for Nanos {
+    type Err = AmountError;
+
+    /// Exact: `12`, `-0.5`, `0.000000001`, and `1.5e3` as JSON numbers write it. Never rounds.
+    fn from_str(text: &str) -> Result<Nanos, AmountError> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let offset = text.len() - unsigned.len();
+        let mut digits: i128 = 0;
+        let mut decimals: i32 = 0;
+        let mut seen_point = false;
+        let mut seen_digit = false;
+        let mut exponent: i32 = 0;
+        for (at, character) in unsigned.char_indices() {
+            match character {
+                '0'..='9' => {
+                    seen_digit = true;
+                    digits = digits
+                        .checked_mul(10)
+                        .and_then(|d| d.checked_add(i128::from(character as u32 - '0' as u32)))
+                        .ok_or(AmountError::TooLarge)?;
+                    decimals += i32::from(seen_point);
+                }
+                '.' if !seen_point && seen_digit => seen_point = true,
+                'e' | 'E' if seen_digit => {
+                    exponent = parse_exponent(&unsigned[at + 1..], offset + at + 1)?;
+                    break;
+                }
+                found => return Err(AmountError::Unexpected { found, at: offset + at + 1 }),
+            }
+        }
+        if !seen_digit {
+            return Err(AmountError::Empty);
+        }
+        if seen_point && decimals == 0 {
+            return Err(AmountError::Unexpected { found: '.', at: text.len() });
+        }
+        let nanos = shift(digits, DECIMALS_MAX as i32 - decimals + exponent)?;
+        Ok(Nanos(if negative { -nanos } else { nanos }))
+    }
+}
+
+/// The power of ten behind the `e` of a JSON number.
+fn parse_exponent(text: &str, at: usize) -> Result<i32, AmountError> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    match digits.chars().find(|c| !c.is_ascii_digit()) {
+        Some(found) => return Err(AmountError::Unexpected { found, at: at + 1 }),
+        None if digits.is_empty() => return Err(AmountError::Empty),
+        None => {}
+    }
+    text.parse().ok().filter(|e: &i32| e.abs() <= 64).ok_or(AmountError::TooLarge)
+}
+
+/// `digits * 10^places`, exactly or not at all.
+fn shift(mut digits: i128, places: i32) -> Result<i128, AmountError> {
+    if digits == 0 {
+        return Ok(0);
+    }
+    for _ in 0..places {
+        digits = digits.checked_mul(10).ok_or(AmountError::TooLarge)?;
+    }
+    for _ in places..0 {
+        if digits % 10 != 0 {
+            return Err(AmountError::TooPrecise);
+        }
+        digits /= 10;
+    }
+    Ok(digits)
+}
+
+impl fmt::Display for Nanos {
+    /// The shortest decimal that parses back to the same amount.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = self.0.unsigned_abs();
+        let scale = NANOS_PER_UNIT.unsigned_abs();
+        let (units, fraction) = (magnitude / scale, magnitude % scale);
+        let mut text = units.to_string();
+        if fraction != 0 {
+            let decimals = format!("{fraction:09}");
+            text.push('.');
+            text.push_str(decimals.trim_end_matches('0'));
+        }
+        f.pad_integral(self.0 >= 0, "", &text)
+    }
+}
+
+impl fmt::Debug for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(text: &str, nanos: i128) {
+        assert_eq!(text.parse::<Nanos>(), Ok(Nanos::new(nanos)), "{text}");
+    }
+
+    fn refuse(text: &str, error: AmountError) {
+        assert_eq!(text.parse::<Nanos>(), Err(error), "{text}");
+    }
+
+    #[test]
+    fn decimal_texts_are_read_exactly() {
+        check("0", 0);
+        check("-0", 0);
+        check("1", 1_000_000_000);
+        check("0.000000001", 1);
+        check("-12.50", -12_500_000_000);
+        check("007.1", 7_100_000_000);
+        check("1e3", 1_000_000_000_000);
+        check("1.5E-3", 1_500_000);
+        check("1200e-2", 12_000_000_000);
+        check("0.1000000000", 100_000_000); // a tenth decimal that is zero loses nothing
+        check("0e9", 0);
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_place() {
+        refuse("", AmountError::Empty);
+        refuse("-", AmountError::Empty);
+        refuse("1,5", AmountError::Unexpected { found: ',', at: 2 });
+        refuse("-1 ", AmountError::Unexpected { found: ' ', at: 3 });
+        refuse(".5", AmountError::Unexpected { found: '.', at: 1 });
+        refuse("5.", AmountError::Unexpected { found: '.', at: 2 });
+        refuse("NaN", AmountError::Unexpected { found: 'N', at: 1 });
+        refuse("+1", AmountError::Unexpected { found: '+', at: 1 });
+        refuse("0.0000000001", AmountError::TooPrecise);
+        refuse("1e-10", AmountError::TooPrecise);
+        refuse("1e65", AmountError::TooLarge);
+        refuse("999999999999999999999999999999999999999", AmountError::TooLarge);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_back(nanos in -(i128::MAX / 2)..(i128::MAX / 2)) {
+            let amount = Nanos::new(nanos);
+            prop_assert_eq!(amount.to_string().parse::<Nanos>(), Ok(amount));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,40}") {
+            let _ = text.parse::<Nanos>();
+        }
+    }
+}

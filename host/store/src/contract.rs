@@ -1,0 +1,247 @@
+//! What every store promises: wallets by expected version, durable before it answers.
+//!
+//! A store knows nothing of money. It keeps, for each wallet (and for each tenant's control plane, which is one more
+//! wallet to it), a history of opaque *records* and the state that follows from them as opaque *parts*. Both change
+//! in one step, [`Store::commit`], which compares versions first: whoever computed a change from a state that is no
+//! longer the newest loses, and nothing of the change is kept. So no code above may assume that it is the only process.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How many records a wallet has. Version 0: it has never been written.
+pub type Version = u64;
+
+/// Names a wallet; its tenant leads every key.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WalletKey {
+    tenant: Arc<str>,
+    wallet: Arc<str>,
+}
+
+/// The wallet name under which a tenant's control plane is kept. No customer can have it: `!` is in no name.
+const CONTROL: &str = "!control";
+
+impl WalletKey {
+    /// A customer's wallet. Both names have 1 to 128 bytes.
+    pub fn new(tenant: &str, wallet: &str) -> WalletKey {
+        WalletKey { tenant: Arc::from(tenant), wallet: Arc::from(wallet) }
+    }
+
+    /// The tenant's control plane: keys, plans, timelines.
+    pub fn control(tenant: &str) -> WalletKey {
+        WalletKey::new(tenant, CONTROL)
+    }
+
+    /// Whether this is a control plane and no customer's wallet.
+    pub fn is_control(&self) -> bool {
+        &*self.wallet == CONTROL
+    }
+
+    /// The tenant's name.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The wallet's name.
+    pub fn wallet(&self) -> &str {
+        &self.wallet
+    }
+}
+
+impl fmt::Debug for WalletKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.wallet)
+    }
+}
+
+/// Hash of an id that a record answers for (idempotency). Made by the caller from tenant, customer, scope and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdHash(pub [u8; 16]);
+
+/// Key of a part within its wallet, at most 300 bytes.
+///
+/// A first byte below [`ON_DEMAND`] marks a part that is loaded with the wallet; from there on, one that is read when
+/// asked for (subjects, unpriced events: there can be millions).
+pub type PartKey = Vec<u8>;
+
+/// First byte of the keys of parts that [`Store::load`] leaves out.
+pub const ON_DEMAND: u8 = 0x80;
+
+/// A change of one wallet, all or nothing.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Whose.
+    pub wallet: WalletKey,
+    /// The version that it was computed from.
+    pub expected: Version,
+    /// The version of the tenant's control plane that it was computed under; none for changes that do not depend on it.
+    pub control: Option<Version>,
+    /// What happened, oldest first. The first gets sequence `expected + 1`. Never empty.
+    pub records: Vec<NewRecord>,
+    /// State after the last record: parts to set, and parts to remove.
+    pub parts: Vec<(PartKey, Option<Vec<u8>>)>,
+    /// When something next falls due for the wallet (microseconds since the epoch); none: nothing.
+    pub due: Option<i64>,
+}
+
+/// A record before it has a place.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    /// Encoded by the caller; at most [`crate::limits::RECORD_BYTES_MAX`].
+    pub body: Vec<u8>,
+    /// Ids that this record answers for. At most [`crate::limits::IDS_PER_RECORD_MAX`].
+    pub ids: Vec<IdHash>,
+}
+
+/// What became of a [`Commit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is durable.
+    Committed,
+    /// The wallet or the tenant's control plane had moved on; nothing of it was kept.
+    Lost,
+}
+
+/// A record with its place in its wallet's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Whose.
+    pub wallet: WalletKey,
+    /// 1 for a wallet's first record, then without a gap.
+    pub sequence: Version,
+    /// As it was committed.
+    pub body: Vec<u8>,
+}
+
+/// A wallet as it was last committed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// How many records led to it.
+    pub version: Version,
+    /// The parts that are loaded with a wallet, in order of key.
+    pub parts: Vec<(PartKey, Vec<u8>)>,
+}
+
+/// How to get from a wallet's image and the records after it to the newer state. Given by the layer that understands
+/// records, so that a store can replay without knowing what it replays.
+pub trait Fold: Send + Sync {
+    /// The parts that `records` (which follow on `image`, oldest first) change, and the wallet's next due instant.
+    fn fold(&self, wallet: &WalletKey, image: &Image, records: &[StoredRecord]) -> Result<Folded, String>;
+}
+
+/// What [`Fold::fold`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// Parts to set, and parts to remove.
+    pub parts: Vec<(PartKey, Option<Vec<u8>>)>,
+    /// When something next falls due for the wallet.
+    pub due: Option<i64>,
+}
+
+/// Why a store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A write or a sync failed before. Nothing is accepted any more; restart, and recover from what is durable.
+    #[error("the store has stopped after a failed write: {reason}. Restart Farebox; it recovers to the last durable answer")]
+    Stopped {
+        /// The first failure.
+        reason: String,
+    },
+    /// Bytes that were durable are not what was written.
+    #[error("{file} is damaged at byte {offset}: {what}. Restore this file from a backup; nothing was changed")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// Another process has the folder open.
+    #[error("{path} is in use by another process (lock held)")]
+    Locked {
+        /// The folder.
+        path: String,
+    },
+    /// The operating system refused.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done, with the path.
+        doing: String,
+        /// The refusal.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The state beside the journal cannot be read or does not fit it.
+    #[error("the state cannot be used: {what}. `farebox journal rebuild` makes it anew from the journal")]
+    State {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// More than a named limit.
+    #[error("{what} is {actual}; the limit {limit} is {max}")]
+    Limit {
+        /// What was too much.
+        what: &'static str,
+        /// Name of the limit.
+        limit: &'static str,
+        /// How much it was.
+        actual: usize,
+        /// How much it may be.
+        max: usize,
+    },
+}
+
+/// Where wallets live. Every call may block on a disk or a network, except where it says otherwise.
+pub trait Store: Send + Sync + 'static {
+    /// Applies the commits in order and answers when every one that was not lost is durable. Several commits of one
+    /// wallet may follow each other in one call: each names the version that the one before leaves behind.
+    fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError>;
+
+    /// The wallet as last committed, without its on-demand parts; version 0 and no parts if it was never written.
+    fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError>;
+
+    /// One part, on demand.
+    fn part(&self, wallet: &WalletKey, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Up to `limit` parts whose key begins with `prefix` and comes after `after`, in order of key.
+    fn parts(
+        &self,
+        wallet: &WalletKey,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(PartKey, Vec<u8>)>, StoreError>;
+
+    /// False: no durable record answers for this id. True: ask [`Store::find`]. Never blocks.
+    fn may_have_seen(&self, id: IdHash) -> bool;
+
+    /// The wallet's records that answer for this id (more than one only when two ids share a hash), oldest first.
+    fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError>;
+
+    /// Up to `limit` records of the wallet with a sequence below `before` (none: from the newest), newest first.
+    fn history(
+        &self,
+        wallet: &WalletKey,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError>;
+
+    /// Up to `limit` wallets whose due instant is at or before `until`, earliest first.
+    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError>;
+
+    /// Up to `limit` wallets of the tenant (control plane left out) whose name comes after `after`, in order of name.
+    fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError>;
+
+    /// Up to `limit` tenants whose name comes after `after`.
+    fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// Keeps bytes under a name made of their hash; durable when it returns. Keeping them again does nothing.
+    fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// The bytes kept under a name.
+    fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Waits until everything behind the answers is done too, and closes. Further calls are refused.
+    fn close(&self) -> Result<(), StoreError>;
+}
