@@ -1,1 +1,26 @@
-//! .
+//! The only place where a balance changes: a pure state machine.
+//!
+//! [`apply`] takes a wallet, a command, what was seen (what the plan answered, when the event happened) and the store's
+//! time, and gives the outcome: an answer and the effects that change the wallet. [`Wallet::fold`] carries an effect out.
+//! `apply` itself changes the wallet through `fold` alone, so folding a history of records gives exactly the wallet that
+//! made it: replay needs no plan.
+//!
+//! No I/O, no async, no Wasm, no clock, no randomness, no hash order.
+
+mod agenda;
+mod apply;
+mod calendar;
+mod cover;
+mod draft;
+mod funds;
+mod hold;
+mod idempotency;
+pub mod limits;
+mod verify;
+mod wallet;
+
+pub use apply::{Refusal, append, apply};
+pub use calendar::{CalendarError, period_at, period_with_index};
+pub use idempotency::{Retry, compare};
+pub use verify::{Violation, verify};
+pub use wallet::{Wallet, WalletError};

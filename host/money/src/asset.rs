@@ -19,7 +19,9 @@ pub struct Asset(Arc<str>);
 
 /// Why a text is no asset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is not an asset: expected 1 to 32 of a-z, 0-9 and '-', starting with a letter, such as \"usd\"")]
+#[error(
+    "{name:?} is not an asset: expected 1 to 32 of a-z, 0-9 and '-', starting with a letter, such as \"usd\""
+)]
 pub struct AssetError {
     name: String,
 }
@@ -27,12 +29,16 @@ pub struct AssetError {
 impl Asset {
     /// Checks the name.
     pub fn new(name: &str) -> Result<Asset, AssetError> {
-        let letters = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        let letters = name
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         let begins = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         if letters && begins && name.len() <= ASSET_BYTES_MAX {
             Ok(Asset(Arc::from(name)))
         } else {
-            Err(AssetError { name: name.chars().take(64).collect() })
+            Err(AssetError {
+                name: name.chars().take(64).collect(),
+            })
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const NANOS_PER_UNIT: i128 = 1_000_000_000;
 
 /// Decimals that an amount can carry. A tenth one is an error, never a rounding.
-const DECIMALS_MAX: usize = 9;
+const DECIMALS_MAX: i32 = 9;
 
 /// An exact amount: a whole number of 10^-9 units, up to about +-1.7 * 10^29 units.
 ///
@@ -154,16 +154,24 @@ impl FromStr for Nanos {
                     exponent = parse_exponent(&unsigned[at + 1..], offset + at + 1)?;
                     break;
                 }
-                found => return Err(AmountError::Unexpected { found, at: offset + at + 1 }),
+                found => {
+                    return Err(AmountError::Unexpected {
+                        found,
+                        at: offset + at + 1,
+                    });
+                }
             }
         }
         if !seen_digit {
             return Err(AmountError::Empty);
         }
         if seen_point && decimals == 0 {
-            return Err(AmountError::Unexpected { found: '.', at: text.len() });
+            return Err(AmountError::Unexpected {
+                found: '.',
+                at: text.len(),
+            });
         }
-        let nanos = shift(digits, DECIMALS_MAX as i32 - decimals + exponent)?;
+        let nanos = shift(digits, DECIMALS_MAX - decimals + exponent)?;
         Ok(Nanos(if negative { -nanos } else { nanos }))
     }
 }
@@ -176,7 +184,10 @@ fn parse_exponent(text: &str, at: usize) -> Result<i32, AmountError> {
         None if digits.is_empty() => return Err(AmountError::Empty),
         None => {}
     }
-    text.parse().ok().filter(|e: &i32| e.abs() <= 64).ok_or(AmountError::TooLarge)
+    text.parse()
+        .ok()
+        .filter(|e: &i32| e.abs() <= 64)
+        .ok_or(AmountError::TooLarge)
 }
 
 /// `digits * 10^places`, exactly or not at all.

@@ -24,7 +24,10 @@ pub fn multiply_divide(amount: i128, numerator: i128, denominator: i128, roundin
     // the ceiling.
     let (floor, above) = match denominator > 0 {
         true => (quotient, remainder.checked_mul(2)?.cmp(&denominator)),
-        false => (quotient.checked_sub(1)?, denominator.checked_neg()?.cmp(&remainder.checked_mul(2)?)),
+        false => (
+            quotient.checked_sub(1)?,
+            denominator.checked_neg()?.cmp(&remainder.checked_mul(2)?),
+        ),
     };
     let up = match rounding {
         Rounding::Floor => false,
@@ -45,18 +48,34 @@ mod tests {
     #[test]
     fn ties_go_to_the_even_neighbour() {
         let half = |n| multiply_divide(n, 1, 2, Rounding::HalfEven);
-        assert_eq!([half(1), half(3), half(5), half(-1), half(-3)], [Some(0), Some(2), Some(2), Some(0), Some(-2)]);
+        assert_eq!(
+            [half(1), half(3), half(5), half(-1), half(-3)],
+            [Some(0), Some(2), Some(2), Some(0), Some(-2)]
+        );
     }
 
     #[test]
     fn every_sign_and_direction_by_hand() {
         // 7/3 = 2.33, -7/3 = -2.33, 8/3 = 2.67, -8/3 = -2.67
-        for (n, d, half, floor, ceiling) in
-            [(7, 3, 2, 2, 3), (-7, 3, -2, -3, -2), (8, 3, 3, 2, 3), (-8, 3, -3, -3, -2), (7, -3, -2, -3, -2), (8, -3, -3, -3, -2)]
-        {
-            assert_eq!(multiply_divide(n, 1, d, Rounding::HalfEven), Some(half), "{n}/{d}");
+        for (n, d, half, floor, ceiling) in [
+            (7, 3, 2, 2, 3),
+            (-7, 3, -2, -3, -2),
+            (8, 3, 3, 2, 3),
+            (-8, 3, -3, -3, -2),
+            (7, -3, -2, -3, -2),
+            (8, -3, -3, -3, -2),
+        ] {
+            assert_eq!(
+                multiply_divide(n, 1, d, Rounding::HalfEven),
+                Some(half),
+                "{n}/{d}"
+            );
             assert_eq!(multiply_divide(n, 1, d, Rounding::Floor), Some(floor), "{n}/{d}");
-            assert_eq!(multiply_divide(n, 1, d, Rounding::Ceiling), Some(ceiling), "{n}/{d}");
+            assert_eq!(
+                multiply_divide(n, 1, d, Rounding::Ceiling),
+                Some(ceiling),
+                "{n}/{d}"
+            );
         }
     }
 

@@ -40,9 +40,15 @@ fn check(what: &'static str, text: &str) -> Result<(), NameError> {
         return Err(NameError::Empty { what });
     }
     if text.len() > NAME_BYTES_MAX {
-        return Err(NameError::TooLong { what, length: text.len() });
+        return Err(NameError::TooLong {
+            what,
+            length: text.len(),
+        });
     }
-    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || "._-:/@+=|~".contains(*c))) {
+    match text
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || "._-:/@+=|~".contains(*c)))
+    {
         Some(found) => Err(NameError::Unexpected { what, found }),
         None => Ok(()),
     }

@@ -1,5 +1,16 @@
 //! What is written: commands, outcomes, entries, wallet state; their versions and their codec. Plain data, no I/O.
+//!
+//! A [`Record`] is the unit of history: a command, what it was decided on, and everything that came of it. Wallet state
+//! ([`state`]) is what folding the effects of all of a wallet's records gives.
 
+pub mod codec;
+pub mod command;
+pub mod event;
 pub mod ids;
+pub mod outcome;
 pub mod plan;
+pub mod record;
+pub mod state;
 pub mod time;
+
+pub use record::{Record, identity_hash};

@@ -184,7 +184,10 @@ impl AppliesTo {
     /// Whether a charge of `code` for an event with `attributes` may burn the grant.
     pub fn allows(&self, code: &str, attributes: &BTreeMap<String, String>) -> bool {
         (self.codes.is_empty() || self.codes.iter().any(|c| c == code))
-            && self.attributes.iter().all(|(name, value)| attributes.get(name) == Some(value))
+            && self
+                .attributes
+                .iter()
+                .all(|(name, value)| attributes.get(name) == Some(value))
     }
 }
 

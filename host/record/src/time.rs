@@ -45,8 +45,9 @@ impl Timestamp {
 impl FromStr for Timestamp {
     type Err = TimestampError;
     fn from_str(text: &str) -> Result<Timestamp, TimestampError> {
-        let parsed: jiff::Timestamp =
-            text.parse().map_err(|_| TimestampError { text: text.chars().take(64).collect() })?;
+        let parsed: jiff::Timestamp = text.parse().map_err(|_| TimestampError {
+            text: text.chars().take(64).collect(),
+        })?;
         Ok(Timestamp(parsed.as_microsecond()))
     }
 }

@@ -1,0 +1,234 @@
+//! An outcome in the making: every effect is carried out as it is noted, and the whole is checked at the end.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::ids::GrantId;
+use farebox_record::outcome::{Account, Answer, Effect, Entry, Outcome};
+use farebox_record::plan::{AppliesTo, Category, EventRef};
+use farebox_record::state::{GrantPhase, GrantState, SliceSource};
+use farebox_record::time::Timestamp;
+
+use crate::cover::{Draw, Origin};
+use crate::wallet::Wallet;
+
+/// Changes of one command. Started only when the command is known to succeed: there is no way back.
+pub(crate) struct Draft<'w> {
+    pub wallet: &'w mut Wallet,
+    effects: Vec<Effect>,
+    touched: Vec<GrantId>,
+}
+
+impl<'w> Draft<'w> {
+    /// Starts with what is overdue for the host's own reasons: expired holds whose grace is over.
+    pub fn new(wallet: &'w mut Wallet, at: Timestamp) -> Draft<'w> {
+        let forgettable = wallet.forgettable(at);
+        let mut draft = Draft {
+            wallet,
+            effects: Vec::new(),
+            touched: Vec::new(),
+        };
+        for event in forgettable {
+            let taken: Vec<GrantId> = draft
+                .wallet
+                .hold(&event)
+                .map(|hold| {
+                    hold.taken
+                        .iter()
+                        .filter_map(|slice| grant_of(&slice.from))
+                        .collect()
+                })
+                .unwrap_or_default();
+            draft.touched.extend(taken);
+            draft.put(Effect::HoldForgotten(event));
+        }
+        draft
+    }
+
+    /// Carries an effect out and notes it.
+    pub fn put(&mut self, effect: Effect) {
+        #[expect(
+            clippy::expect_used,
+            reason = "a ledger that does not fit together stops the process, in release too"
+        )]
+        self.wallet
+            .fold(&effect)
+            .expect("an effect fits the wallet that it was decided on");
+        self.effects.push(effect);
+    }
+
+    /// Looks at the grant again at the end: it may be spent now.
+    pub fn touch(&mut self, grant: GrantId) {
+        self.touched.push(grant);
+    }
+
+    /// Posts to one account; nothing is posted for nothing.
+    pub fn post(&mut self, account: Account, asset: &Asset, amount: Nanos, charge: Option<u16>) {
+        if amount.is_zero() {
+            return;
+        }
+        if let Account::Available(grant) | Account::Held(grant) = &account {
+            self.touched.push(grant.clone());
+        }
+        self.put(Effect::Entry(Entry {
+            account,
+            asset: asset.clone(),
+            amount,
+            charge,
+        }));
+    }
+
+    /// Posts what draws take, and the revenue that they make.
+    pub fn take(&mut self, draws: &[Draw]) {
+        let mut revenue: BTreeMap<(u16, Asset), i128> = BTreeMap::new();
+        for draw in draws.iter().filter(|d| d.origin != Origin::Taken) {
+            let slice = &draw.slice;
+            let account = match (&slice.from, draw.origin) {
+                (SliceSource::Grant(grant), Origin::Pinned) => Account::Held(grant.clone()),
+                (SliceSource::Grant(grant), _) => Account::Available(grant.clone()),
+                (SliceSource::Debt, _) => Account::Debt,
+                (SliceSource::Receivable, _) => Account::Receivable,
+            };
+            self.post(
+                account,
+                &slice.asset,
+                Nanos::new(-slice.amount.get()),
+                Some(slice.charge),
+            );
+            *revenue.entry((slice.charge, slice.asset.clone())).or_default() += slice.amount.get();
+        }
+        for ((charge, asset), amount) in revenue {
+            self.post(Account::Revenue, &asset, Nanos::new(amount), Some(charge));
+        }
+    }
+
+    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile.
+    pub fn unpin(&mut self, grant: &GrantId, asset: &Asset, amount: Nanos) {
+        let expired = self
+            .wallet
+            .grants
+            .get(grant)
+            .is_none_or(|g| g.phase == GrantPhase::Expired);
+        let to = if expired {
+            Account::Breakage
+        } else {
+            Account::Available(grant.clone())
+        };
+        self.post(
+            Account::Held(grant.clone()),
+            asset,
+            Nanos::new(-amount.get()),
+            None,
+        );
+        self.post(to, asset, amount, None);
+    }
+
+    /// Opens a grant for bought value that comes back because what it paid was not owed.
+    pub fn open_returned(&mut self, event: &EventRef, asset: &Asset, amount: Nanos, at: Timestamp) {
+        let sequence = self.wallet.header.sequence + 1;
+        let Ok(id) = GrantId::new(&format!("returned:{sequence}:{asset}")) else {
+            return;
+        };
+        let grant = GrantState {
+            asset: asset.clone(),
+            amount,
+            available: Nanos::ZERO,
+            held: Nanos::ZERO,
+            category: Category::Paid,
+            priority: 0,
+            effective: at,
+            expires: None,
+            applies_to: AppliesTo::default(),
+            label: Some(format!("Returned from {}", event.id)),
+            subscription: None,
+            phase: GrantPhase::Active,
+        };
+        if !self.wallet.grants.contains_key(&id) {
+            self.put(Effect::GrantOpened(id.clone(), Box::new(grant)));
+        }
+        self.post(Account::Available(id), asset, amount, None);
+    }
+
+    /// Ends the grants that this command emptied, checks the whole, and gives the outcome.
+    pub fn finish(mut self, answer: impl FnOnce(&Wallet) -> Answer) -> Outcome {
+        self.touched.sort();
+        self.touched.dedup();
+        for grant in std::mem::take(&mut self.touched) {
+            if self.is_spent(&grant) {
+                self.put(Effect::GrantEnded(grant));
+            }
+        }
+        assert_balanced(&self.effects);
+        self.assert_in_range();
+        Outcome {
+            answer: answer(self.wallet),
+            effects: self.effects,
+        }
+    }
+
+    /// Whether nothing of the grant is left, and no open hold could give any of it back.
+    fn is_spent(&self, id: &GrantId) -> bool {
+        let empty = |g: &GrantState| g.available.is_zero() && g.held.is_zero();
+        let source = SliceSource::Grant(id.clone());
+        self.wallet
+            .grants
+            .get(id)
+            .is_some_and(|g| empty(g) && g.phase != GrantPhase::Waiting)
+            && !self
+                .wallet
+                .holds
+                .values()
+                .any(|hold| hold.taken.iter().any(|slice| slice.from == source))
+    }
+
+    /// No account is on the wrong side of zero.
+    fn assert_in_range(&self) {
+        for effect in &self.effects {
+            let Effect::Entry(entry) = effect else { continue };
+            if let Account::Available(id) | Account::Held(id) = &entry.account
+                && let Some(grant) = self.wallet.grants.get(id)
+            {
+                assert!(!grant.available.is_negative(), "grant {id} is overdrawn");
+                assert!(!grant.held.is_negative(), "grant {id} has less than nothing held");
+            }
+            let totals = self
+                .wallet
+                .header
+                .assets
+                .get(&entry.asset)
+                .copied()
+                .unwrap_or_default();
+            assert!(!totals.debt.is_positive(), "debt of {} is overpaid", entry.asset);
+            assert!(
+                !totals.receivable.is_positive(),
+                "receivable of {} is overpaid",
+                entry.asset
+            );
+            assert!(
+                !totals.overdraft_held.is_negative(),
+                "less than nothing of {} held",
+                entry.asset
+            );
+        }
+    }
+}
+
+/// The entries of every record sum to zero per asset.
+fn assert_balanced(effects: &[Effect]) {
+    let mut sums: BTreeMap<&Asset, i128> = BTreeMap::new();
+    for effect in effects {
+        if let Effect::Entry(entry) = effect {
+            *sums.entry(&entry.asset).or_default() += entry.amount.get();
+        }
+    }
+    for (asset, sum) in sums {
+        assert!(sum == 0, "the entries of one record leave {sum} nanos of {asset}");
+    }
+}
+
+pub(crate) fn grant_of(source: &SliceSource) -> Option<GrantId> {
+    match source {
+        SliceSource::Grant(id) => Some(id.clone()),
+        SliceSource::Debt | SliceSource::Receivable => None,
+    }
+}

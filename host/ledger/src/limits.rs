@@ -1,0 +1,26 @@
+//! Every limit of a wallet, with its unit last. What exceeds one is refused by its name.
+
+use farebox_record::time::Span;
+
+/// Open holds of one wallet.
+pub const HOLDS_PER_WALLET_MAX: usize = 10_000;
+/// Grants of one wallet that are not used up.
+pub const GRANTS_PER_WALLET_MAX: usize = 1_000;
+/// Subscriptions of one wallet.
+pub const SUBSCRIPTIONS_PER_WALLET_MAX: usize = 64;
+/// Assets of one wallet.
+pub const ASSETS_PER_WALLET_MAX: usize = 32;
+/// Prices of one charge: the first and its `otherwise` links.
+pub const CHAIN_PRICES_MAX: usize = 4;
+/// How long after its expiry a hold can still be settled, as plain usage.
+pub const LATE_SETTLE_GRACE: Span = Span::seconds(3_600);
+/// Shortest life of a hold.
+pub const HOLD_TTL_MIN: Span = Span::seconds(1);
+/// Longest life of a hold, and longest extension.
+pub const HOLD_TTL_MAX: Span = Span::seconds(86_400);
+/// Life of a hold whose caller states none.
+pub const HOLD_TTL_DEFAULT: Span = Span::seconds(900);
+/// How far ahead of the store's clock an event's time may be.
+pub const EVENT_AHEAD_MAX: Span = Span::seconds(300);
+/// How long after it happened an event may be reported. Ids are kept for longer, so that no retry bills twice.
+pub const LATE_WINDOW: Span = Span::days(35);

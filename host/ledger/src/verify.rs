@@ -1,0 +1,195 @@
+//! Checks that hold for every wallet at every moment.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::ids::{GrantId, Hash};
+use farebox_record::outcome::Effect;
+use farebox_record::record::Record;
+
+use crate::wallet::Wallet;
+
+/// A rule that a wallet breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// The accounts of an asset do not sum to zero.
+    #[error("the accounts of {asset} sum to {sum}, not to zero")]
+    Unbalanced {
+        /// Which asset.
+        asset: Asset,
+        /// What they sum to.
+        sum: Nanos,
+    },
+    /// A grant's held value is not what open holds have pinned.
+    #[error("grant {grant} has {stored} held, and holds have pinned {pinned}")]
+    Held {
+        /// Which grant.
+        grant: GrantId,
+        /// What the grant says.
+        stored: Nanos,
+        /// What the holds say.
+        pinned: Nanos,
+    },
+    /// The credit of open holds is not what the asset says.
+    #[error("{asset} has {stored} held on credit, and holds say {pinned}")]
+    Credit {
+        /// Which asset.
+        asset: Asset,
+        /// What the asset says.
+        stored: Nanos,
+        /// What the holds say.
+        pinned: Nanos,
+    },
+    /// The entries of a record do not sum to zero.
+    #[error("the entries of record {sequence} leave {sum} of {asset}")]
+    Record {
+        /// Which record.
+        sequence: u64,
+        /// In which asset.
+        asset: Asset,
+        /// What they leave.
+        sum: Nanos,
+    },
+    /// A record does not follow on the one before.
+    #[error("record {sequence} does not follow on the one before: {what}")]
+    Chain {
+        /// Which record.
+        sequence: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The wallet is not what its history gives.
+    #[error("the stored wallet is not the fold of its {sequence} records")]
+    State {
+        /// How many records.
+        sequence: u64,
+    },
+    /// An effect does not fit.
+    #[error("record {sequence}: {what}")]
+    Effect {
+        /// Which record.
+        sequence: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Every rule that the wallet's present state breaks.
+pub fn verify(wallet: &Wallet) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut sums: BTreeMap<Asset, i128> = BTreeMap::new();
+    for (asset, t) in &wallet.header.assets {
+        let accounts = [
+            t.debt,
+            t.receivable,
+            t.revenue,
+            t.breakage,
+            t.purchases,
+            t.promotional,
+            t.included,
+            t.adjustments,
+        ];
+        *sums.entry(asset.clone()).or_default() += accounts.iter().map(|a| a.get()).sum::<i128>();
+    }
+    let mut pinned: BTreeMap<&GrantId, i128> = BTreeMap::new();
+    let mut credit: BTreeMap<&Asset, i128> = BTreeMap::new();
+    for hold in wallet.holds.values() {
+        for pin in &hold.pins {
+            *pinned.entry(&pin.grant).or_default() += pin.amount.get();
+        }
+        for (asset, amount) in &hold.overdraft {
+            *credit.entry(asset).or_default() += amount.get();
+        }
+    }
+    for (id, grant) in &wallet.grants {
+        *sums.entry(grant.asset.clone()).or_default() += grant.available.get() + grant.held.get();
+        let pinned = Nanos::new(pinned.remove(id).unwrap_or(0));
+        if grant.held != pinned {
+            violations.push(Violation::Held {
+                grant: id.clone(),
+                stored: grant.held,
+                pinned,
+            });
+        }
+    }
+    for (grant, amount) in pinned {
+        let pinned = Nanos::new(amount);
+        violations.push(Violation::Held {
+            grant: grant.clone(),
+            stored: Nanos::ZERO,
+            pinned,
+        });
+    }
+    for (asset, totals) in &wallet.header.assets {
+        let pinned = Nanos::new(credit.remove(asset).unwrap_or(0));
+        if totals.overdraft_held != pinned {
+            violations.push(Violation::Credit {
+                asset: asset.clone(),
+                stored: totals.overdraft_held,
+                pinned,
+            });
+        }
+    }
+    for (asset, sum) in sums {
+        if sum != 0 {
+            violations.push(Violation::Unbalanced {
+                asset,
+                sum: Nanos::new(sum),
+            });
+        }
+    }
+    violations
+}
+
+impl Wallet {
+    /// Folds one record of the wallet's history, checking that it follows on the one before and that its entries sum to
+    /// zero. `bytes` are the record as kept.
+    pub fn replay(&mut self, record: &Record, bytes: &[u8]) -> Result<(), Violation> {
+        let sequence = record.sequence;
+        if sequence != self.header.sequence + 1 {
+            return Err(Violation::Chain {
+                sequence,
+                what: "its sequence",
+            });
+        }
+        if record.previous != self.header.chain {
+            return Err(Violation::Chain {
+                sequence,
+                what: "the hash of the record before it",
+            });
+        }
+        if record.at < self.header.at {
+            return Err(Violation::Chain {
+                sequence,
+                what: "its time, which steps back",
+            });
+        }
+        let mut sums: BTreeMap<&Asset, i128> = BTreeMap::new();
+        for effect in &record.outcome.effects {
+            if let Effect::Entry(entry) = effect {
+                *sums.entry(&entry.asset).or_default() += entry.amount.get();
+            }
+            self.fold(effect).map_err(|e| Violation::Effect {
+                sequence,
+                what: e.to_string(),
+            })?;
+        }
+        if let Some((asset, sum)) = sums.into_iter().find(|(_, sum)| *sum != 0) {
+            return Err(Violation::Record {
+                sequence,
+                asset: asset.clone(),
+                sum: Nanos::new(sum),
+            });
+        }
+        self.seal(Hash::of(bytes), record.at);
+        Ok(())
+    }
+
+    /// Whether two wallets hold the same, whatever of it is still to be written.
+    pub fn same_state(&self, other: &Wallet) -> bool {
+        self.header == other.header
+            && self.grants == other.grants
+            && self.holds == other.holds
+            && self.subscriptions == other.subscriptions
+    }
+}

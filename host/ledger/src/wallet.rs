@@ -1,0 +1,407 @@
+//! A wallet in memory: its parts, how effects change them, and which of them must be written again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::codec::{self, CodecError};
+use farebox_record::command::DueItem;
+use farebox_record::ids::{GrantId, SubscriptionId};
+use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
+use farebox_record::plan::EventRef;
+use farebox_record::state::{
+    AssetTotals, GrantPhase, GrantState, Header, HoldState, Part, SubscriptionState,
+};
+use farebox_record::time::Timestamp;
+
+use crate::limits::LATE_SETTLE_GRACE;
+
+/// A customer's wallet.
+///
+/// It changes through [`Wallet::fold`] only. Subjects and unpriced events are parts of it too, but are read on demand: the
+/// wallet only passes their changes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wallet {
+    pub(crate) header: Header,
+    pub(crate) grants: BTreeMap<GrantId, GrantState>,
+    pub(crate) holds: BTreeMap<EventRef, HoldState>,
+    pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionState>,
+    /// What falls due, in the order in which it is handled. Follows from the parts.
+    agenda: BTreeSet<(Timestamp, DueItem)>,
+    /// Expired holds, by the end of their grace. Follows from the parts.
+    forgettable: BTreeSet<(Timestamp, EventRef)>,
+    /// Parts changed since they were last taken.
+    dirty: BTreeSet<Part>,
+    /// New values of changed parts that the wallet does not keep.
+    passed_on: BTreeMap<Part, Option<Vec<u8>>>,
+}
+
+/// Why parts do not make a wallet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WalletError {
+    /// A part cannot be read.
+    #[error("{part}: {source}")]
+    Codec {
+        /// Which one.
+        part: String,
+        /// Why.
+        source: CodecError,
+    },
+    /// An effect names something that is not there.
+    #[error("an effect names {what}, which the wallet does not have")]
+    Missing {
+        /// What is missing.
+        what: String,
+    },
+    /// An amount left the range of the ledger.
+    #[error("an amount of {asset} left the range of the ledger")]
+    Overflow {
+        /// Which asset.
+        asset: Asset,
+    },
+}
+
+impl Wallet {
+    /// A wallet from its parts, as they were kept.
+    pub fn from_parts<'a>(
+        parts: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<Wallet, WalletError> {
+        let mut wallet = Wallet::default();
+        for (key, value) in parts {
+            let codec = |source| WalletError::Codec {
+                part: format!("part {key:02x?}"),
+                source,
+            };
+            match Part::from_key(key).map_err(codec)? {
+                Part::Header => wallet.header = codec::decode(value).map_err(codec)?,
+                Part::Grant(id) => {
+                    let grant: GrantState = codec::decode(value).map_err(codec)?;
+                    wallet.enter_grant(&id, &grant);
+                    wallet.grants.insert(id, grant);
+                }
+                Part::Hold(event) => {
+                    let hold: HoldState = codec::decode(value).map_err(codec)?;
+                    wallet.enter_hold(&event, &hold);
+                    wallet.holds.insert(event, hold);
+                }
+                Part::Subscription(id) => {
+                    let subscription: SubscriptionState = codec::decode(value).map_err(codec)?;
+                    wallet.enter_subscription(&id, &subscription);
+                    wallet.subscriptions.insert(id, subscription);
+                }
+                Part::Subject(..) | Part::Unpriced(_) => {}
+            }
+        }
+        Ok(wallet)
+    }
+
+    /// What the wallet knows besides its grants, holds and subscriptions.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Grants that are not used up.
+    pub fn grants(&self) -> impl Iterator<Item = (&GrantId, &GrantState)> {
+        self.grants.iter()
+    }
+
+    /// Open holds, and expired ones within their grace.
+    pub fn holds(&self) -> impl Iterator<Item = (&EventRef, &HoldState)> {
+        self.holds.iter()
+    }
+
+    /// One hold.
+    pub fn hold(&self, event: &EventRef) -> Option<&HoldState> {
+        self.holds.get(event)
+    }
+
+    /// Subscriptions.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&SubscriptionId, &SubscriptionState)> {
+        self.subscriptions.iter()
+    }
+
+    /// One subscription.
+    pub fn subscription(&self, id: &SubscriptionId) -> Option<&SubscriptionState> {
+        self.subscriptions.get(id)
+    }
+
+    /// The earliest thing that falls due.
+    pub fn next_due(&self) -> Option<&(Timestamp, DueItem)> {
+        self.agenda.first()
+    }
+
+    /// Value per asset, in order of asset.
+    pub fn balances(&self) -> Vec<AssetBalance> {
+        let mut balances: Vec<AssetBalance> = Vec::with_capacity(self.header.assets.len());
+        for (asset, totals) in &self.header.assets {
+            let mut available = 0;
+            let mut held = totals.overdraft_held.get();
+            for grant in self.grants.values().filter(|g| &g.asset == asset) {
+                held += grant.held.get();
+                if grant.phase == GrantPhase::Active {
+                    available += grant.available.get();
+                }
+            }
+            balances.push(AssetBalance {
+                asset: asset.clone(),
+                available: Nanos::new(available),
+                held: Nanos::new(held),
+                debt: Nanos::new(-totals.debt.get()),
+                receivable: Nanos::new(-totals.receivable.get()),
+            });
+        }
+        balances
+    }
+
+    /// Carries one effect out. An error means that the history does not fit together: nothing can be trusted after it.
+    pub fn fold(&mut self, effect: &Effect) -> Result<(), WalletError> {
+        match effect {
+            Effect::CustomerPut(customer) => {
+                self.header.customer = Some(customer.clone());
+                self.dirty.insert(Part::Header);
+            }
+            Effect::Entry(entry) => self.fold_entry(entry)?,
+            Effect::GrantOpened(id, grant) => {
+                self.enter_grant(id, grant);
+                self.grants.insert(id.clone(), (**grant).clone());
+                self.dirty.insert(Part::Grant(id.clone()));
+            }
+            Effect::GrantActivated(id) => self.set_phase(id, GrantPhase::Active)?,
+            Effect::GrantExpired(id) => self.set_phase(id, GrantPhase::Expired)?,
+            Effect::GrantEnded(id) => {
+                let grant = self.grants.remove(id).ok_or_else(|| missing("grant", id))?;
+                self.leave_grant(id, &grant);
+                self.dirty.insert(Part::Grant(id.clone()));
+            }
+            Effect::HoldPut(event, hold) => {
+                self.leave_hold(event);
+                self.count_overdraft(&hold.overdraft)?;
+                self.enter_hold(event, hold);
+                self.holds.insert(event.clone(), (**hold).clone());
+                self.dirty.insert(Part::Hold(event.clone()));
+            }
+            Effect::HoldEnded(event, end) => self.end_hold(event, *end)?,
+            Effect::HoldForgotten(event) => {
+                self.leave_hold(event);
+                self.holds.remove(event);
+                self.dirty.insert(Part::Hold(event.clone()));
+            }
+            Effect::SubscriptionPut(id, subscription) => {
+                self.leave_subscription(id);
+                self.enter_subscription(id, subscription);
+                self.subscriptions.insert(id.clone(), (**subscription).clone());
+                self.dirty.insert(Part::Subscription(id.clone()));
+            }
+            Effect::SubjectPut(id, subject, change) => {
+                let value = (!change.state.is_empty()).then(|| codec::encode(change));
+                self.passed_on
+                    .insert(Part::Subject(id.clone(), subject.clone()), value);
+            }
+            Effect::UnpricedKept(unpriced) => {
+                self.header.unpriced += 1;
+                self.dirty.insert(Part::Header);
+                let part = Part::Unpriced(self.header.sequence + 1);
+                self.passed_on.insert(part, Some(codec::encode(&**unpriced)));
+            }
+            Effect::UnpricedRated(sequence) => {
+                self.header.unpriced = self.header.unpriced.saturating_sub(1);
+                self.dirty.insert(Part::Header);
+                self.passed_on.insert(Part::Unpriced(*sequence), None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the record with this hash is now the newest. Called once per record, behind its effects.
+    pub(crate) fn seal(&mut self, chain: farebox_record::ids::Hash, at: Timestamp) {
+        self.header.sequence += 1;
+        self.header.chain = chain;
+        self.header.at = at;
+        self.dirty.insert(Part::Header);
+    }
+
+    /// The parts changed since this was last called, as they are to be kept; none for those that are gone.
+    pub fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut changes = Vec::with_capacity(self.dirty.len() + self.passed_on.len());
+        for part in std::mem::take(&mut self.dirty) {
+            let value = match &part {
+                Part::Header => Some(codec::encode(&self.header)),
+                Part::Grant(id) => self.grants.get(id).map(codec::encode),
+                Part::Hold(event) => self.holds.get(event).map(codec::encode),
+                Part::Subscription(id) => self.subscriptions.get(id).map(codec::encode),
+                Part::Subject(..) | Part::Unpriced(_) => continue,
+            };
+            changes.push((part.key(), value));
+        }
+        for (part, value) in std::mem::take(&mut self.passed_on) {
+            changes.push((part.key(), value));
+        }
+        changes
+    }
+
+    /// Holds whose grace is over at `at`.
+    pub(crate) fn forgettable(&self, at: Timestamp) -> Vec<EventRef> {
+        self.forgettable
+            .iter()
+            .take_while(|(until, _)| *until <= at)
+            .map(|(_, event)| event.clone())
+            .collect()
+    }
+
+    fn fold_entry(&mut self, entry: &Entry) -> Result<(), WalletError> {
+        let overflow = || WalletError::Overflow {
+            asset: entry.asset.clone(),
+        };
+        let add = |balance: &mut Nanos| -> Result<(), WalletError> {
+            *balance = balance.checked_add(entry.amount).ok_or_else(overflow)?;
+            Ok(())
+        };
+        match &entry.account {
+            Account::Available(id) | Account::Held(id) => {
+                let grant = self.grants.get_mut(id).ok_or_else(|| missing("grant", id))?;
+                match entry.account {
+                    Account::Held(_) => add(&mut grant.held)?,
+                    _ => add(&mut grant.available)?,
+                }
+                self.header.assets.entry(entry.asset.clone()).or_default();
+                self.dirty.insert(Part::Grant(id.clone()));
+            }
+            account => {
+                let totals = self.header.assets.entry(entry.asset.clone()).or_default();
+                add(match account {
+                    Account::Debt => &mut totals.debt,
+                    Account::Receivable => &mut totals.receivable,
+                    Account::Revenue => &mut totals.revenue,
+                    Account::Breakage => &mut totals.breakage,
+                    Account::Purchases => &mut totals.purchases,
+                    Account::Promotional => &mut totals.promotional,
+                    Account::Included => &mut totals.included,
+                    Account::Adjustments | Account::Available(_) | Account::Held(_) => {
+                        &mut totals.adjustments
+                    }
+                })?;
+            }
+        }
+        self.dirty.insert(Part::Header);
+        Ok(())
+    }
+
+    fn end_hold(&mut self, event: &EventRef, end: HoldEnd) -> Result<(), WalletError> {
+        self.leave_hold(event);
+        let mut hold = self
+            .holds
+            .remove(event)
+            .ok_or_else(|| missing("hold", &event.id))?;
+        if end == HoldEnd::Expired {
+            hold.expired = Some(hold.expires);
+            hold.pins.clear();
+            hold.overdraft.clear();
+            self.enter_hold(event, &hold);
+            self.holds.insert(event.clone(), hold);
+        }
+        self.dirty.insert(Part::Hold(event.clone()));
+        Ok(())
+    }
+
+    fn set_phase(&mut self, id: &GrantId, phase: GrantPhase) -> Result<(), WalletError> {
+        let mut grant = self.grants.remove(id).ok_or_else(|| missing("grant", id))?;
+        self.leave_grant(id, &grant);
+        grant.phase = phase;
+        self.enter_grant(id, &grant);
+        self.grants.insert(id.clone(), grant);
+        self.dirty.insert(Part::Grant(id.clone()));
+        Ok(())
+    }
+
+    /// What the next step of a grant's life is.
+    fn grant_due(id: &GrantId, grant: &GrantState) -> Option<(Timestamp, DueItem)> {
+        match grant.phase {
+            GrantPhase::Waiting => Some((grant.effective, DueItem::GrantEffective(id.clone()))),
+            GrantPhase::Active => Some((grant.expires?, DueItem::GrantExpiry(id.clone()))),
+            GrantPhase::Expired => None,
+        }
+    }
+
+    fn enter_grant(&mut self, id: &GrantId, grant: &GrantState) {
+        self.agenda.extend(Wallet::grant_due(id, grant));
+    }
+
+    fn leave_grant(&mut self, id: &GrantId, grant: &GrantState) {
+        if let Some(due) = Wallet::grant_due(id, grant) {
+            self.agenda.remove(&due);
+        }
+    }
+
+    fn enter_hold(&mut self, event: &EventRef, hold: &HoldState) {
+        match hold.expired {
+            None => {
+                self.agenda
+                    .insert((hold.expires, DueItem::HoldExpiry(event.clone())));
+            }
+            Some(expired) => {
+                self.forgettable
+                    .insert((expired.saturating_add(LATE_SETTLE_GRACE), event.clone()));
+            }
+        }
+    }
+
+    /// Takes a hold that is about to change out of the totals that follow from it.
+    fn leave_hold(&mut self, event: &EventRef) {
+        let Some(hold) = self.holds.get(event) else { return };
+        self.agenda
+            .remove(&(hold.expires, DueItem::HoldExpiry(event.clone())));
+        if let Some(expired) = hold.expired {
+            self.forgettable
+                .remove(&(expired.saturating_add(LATE_SETTLE_GRACE), event.clone()));
+        }
+        for (asset, amount) in &hold.overdraft {
+            let totals = self.header.assets.entry(asset.clone()).or_default();
+            totals.overdraft_held = Nanos::new(totals.overdraft_held.get() - amount.get());
+            self.dirty.insert(Part::Header);
+        }
+    }
+
+    fn count_overdraft(&mut self, overdraft: &[(Asset, Nanos)]) -> Result<(), WalletError> {
+        for (asset, amount) in overdraft {
+            let totals: &mut AssetTotals = self.header.assets.entry(asset.clone()).or_default();
+            totals.overdraft_held = totals
+                .overdraft_held
+                .checked_add(*amount)
+                .ok_or_else(|| WalletError::Overflow { asset: asset.clone() })?;
+            self.dirty.insert(Part::Header);
+        }
+        Ok(())
+    }
+
+    fn enter_subscription(&mut self, id: &SubscriptionId, subscription: &SubscriptionState) {
+        self.agenda.extend(Wallet::subscription_due(id, subscription));
+    }
+
+    fn leave_subscription(&mut self, id: &SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(id) else {
+            return;
+        };
+        for due in Wallet::subscription_due(id, subscription) {
+            self.agenda.remove(&due);
+        }
+    }
+
+    fn subscription_due(id: &SubscriptionId, subscription: &SubscriptionState) -> Vec<(Timestamp, DueItem)> {
+        let timers = subscription.timers.iter().map(|(key, at)| {
+            (
+                *at,
+                DueItem::Timer {
+                    subscription: id.clone(),
+                    key: key.clone(),
+                },
+            )
+        });
+        let renewal = (subscription.period.end, DueItem::Renewal(id.clone()));
+        timers.chain([renewal]).collect()
+    }
+}
+
+fn missing(what: &str, id: &impl std::fmt::Display) -> WalletError {
+    WalletError::Missing {
+        what: format!("{what} {id}"),
+    }
+}

@@ -1,0 +1,129 @@
+//! How records and parts become bytes: one byte of format, then postcard.
+//!
+//! The format byte is read before anything else, so that a later version can still read what an earlier one wrote, and
+//! an earlier one refuses what it does not know instead of misreading it.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::ids::{EventId, GrantId, Source, SubscriptionId};
+use crate::plan::EventRef;
+use crate::state::Part;
+
+/// The format of everything in this crate.
+pub const FORMAT: u8 = 1;
+
+/// Why bytes cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// There is nothing.
+    #[error("empty")]
+    Empty,
+    /// Written by a newer Farebox.
+    #[error("format {found} is newer than this Farebox reads ({FORMAT}); upgrade it")]
+    Format {
+        /// The format byte.
+        found: u8,
+    },
+    /// Not what the format says.
+    #[error("malformed: {0}")]
+    Malformed(String),
+}
+
+/// Encodes `value`. Cannot fail: the types of this crate have no fallible serialisation.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    #[expect(
+        clippy::expect_used,
+        reason = "plain data into a growing buffer; postcard has nothing to refuse"
+    )]
+    postcard::to_extend(value, vec![FORMAT]).expect("plain data encodes")
+}
+
+/// Decodes what [`encode`] made.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    match bytes.split_first() {
+        None => Err(CodecError::Empty),
+        Some((&FORMAT, rest)) => {
+            let (value, rest) =
+                postcard::take_from_bytes(rest).map_err(|e| CodecError::Malformed(e.to_string()))?;
+            match rest.is_empty() {
+                true => Ok(value),
+                false => Err(CodecError::Malformed(format!(
+                    "{} bytes behind the end",
+                    rest.len()
+                ))),
+            }
+        }
+        Some((&found, _)) => Err(CodecError::Format { found }),
+    }
+}
+
+/// First byte of a key of parts that are read on demand.
+const ON_DEMAND: u8 = 0x80;
+const HEADER: u8 = 0x01;
+const GRANT: u8 = 0x02;
+const HOLD: u8 = 0x03;
+const SUBSCRIPTION: u8 = 0x04;
+const SUBJECT: u8 = ON_DEMAND | 0x01;
+const UNPRICED: u8 = ON_DEMAND | 0x02;
+
+impl Part {
+    /// Prefix of the keys of all unpriced events, in order of arrival.
+    pub const UNPRICED_PREFIX: &'static [u8] = &[UNPRICED];
+
+    /// The part's key. Names hold no zero byte, so a zero separates them.
+    pub fn key(&self) -> Vec<u8> {
+        match self {
+            Part::Header => vec![HEADER],
+            Part::Grant(id) => key(GRANT, &[id.as_str()]),
+            Part::Hold(event) => key(HOLD, &[event.source.as_str(), event.id.as_str()]),
+            Part::Subscription(id) => key(SUBSCRIPTION, &[id.as_str()]),
+            Part::Subject(id, subject) => key(SUBJECT, &[id.as_str(), subject]),
+            Part::Unpriced(sequence) => {
+                let mut bytes = vec![UNPRICED];
+                bytes.extend_from_slice(&sequence.to_be_bytes());
+                bytes
+            }
+        }
+    }
+
+    /// The part that a key names.
+    pub fn from_key(bytes: &[u8]) -> Result<Part, CodecError> {
+        let malformed = |what: &str| CodecError::Malformed(format!("key of a part: {what}"));
+        let (&kind, rest) = bytes.split_first().ok_or(CodecError::Empty)?;
+        if kind == HEADER {
+            return Ok(Part::Header);
+        }
+        if kind == UNPRICED {
+            let sequence = rest.try_into().map_err(|_| malformed("sequence"))?;
+            return Ok(Part::Unpriced(u64::from_be_bytes(sequence)));
+        }
+        let text = std::str::from_utf8(rest).map_err(|_| malformed("not text"))?;
+        let mut names = text.split('\0');
+        let mut next = || names.next().ok_or_else(|| malformed("a name is missing"));
+        let name_error = |e: crate::ids::NameError| CodecError::Malformed(e.to_string());
+        Ok(match kind {
+            GRANT => Part::Grant(GrantId::new(next()?).map_err(name_error)?),
+            HOLD => Part::Hold(EventRef {
+                source: Source::new(next()?).map_err(name_error)?,
+                id: EventId::new(next()?).map_err(name_error)?,
+            }),
+            SUBSCRIPTION => Part::Subscription(SubscriptionId::new(next()?).map_err(name_error)?),
+            SUBJECT => Part::Subject(
+                SubscriptionId::new(next()?).map_err(name_error)?,
+                next()?.to_string(),
+            ),
+            _ => return Err(malformed("unknown kind")),
+        })
+    }
+}
+
+fn key(kind: u8, names: &[&str]) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    for (index, name) in names.iter().enumerate() {
+        if index > 0 {
+            bytes.push(0);
+        }
+        bytes.extend_from_slice(name.as_bytes());
+    }
+    bytes
+}

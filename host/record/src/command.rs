@@ -1,0 +1,317 @@
+//! What a wallet is asked to do.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::ids::{CallId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use crate::plan::{AppliesTo, Category, EventRef};
+use crate::state::{Cadence, Shortfall};
+use crate::time::{Span, Timestamp};
+
+/// One change of one wallet, as it was asked for. Part of its record, so that a retry can be compared with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Create the customer, or change what is said of it.
+    PutCustomer(PutCustomer),
+    /// Put value into the wallet.
+    Grant(Grant),
+    /// Put the customer on a plan.
+    Subscribe(Subscribe),
+    /// Set the worst case of a call aside, or refuse.
+    Authorize(Authorize),
+    /// Say what a held call used so far.
+    Settle(Settle),
+    /// Give a held call more time, or more room.
+    Extend(Extend),
+    /// Give back what a held call did not use.
+    Release(Release),
+    /// Price and debit usage that happened.
+    Usage(Event),
+    /// Price and debit usage that had no price when it came.
+    RateUnpriced(RateUnpriced),
+    /// Something fell due.
+    Due(Due),
+}
+
+/// See [`Command::PutCustomer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutCustomer {
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// What people call the customer.
+    pub name: Option<String>,
+    /// What happens per asset when the wallet cannot cover a charge; assets not named: [`Shortfall::Deny`].
+    pub shortfall: BTreeMap<Asset, Shortfall>,
+}
+
+/// See [`Command::Grant`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Made by the caller; kept as long as the tenant.
+    pub id: GrantId,
+    /// In which asset.
+    pub asset: Asset,
+    /// How much; more than zero.
+    pub amount: Nanos,
+    /// What kind of value it is.
+    pub category: Category,
+    /// Low burns first; 0 unless told.
+    pub priority: i32,
+    /// From when; none: at once.
+    pub effective: Option<Timestamp>,
+    /// Until when; none: for good.
+    pub expires: Option<Timestamp>,
+    /// What it may pay for.
+    pub applies_to: AppliesTo,
+    /// What a person reads.
+    pub label: Option<String>,
+}
+
+/// See [`Command::Subscribe`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// Made by the caller.
+    pub id: SubscriptionId,
+    /// To which plan.
+    pub plan: PlanName,
+    /// Seats, for plans that count them.
+    pub seats: u32,
+    /// When the first period starts; none: now.
+    pub anchor: Option<Timestamp>,
+    /// How long a period is.
+    pub cadence: Cadence,
+}
+
+/// See [`Command::Authorize`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorize {
+    /// The call, with maximums as its measures; its id becomes the hold's.
+    pub event: Event,
+    /// How long the hold lasts.
+    pub ttl: Span,
+    /// Whether the measures are maximums to hold for, or usage to debit at once.
+    pub mode: AuthorizeMode,
+}
+
+/// Whether an authorize holds or debits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthorizeMode {
+    /// The measures are maximums: set the worst case aside.
+    Hold,
+    /// The measures are known: check and debit at once, or leave no trace.
+    Settle,
+}
+
+/// See [`Command::Settle`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settle {
+    /// Which hold.
+    pub hold: EventRef,
+    /// The settlement's own id.
+    pub id: CallId,
+    /// Usage so far, all of it: cumulative.
+    pub measures: BTreeMap<String, Nanos>,
+    /// Attributes that were not known before; they replace those of the authorize.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether more will come.
+    pub finality: Finality,
+    /// What happens to a price above the hold.
+    pub above: AboveHold,
+}
+
+/// Whether a settlement ends its hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finality {
+    /// It does.
+    Final,
+    /// More will come; the rest stays held.
+    Partial,
+}
+
+/// What happens to a price above what was held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AboveHold {
+    /// The settlement is refused.
+    Deny,
+    /// What the wallet has is charged; the rest is let go.
+    ChargeAvailable,
+    /// It happened, so it is charged; what the wallet cannot cover becomes debt.
+    #[default]
+    AllowDebt,
+}
+
+/// See [`Command::Extend`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extend {
+    /// Which hold.
+    pub hold: EventRef,
+    /// The extension's own id.
+    pub id: CallId,
+    /// How long from now.
+    pub ttl: Span,
+    /// New maximums, all of them; empty: as they were.
+    pub measures: BTreeMap<String, Nanos>,
+}
+
+/// See [`Command::Release`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Which hold.
+    pub hold: EventRef,
+    /// The release's own id.
+    pub id: CallId,
+}
+
+/// See [`Command::RateUnpriced`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateUnpriced {
+    /// Sequence of the record that kept it.
+    pub sequence: u64,
+    /// When it was received.
+    pub received: Timestamp,
+    /// The event itself.
+    pub event: Event,
+}
+
+/// See [`Command::Due`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// The instant at which it fell due, which may be long before it is handled.
+    pub instant: Timestamp,
+    /// What fell due.
+    pub item: DueItem,
+}
+
+/// Things that fall due, in the order in which those of one instant are handled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DueItem {
+    /// A hold's time is over.
+    HoldExpiry(EventRef),
+    /// A timer that a plan set.
+    Timer {
+        /// Whose plan.
+        subscription: SubscriptionId,
+        /// The plan's name for it.
+        key: String,
+    },
+    /// A period ends and the next begins.
+    Renewal(SubscriptionId),
+    /// A grant is no longer good.
+    GrantExpiry(GrantId),
+    /// A grant becomes good.
+    GrantEffective(GrantId),
+}
+
+/// Under which name a caller may repeat a command. Two commands with equal identities are the same request.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Identity {
+    /// An event: a usage report or an authorize.
+    Event(EventRef),
+    /// A settlement of a hold.
+    Settle(EventRef, CallId),
+    /// An extension of a hold.
+    Extend(EventRef, CallId),
+    /// A release of a hold.
+    Release(EventRef, CallId),
+    /// A grant.
+    Grant(GrantId),
+    /// A subscription.
+    Subscription(SubscriptionId),
+    /// A change of the customer.
+    Customer(CallId),
+    /// The end of a hold, however it came: not a caller's id, but looked up like one.
+    HoldEnd(EventRef),
+    /// The rating of an event that was unpriced at first: looked up like an id too.
+    Rated(EventRef),
+}
+
+impl Command {
+    /// The name under which a caller may repeat it; none for what the host does by itself.
+    pub fn identity(&self) -> Option<Identity> {
+        Some(match self {
+            Command::PutCustomer(put) => Identity::Customer(put.id.clone()),
+            Command::Grant(grant) => Identity::Grant(grant.id.clone()),
+            Command::Subscribe(subscribe) => Identity::Subscription(subscribe.id.clone()),
+            Command::Authorize(authorize) => Identity::Event(authorize.event.reference()),
+            Command::Settle(settle) => Identity::Settle(settle.hold.clone(), settle.id.clone()),
+            Command::Extend(extend) => Identity::Extend(extend.hold.clone(), extend.id.clone()),
+            Command::Release(release) => Identity::Release(release.hold.clone(), release.id.clone()),
+            Command::Usage(event) => Identity::Event(event.reference()),
+            Command::RateUnpriced(_) | Command::Due(_) => return None,
+        })
+    }
+
+    /// The first field in which a repeated request differs from the first one, as a caller would name it; none when
+    /// the two say the same.
+    pub fn difference(&self, first: &Command) -> Option<String> {
+        use Command as C;
+        match (self, first) {
+            (C::PutCustomer(a), C::PutCustomer(b)) => differs("name", &a.name, &b.name)
+                .or_else(|| map_differs("shortfall", &a.shortfall, &b.shortfall)),
+            (C::Grant(a), C::Grant(b)) => differs("asset", &a.asset, &b.asset)
+                .or_else(|| differs("amount", &a.amount, &b.amount))
+                .or_else(|| differs("category", &a.category, &b.category))
+                .or_else(|| differs("priority", &a.priority, &b.priority))
+                .or_else(|| differs("effective_at", &a.effective, &b.effective))
+                .or_else(|| differs("expires_at", &a.expires, &b.expires))
+                .or_else(|| differs("applies_to", &a.applies_to, &b.applies_to))
+                .or_else(|| differs("label", &a.label, &b.label)),
+            (C::Subscribe(a), C::Subscribe(b)) => differs("plan", &a.plan, &b.plan)
+                .or_else(|| differs("seats", &a.seats, &b.seats))
+                .or_else(|| differs("anchor", &a.anchor, &b.anchor))
+                .or_else(|| differs("cadence", &a.cadence, &b.cadence)),
+            (C::Authorize(a), C::Authorize(b)) => event_differs(&a.event, &b.event)
+                .or_else(|| differs("ttl_seconds", &a.ttl, &b.ttl))
+                .or_else(|| differs("settle", &a.mode, &b.mode)),
+            (C::Settle(a), C::Settle(b)) => map_differs("measures", &a.measures, &b.measures)
+                .or_else(|| map_differs("attributes", &a.attributes, &b.attributes))
+                .or_else(|| differs("final", &a.finality, &b.finality))
+                .or_else(|| differs("above_hold", &a.above, &b.above)),
+            (C::Extend(a), C::Extend(b)) => differs("ttl_seconds", &a.ttl, &b.ttl)
+                .or_else(|| map_differs("measures", &a.measures, &b.measures)),
+            (C::Release(_), C::Release(_)) => None,
+            (C::Usage(a), C::Usage(b)) => event_differs(a, b),
+            _ => Some("the kind of request".to_string()),
+        }
+    }
+
+    /// The event type that an event command is about.
+    pub fn event_type(&self) -> Option<&EventType> {
+        match self {
+            Command::Authorize(authorize) => Some(&authorize.event.event_type),
+            Command::Usage(event) => Some(&event.event_type),
+            Command::RateUnpriced(rate) => Some(&rate.event.event_type),
+            _ => None,
+        }
+    }
+}
+
+/// The source of events whose caller names none.
+pub fn default_source() -> Source {
+    #[expect(clippy::expect_used, reason = "a constant that is a valid name")]
+    Source::new("api").expect("a name")
+}
+
+fn differs<T: PartialEq>(name: &str, a: &T, b: &T) -> Option<String> {
+    (a != b).then(|| name.to_string())
+}
+
+fn map_differs<K: Ord + std::fmt::Display, V: PartialEq>(
+    name: &str,
+    a: &BTreeMap<K, V>,
+    b: &BTreeMap<K, V>,
+) -> Option<String> {
+    let key = a.keys().chain(b.keys()).find(|key| a.get(*key) != b.get(*key))?;
+    Some(format!("{name}.{key}"))
+}
+
+fn event_differs(a: &Event, b: &Event) -> Option<String> {
+    differs("type", &a.event_type, &b.event_type)
+        .or_else(|| differs("time", &a.time, &b.time))
+        .or_else(|| map_differs("measures", &a.measures, &b.measures))
+        .or_else(|| map_differs("attributes", &a.attributes, &b.attributes))
+}

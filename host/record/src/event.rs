@@ -1,0 +1,42 @@
+//! Usage, as a caller reports it.
+
+use std::collections::BTreeMap;
+
+use farebox_money::Nanos;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EventId, EventType, Source};
+use crate::plan::EventRef;
+use crate::time::Timestamp;
+
+/// One usage report, normalised: measures are exact, attributes are never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Where it comes from.
+    pub source: Source,
+    /// Unique with its source within the customer.
+    pub id: EventId,
+    /// What kind of usage it is.
+    pub event_type: EventType,
+    /// When it happened, where the caller said so; otherwise it happened when it was received.
+    pub time: Option<Timestamp>,
+    /// Numbers: `input_tokens`. For an authorize, the maximums.
+    pub measures: BTreeMap<String, Nanos>,
+    /// Texts: `model`.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Event {
+    /// Its identity within the customer.
+    pub fn reference(&self) -> EventRef {
+        EventRef {
+            source: self.source.clone(),
+            id: self.id.clone(),
+        }
+    }
+
+    /// What the provider bills for it in dollars, where the caller supplied it.
+    pub fn cost_usd(&self) -> Option<Nanos> {
+        self.measures.get("cost_usd").copied()
+    }
+}

@@ -1,0 +1,320 @@
+//! What came of a command: what was seen, what was answered, what was posted.
+
+use farebox_money::{Asset, Nanos};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EventType, GrantId, RevisionHash, SubscriptionId};
+use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
+use crate::state::{Customer, GrantState, HoldState, SubscriptionState, UnpricedState};
+use crate::time::{Period, Timestamp};
+
+/// What a decision was based on besides the wallet itself: enough to compute it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Version of the tenant's control plane.
+    pub control: u64,
+    /// When the event happened, as far as pricing goes.
+    pub time: Timestamp,
+    /// Who priced it, and how; none for commands that no plan prices.
+    pub pricing: Option<Pricing>,
+}
+
+/// Who priced a command, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pricing {
+    /// Which code with which parameters.
+    pub revision: RevisionHash,
+    /// Whose state.
+    pub subscription: SubscriptionId,
+    /// In which period.
+    pub period: Period,
+    /// With how many seats.
+    pub seats: u32,
+    /// What the provider bills for it, where the plan asked.
+    pub cost: Option<Nanos>,
+    /// The event types that the plan describes; given where a subscription starts, empty elsewhere.
+    pub event_types: Vec<EventType>,
+    /// The attribute that names the plan's subject, if it follows one.
+    pub subject_attribute: Option<String>,
+    /// Version of the plan's state.
+    pub state_version: u32,
+    /// What the plan answered.
+    pub verdict: Verdict,
+}
+
+/// What a plan answered for one trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// A price, and what comes with it.
+    Priced(Priced),
+    /// It has no price for this.
+    Rejected(Rejection),
+    /// It broke: a trap, a limit, an answer that breaks the contract.
+    Failed {
+        /// Stable code of the fault.
+        code: String,
+        /// For people.
+        message: String,
+    },
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What the caller is told, now and at every retry.
+    pub answer: Answer,
+    /// What changed, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// One change of a wallet. Folding the effects of all records gives its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// The customer was created or changed.
+    CustomerPut(Customer),
+    /// A grant was opened; its value comes with the entries behind.
+    GrantOpened(GrantId, Box<GrantState>),
+    /// A grant became good.
+    GrantActivated(GrantId),
+    /// A grant is no longer good for new charges.
+    GrantExpired(GrantId),
+    /// A grant is empty and gone.
+    GrantEnded(GrantId),
+    /// Value moved. The entries of a record sum to zero per asset.
+    Entry(Entry),
+    /// A hold was opened or changed.
+    HoldPut(EventRef, Box<HoldState>),
+    /// A hold ended; it is kept until its grace is over if it expired.
+    HoldEnded(EventRef, HoldEnd),
+    /// An expired hold's grace is over.
+    HoldForgotten(EventRef),
+    /// A subscription was started or changed.
+    SubscriptionPut(SubscriptionId, Box<SubscriptionState>),
+    /// A subject's state changed.
+    SubjectPut(SubscriptionId, String, SubjectChange),
+    /// An event is kept until it has a price. Its number is the sequence of the record.
+    UnpricedKept(Box<UnpricedState>),
+    /// The event kept by that record was priced.
+    UnpricedRated(u64),
+}
+
+/// A posting to one account. Positive: to the customer's good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which account.
+    pub account: Account,
+    /// In which asset.
+    pub asset: Asset,
+    /// How much; never zero.
+    pub amount: Nanos,
+    /// Index of the charge that it pays, within the plan's answer.
+    pub charge: Option<u16>,
+}
+
+/// The accounts of one asset of one wallet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Account {
+    /// What of a grant is free.
+    Available(GrantId),
+    /// What of a grant is pinned by holds.
+    Held(GrantId),
+    /// What the customer owes for usage.
+    Debt,
+    /// What the customer owes for fees.
+    Receivable,
+    /// Contra: what was earned.
+    Revenue,
+    /// Contra: what expired unused.
+    Breakage,
+    /// Contra: what was bought.
+    Purchases,
+    /// Contra: what was given away.
+    Promotional,
+    /// Contra: what subscriptions included.
+    Included,
+    /// Contra: what was adjusted.
+    Adjustments,
+}
+
+/// How a hold ended. It ends once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldEnd {
+    /// The usage is known and charged.
+    Settled,
+    /// Given back.
+    Released,
+    /// Nobody came in time.
+    Expired,
+}
+
+/// What a caller is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The customer was created (`true`) or changed.
+    Customer {
+        /// Whether it is new.
+        created: bool,
+    },
+    /// The grant is in the wallet.
+    Granted {
+        /// What of it paid debt at once.
+        paid_debt: Nanos,
+        /// Afterwards.
+        balances: Vec<AssetBalance>,
+    },
+    /// The subscription runs.
+    Subscribed {
+        /// Its first period.
+        period: Period,
+        /// The revision that started it.
+        revision: RevisionHash,
+        /// Afterwards.
+        balances: Vec<AssetBalance>,
+    },
+    /// The worst case is set aside, or the usage debited at once.
+    Allowed(Box<Allowed>),
+    /// It is not.
+    Denied(Box<Denied>),
+    /// Usage is priced and debited.
+    Charged {
+        /// What was charged.
+        charges: Vec<Line>,
+        /// Afterwards.
+        balances: Vec<AssetBalance>,
+    },
+    /// Usage is kept until it has a price.
+    Unpriced(UnpricedReason),
+    /// A hold was settled, wholly or in part.
+    Settled(Box<Settled>),
+    /// A hold has more time or room.
+    Extended {
+        /// What it holds now.
+        held: Vec<(Asset, Nanos)>,
+        /// Until when.
+        expires: Timestamp,
+        /// Afterwards.
+        balances: Vec<AssetBalance>,
+    },
+    /// A hold was given back, or its time was over.
+    HoldEnded {
+        /// How.
+        end: HoldEnd,
+        /// What went back to the wallet.
+        returned: Vec<(Asset, Nanos)>,
+        /// Afterwards.
+        balances: Vec<AssetBalance>,
+    },
+    /// Something that fell due was handled.
+    Handled,
+}
+
+/// A worst case that is set aside, or usage debited at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// What is held per asset; empty where the usage was debited at once.
+    pub held: Vec<(Asset, Nanos)>,
+    /// Until when; none where the usage was debited at once.
+    pub expires: Option<Timestamp>,
+    /// What the plan said.
+    pub quote: Vec<Line>,
+    /// Which revision.
+    pub revision: RevisionHash,
+    /// Afterwards.
+    pub balances: Vec<AssetBalance>,
+}
+
+/// Why nothing was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// Which rule said no.
+    pub reason: DenialReason,
+    /// In which asset, where it is about value.
+    pub asset: Option<Asset>,
+    /// How much would be needed of it.
+    pub required: Nanos,
+    /// How much is there for it.
+    pub available: Nanos,
+}
+
+/// Which rule said no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DenialReason {
+    /// The wallet has not enough.
+    InsufficientFunds,
+    /// The customer owes more than its shortfall policy allows.
+    Debt,
+    /// No subscription of the customer prices this type of event.
+    NoSubscription,
+    /// The plan cannot price it.
+    Unpriceable(Rejection),
+}
+
+/// A hold that was settled, wholly or in part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// What the event costs so far, as a whole.
+    pub charges: Vec<Line>,
+    /// What this settlement took.
+    pub posted: Vec<(Asset, Nanos)>,
+    /// What went back to the wallet.
+    pub returned: Vec<(Asset, Nanos)>,
+    /// What stays held.
+    pub held: Vec<(Asset, Nanos)>,
+    /// What became debt.
+    pub debt: Vec<(Asset, Nanos)>,
+    /// What was let go, where the caller asked for that.
+    pub waived: Vec<(Asset, Nanos)>,
+    /// Whether the hold is over.
+    pub ended: bool,
+    /// Whether it came after the hold's expiry, within its grace.
+    pub late: bool,
+    /// Which revision.
+    pub revision: RevisionHash,
+    /// Afterwards.
+    pub balances: Vec<AssetBalance>,
+}
+
+/// A charge, as a caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Which charge.
+    pub code: String,
+    /// In which asset.
+    pub asset: Asset,
+    /// How much.
+    pub amount: Nanos,
+    /// In the unit of its code.
+    pub quantity: Nanos,
+}
+
+/// A wallet's value in one asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetBalance {
+    /// Which asset.
+    pub asset: Asset,
+    /// What is free.
+    pub available: Nanos,
+    /// What holds have set aside.
+    pub held: Nanos,
+    /// What the customer owes for usage (zero or positive).
+    pub debt: Nanos,
+    /// What the customer owes for fees (zero or positive).
+    pub receivable: Nanos,
+}
+
+/// Why a usage event has no price yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnpricedReason {
+    /// No subscription of the customer prices its type.
+    NoSubscription,
+    /// The plan refused it.
+    Rejected(Rejection),
+    /// The plan broke while pricing it.
+    PlanFailed {
+        /// Stable code of the fault.
+        code: String,
+        /// For people.
+        message: String,
+    },
+}

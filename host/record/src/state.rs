@@ -1,0 +1,250 @@
+//! A wallet's state, part by part, as it is kept.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::ids::{EventType, GrantId, Hash, PlanName, RevisionHash, SubscriptionId};
+use crate::plan::{AppliesTo, Category};
+use crate::time::{Period, Timestamp};
+
+/// What a wallet knows besides its grants, holds and subscriptions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// How many records the wallet has.
+    pub sequence: u64,
+    /// Hash of the newest one.
+    pub chain: Hash,
+    /// When it was made.
+    pub at: Timestamp,
+    /// None until the customer is created.
+    pub customer: Option<Customer>,
+    /// Totals per asset.
+    pub assets: BTreeMap<Asset, AssetTotals>,
+    /// How many events wait for a price.
+    pub unpriced: u64,
+}
+
+/// What is said of a customer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// What people call it.
+    pub name: Option<String>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What happens per asset when the wallet cannot cover a charge.
+    pub shortfall: BTreeMap<Asset, Shortfall>,
+}
+
+/// What happens when a wallet cannot cover a charge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shortfall {
+    /// Nothing is authorized beyond what is there.
+    #[default]
+    Deny,
+    /// Debt up to this much is authorized.
+    Floor(Nanos),
+    /// Post-paid: any debt is authorized.
+    Unlimited,
+}
+
+/// The balances of the accounts of an asset that are not a grant's. With those of the grants they sum to zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetTotals {
+    /// Zero or negative: what the customer owes because the wallet could not cover usage.
+    pub debt: Nanos,
+    /// Zero or negative: fees that wait for payment.
+    pub receivable: Nanos,
+    /// What was earned.
+    pub revenue: Nanos,
+    /// What expired unused.
+    pub breakage: Nanos,
+    /// Minus what was bought.
+    pub purchases: Nanos,
+    /// Minus what was given away.
+    pub promotional: Nanos,
+    /// Minus what subscriptions included.
+    pub included: Nanos,
+    /// Minus what was adjusted.
+    pub adjustments: Nanos,
+    /// Part of open holds that no grant covers; counts against the shortfall policy. Not an account.
+    pub overdraft_held: Nanos,
+}
+
+/// A block of one asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantState {
+    /// In which asset.
+    pub asset: Asset,
+    /// How much it was.
+    pub amount: Nanos,
+    /// What is free.
+    pub available: Nanos,
+    /// What open holds have pinned.
+    pub held: Nanos,
+    /// What kind of value it is.
+    pub category: Category,
+    /// Low burns first.
+    pub priority: i32,
+    /// From when it is good.
+    pub effective: Timestamp,
+    /// Until when; none: for good.
+    pub expires: Option<Timestamp>,
+    /// What it may pay for.
+    pub applies_to: AppliesTo,
+    /// What a person reads.
+    pub label: Option<String>,
+    /// The subscription that gave it, if one did.
+    pub subscription: Option<SubscriptionId>,
+    /// Whether its value may be used: false until `effective`, when it pays debt first.
+    pub phase: GrantPhase,
+}
+
+/// Where a grant is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GrantPhase {
+    /// Not yet effective.
+    Waiting,
+    /// Good.
+    Active,
+    /// Expired; only holds that pinned it before may still use it.
+    Expired,
+}
+
+/// Value set aside for one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldState {
+    /// The call, with its maximums.
+    pub event: Event,
+    /// When the call happened, as far as pricing goes.
+    pub time: Timestamp,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// The instant from which on it can no longer be settled.
+    pub expires: Timestamp,
+    /// None while it is open; set when it expired and may still be settled late.
+    pub expired: Option<Timestamp>,
+    /// The revision that quoted settles.
+    pub revision: RevisionHash,
+    /// Whose state it was quoted with.
+    pub subscription: SubscriptionId,
+    /// The period that it was quoted in.
+    pub period: Period,
+    /// What was quoted, per asset, in the order of the chain.
+    pub quoted: Vec<(Asset, Nanos)>,
+    /// What is still pinned, in the order in which it is used.
+    pub pins: Vec<Pin>,
+    /// What is held of each asset beyond the grants, on credit.
+    pub overdraft: Vec<(Asset, Nanos)>,
+    /// What settlements took so far.
+    pub taken: Vec<Slice>,
+}
+
+/// Part of a grant that a hold set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// Of which grant.
+    pub grant: GrantId,
+    /// In which asset.
+    pub asset: Asset,
+    /// How much.
+    pub amount: Nanos,
+}
+
+/// Part of a charge, and where it was taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Index of the charge within the plan's answer.
+    pub charge: u16,
+    /// In which asset.
+    pub asset: Asset,
+    /// From where.
+    pub from: SliceSource,
+    /// How much; more than zero.
+    pub amount: Nanos,
+}
+
+/// Where a part of a charge is taken from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SliceSource {
+    /// A grant.
+    Grant(GrantId),
+    /// Nothing was there: the customer owes it.
+    Debt,
+    /// The statement.
+    Receivable,
+}
+
+/// A customer on a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionState {
+    /// Which plan.
+    pub plan: PlanName,
+    /// When it started.
+    pub started: Timestamp,
+    /// Periods are counted from here.
+    pub anchor: Timestamp,
+    /// How long a period is.
+    pub cadence: Cadence,
+    /// The present one.
+    pub period: Period,
+    /// Seats.
+    pub seats: u32,
+    /// Event types that it owns.
+    pub event_types: Vec<EventType>,
+    /// The plan's own state.
+    pub state: Vec<u8>,
+    /// Version of `state`.
+    pub state_version: u32,
+    /// The revision that last changed it.
+    pub revision: RevisionHash,
+    /// Timers that the plan set.
+    pub timers: BTreeMap<String, Timestamp>,
+}
+
+/// How long a period of a subscription is. All in UTC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cadence {
+    /// A calendar month; an anchor on the 31st means the last day of a shorter month.
+    #[default]
+    Monthly,
+    /// A calendar year; an anchor on 29 February means the 28th in other years.
+    Yearly,
+    /// Seven days.
+    Weekly,
+    /// One day.
+    Daily,
+    /// So many days.
+    Days(u16),
+}
+
+/// A usage event that waits for a price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnpricedState {
+    /// When it was received.
+    pub received: Timestamp,
+    /// The event.
+    pub event: Event,
+    /// Why it has no price.
+    pub reason: crate::outcome::UnpricedReason,
+}
+
+/// A part of a wallet: what is read and written as a unit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The [`Header`].
+    Header,
+    /// A [`GrantState`].
+    Grant(GrantId),
+    /// A [`HoldState`].
+    Hold(crate::plan::EventRef),
+    /// A [`SubscriptionState`].
+    Subscription(SubscriptionId),
+    /// A subject's state, with the instant at which it may be forgotten. On demand.
+    Subject(SubscriptionId, String),
+    /// An [`UnpricedState`], by the sequence of the record that kept it. On demand.
+    Unpriced(u64),
+}
