@@ -1,1 +1,31 @@
-//! .
+//! The engine: one atomic, durable step from a command to its answer.
+//!
+//! ```text
+//! call -> reserve room -> lane (one thread per share of the wallets) -> plan -> ledger -> committer -> answer
+//!                           ^ loaders bring what is not in memory                    one sync for all lanes
+//! ```
+//!
+//! **Rejected**: a lock per wallet (deadlocks between events of two wallets, and no batches for plans); answering before the
+//! sync (an answer that a power cut takes back is a lie); a timer for group commit (the sync itself is the timer).
+
+mod clock;
+mod committer;
+mod control;
+mod controls;
+mod engine;
+mod error;
+mod fold;
+mod lane;
+pub mod limits;
+mod loader;
+mod request;
+mod shared;
+mod sweeper;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use control::{Activated, ComponentPushed, ControlDone};
+pub use controls::Controls;
+pub use engine::{Config, Engine};
+pub use error::{ControlError, EngineError};
+pub use fold::LedgerFold;
+pub use request::{Ask, Done, Rejected, Reply, Request};

@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod command;
+pub mod control;
 pub mod event;
 pub mod ids;
 pub mod outcome;

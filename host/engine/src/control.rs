@@ -1,0 +1,386 @@
+//! Changes of a tenant's control plane: through the same committer as everything else, one at a time.
+
+use std::sync::Arc;
+
+use farebox_record::codec;
+use farebox_record::control::{
+    Activation, ComponentState, ControlCommand, ControlEffect, ControlRecord, ControlState, KeyState,
+    OpenHolds,
+};
+use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
+use farebox_record::plan::Description;
+use farebox_record::time::Timestamp;
+use farebox_runtime::{Plan, Revision};
+use farebox_store::{Commit, Fate, NewRecord, WalletKey};
+
+use crate::committer::Shipment;
+use crate::controls::{component_blob, parameters_blob};
+use crate::engine::Engine;
+use crate::error::{ControlError, EngineError};
+
+/// How often a change is decided again when other processes change the same control plane.
+const ATTEMPTS_MAX: usize = 16;
+
+/// What became of a change of a control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlDone {
+    /// It is durable.
+    Changed,
+    /// It was so already.
+    Unchanged,
+}
+
+/// A component that is known now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentPushed {
+    /// Hash of its bytes.
+    pub hash: Hash,
+    /// Whether it is new to this plan.
+    pub done: ControlDone,
+    /// What it says of itself.
+    pub description: Description,
+}
+
+/// A revision that is on its plan's timeline now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activated {
+    /// Its place there.
+    pub activation: Activation,
+    /// Whether it was put there by this call.
+    pub done: ControlDone,
+}
+
+impl Engine {
+    /// Lets an API key in. Blocks until it is durable.
+    pub fn create_key(
+        &self,
+        tenant: &TenantId,
+        id: CallId,
+        secret: Hash,
+        role: farebox_record::control::Role,
+    ) -> Result<(), ControlError> {
+        self.change(tenant, ControlCommand::CreateKey { id, secret, role }, None, None)
+            .map(drop)
+    }
+
+    /// Lets an API key in no longer. Blocks until it is durable.
+    pub fn revoke_key(&self, tenant: &TenantId, id: CallId) -> Result<ControlDone, ControlError> {
+        self.change(tenant, ControlCommand::RevokeKey { id }, None, None)
+    }
+
+    /// Admits a component, keeps its bytes, and makes it known under a plan. The same bytes again change nothing. Blocks
+    /// until it is durable.
+    pub fn push_component(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        bytes: &[u8],
+    ) -> Result<ComponentPushed, ControlError> {
+        let known = self.shared().controls.load().component(&Hash::of(bytes)).cloned();
+        let admitted = match known {
+            Some(known) => known,
+            None => self
+                .shared()
+                .runtime
+                .admit(bytes)
+                .map_err(|e| ControlError::Refused(Box::new(e)))?,
+        };
+        let (hash, description) = (admitted.hash(), admitted.description().clone());
+        self.shared().store.put_blob(&component_blob(hash), bytes)?;
+        let command = ControlCommand::AddComponent {
+            plan: plan.clone(),
+            component: hash,
+            bytes: bytes.len() as u64,
+            description: Box::new(description.clone()),
+        };
+        let done = self.change(tenant, command, Some(admitted), None)?;
+        Ok(ComponentPushed {
+            hash,
+            done,
+            description,
+        })
+    }
+
+    /// Gives parameters to a known component, and puts the revision on the plan's timeline. The revision that is in force
+    /// anyway changes nothing. Blocks until it is durable.
+    pub fn activate(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        component: Hash,
+        parameters: &str,
+        effective: Option<Timestamp>,
+        open_holds: OpenHolds,
+    ) -> Result<Activated, ControlError> {
+        let controls = self.shared().controls.load_full();
+        let state = controls
+            .plan(tenant, plan)
+            .ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
+        let known = controls
+            .component(&component)
+            .filter(|_| state.components.contains(&component));
+        let code = known.ok_or_else(|| ControlError::UnknownComponent(component.to_string()))?;
+        let prepared = self
+            .shared()
+            .runtime
+            .prepare(code, parameters)
+            .map_err(|e| ControlError::Refused(Box::new(e)))?;
+        let revision = prepared.hash();
+        self.check_state_version(tenant, plan, &prepared)?;
+        self.shared()
+            .store
+            .put_blob(&parameters_blob(revision.parameters), parameters.as_bytes())?;
+        let command = ControlCommand::Activate {
+            plan: plan.clone(),
+            revision,
+            effective,
+            open_holds,
+        };
+        let done = self.change(tenant, command, None, Some(prepared))?;
+        self.activated(tenant, plan, revision, done)
+    }
+
+    /// Puts the revision before the present one back in force. What was priced stays priced. Blocks until it is durable.
+    pub fn rollback(&self, tenant: &TenantId, plan: &PlanName) -> Result<Activated, ControlError> {
+        let done = self.change(
+            tenant,
+            ControlCommand::Rollback { plan: plan.clone() },
+            None,
+            None,
+        )?;
+        let controls = self.shared().controls.load();
+        let last = controls
+            .plan(tenant, plan)
+            .and_then(|state| state.timeline.last());
+        let activation = *last.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
+        Ok(Activated { activation, done })
+    }
+
+    /// Parameters of a revision, as they were given.
+    pub fn parameters(&self, hash: Hash) -> Result<Option<String>, EngineError> {
+        let Some(bytes) = self.shared().store.blob(&parameters_blob(hash))? else {
+            return Ok(None);
+        };
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|e| EngineError::State(e.to_string()))
+    }
+
+    fn activated(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        revision: RevisionHash,
+        done: ControlDone,
+    ) -> Result<Activated, ControlError> {
+        let controls = self.shared().controls.load();
+        let timeline = controls.plan(tenant, plan).map(|state| &state.timeline);
+        let newest = timeline.and_then(|t| t.iter().rev().find(|a| a.revision == revision));
+        let activation = *newest.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
+        Ok(Activated { activation, done })
+    }
+
+    /// State that a plan cannot read would stop its subscriptions.
+    fn check_state_version(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        new: &Revision,
+    ) -> Result<(), ControlError> {
+        let controls = self.shared().controls.load();
+        let now = self.now(tenant);
+        let Some(present) = controls.pricing(tenant, plan, now) else {
+            return Ok(());
+        };
+        let (old, new) = (
+            present.description().state_version,
+            new.description().state_version,
+        );
+        if old == new {
+            Ok(())
+        } else {
+            Err(ControlError::StateVersion { new, old })
+        }
+    }
+
+    /// Decides a change, makes it durable, and puts it in force.
+    fn change(
+        &self,
+        tenant: &TenantId,
+        command: ControlCommand,
+        plan: Option<Arc<Plan>>,
+        revision: Option<Arc<Revision>>,
+    ) -> Result<ControlDone, ControlError> {
+        let _one_at_a_time = self.control_lock();
+        for _ in 0..ATTEMPTS_MAX {
+            let mut state = self
+                .shared()
+                .controls
+                .load()
+                .tenant(tenant)
+                .cloned()
+                .unwrap_or_default();
+            let at = self.now(tenant).max(state.header.at);
+            let effects = decide(&state, &command, at)?;
+            if effects.is_empty() {
+                return Ok(ControlDone::Unchanged);
+            }
+            let expected = state.header.sequence;
+            let record = ControlRecord {
+                tenant: tenant.clone(),
+                sequence: expected + 1,
+                previous: state.header.chain,
+                at,
+                command: command.clone(),
+                effects,
+            };
+            let body = codec::encode(&record);
+            let parts = state.fold(&record, &body);
+            let commit = Commit {
+                wallet: WalletKey::control(tenant.as_str()),
+                expected,
+                control: None,
+                records: vec![NewRecord {
+                    body,
+                    ids: Vec::new(),
+                }],
+                parts,
+                due: None,
+            };
+            match self.commit_control(tenant, commit, state, plan.clone(), revision.clone())? {
+                Fate::Committed => {
+                    self.rate_unpriced(tenant, &command);
+                    return Ok(ControlDone::Changed);
+                }
+                Fate::Lost => self.refresh(tenant)?,
+            }
+        }
+        Err(ControlError::Contended)
+    }
+
+    fn commit_control(
+        &self,
+        tenant: &TenantId,
+        commit: Commit,
+        state: ControlState,
+        plan: Option<Arc<Plan>>,
+        revision: Option<Arc<Revision>>,
+    ) -> Result<Fate, ControlError> {
+        let (done, told) = crossbeam_channel::bounded(1);
+        let (shared, tenant) = (Arc::clone(self.shared()), tenant.clone());
+        // Run by the committer, so that everything behind this change in the journal is decided under it.
+        let then = Box::new(move || {
+            let next = shared.controls.load().with(&tenant, state, plan, revision);
+            shared.controls.store(Arc::new(next));
+        });
+        self.ship(Shipment::Control { commit, then, done })?;
+        told.recv().map_err(|_| ControlError::Stopped)
+    }
+}
+
+/// What a command changes; nothing where it is so already.
+fn decide(
+    state: &ControlState,
+    command: &ControlCommand,
+    at: Timestamp,
+) -> Result<Vec<ControlEffect>, ControlError> {
+    Ok(match command {
+        ControlCommand::CreateKey { id, secret, role } => {
+            if state.keys.contains_key(id) {
+                return Err(ControlError::KeyExists(id.to_string()));
+            }
+            let key = KeyState {
+                secret: *secret,
+                role: *role,
+                created: at,
+                revoked: None,
+            };
+            vec![ControlEffect::KeyPut(id.clone(), key)]
+        }
+        ControlCommand::RevokeKey { id } => {
+            let key = state
+                .keys
+                .get(id)
+                .ok_or_else(|| ControlError::UnknownKey(id.to_string()))?;
+            match key.revoked {
+                Some(_) => Vec::new(),
+                None => vec![ControlEffect::KeyPut(
+                    id.clone(),
+                    KeyState {
+                        revoked: Some(at),
+                        ..key.clone()
+                    },
+                )],
+            }
+        }
+        ControlCommand::AddComponent {
+            plan,
+            component,
+            bytes,
+            description,
+        } => {
+            let mut known = state.plans.get(plan).cloned().unwrap_or_default();
+            if known.components.contains(component) {
+                return Ok(Vec::new());
+            }
+            known.components.push(*component);
+            let state = ComponentState {
+                description: (**description).clone(),
+                bytes: *bytes,
+                added: at,
+            };
+            vec![
+                ControlEffect::ComponentPut(*component, Box::new(state)),
+                ControlEffect::PlanPut(plan.clone(), known),
+            ]
+        }
+        ControlCommand::Activate {
+            plan,
+            revision,
+            effective,
+            open_holds,
+        } => {
+            let known = state
+                .plans
+                .get(plan)
+                .ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
+            if effective.is_some_and(|effective| effective < at) {
+                return Err(ControlError::EffectiveInThePast);
+            }
+            let effective = effective.unwrap_or(at);
+            if known
+                .in_force(effective)
+                .is_some_and(|present| present.revision == *revision)
+            {
+                return Ok(Vec::new());
+            }
+            activated(plan, known, *revision, effective, *open_holds, at)
+        }
+        ControlCommand::Rollback { plan } => {
+            let known = state
+                .plans
+                .get(plan)
+                .ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
+            let previous = known.previous(at).ok_or(ControlError::NothingToRollBack)?;
+            activated(plan, known, previous, at, OpenHolds::Quoted, at)
+        }
+    })
+}
+
+fn activated(
+    plan: &PlanName,
+    known: &farebox_record::control::PlanState,
+    revision: RevisionHash,
+    effective: Timestamp,
+    open_holds: OpenHolds,
+    at: Timestamp,
+) -> Vec<ControlEffect> {
+    let mut changed = known.clone();
+    changed.timeline.push(Activation {
+        revision,
+        effective,
+        activated: at,
+        open_holds,
+    });
+    vec![ControlEffect::PlanPut(plan.clone(), changed)]
+}

@@ -1,0 +1,169 @@
+//! The control planes as last committed, and the plans that they put in force. Read by everyone, swapped as a whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use farebox_record::control::{ControlState, KeyState, PlanState};
+use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
+use farebox_record::time::Timestamp;
+use farebox_runtime::{Plan, Revision, Runtime};
+use farebox_store::{Store, WalletKey};
+
+use crate::error::EngineError;
+use crate::fold::control_of;
+
+/// A snapshot of all control planes.
+#[derive(Clone, Default)]
+pub struct Controls {
+    tenants: BTreeMap<TenantId, Arc<ControlState>>,
+    keys: HashMap<Hash, (TenantId, CallId)>,
+    plans: HashMap<Hash, Arc<Plan>>,
+    revisions: HashMap<RevisionHash, Arc<Revision>>,
+}
+
+impl Controls {
+    /// A tenant's control plane.
+    pub fn tenant(&self, tenant: &TenantId) -> Option<&ControlState> {
+        self.tenants.get(tenant).map(|state| &**state)
+    }
+
+    /// Version of a tenant's control plane; 0 where it has none.
+    pub fn version(&self, tenant: &TenantId) -> u64 {
+        self.tenant(tenant).map_or(0, |state| state.header.sequence)
+    }
+
+    /// The good API key with this secret.
+    pub fn key(&self, secret: &Hash) -> Option<(&TenantId, &CallId, &KeyState)> {
+        let (tenant, id) = self.keys.get(secret)?;
+        let key = self.tenant(tenant)?.keys.get(id)?;
+        key.revoked.is_none().then_some((tenant, id, key))
+    }
+
+    /// A plan's timeline.
+    pub fn plan(&self, tenant: &TenantId, plan: &PlanName) -> Option<&PlanState> {
+        self.tenant(tenant)?.plans.get(plan)
+    }
+
+    /// A revision, ready to price.
+    pub fn revision(&self, hash: &RevisionHash) -> Option<&Arc<Revision>> {
+        self.revisions.get(hash)
+    }
+
+    /// A component that is known to some tenant, ready to prepare.
+    pub(crate) fn component(&self, hash: &Hash) -> Option<&Arc<Plan>> {
+        self.plans.get(hash)
+    }
+
+    /// The revision that prices an event of `time`. One that is quarantined does not: the one before it serves.
+    pub(crate) fn pricing(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        time: Timestamp,
+    ) -> Option<&Arc<Revision>> {
+        let timeline = self.plan(tenant, plan)?;
+        let revision = self.revision(&timeline.pricing(time)?)?;
+        if !revision.is_quarantined() {
+            return Some(revision);
+        }
+        let healthy = |hash: RevisionHash| self.revision(&hash).filter(|r| !r.is_quarantined());
+        timeline.previous(time).and_then(healthy).or(Some(revision))
+    }
+
+    /// Names every tenant.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.tenants.keys()
+    }
+
+    /// With a tenant's control plane replaced. `plan` and `revision` are what became ready with it.
+    pub(crate) fn with(
+        &self,
+        tenant: &TenantId,
+        state: ControlState,
+        plan: Option<Arc<Plan>>,
+        revision: Option<Arc<Revision>>,
+    ) -> Controls {
+        let mut next = self.clone();
+        next.keys.retain(|_, (owner, _)| owner != tenant);
+        for (id, key) in &state.keys {
+            next.keys.insert(key.secret, (tenant.clone(), id.clone()));
+        }
+        next.tenants.insert(tenant.clone(), Arc::new(state));
+        next.plans.extend(plan.map(|plan| (plan.hash(), plan)));
+        next.revisions
+            .extend(revision.map(|revision| (revision.hash(), revision)));
+        next
+    }
+
+    /// Everything that the store knows, with every component admitted and every revision prepared.
+    pub(crate) fn load(store: &dyn Store, runtime: &Runtime) -> Result<Controls, EngineError> {
+        let mut controls = Controls::default();
+        let mut after: Option<String> = None;
+        loop {
+            let names = store.tenants(after.as_deref(), 1_000)?;
+            let Some(last) = names.last() else {
+                return Ok(controls);
+            };
+            for name in &names {
+                let tenant = TenantId::new(name).map_err(|e| EngineError::State(e.to_string()))?;
+                controls = controls.reload(&tenant, store, runtime)?;
+            }
+            after = Some(last.clone());
+        }
+    }
+
+    /// With one tenant as the store has it now.
+    pub(crate) fn reload(
+        &self,
+        tenant: &TenantId,
+        store: &dyn Store,
+        runtime: &Runtime,
+    ) -> Result<Controls, EngineError> {
+        let image = store.load(&WalletKey::control(tenant.as_str()))?;
+        let state = control_of(&image).map_err(EngineError::State)?;
+        let mut next = self.clone();
+        for hash in state.components.keys() {
+            if !next.plans.contains_key(hash) {
+                let bytes = blob(store, &component_blob(*hash))?;
+                let plan = runtime
+                    .admit(&bytes)
+                    .map_err(|e| EngineError::State(e.to_string()))?;
+                next.plans.insert(*hash, plan);
+            }
+        }
+        for activation in state.plans.values().flat_map(|plan| &plan.timeline) {
+            let hash = activation.revision;
+            if next.revisions.contains_key(&hash) {
+                continue;
+            }
+            let parameters = String::from_utf8(blob(store, &parameters_blob(hash.parameters))?)
+                .map_err(|e| EngineError::State(e.to_string()))?;
+            let plan = next.plans.get(&hash.component).cloned().ok_or_else(|| {
+                EngineError::State(format!("component {:?} of a timeline is unknown", hash.component))
+            })?;
+            let revision = runtime
+                .prepare(&plan, &parameters)
+                .map_err(|e| EngineError::State(e.to_string()))?;
+            next.revisions.insert(hash, revision);
+        }
+        Ok(next.with(tenant, state, None, None))
+    }
+}
+
+fn blob(store: &dyn Store, name: &str) -> Result<Vec<u8>, EngineError> {
+    store.blob(name)?.ok_or_else(|| {
+        EngineError::State(format!(
+            "{name} is missing beside the journal; restore it from a backup"
+        ))
+    })
+}
+
+/// Under which name a component's bytes are kept.
+pub(crate) fn component_blob(hash: Hash) -> String {
+    format!("component-{hash}")
+}
+
+/// Under which name a parameters' text is kept.
+pub(crate) fn parameters_blob(hash: Hash) -> String {
+    format!("parameters-{hash}")
+}

@@ -1,0 +1,434 @@
+//! The handle: starts the threads, takes calls in, and stops.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use farebox_record::command::Identity;
+use farebox_record::control::ControlCommand;
+use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::record::{Record, identity_hash};
+use farebox_record::time::Timestamp;
+use farebox_runtime::Runtime;
+use farebox_store::{IdHash, Store, StoreError, WalletKey};
+
+use crate::clock::Clock;
+use crate::committer::{self, Shipment};
+use crate::controls::Controls;
+use crate::error::{ControlError, EngineError};
+use crate::lane::{Job, Lane, Message, Task, id_hashes};
+use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX, LOADER_THREADS};
+use crate::loader::{self, Load};
+use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
+use crate::shared::Shared;
+use crate::sweeper;
+
+/// How an engine is set up.
+pub struct Config {
+    /// Lanes: OS threads that own wallets. As many as cores is a good number.
+    pub lanes: usize,
+    /// Called once when a thread that must not fail does: leave the process, and recover at the next start.
+    pub on_failure: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Default for Config {
+    /// One lane per core; a failure ends the process with exit code 70.
+    fn default() -> Config {
+        Config {
+            lanes: std::thread::available_parallelism().map_or(2, usize::from),
+            on_failure: Box::new(|_| std::process::exit(70)),
+        }
+    }
+}
+
+/// Decides, prices and debits. Clones are handles of one engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    lanes: Vec<LaneHandle>,
+    committer: Mutex<Option<Sender<Shipment>>>,
+    control: Mutex<()>,
+    stopping: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct LaneHandle {
+    inbox: Sender<Message>,
+    /// Commands that it can still take in.
+    room: Arc<AtomicUsize>,
+}
+
+impl Engine {
+    /// Loads the control planes and starts. Blocks.
+    pub fn start(
+        config: Config,
+        store: Arc<dyn Store>,
+        runtime: Runtime,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Engine, EngineError> {
+        let controls = Controls::load(&*store, &runtime)?;
+        let shared = Arc::new(Shared::new(store, runtime, clock, controls, config.on_failure));
+        let lanes = config.lanes.max(1);
+        let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| unbounded::<Message>()).unzip();
+        let (committer, shipments) = unbounded::<Shipment>();
+        let (loader, loads) = unbounded::<(usize, Load)>();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        for (index, inbox) in outboxes.into_iter().enumerate() {
+            let lane = Lane::new(index, Arc::clone(&shared), committer.clone(), loader.clone());
+            threads.push(spawn(&shared, format!("lane-{index}"), move || {
+                lane.run(&inbox);
+                Ok(())
+            })?);
+        }
+        threads.push(start_committer(&shared, &inboxes, shipments)?);
+        for index in 0..LOADER_THREADS {
+            threads.push(start_loader(&shared, &inboxes, &loads, index)?);
+        }
+        threads.push(start_sweeper(&shared, &inboxes, &stopping)?);
+        let room = || Arc::new(AtomicUsize::new(LANE_QUEUE_MAX));
+        let lanes = inboxes
+            .into_iter()
+            .map(|inbox| LaneHandle { inbox, room: room() })
+            .collect();
+        let inner = Inner {
+            shared,
+            lanes,
+            committer: Mutex::new(Some(committer)),
+            control: Mutex::new(()),
+            stopping,
+            threads: Mutex::new(threads),
+        };
+        Ok(Engine {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Takes all of the requests in, or none of them. Replies come in order, once everything that they show is durable.
+    ///
+    /// Dropping the future does not take requests back: repeat them under the same ids to learn what became of them.
+    pub async fn call(&self, tenant: &TenantId, requests: Vec<Request>) -> Result<Vec<Reply>, Rejected> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (collector, woken) = self.submit(tenant, requests)?;
+        let _ = woken.await; // a sender that is gone has left its replies behind
+        Ok(collector.take())
+    }
+
+    /// One request.
+    pub async fn call_one(&self, tenant: &TenantId, request: Request) -> Result<Reply, Rejected> {
+        Ok(self
+            .call(tenant, vec![request])
+            .await?
+            .pop()
+            .unwrap_or(Reply::Stopped))
+    }
+
+    fn submit(
+        &self,
+        tenant: &TenantId,
+        requests: Vec<Request>,
+    ) -> Result<(Arc<Collector>, tokio::sync::oneshot::Receiver<()>), Rejected> {
+        let count = requests.len();
+        if count > COMMANDS_PER_CALL_MAX {
+            return Err(Rejected::TooMany { count });
+        }
+        if self.inner.shared.has_failed() || self.inner.stopping.load(Ordering::SeqCst) {
+            return Err(Rejected::Stopped);
+        }
+        let keys: Vec<WalletKey> = requests
+            .iter()
+            .map(|r| WalletKey::new(tenant.as_str(), r.customer.as_str()))
+            .collect();
+        let lanes: Vec<usize> = keys
+            .iter()
+            .map(|key| lane_of(key, self.inner.lanes.len()))
+            .collect();
+        self.reserve(&lanes)?;
+        let (collector, woken) = Collector::new(count);
+        let mut jobs: Vec<Vec<Job>> = self.inner.lanes.iter().map(|_| Vec::new()).collect();
+        for (index, ((request, key), lane)) in requests.into_iter().zip(keys).zip(&lanes).enumerate() {
+            let reply = ReplyTo::new(&collector, index, &self.inner.lanes[*lane].room);
+            let task = match request.ask {
+                Ask::Command(command) => Task::Command(command),
+                Ask::Read => Task::Read,
+                Ask::ReadHold(hold) => Task::ReadHold(hold),
+            };
+            jobs[*lane].push(Job::new(key, task, reply));
+        }
+        for (lane, jobs) in self.inner.lanes.iter().zip(jobs) {
+            if !jobs.is_empty() {
+                let _ = lane.inbox.send(Message::Jobs(jobs)); // a lane that is gone drops them: Reply::Stopped
+            }
+        }
+        Ok((collector, woken))
+    }
+
+    /// Room for every command on its lane, or none at all.
+    fn reserve(&self, lanes: &[usize]) -> Result<(), Rejected> {
+        let mut wanted = vec![0; self.inner.lanes.len()];
+        for lane in lanes {
+            wanted[*lane] += 1;
+        }
+        for (index, count) in wanted.iter().enumerate() {
+            let take = |room: usize| room.checked_sub(*count);
+            let room = &self.inner.lanes[index].room;
+            if room
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+                .is_err()
+            {
+                for (given, count) in wanted[..index].iter().enumerate() {
+                    self.inner.lanes[given].room.fetch_add(*count, Ordering::AcqRel);
+                }
+                metrics::counter!("farebox_engine_busy_total").increment(1);
+                return Err(Rejected::Busy);
+            }
+        }
+        Ok(())
+    }
+
+    /// The control planes as last committed.
+    pub fn controls(&self) -> Arc<Controls> {
+        self.inner.shared.controls.load_full()
+    }
+
+    /// Now, for this tenant.
+    pub fn now(&self, tenant: &TenantId) -> Timestamp {
+        self.inner.shared.clock.now(tenant)
+    }
+
+    /// False once the engine has failed or stops.
+    pub fn is_running(&self) -> bool {
+        !self.inner.shared.has_failed() && !self.inner.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Up to `limit` records of a wallet below sequence `before`, newest first. Blocks.
+    pub fn history(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Record>, EngineError> {
+        let key = WalletKey::new(tenant.as_str(), customer.as_str());
+        let stored = self.inner.shared.store.history(&key, before, limit)?;
+        stored
+            .iter()
+            .map(|s| Record::decode(&s.body).map_err(|e| EngineError::State(e.to_string())))
+            .collect()
+    }
+
+    /// The durable record that answers for an identity. Blocks.
+    pub fn find(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        identity: &Identity,
+    ) -> Result<Option<Record>, EngineError> {
+        let key = WalletKey::new(tenant.as_str(), customer.as_str());
+        let id = IdHash(identity_hash(tenant, customer, identity));
+        if !self.inner.shared.store.may_have_seen(id) {
+            return Ok(None);
+        }
+        for stored in self.inner.shared.store.find(&key, id)? {
+            let record = Record::decode(&stored.body).map_err(|e| EngineError::State(e.to_string()))?;
+            if id_hashes(&record).contains(&id) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Up to `limit` customers whose name comes after `after`, in order of name. Blocks.
+    pub fn customers(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<CustomerId>, EngineError> {
+        let keys = self.inner.shared.store.wallets(tenant.as_str(), after, limit)?;
+        keys.iter()
+            .map(|k| CustomerId::new(k.wallet()).map_err(|e| EngineError::State(e.to_string())))
+            .collect()
+    }
+
+    /// Takes nothing more in, waits until everything that was taken in is answered, and closes the store. Blocks.
+    pub fn stop(&self) -> Result<(), EngineError> {
+        if self.inner.stopping.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let full = |lane: &LaneHandle| lane.room.load(Ordering::Acquire) == LANE_QUEUE_MAX;
+        while !self.inner.shared.has_failed() && !self.inner.lanes.iter().all(full) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for lane in &self.inner.lanes {
+            let _ = lane.inbox.send(Message::Stop); // one that is gone has stopped
+        }
+        drop(self.committer().take());
+        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                self.inner.shared.fail("a thread panicked while stopping");
+            }
+        }
+        self.inner.shared.store.close()?;
+        Ok(())
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    pub(crate) fn control_lock(&self) -> MutexGuard<'_, ()> {
+        self.inner.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn committer(&self) -> MutexGuard<'_, Option<Sender<Shipment>>> {
+        self.inner
+            .committer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ship(&self, shipment: Shipment) -> Result<(), ControlError> {
+        let guard = self.committer();
+        let committer = guard.as_ref().ok_or(ControlError::Stopped)?;
+        committer.send(shipment).map_err(|_| ControlError::Stopped)
+    }
+
+    /// Takes a tenant's control plane from the store again.
+    pub(crate) fn refresh(&self, tenant: &TenantId) -> Result<(), EngineError> {
+        refresh(&self.inner.shared, tenant)
+    }
+
+    /// A plan changed: what had no price may have one now. Looks at every wallet of the tenant, beside the callers.
+    pub(crate) fn rate_unpriced(&self, tenant: &TenantId, command: &ControlCommand) {
+        if !matches!(
+            command,
+            ControlCommand::Activate { .. } | ControlCommand::Rollback { .. }
+        ) {
+            return;
+        }
+        let (engine, tenant) = (self.clone(), tenant.clone());
+        let started = std::thread::Builder::new()
+            .name("rate-unpriced".into())
+            .spawn(move || {
+                if let Err(error) = engine.touch_unpriced(&tenant) {
+                    tracing::warn!(%error, "events without a price were not all looked at again");
+                }
+            });
+        if let Err(error) = started {
+            tracing::warn!(%error, "no thread to look at events without a price");
+        }
+    }
+
+    fn touch_unpriced(&self, tenant: &TenantId) -> Result<(), EngineError> {
+        let store = &self.inner.shared.store;
+        let header = farebox_record::state::Part::Header.key();
+        let mut after: Option<String> = None;
+        while self.is_running() {
+            let keys = store.wallets(tenant.as_str(), after.as_deref(), 1_000)?;
+            let Some(last) = keys.last() else { return Ok(()) };
+            after = Some(last.wallet().to_string());
+            for key in keys {
+                let Some(bytes) = store.part(&key, &header)? else {
+                    continue;
+                };
+                let header: farebox_record::state::Header = farebox_record::codec::decode(&bytes)
+                    .map_err(|e| EngineError::State(format!("{key:?}: {e}")))?;
+                if header.unpriced > 0 {
+                    let lane = lane_of(&key, self.inner.lanes.len());
+                    let _ = self.inner.lanes[lane].inbox.send(Message::Rate(key)); // gone: stopped
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refresh(shared: &Shared, tenant: &TenantId) -> Result<(), EngineError> {
+    let present = shared.controls.load_full();
+    let next = present.reload(tenant, &*shared.store, &shared.runtime)?;
+    if next.version(tenant) > present.version(tenant) {
+        shared.controls.store(Arc::new(next));
+    }
+    Ok(())
+}
+
+/// Which lane owns a wallet. Need not be stable: no state outlives the process in a lane.
+fn lane_of(wallet: &WalletKey, lanes: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    wallet.hash(&mut hasher);
+    usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0)
+}
+
+/// Starts a thread whose failure is the engine's.
+fn spawn(
+    shared: &Arc<Shared>,
+    name: String,
+    work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+) -> Result<JoinHandle<()>, EngineError> {
+    let shared = Arc::clone(shared);
+    let title = name.clone();
+    let body = move || {
+        // A panic leaves state that cannot be trusted: stop, and recover from what is durable.
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => shared.fail(&format!("{title}: {error}")),
+            Err(_) => shared.fail(&format!("{title} panicked")),
+        }
+    };
+    Ok(std::thread::Builder::new().name(name).spawn(body)?)
+}
+
+fn start_committer(
+    shared: &Arc<Shared>,
+    inboxes: &[Sender<Message>],
+    shipments: Receiver<Shipment>,
+) -> Result<JoinHandle<()>, EngineError> {
+    let (store, lanes) = (Arc::clone(&shared.store), inboxes.to_vec());
+    spawn(shared, "committer".into(), move || {
+        committer::run(&store, &shipments, &lanes)
+    })
+}
+
+fn start_loader(
+    shared: &Arc<Shared>,
+    inboxes: &[Sender<Message>],
+    loads: &Receiver<(usize, Load)>,
+    index: usize,
+) -> Result<JoinHandle<()>, EngineError> {
+    let (store, lanes, loads) = (Arc::clone(&shared.store), inboxes.to_vec(), loads.clone());
+    let world = Arc::clone(shared);
+    spawn(shared, format!("loader-{index}"), move || {
+        let again = |tenant: &TenantId| match refresh(&world, tenant) {
+            Ok(()) => Ok(()),
+            Err(EngineError::Store(error)) => Err(error),
+            Err(other) => Err(StoreError::State {
+                what: other.to_string(),
+            }),
+        };
+        loader::run(&store, &again, &loads, &lanes)
+    })
+}
+
+fn start_sweeper(
+    shared: &Arc<Shared>,
+    inboxes: &[Sender<Message>],
+    stopping: &Arc<AtomicBool>,
+) -> Result<JoinHandle<()>, EngineError> {
+    let (lanes, stop, world) = (inboxes.to_vec(), Arc::clone(stopping), Arc::clone(shared));
+    spawn(shared, "sweeper".into(), move || {
+        let count = lanes.len();
+        sweeper::run(&world, &stop, |wallet| lane_of(wallet, count), &lanes)
+    })
+}

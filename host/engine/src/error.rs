@@ -1,0 +1,94 @@
+//! What can go wrong with the engine as a whole, and with its control plane.
+
+use farebox_store::StoreError;
+
+/// Why the engine cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The runtime.
+    #[error(transparent)]
+    Runtime(#[from] farebox_runtime::RuntimeError),
+    /// What the store holds cannot be used.
+    #[error("the stored state cannot be used: {0}")]
+    State(String),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why a change of the control plane was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The component, or the parameters.
+    #[error("{0}")]
+    Refused(Box<farebox_runtime::Refused>),
+    /// No such plan.
+    #[error("there is no plan named {0}; push a component first")]
+    UnknownPlan(String),
+    /// No such component.
+    #[error("component {0} is not known under this plan; push it first")]
+    UnknownComponent(String),
+    /// No such key.
+    #[error("there is no key named {0}")]
+    UnknownKey(String),
+    /// A key's name is taken for good, so that a history of keys stays readable.
+    #[error("a key named {0} exists already; choose another name")]
+    KeyExists(String),
+    /// The plan has only ever had one revision.
+    #[error("there is no earlier revision to go back to")]
+    NothingToRollBack,
+    /// Effective times are for what comes, not for what was.
+    #[error("effective_at must not be in the past: what was priced stays priced")]
+    EffectiveInThePast,
+    /// The state of subscriptions would have to be brought to another version.
+    #[error(
+        "the component has state version {new}, and revision in force has {old}: migration is needed, \
+         and this server activates only revisions with equal state versions"
+    )]
+    StateVersion {
+        /// Of the new component.
+        new: u32,
+        /// Of the one in force.
+        old: u32,
+    },
+    /// The engine has stopped.
+    #[error("the store has stopped; restart the server")]
+    Stopped,
+    /// Other processes kept changing the same control plane.
+    #[error("the control plane kept changing; try again")]
+    Contended,
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl ControlError {
+    /// Stable, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ControlError::Refused(refused) => refused.code(),
+            ControlError::UnknownPlan(_) => "unknown_plan",
+            ControlError::UnknownComponent(_) => "unknown_component",
+            ControlError::UnknownKey(_) => "unknown_key",
+            ControlError::KeyExists(_) => "key_exists",
+            ControlError::NothingToRollBack => "nothing_to_roll_back",
+            ControlError::EffectiveInThePast => "effective_in_the_past",
+            ControlError::StateVersion { .. } => "state_version",
+            ControlError::Stopped => "stopped",
+            ControlError::Contended => "contended",
+            ControlError::Engine(_) => "internal",
+        }
+    }
+}
+
+impl From<StoreError> for ControlError {
+    fn from(error: StoreError) -> ControlError {
+        match error {
+            StoreError::Stopped { .. } => ControlError::Stopped,
+            other => ControlError::Engine(other.into()),
+        }
+    }
+}

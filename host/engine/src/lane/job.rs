@@ -1,0 +1,111 @@
+//! A command on its way through a lane.
+
+use farebox_record::command::{Command, Due, RateUnpriced};
+use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::plan::EventRef;
+use farebox_record::record::{Record, identity_hash};
+use farebox_record::state::UnpricedState;
+use farebox_store::{IdHash, WalletKey};
+
+use crate::request::{Reply, ReplyTo};
+
+/// One thing to do for one wallet.
+pub(crate) struct Job {
+    /// Whose.
+    pub wallet: WalletKey,
+    /// What.
+    pub task: Task,
+    /// Who waits for it; none for what the host does by itself.
+    reply: Option<ReplyTo>,
+}
+
+/// What to do.
+pub(crate) enum Task {
+    /// Change the wallet.
+    Command(Box<Command>),
+    /// Show it.
+    Read,
+    /// Show it, and how a hold ended.
+    ReadHold(EventRef),
+}
+
+impl Job {
+    pub fn new(wallet: WalletKey, task: Task, reply: ReplyTo) -> Job {
+        Job {
+            wallet,
+            task,
+            reply: Some(reply),
+        }
+    }
+
+    /// Prices an event that waited for it.
+    pub fn rate(wallet: &WalletKey, sequence: u64, unpriced: UnpricedState) -> Job {
+        let rate = RateUnpriced {
+            sequence,
+            received: unpriced.received,
+            event: unpriced.event,
+        };
+        let task = Task::Command(Box::new(Command::RateUnpriced(rate)));
+        Job {
+            wallet: wallet.clone(),
+            task,
+            reply: None,
+        }
+    }
+
+    /// Handles something that fell due.
+    pub fn due(wallet: &WalletKey, due: Due) -> Job {
+        Job {
+            wallet: wallet.clone(),
+            task: Task::Command(Box::new(Command::Due(due))),
+            reply: None,
+        }
+    }
+
+    pub fn command(&self) -> Option<&Command> {
+        match &self.task {
+            Task::Command(command) => Some(command),
+            Task::Read | Task::ReadHold(_) => None,
+        }
+    }
+
+    /// Whether it must be carried out again if it is lost: what falls due comes up again by itself.
+    pub fn is_repeated_when_lost(&self) -> bool {
+        !matches!(self.command(), Some(Command::Due(_)))
+    }
+
+    pub fn starts_subscription(&self) -> bool {
+        matches!(self.command(), Some(Command::Subscribe(_)))
+    }
+
+    /// Tells whoever waits.
+    pub fn answer(self, reply: Option<Reply>) {
+        if let (Some(to), Some(reply)) = (self.reply, reply) {
+            to.send(reply);
+        }
+    }
+
+    /// Ids under which it may have been carried out before.
+    pub fn id(&self, tenant: &TenantId, customer: &CustomerId) -> Option<IdHash> {
+        use farebox_record::command::Identity;
+        let identity = match self.command()? {
+            Command::RateUnpriced(rate) => Identity::Rated(rate.event.reference()),
+            command => command.identity()?,
+        };
+        Some(IdHash(identity_hash(tenant, customer, &identity)))
+    }
+}
+
+/// Under which ids a record is found.
+pub(crate) fn id_hashes(record: &Record) -> Vec<IdHash> {
+    let hash = |identity| IdHash(identity_hash(&record.tenant, &record.customer, &identity));
+    record.identities().into_iter().map(hash).collect()
+}
+
+pub(crate) fn tenant_of(key: &WalletKey) -> Option<TenantId> {
+    TenantId::new(key.tenant()).ok()
+}
+
+pub(crate) fn customer_of(key: &WalletKey) -> Option<CustomerId> {
+    CustomerId::new(key.wallet()).ok()
+}

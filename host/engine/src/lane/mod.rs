@@ -1,0 +1,258 @@
+//! A lane: one OS thread that owns a share of the wallets. Per wallet, everything happens in one order, without a lock.
+//!
+//! A lane never waits for a disk: commands for a wallet (or a subject, or an id) that is not in memory stay in the wallet's
+//! queue while a loader fetches it. What it decides becomes visible only when the committer has made it durable.
+
+mod job;
+mod pricing;
+mod slot;
+mod stage;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use farebox_ledger::Wallet;
+use farebox_record::ids::SubscriptionId;
+use farebox_record::record::Record;
+use farebox_record::state::UnpricedState;
+use farebox_store::{IdHash, WalletKey};
+
+use crate::committer::{Landed, Shipment};
+use crate::limits::{LANE_ROUND_MAX, UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
+use crate::loader::Load;
+use crate::shared::Shared;
+
+pub(crate) use job::{Job, Task, id_hashes};
+use slot::Slot;
+
+/// What a lane is told.
+pub(crate) enum Message {
+    /// New work.
+    Jobs(Vec<Job>),
+    /// Something of this wallet is due.
+    Touch(WalletKey),
+    /// Events of this wallet may have a price now.
+    Rate(WalletKey),
+    /// A wallet is here.
+    Loaded(WalletKey, Box<Wallet>),
+    /// A record is here, or there is none.
+    Found(WalletKey, IdHash, Option<Arc<Record>>),
+    /// A subject's state is here.
+    Subject(WalletKey, SubscriptionId, String, Vec<u8>),
+    /// Events that wait for a price are here.
+    Unpriced(WalletKey, Vec<(u64, UnpricedState)>),
+    /// Flights came back.
+    Landed(Vec<Landed>),
+    /// Finish what is here, and end.
+    Stop,
+}
+
+/// One lane's world.
+pub(crate) struct Lane {
+    index: usize,
+    shared: Arc<Shared>,
+    committer: Sender<Shipment>,
+    loader: Sender<(usize, Load)>,
+    slots: HashMap<WalletKey, Slot>,
+    /// Wallets with commands that can go on.
+    runnable: Vec<WalletKey>,
+    /// Counts drains: tells which wallets rest.
+    drain: u64,
+    /// Questions to plans, kept for their memory.
+    calls: pricing::Calls,
+}
+
+impl Lane {
+    pub fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        committer: Sender<Shipment>,
+        loader: Sender<(usize, Load)>,
+    ) -> Lane {
+        Lane {
+            index,
+            shared,
+            committer,
+            loader,
+            slots: HashMap::new(),
+            runnable: Vec::new(),
+            drain: 0,
+            calls: pricing::Calls::default(),
+        }
+    }
+
+    /// Runs until it is told to stop and nothing is left in flight.
+    pub fn run(mut self, inbox: &Receiver<Message>) {
+        let mut stopping = false;
+        while let Ok(first) = inbox.recv() {
+            let mut next = Some(first);
+            let mut taken = 0;
+            while let Some(message) = next {
+                stopping |= matches!(message, Message::Stop);
+                taken += self.take(message);
+                next = if taken < LANE_ROUND_MAX {
+                    inbox.try_recv().ok()
+                } else {
+                    None
+                };
+            }
+            self.work();
+            if stopping && self.slots.values().all(Slot::is_idle) {
+                return;
+            }
+        }
+    }
+
+    /// Takes a message in; tells how many commands it brought.
+    fn take(&mut self, message: Message) -> usize {
+        match message {
+            Message::Jobs(jobs) => {
+                let count = jobs.len();
+                for job in jobs {
+                    let key = job.wallet.clone();
+                    self.slot(&key).queue.push_back(job);
+                    self.runnable.push(key);
+                }
+                return count;
+            }
+            Message::Touch(key) => {
+                self.slot(&key).touched = true;
+                self.runnable.push(key);
+            }
+            Message::Rate(key) => self.want_unpriced(&key),
+            Message::Loaded(key, wallet) => {
+                let slot = self.slot(&key);
+                slot.loaded(*wallet);
+                if slot.rate_when_loaded() {
+                    self.want_unpriced(&key);
+                }
+                self.runnable.push(key);
+            }
+            Message::Found(key, id, record) => {
+                self.slot(&key).found(id, record);
+                self.runnable.push(key);
+            }
+            Message::Subject(key, subscription, subject, state) => {
+                self.slot(&key).subject_loaded(subscription, subject, state);
+                self.runnable.push(key);
+            }
+            Message::Unpriced(key, waiting) => {
+                let slot = self.slot(&key);
+                let last = waiting.last().map(|(sequence, _)| *sequence);
+                let more = waiting.len() == UNPRICED_RATED_MAX;
+                for (sequence, unpriced) in waiting {
+                    slot.queue.push_back(Job::rate(&key, sequence, unpriced));
+                }
+                match more {
+                    true => self.ask(Load::Unpriced {
+                        wallet: key.clone(),
+                        after: last,
+                    }),
+                    false => slot.unpriced_arrived(),
+                }
+                self.runnable.push(key);
+            }
+            Message::Landed(flights) => {
+                for flight in flights {
+                    self.landed(flight);
+                }
+            }
+            Message::Stop => {}
+        }
+        0
+    }
+
+    /// The slot of a wallet; asks for the wallet where it is not here.
+    fn slot(&mut self, key: &WalletKey) -> &mut Slot {
+        if !self.slots.contains_key(key) {
+            self.load(key, false);
+            self.slots.insert(key.clone(), Slot::default());
+        }
+        let drain = self.drain;
+        let slot = self.slots.entry(key.clone()).or_default();
+        slot.used = drain;
+        slot
+    }
+
+    fn load(&self, key: &WalletKey, lost: bool) {
+        let control = if lost { job::tenant_of(key) } else { None };
+        self.ask(Load::Wallet {
+            wallet: key.clone(),
+            control,
+        });
+    }
+
+    fn ask(&self, load: Load) {
+        let _ = self.loader.send((self.index, load)); // loaders that are gone mean that the engine has stopped
+    }
+
+    /// Asks for the events of a wallet that wait for a price, if it has any.
+    fn want_unpriced(&mut self, key: &WalletKey) {
+        let slot = self.slot(key);
+        if slot.wants_unpriced() {
+            self.ask(Load::Unpriced {
+                wallet: key.clone(),
+                after: None,
+            });
+        }
+    }
+
+    fn landed(&mut self, flight: Landed) {
+        let key = flight.wallet.clone();
+        let subscribed = flight.subscribed;
+        let slot = self.slot(&key);
+        if slot.landed(flight) {
+            self.load(&key, true);
+        }
+        if subscribed {
+            self.want_unpriced(&key);
+        }
+        self.runnable.push(key);
+    }
+
+    /// Carries out everything that can be carried out now, and ships it.
+    fn work(&mut self) {
+        self.drain += 1;
+        let controls = self.shared.controls.load_full();
+        let mut flying: Vec<WalletKey> = Vec::new();
+        while !self.runnable.is_empty() {
+            let mut keys = std::mem::take(&mut self.runnable);
+            keys.sort_unstable();
+            keys.dedup();
+            self.round(&controls, &keys);
+            flying.extend(keys);
+        }
+        flying.sort_unstable();
+        flying.dedup();
+        let flights: Vec<_> = flying
+            .iter()
+            .filter_map(|key| self.slots.get_mut(key).and_then(|slot| slot.take_off(key)))
+            .collect();
+        if !flights.is_empty() {
+            let _ = self.committer.send(Shipment::Lane {
+                lane: self.index,
+                flights,
+            }); // gone: the engine has stopped
+        }
+        if self.slots.len() > WALLETS_PER_LANE_MAX {
+            self.let_go();
+        }
+    }
+
+    /// Lets go of the wallets that rest longest, an eighth at a time.
+    fn let_go(&mut self) {
+        let mut resting: Vec<u64> = self
+            .slots
+            .values()
+            .filter(|s| s.is_idle())
+            .map(|s| s.used)
+            .collect();
+        resting.sort_unstable();
+        let Some(&edge) = resting.get(resting.len() / 8) else {
+            return;
+        };
+        self.slots
+            .retain(|_, slot| !(slot.is_idle() && slot.used <= edge));
+    }
+}

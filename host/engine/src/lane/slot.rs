@@ -1,0 +1,265 @@
+//! A wallet in a lane: its commands, what is known, and what is in flight.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use farebox_ledger::Wallet;
+use farebox_record::ids::SubscriptionId;
+use farebox_record::outcome::Effect;
+use farebox_record::record::Record;
+use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
+
+use crate::committer::{Flight, Landed};
+use crate::lane::job::{Job, id_hashes};
+use crate::request::Reply;
+
+/// Subjects whose state one wallet keeps in memory while it rests.
+const SUBJECTS_KEPT_MAX: usize = 1_024;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Slot {
+    /// None while a loader fetches it.
+    pub wallet: Option<Wallet>,
+    /// Commands, in order.
+    pub queue: VecDeque<Job>,
+    /// Something may be due even though no command came.
+    pub touched: bool,
+    /// When it was last used, in drains.
+    pub used: u64,
+    /// What the next flight carries.
+    draft: Draft,
+    /// Version that the newest shipped record leaves behind.
+    shipped: u64,
+    /// How often the wallet was loaded again after a loss.
+    epoch: u64,
+    /// Flights that have not come back.
+    in_flight: usize,
+    /// Records that are not durable yet, by id.
+    flying: HashMap<IdHash, Arc<Record>>,
+    /// Answers of loaders about ids, until they are used.
+    known: HashMap<IdHash, Option<Arc<Record>>>,
+    /// The id or subject that the head of the queue waits for.
+    waiting: bool,
+    /// States of subjects, as of the newest record.
+    subjects: HashMap<(SubscriptionId, String), Vec<u8>>,
+    /// Commands of lost flights, in order, until all flights are back.
+    lost: Vec<Job>,
+    losing: bool,
+    /// A loader is asked for events that wait for a price, or is to be asked when the wallet is here.
+    rating: bool,
+    rate_later: bool,
+}
+
+#[derive(Default)]
+struct Draft {
+    records: Vec<NewRecord>,
+    ids: Vec<IdHash>,
+    answered: Vec<(Job, Option<Reply>)>,
+    control: Option<u64>,
+}
+
+/// What is known of an id.
+pub(crate) enum Known {
+    /// No record answers for it.
+    Absent,
+    /// This one does.
+    Present(Arc<Record>),
+    /// A loader must look.
+    Unknown,
+}
+
+impl Slot {
+    /// Whether it can be let go of.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.in_flight == 0
+            && self.wallet.is_some()
+            && !self.rating
+            && self.lost.is_empty()
+    }
+
+    /// Whether commands can be carried out.
+    pub fn can_run(&self) -> bool {
+        self.wallet.is_some() && !self.waiting
+    }
+
+    pub fn loaded(&mut self, wallet: Wallet) {
+        self.shipped = wallet.header().sequence;
+        self.wallet = Some(wallet);
+        for job in std::mem::take(&mut self.lost).into_iter().rev() {
+            self.queue.push_front(job);
+        }
+        self.losing = false;
+        self.touched = true;
+    }
+
+    pub fn found(&mut self, id: IdHash, record: Option<Arc<Record>>) {
+        self.waiting = false;
+        self.known.insert(id, record);
+    }
+
+    pub fn subject_loaded(&mut self, subscription: SubscriptionId, subject: String, state: Vec<u8>) {
+        self.waiting = false;
+        self.subjects.entry((subscription, subject)).or_insert(state);
+    }
+
+    pub fn subject(&self, subscription: &SubscriptionId, subject: &str) -> Option<&[u8]> {
+        self.subjects
+            .get(&(subscription.clone(), subject.to_string()))
+            .map(Vec::as_slice)
+    }
+
+    /// The head of the queue waits for a loader.
+    pub fn wait(&mut self) {
+        self.waiting = true;
+    }
+
+    /// What is known of an id: flying records first, then what a loader said, then the store's filter.
+    pub fn lookup(&mut self, id: IdHash, may_have_seen: impl FnOnce(IdHash) -> bool) -> Known {
+        if let Some(record) = self.flying.get(&id) {
+            return Known::Present(Arc::clone(record));
+        }
+        match self.known.remove(&id) {
+            Some(Some(record)) => Known::Present(record),
+            Some(None) => Known::Absent,
+            None if may_have_seen(id) => Known::Unknown,
+            None => Known::Absent,
+        }
+    }
+
+    /// Keeps what a loader said for another look: the command that asked is not decided yet.
+    pub fn keep_absent(&mut self, id: IdHash) {
+        self.known.insert(id, None);
+    }
+
+    /// Whether a loader should be asked for events that wait for a price.
+    pub fn wants_unpriced(&mut self) -> bool {
+        let Some(wallet) = &self.wallet else {
+            self.rate_later = true;
+            return false;
+        };
+        let wants = wallet.header().unpriced > 0 && !self.rating;
+        self.rating |= wants;
+        wants
+    }
+
+    pub fn rate_when_loaded(&mut self) -> bool {
+        std::mem::take(&mut self.rate_later)
+    }
+
+    /// The loader brought the events that wait.
+    pub fn unpriced_arrived(&mut self) {
+        self.rating = false;
+    }
+
+    /// Notes a record, and the answer to whoever asked.
+    pub fn decided(
+        &mut self,
+        job: Job,
+        record: Record,
+        body: Vec<u8>,
+        reply: Option<Reply>,
+        control: Option<u64>,
+    ) {
+        for effect in &record.outcome.effects {
+            if let Effect::SubjectPut(subscription, subject, change) = effect {
+                self.subjects
+                    .insert((subscription.clone(), subject.clone()), change.state.clone());
+            }
+        }
+        let ids = id_hashes(&record);
+        let record = Arc::new(record);
+        for id in &ids {
+            self.flying.insert(*id, Arc::clone(&record));
+        }
+        self.draft.ids.extend_from_slice(&ids);
+        self.draft.records.push(NewRecord { body, ids });
+        self.draft.answered.push((job, reply));
+        self.draft.control = self.draft.control.max(control);
+    }
+
+    /// Notes an answer that changes nothing, but shows what may not be durable yet.
+    pub fn answered(&mut self, job: Job, reply: Option<Reply>) {
+        self.draft.answered.push((job, reply));
+    }
+
+    /// What is ready to be made durable.
+    pub fn take_off(&mut self, key: &WalletKey) -> Option<Flight> {
+        let draft = std::mem::take(&mut self.draft);
+        if draft.answered.is_empty() {
+            return None;
+        }
+        let Draft {
+            records,
+            ids,
+            answered,
+            control,
+        } = draft;
+        if records.is_empty() && self.in_flight == 0 {
+            // Everything that these answers show is durable already.
+            for (job, reply) in answered {
+                job.answer(reply);
+            }
+            return None;
+        }
+        let commit = match (&mut self.wallet, records.is_empty()) {
+            (Some(wallet), false) => {
+                let expected = self.shipped;
+                self.shipped = wallet.header().sequence;
+                let due = wallet.next_due().map(|(at, _)| at.as_micros());
+                Some(Commit {
+                    wallet: key.clone(),
+                    expected,
+                    control,
+                    records,
+                    parts: wallet.take_changes(),
+                    due,
+                })
+            }
+            _ => None,
+        };
+        self.in_flight += 1;
+        Some(Flight {
+            wallet: key.clone(),
+            epoch: self.epoch,
+            commit,
+            ids,
+            sent: false,
+            answered,
+        })
+    }
+
+    /// Takes a flight back. True: the wallet must be loaded again.
+    pub fn landed(&mut self, flight: Landed) -> bool {
+        self.in_flight -= 1;
+        for id in &flight.ids {
+            self.flying.remove(id);
+        }
+        if let Some(lost) = flight.lost {
+            if !self.losing {
+                self.losing = true;
+                self.wallet = None;
+                self.epoch = flight.epoch + 1;
+                // Nothing is decided but not shipped: a lane ships before it takes messages in.
+                debug_assert!(
+                    self.draft.answered.is_empty(),
+                    "a lane ships before it takes messages"
+                );
+            }
+            self.lost
+                .extend(lost.into_iter().filter(Job::is_repeated_when_lost));
+        }
+        if self.in_flight == 0 && self.subjects.len() > SUBJECTS_KEPT_MAX {
+            self.subjects.clear();
+        }
+        let reload = self.losing && self.in_flight == 0;
+        if reload {
+            self.flying.clear();
+            self.known.clear();
+            self.subjects.clear();
+            self.waiting = false;
+        }
+        reload
+    }
+}

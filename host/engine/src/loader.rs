@@ -1,0 +1,124 @@
+//! Loader threads: what the lanes wait for without waiting.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use farebox_record::codec;
+use farebox_record::ids::{SubscriptionId, TenantId};
+use farebox_record::record::Record;
+use farebox_record::state::{Part, UnpricedState};
+use farebox_store::{IdHash, Store, StoreError, WalletKey};
+
+use crate::lane::Message;
+use crate::limits::UNPRICED_RATED_MAX;
+
+/// What a lane wants to know.
+pub(crate) enum Load {
+    /// A wallet.
+    Wallet {
+        /// Whose.
+        wallet: WalletKey,
+        /// Whose control plane to look at too: the wallet was lost to another process, which may have changed prices.
+        control: Option<TenantId>,
+    },
+    /// The record that answers for an id.
+    Find {
+        /// Whose.
+        wallet: WalletKey,
+        /// Which id.
+        id: IdHash,
+    },
+    /// A subject's state.
+    Subject {
+        /// Whose.
+        wallet: WalletKey,
+        /// Whose plan.
+        subscription: SubscriptionId,
+        /// Which subject.
+        subject: String,
+    },
+    /// Events that wait for a price.
+    Unpriced {
+        /// Whose.
+        wallet: WalletKey,
+        /// Behind the one that this record kept; none: from the first.
+        after: Option<u64>,
+    },
+}
+
+/// Answers loads until every sender is gone, or the store fails.
+pub(crate) fn run(
+    store: &Arc<dyn Store>,
+    refresh: &(dyn Fn(&TenantId) -> Result<(), StoreError> + Send + Sync),
+    work: &Receiver<(usize, Load)>,
+    lanes: &[Sender<Message>],
+) -> Result<(), StoreError> {
+    while let Ok((lane, load)) = work.recv() {
+        let message = answer(store, refresh, load)?;
+        let _ = lanes[lane].send(message); // a lane that is gone needs no news
+    }
+    Ok(())
+}
+
+fn answer(
+    store: &Arc<dyn Store>,
+    refresh: &(dyn Fn(&TenantId) -> Result<(), StoreError> + Send + Sync),
+    load: Load,
+) -> Result<Message, StoreError> {
+    let state = |wallet: &WalletKey, what: String| StoreError::State {
+        what: format!("{wallet:?}: {what}"),
+    };
+    Ok(match load {
+        Load::Wallet { wallet, control } => {
+            if let Some(tenant) = control {
+                refresh(&tenant)?;
+            }
+            let image = store.load(&wallet)?;
+            let loaded = crate::fold::wallet_of(&image).map_err(|what| state(&wallet, what))?;
+            Message::Loaded(wallet, Box::new(loaded))
+        }
+        Load::Find { wallet, id } => {
+            let mut found = None;
+            for stored in store.find(&wallet, id)? {
+                let record = Record::decode(&stored.body).map_err(|e| state(&wallet, e.to_string()))?;
+                let matches = crate::lane::id_hashes(&record).contains(&id);
+                found = found.or(matches.then(|| Arc::new(record)));
+            }
+            Message::Found(wallet, id, found)
+        }
+        Load::Subject {
+            wallet,
+            subscription,
+            subject,
+        } => {
+            let part = Part::Subject(subscription.clone(), subject.clone());
+            let known = match store.part(&wallet, &part.key())? {
+                None => Vec::new(),
+                Some(value) => {
+                    let change: farebox_record::plan::SubjectChange =
+                        codec::decode(&value).map_err(|e| state(&wallet, e.to_string()))?;
+                    change.state
+                }
+            };
+            Message::Subject(wallet, subscription, subject, known)
+        }
+        Load::Unpriced { wallet, after } => {
+            let after = after.map(|sequence| Part::Unpriced(sequence).key());
+            let mut waiting = Vec::new();
+            for (key, value) in store.parts(
+                &wallet,
+                Part::UNPRICED_PREFIX,
+                after.as_deref(),
+                UNPRICED_RATED_MAX,
+            )? {
+                let Ok(Part::Unpriced(sequence)) = Part::from_key(&key) else {
+                    continue;
+                };
+                let unpriced: UnpricedState =
+                    codec::decode(&value).map_err(|e| state(&wallet, e.to_string()))?;
+                waiting.push((sequence, unpriced));
+            }
+            Message::Unpriced(wallet, waiting)
+        }
+    })
+}

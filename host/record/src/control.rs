@@ -1,0 +1,283 @@
+//! A tenant's control plane: keys, plans and their timelines. One more wallet to the store, with a history of its own.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, CodecError};
+use crate::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
+use crate::plan::Description;
+use crate::time::Timestamp;
+
+/// What a control plane is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlCommand {
+    /// Let a new API key in.
+    CreateKey {
+        /// Its name, for people and for revoking it.
+        id: CallId,
+        /// Hash of the secret. The secret itself is shown once and never kept.
+        secret: Hash,
+        /// What it may do.
+        role: Role,
+    },
+    /// Let an API key in no longer.
+    RevokeKey {
+        /// Its name.
+        id: CallId,
+    },
+    /// Make an admitted component known. Its bytes are kept beside the journal, by their hash.
+    AddComponent {
+        /// For which plan.
+        plan: PlanName,
+        /// Hash of its bytes.
+        component: Hash,
+        /// How many there are.
+        bytes: u64,
+        /// What it says of itself.
+        description: Box<Description>,
+    },
+    /// Put a revision on a plan's timeline.
+    Activate {
+        /// Which plan.
+        plan: PlanName,
+        /// Which code with which parameters. The parameters' text is kept beside the journal, by its hash.
+        revision: RevisionHash,
+        /// From which event time on; none: now.
+        effective: Option<Timestamp>,
+        /// Which revision settles holds that were quoted before.
+        open_holds: OpenHolds,
+    },
+    /// Put the revision that was in force before the present one back in force, from now on.
+    Rollback {
+        /// Which plan.
+        plan: PlanName,
+    },
+}
+
+/// Which revision settles a hold that an earlier one quoted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenHolds {
+    /// The one that quoted it.
+    #[default]
+    Quoted,
+    /// The new one.
+    New,
+}
+
+/// What a key may do. Each role may do what its line says, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, tenants included.
+    Operator,
+    /// Everything within its tenant.
+    Admin,
+    /// Customers, grants, subscriptions, and reading.
+    Billing,
+    /// Sending events.
+    Ingest,
+    /// Authorize, settle, extend and release, and sending events.
+    Authorize,
+    /// Reading.
+    Read,
+}
+
+/// What came of a control command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlEffect {
+    /// A key was let in.
+    KeyPut(CallId, KeyState),
+    /// A component became known.
+    ComponentPut(Hash, Box<ComponentState>),
+    /// A timeline changed.
+    PlanPut(PlanName, PlanState),
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyState {
+    /// Hash of its secret.
+    pub secret: Hash,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was revoked; none: it is good.
+    pub revoked: Option<Timestamp>,
+}
+
+/// A component that was admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentState {
+    /// What it says of itself.
+    pub description: Description,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// When it was added.
+    pub added: Timestamp,
+}
+
+/// A plan: its components, and its revisions by effective time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanState {
+    /// In order of addition.
+    pub components: Vec<Hash>,
+    /// In order of activation.
+    pub timeline: Vec<Activation>,
+}
+
+/// A revision on a plan's timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// Which code with which parameters.
+    pub revision: RevisionHash,
+    /// From which event time on.
+    pub effective: Timestamp,
+    /// When it was put there.
+    pub activated: Timestamp,
+    /// Which revision settles holds that were quoted before.
+    pub open_holds: OpenHolds,
+}
+
+impl PlanState {
+    /// The activation in force at `time`: the latest effective one; of those effective at one instant, the last activated.
+    pub fn in_force(&self, time: Timestamp) -> Option<&Activation> {
+        self.timeline
+            .iter()
+            .filter(|a| a.effective <= time)
+            .max_by_key(|a| a.effective)
+    }
+
+    /// The revision that prices an event of `time`: the one in force then, or the first one ever for an event from before
+    /// the plan (which can only be here because it waited for a plan).
+    pub fn pricing(&self, time: Timestamp) -> Option<RevisionHash> {
+        let first = || self.timeline.iter().min_by_key(|a| a.effective);
+        self.in_force(time).or_else(first).map(|a| a.revision)
+    }
+
+    /// The revision that a rollback at `time` puts back: the one in force before the present one came.
+    pub fn previous(&self, time: Timestamp) -> Option<RevisionHash> {
+        let present = self.in_force(time)?;
+        let mut past: Vec<&Activation> = self.timeline.iter().filter(|a| a.effective <= time).collect();
+        past.sort_by_key(|a| a.effective);
+        past.iter()
+            .rev()
+            .map(|a| a.revision)
+            .find(|revision| *revision != present.revision)
+    }
+}
+
+/// A tenant's control plane: the fold of its records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ControlState {
+    /// How many records it has, and the newest one's hash.
+    pub header: ControlHeader,
+    /// API keys.
+    pub keys: BTreeMap<CallId, KeyState>,
+    /// Components by hash.
+    pub components: BTreeMap<Hash, ComponentState>,
+    /// Plans by name.
+    pub plans: BTreeMap<PlanName, PlanState>,
+}
+
+/// Where a control plane's history stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlHeader {
+    /// How many records.
+    pub sequence: u64,
+    /// Hash of the newest.
+    pub chain: Hash,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// One change of a control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlRecord {
+    /// Whose.
+    pub tenant: TenantId,
+    /// 1 for the first.
+    pub sequence: u64,
+    /// Hash of the record before.
+    pub previous: Hash,
+    /// The store's time.
+    pub at: Timestamp,
+    /// What was asked.
+    pub command: ControlCommand,
+    /// What changed.
+    pub effects: Vec<ControlEffect>,
+}
+
+const HEADER: u8 = 0x01;
+const KEY: u8 = 0x02;
+const PLAN: u8 = 0x03;
+const COMPONENT: u8 = 0x04;
+
+impl ControlState {
+    /// A control plane from its parts.
+    pub fn from_parts<'a>(
+        parts: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<ControlState, CodecError> {
+        let mut state = ControlState::default();
+        for (key, value) in parts {
+            let (&kind, name) = key.split_first().ok_or(CodecError::Empty)?;
+            let text = || std::str::from_utf8(name).map_err(|e| CodecError::Malformed(e.to_string()));
+            let malformed = |e: &dyn std::fmt::Display| CodecError::Malformed(e.to_string());
+            match kind {
+                HEADER => state.header = codec::decode(value)?,
+                KEY => {
+                    let id = CallId::new(text()?).map_err(|e| malformed(&e))?;
+                    state.keys.insert(id, codec::decode(value)?);
+                }
+                PLAN => {
+                    let name = PlanName::new(text()?).map_err(|e| malformed(&e))?;
+                    state.plans.insert(name, codec::decode(value)?);
+                }
+                COMPONENT => {
+                    let hash = name
+                        .try_into()
+                        .map_err(|_| CodecError::Malformed("hash".into()))?;
+                    state.components.insert(Hash(hash), codec::decode(value)?);
+                }
+                _ => return Err(CodecError::Malformed(format!("control part {kind:#04x}"))),
+            }
+        }
+        Ok(state)
+    }
+
+    /// Carries a record out and gives the parts that it changes. `bytes` are the record as kept.
+    pub fn fold(&mut self, record: &ControlRecord, bytes: &[u8]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut parts = Vec::new();
+        for effect in &record.effects {
+            match effect {
+                ControlEffect::KeyPut(id, key) => {
+                    parts.push((part(KEY, id.as_str().as_bytes()), Some(codec::encode(key))));
+                    self.keys.insert(id.clone(), key.clone());
+                }
+                ControlEffect::ComponentPut(hash, component) => {
+                    parts.push((part(COMPONENT, &hash.0), Some(codec::encode(&**component))));
+                    self.components.insert(*hash, (**component).clone());
+                }
+                ControlEffect::PlanPut(name, plan) => {
+                    parts.push((part(PLAN, name.as_str().as_bytes()), Some(codec::encode(plan))));
+                    self.plans.insert(name.clone(), plan.clone());
+                }
+            }
+        }
+        self.header = ControlHeader {
+            sequence: record.sequence,
+            chain: Hash::of(bytes),
+            at: record.at,
+        };
+        parts.push((vec![HEADER], Some(codec::encode(&self.header))));
+        parts
+    }
+}
+
+fn part(kind: u8, name: &[u8]) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(name);
+    key
+}
