@@ -24,7 +24,10 @@ const CONTROL: &str = "!control";
 impl WalletKey {
     /// A customer's wallet. Both names have 1 to 128 bytes.
     pub fn new(tenant: &str, wallet: &str) -> WalletKey {
-        WalletKey { tenant: Arc::from(tenant), wallet: Arc::from(wallet) }
+        WalletKey {
+            tenant: Arc::from(tenant),
+            wallet: Arc::from(wallet),
+        }
     }
 
     /// The tenant's control plane: keys, plans, timelines.
@@ -142,13 +145,17 @@ pub struct Folded {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A write or a sync failed before. Nothing is accepted any more; restart, and recover from what is durable.
-    #[error("the store has stopped after a failed write: {reason}. Restart Farebox; it recovers to the last durable answer")]
+    #[error(
+        "the store has stopped after a failed write: {reason}. Restart Farebox; it recovers to the last durable answer"
+    )]
     Stopped {
         /// The first failure.
         reason: String,
     },
     /// Bytes that were durable are not what was written.
-    #[error("{file} is damaged at byte {offset}: {what}. Restore this file from a backup; nothing was changed")]
+    #[error(
+        "{file} is damaged at byte {offset}: {what}. Restore this file from a backup; nothing was changed"
+    )]
     Damaged {
         /// Which file.
         file: String,

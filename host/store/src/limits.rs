@@ -1,6 +1,79 @@
 //! Every limit of the stores, with its unit last.
+//!
+//! What a caller can exceed is refused by [`crate::StoreError::Limit`] with the name given here; the others bound what
+//! the journal store keeps in memory or does at once.
 
 /// Largest encoded record.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Ids that one record may answer for.
 pub const IDS_PER_RECORD_MAX: usize = 4;
+/// Fewest records of a commit: one without any would change a wallet without a version to show for it.
+pub const RECORDS_PER_COMMIT_MIN: usize = 1;
+/// Shortest name of a tenant or a wallet.
+pub const NAME_BYTES_MIN: usize = 1;
+/// Longest name of a tenant or a wallet.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Longest key of a part.
+pub const PART_KEY_BYTES_MAX: usize = 300;
+/// Largest part. The state keeps it in rows of [`STATE_ROW_BYTES_MAX`], so larger ones cost rows, not safety.
+pub const PART_BYTES_MAX: usize = 1 << 20;
+/// Largest frame: everything that one `commit` call keeps. Smaller where a segment is (see [`frame_bytes_max`]).
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Largest blob.
+pub const BLOB_BYTES_MAX: usize = 64 << 20;
+/// Longest name of a blob.
+pub const BLOB_NAME_BYTES_MAX: usize = 80; // written in hexadecimal it must still be a file name
+
+/// Smallest segment of a journal; tests use it, so that there are many.
+pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;
+/// Largest segment of a journal.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Segment files kept open for reading.
+pub const SEGMENTS_OPEN_MAX: usize = 64;
+
+/// Bytes of changes that may wait for the state before commits wait too.
+pub const PENDING_BYTES_MAX: usize = 64 << 20;
+/// Wallets whose version and newest positions stay in memory.
+pub const HEADS_CACHED_MAX: usize = 200_000;
+/// Records folded into the state at once when a journal is replayed.
+pub const REPLAY_BATCH_BYTES: usize = 8 << 20;
+
+/// Cache of the state.
+pub const STATE_CACHE_BYTES: u64 = 128 << 20;
+/// Largest value of a row of the state. sled keeps up to 17 of them in a page, and a page beyond a quarter of its segment
+/// goes to a file that is never synced; rows of this size stay far below.
+pub const STATE_ROW_BYTES_MAX: usize = 3 << 10;
+/// How long an open waits for sled to let go of a state that this process closed just before.
+pub const STATE_LOCK_WAIT_MS: u64 = 10_000;
+/// Bytes applied to the state after which it is synced, though the interval is not over.
+pub const STATE_SYNC_BYTES: usize = 32 << 20;
+/// Time after which applied changes are synced: bounds what a restart replays.
+pub const STATE_SYNC_INTERVAL_MS: u64 = 2_000;
+/// Least time between two passes over the state, so that a busy wallet's changes coalesce.
+pub const STATE_PASS_INTERVAL_MS: u64 = 20;
+
+/// Memory for the filters of sealed ids. Runs beyond it answer "maybe" and are searched on disk: slower, never wrong.
+pub const ID_FILTER_BYTES_MAX: usize = 1 << 30;
+/// Bits of filter for each id: about 1 in 200 unknown ids is looked for on disk.
+pub const ID_FILTER_BITS_PER_KEY: usize = 12;
+/// Runs of ids of one level that become one of the next.
+pub const ID_RUNS_MERGED: usize = 4;
+
+/// The largest frame of a journal whose segments have `segment_bytes`: the whole segment but its header block.
+pub const fn frame_bytes_max(segment_bytes: u64) -> usize {
+    let room = segment_bytes.saturating_sub(4096);
+    if room < FRAME_BYTES_MAX as u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "smaller than FRAME_BYTES_MAX, which is a usize"
+        )]
+        let room = room as usize;
+        room
+    } else {
+        FRAME_BYTES_MAX
+    }
+}
+
+const _: () = assert!(RECORD_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX as u64 <= SEGMENT_BYTES_MAX);
+const _: () = assert!(STATE_ROW_BYTES_MAX * 17 < 128 << 10);

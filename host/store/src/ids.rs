@@ -1,0 +1,391 @@
+//! Which records answer for an id: in memory for the segment being written, in sorted runs for those that are complete.
+//!
+//! Goal: `may_have_seen` without a disk, and no id ever missed. An id is in at least one place at every moment: it goes to
+//! memory before its commit is answered, and leaves only in the step that puts its run in place; a merged run takes the
+//! place of its parts in one step too.
+//!
+//! Rejected: an index in sled (10 us a put, and random keys are its worst case: each sync would rewrite pages all over).
+
+mod filter;
+mod merge;
+mod run;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::contract::{IdHash, StoreError};
+use crate::journal::frame::JournalId;
+use crate::journal::place::refused;
+use crate::journal::segments::{Segments, Span};
+use crate::journal::walk::{Frame, From};
+use crate::latch::Latch;
+use crate::limits::ID_RUNS_MERGED;
+use merge::Merge;
+use run::{Cover, Entry, Run};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct IdIndex {
+    folder: PathBuf,
+    journal: JournalId,
+    places: RwLock<Places>,
+    filter_bytes_max: usize,
+    wake: Mutex<Wake>,
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    active: Ids,
+    /// Complete segments whose run is not written yet.
+    sealed: Vec<(Span, Arc<Ids>)>,
+    /// In order of what they cover.
+    runs: Vec<Arc<Run>>,
+}
+
+#[derive(Debug, Default)]
+struct Wake {
+    work: bool,
+    stop: bool,
+}
+
+/// The ids of one segment. Nearly every id has one position; the others are beside.
+#[derive(Debug, Default)]
+struct Ids {
+    first: HashMap<IdHash, u64>,
+    more: Vec<Entry>,
+}
+
+impl IdIndex {
+    /// Opens the runs that are sound, and removes the rest: they follow from the journal.
+    pub(crate) fn open(
+        folder: &Path,
+        segments: &Segments,
+        filter_bytes_max: usize,
+    ) -> Result<IdIndex, StoreError> {
+        let (mut runs, journal) = (Vec::<Run>::new(), segments.journal());
+        let starts: Vec<u64> = segments.spans().iter().map(|span| span.base).collect();
+        for file in fs::read_dir(folder).map_err(refused("listing", folder))? {
+            let path = file.map_err(refused("listing", folder))?.path();
+            let run = if run::is_run(&path) {
+                Run::open(&path, &journal).map_err(refused("opening", &path))?
+            } else {
+                None
+            };
+            match run.filter(|run| {
+                [run.cover.base, run.cover.end]
+                    .iter()
+                    .all(|at| starts.contains(at))
+            }) {
+                Some(run) => runs.push(run),
+                None => {
+                    tracing::warn!(path = %path.display(), "a run of ids is unreadable; it is made again");
+                    fs::remove_file(&path).map_err(refused("removing", &path))?;
+                }
+            }
+        }
+        // What is covered twice was merged just before the end: the larger run stays.
+        runs.sort_by_key(|run| (run.cover.base, std::cmp::Reverse(run.cover.end)));
+        let mut kept: Vec<Arc<Run>> = Vec::new();
+        for run in runs {
+            if kept.last().is_some_and(|last| run.cover.base < last.cover.end) {
+                fs::remove_file(run.path()).map_err(refused("removing", run.path()))?;
+            } else {
+                kept.push(Arc::new(run));
+            }
+        }
+        let index = IdIndex {
+            folder: folder.to_path_buf(),
+            journal,
+            places: RwLock::new(Places {
+                runs: kept,
+                ..Places::default()
+            }),
+            filter_bytes_max,
+            wake: Mutex::default(),
+            work: Condvar::new(),
+        };
+        index.places.write().keep_within(filter_bytes_max);
+        Ok(index)
+    }
+
+    /// The first position that no run covers.
+    pub(crate) fn gap(&self) -> u64 {
+        let places = self.places.read();
+        let mut at = 0;
+        for run in &places.runs {
+            if run.cover.base != at {
+                break;
+            }
+            at = run.cover.end;
+        }
+        at
+    }
+
+    /// Adds a frame that is read at open, unless a run has it.
+    pub(crate) fn replay(&self, frame: &Frame<'_>, segments: &Segments) -> Result<(), StoreError> {
+        let mut places = self.places.write();
+        if places
+            .runs
+            .iter()
+            .any(|run| (run.cover.base..run.cover.end).contains(&frame.base))
+        {
+            return Ok(());
+        }
+        frame.records(segments, &mut |position, envelope| {
+            envelope.ids.iter().for_each(|id| places.active.add(id, position));
+            Ok(())
+        })
+    }
+
+    /// Adds the ids of a durable frame, before its commits are answered.
+    pub(crate) fn add(&self, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        let mut places = self.places.write();
+        for &(id, position) in entries {
+            places.active.add(id, position);
+        }
+    }
+
+    /// The active segment is complete. Its ids stay in memory until their run is there.
+    pub(crate) fn seal(&self, span: Span) {
+        let mut places = self.places.write();
+        if places
+            .runs
+            .iter()
+            .any(|run| (run.cover.base..run.cover.end).contains(&span.base))
+        {
+            return;
+        }
+        let ids = Arc::new(std::mem::take(&mut places.active));
+        places.sealed.push((span, ids));
+        drop(places);
+        self.wake.lock().work = true;
+        self.work.notify_one();
+    }
+
+    /// See [`crate::Store::may_have_seen`].
+    pub(crate) fn may_hold(&self, id: IdHash) -> bool {
+        let places = self.places.read();
+        places.active.first.contains_key(&id)
+            || places.sealed.iter().any(|(_, ids)| ids.first.contains_key(&id))
+            || places.runs.iter().any(|run| run.may_hold(id))
+    }
+
+    /// Positions of all records that may answer for an id.
+    pub(crate) fn find(&self, id: IdHash, segments: &Segments) -> Result<Vec<u64>, StoreError> {
+        let mut positions = Vec::new();
+        let runs = {
+            let places = self.places.read();
+            places.active.find(id, &mut positions);
+            for (_, ids) in &places.sealed {
+                ids.find(id, &mut positions);
+            }
+            places.runs.clone()
+        };
+        for run in runs {
+            if !run
+                .find(id, &mut positions)
+                .map_err(refused("reading", run.path()))?
+            {
+                // The file is no longer what was written. The journal still knows, if slowly; the next open makes the
+                // run again.
+                tracing::error!(path = %run.path().display(), "a run of ids is damaged; searching the journal instead");
+                let _ = fs::remove_file(run.path());
+                from_journal(run.cover, segments)?.find(id, &mut positions);
+            }
+        }
+        positions.sort_unstable();
+        positions.dedup();
+        Ok(positions)
+    }
+
+    /// Does what there is to do until told to stop.
+    pub(crate) fn run(&self, segments: &Segments, latch: &Latch) {
+        let _guard = latch.guard("builder of id runs");
+        loop {
+            {
+                let mut wake = self.wake.lock();
+                while !wake.work && !wake.stop {
+                    self.work.wait(&mut wake);
+                }
+                if wake.stop {
+                    return;
+                }
+                wake.work = false;
+            }
+            if let Err(error) = self.settle(segments) {
+                // Ids that cannot leave memory would fill it: stop while every answer is still right.
+                let _ = latch.stop(format!("ids: {error}"));
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.wake.lock().stop = true;
+        self.work.notify_all();
+    }
+
+    /// Writes the runs of all sealed segments and merges what there is to merge.
+    pub(crate) fn settle(&self, segments: &Segments) -> Result<(), StoreError> {
+        loop {
+            let next = self.places.read().sealed.first().cloned();
+            if let Some((span, ids)) = next {
+                let run = self.write(
+                    Cover {
+                        base: span.base,
+                        end: span.end,
+                        level: 0,
+                    },
+                    &ids,
+                )?;
+                let mut places = self.places.write();
+                places.insert(run, self.filter_bytes_max);
+                places.sealed.remove(0);
+            } else if !self.merge(segments)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn write(&self, cover: Cover, ids: &Ids) -> Result<Run, StoreError> {
+        let entries = ids.sorted();
+        Run::write(
+            &self.folder,
+            &self.journal,
+            cover,
+            entries.len(),
+            &mut entries.into_iter().map(Ok),
+        )
+        .map_err(refused("writing a run of ids in", &self.folder))
+    }
+
+    /// Merges the first neighbours of one level that are enough. False: there are none.
+    fn merge(&self, segments: &Segments) -> Result<bool, StoreError> {
+        let parts: Vec<Arc<Run>> = {
+            let places = self.places.read();
+            let ripe = |runs: &&[Arc<Run>]| {
+                runs.windows(2).all(|pair| {
+                    pair[0].cover.level == pair[1].cover.level && pair[0].cover.end == pair[1].cover.base
+                })
+            };
+            match places.runs.windows(ID_RUNS_MERGED).find(ripe) {
+                Some(parts) => parts.to_vec(),
+                None => return Ok(false),
+            }
+        };
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+            return Ok(false);
+        };
+        let cover = Cover {
+            base: first.cover.base,
+            end: last.cover.end,
+            level: first.cover.level + 1,
+        };
+        let count = parts.iter().map(|run| run.entries()).sum();
+        let written = Run::write(&self.folder, &self.journal, cover, count, &mut Merge::new(&parts));
+        let run = match written {
+            Ok(run) => run,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.write(cover, &from_journal(cover, segments)?)?
+            }
+            Err(error) => return Err(refused("merging runs of ids in", &self.folder)(error)),
+        };
+        self.places.write().insert(run, self.filter_bytes_max);
+        for part in parts {
+            // One that a damaged look-up removed before is gone already.
+            let _ = fs::remove_file(part.path());
+        }
+        Ok(true)
+    }
+}
+
+impl Places {
+    /// Puts a run in place of those that it covers.
+    fn insert(&mut self, run: Run, filter_bytes_max: usize) {
+        self.runs
+            .retain(|old| old.cover.end <= run.cover.base || old.cover.base >= run.cover.end);
+        let at = self.runs.partition_point(|old| old.cover.base < run.cover.base);
+        self.runs.insert(at, Arc::new(run));
+        self.keep_within(filter_bytes_max);
+    }
+
+    /// Drops the filters of the oldest runs while there are too many bytes of them.
+    #[expect(clippy::cast_precision_loss, reason = "gauges; far below 2^52")]
+    fn keep_within(&mut self, filter_bytes_max: usize) {
+        let mut bytes: usize = self.runs.iter().map(|run| run.filter_bytes()).sum();
+        for run in &mut self.runs {
+            if bytes <= filter_bytes_max {
+                break;
+            }
+            // A run that a look-up holds right now keeps its filter until the next time.
+            let held = run.filter_bytes();
+            if held > 0
+                && let Some(run) = Arc::get_mut(run)
+            {
+                run.drop_filter();
+                bytes -= held;
+                tracing::warn!(path = %run.path().display(), "no memory for the filter of these ids (ID_FILTER_BYTES_MAX): look-ups read the disk");
+            }
+        }
+        metrics::gauge!("farebox_store_id_filter_bytes").set(bytes as f64);
+        metrics::gauge!("farebox_store_id_runs").set(self.runs.len() as f64);
+    }
+}
+
+impl Ids {
+    fn add(&mut self, id: IdHash, position: u64) {
+        use std::collections::hash_map::Entry;
+        match self.first.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(position);
+            }
+            Entry::Occupied(_) => self.more.push((id, position)),
+        }
+    }
+
+    fn find(&self, id: IdHash, positions: &mut Vec<u64>) {
+        if let Some(&position) = self.first.get(&id) {
+            positions.push(position);
+            positions.extend(
+                self.more
+                    .iter()
+                    .filter(|entry| entry.0 == id)
+                    .map(|entry| entry.1),
+            );
+        }
+    }
+
+    fn sorted(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = self.first.iter().map(|(id, position)| (*id, *position)).collect();
+        entries.extend(&self.more);
+        entries.sort_unstable();
+        entries
+    }
+}
+
+/// The ids of a stretch of segments, read from the journal itself.
+fn from_journal(cover: Cover, segments: &Segments) -> Result<Ids, StoreError> {
+    let mut ids = Ids::default();
+    let from = From {
+        position: cover.base,
+        link: None,
+        durable: cover.base,
+        until: Some(cover.end),
+    };
+    segments.walk(from, &mut |frame| {
+        frame.records(segments, &mut |position, envelope| {
+            envelope.ids.iter().for_each(|id| ids.add(id, position));
+            Ok(())
+        })
+    })?;
+    Ok(ids)
+}

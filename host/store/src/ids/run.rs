@@ -1,0 +1,347 @@
+//! A run: the ids of a stretch of sealed segments, sorted, in a file that never changes.
+//!
+//! ```text
+//! header block | entries in blocks of 4096, each with its checksum | fences | filter
+//! ```
+//! An entry is an id and the position of a record that answers for it. The *fences*, the first id of each block, stay in
+//! memory with the filter, so that a look-up reads one block (and its neighbours where an id repeats). Everything in a
+//! run follows from the journal: one that is damaged is made again.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::filter::Filter;
+use crate::contract::IdHash;
+use crate::journal::frame::{JournalId, array_at, u32_at, u64_at};
+
+const MAGIC: [u8; 8] = *b"FBXIDS\0\x01";
+const BLOCK_BYTES: usize = 4096;
+const ENTRY_BYTES: usize = 24;
+const ENTRIES_PER_BLOCK: usize = (BLOCK_BYTES - 4) / ENTRY_BYTES;
+
+/// An id and where a record is that answers for it.
+pub(crate) type Entry = (IdHash, u64);
+
+/// Which segments a run covers, and how often its ids were merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cover {
+    pub base: u64,
+    pub end: u64,
+    pub level: u32,
+}
+
+/// An open run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub cover: Cover,
+    path: PathBuf,
+    file: File,
+    entries: usize,
+    fences: Vec<IdHash>,
+    /// None: there was no memory left for it.
+    filter: Option<Filter>,
+}
+
+impl Run {
+    /// Writes a run of entries that come sorted, durably, and opens it. `count` is how many there are.
+    pub(crate) fn write(
+        folder: &Path,
+        journal: &JournalId,
+        cover: Cover,
+        count: usize,
+        entries: &mut dyn Iterator<Item = io::Result<Entry>>,
+    ) -> io::Result<Run> {
+        let path = folder.join(file_name(cover));
+        let unfinished = path.with_extension("tmp");
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
+        out.write_all(&[0; BLOCK_BYTES])?;
+        let (mut filter, mut fences, mut written) = (Filter::for_ids(count), Vec::new(), 0);
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        for entry in entries {
+            let (id, position) = entry?;
+            if block.is_empty() {
+                fences.push(id);
+            }
+            filter.add(id);
+            block.extend_from_slice(&id.0);
+            block.extend_from_slice(&position.to_le_bytes());
+            written += 1;
+            if block.len() == ENTRIES_PER_BLOCK * ENTRY_BYTES {
+                write_block(&mut out, &mut block)?;
+            }
+        }
+        if written != count {
+            return Err(io::Error::other(format!(
+                "{written} entries, not {count}, for {}",
+                path.display()
+            )));
+        }
+        if !block.is_empty() {
+            write_block(&mut out, &mut block)?;
+        }
+        let mut index: Vec<u8> = fences.iter().flat_map(|id| id.0).collect();
+        index.extend_from_slice(filter.bytes());
+        out.write_all(&index)?;
+        out.flush()?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.write_all_at(
+            &header(
+                journal,
+                cover,
+                count,
+                filter.bytes().len(),
+                crc32c::crc32c(&index),
+            ),
+            0,
+        )?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(folder)?.sync_all()?;
+        let file = File::open(&path)?;
+        Ok(Run {
+            cover,
+            path,
+            file,
+            entries: count,
+            fences,
+            filter: Some(filter),
+        })
+    }
+
+    /// Opens a run and reads its fences and filter. None: it is damaged or belongs to another journal.
+    pub(crate) fn open(path: &Path, journal: &JournalId) -> io::Result<Option<Run>> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let mut block = [0; BLOCK_BYTES];
+        if file.read_exact_at(&mut block, 0).is_err() {
+            return Ok(None);
+        }
+        let sound = block[..8] == MAGIC && crc32c::crc32c(&block[..64]) == u32_at(&block, 64);
+        if !sound || block[8..24] != *journal {
+            return Ok(None);
+        }
+        let cover = Cover {
+            base: u64_at(&block, 24),
+            end: u64_at(&block, 32),
+            level: u32_at(&block, 40),
+        };
+        let (Ok(entries), Ok(filter_bytes)) = (
+            usize::try_from(u64_at(&block, 44)),
+            usize::try_from(u64_at(&block, 52)),
+        ) else {
+            return Ok(None);
+        };
+        let blocks = entries.div_ceil(ENTRIES_PER_BLOCK);
+        let index_at = (BLOCK_BYTES * (1 + blocks)) as u64;
+        if size != index_at + (blocks * 16 + filter_bytes) as u64 {
+            return Ok(None);
+        }
+        let mut index = vec![0; blocks * 16 + filter_bytes];
+        file.read_exact_at(&mut index, index_at)?;
+        if crc32c::crc32c(&index) != u32_at(&block, 60) {
+            return Ok(None);
+        }
+        let filter = Filter::restore(index.split_off(blocks * 16));
+        let fences = index.chunks_exact(16).map(|id| IdHash(array_at(id, 0))).collect();
+        let run = Run {
+            cover,
+            path: path.to_path_buf(),
+            file,
+            entries,
+            fences,
+            filter,
+        };
+        Ok(run.filter.is_some().then_some(run))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Memory that the filter takes.
+    pub(crate) fn filter_bytes(&self) -> usize {
+        self.filter.as_ref().map_or(0, |filter| filter.bytes().len())
+    }
+
+    /// Gives the filter's memory back; from now on every id may be here.
+    pub(crate) fn drop_filter(&mut self) {
+        self.filter = None;
+    }
+
+    /// False: no record in these segments answers for the id. Reads no file.
+    pub(crate) fn may_hold(&self, id: IdHash) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.may_hold(id))
+    }
+
+    /// Adds the positions kept for an id. False: a block is damaged.
+    pub(crate) fn find(&self, id: IdHash, positions: &mut Vec<u64>) -> io::Result<bool> {
+        if !self.may_hold(id) {
+            return Ok(true);
+        }
+        // The first block that can hold it is the one before the first fence that is not below it.
+        let mut block = self.fences.partition_point(|fence| *fence < id).saturating_sub(1);
+        while block < self.fences.len() && self.fences[block] <= id {
+            let Some(entries) = self.block(block)? else {
+                return Ok(false);
+            };
+            positions.extend(entries.iter().filter(|entry| entry.0 == id).map(|entry| entry.1));
+            block += 1;
+        }
+        Ok(true)
+    }
+
+    /// The entries in order; a damaged block is an error.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = io::Result<Entry>> + '_ {
+        (0..self.fences.len()).flat_map(move |block| match self.block(block) {
+            Ok(Some(entries)) => entries.into_iter().map(Ok).collect::<Vec<_>>(),
+            Ok(None) => vec![Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a block of ids is damaged",
+            ))],
+            Err(error) => vec![Err(error)],
+        })
+    }
+
+    fn block(&self, block: usize) -> io::Result<Option<Vec<Entry>>> {
+        let mut bytes = [0; BLOCK_BYTES];
+        self.file
+            .read_exact_at(&mut bytes, (BLOCK_BYTES * (1 + block)) as u64)?;
+        let (entries, crc) = bytes.split_at(BLOCK_BYTES - 4);
+        if crc32c::crc32c(entries) != u32_at(crc, 0) {
+            return Ok(None);
+        }
+        let here = (self.entries - block * ENTRIES_PER_BLOCK).min(ENTRIES_PER_BLOCK);
+        let entries = entries.chunks_exact(ENTRY_BYTES).take(here);
+        Ok(Some(
+            entries
+                .map(|entry| (IdHash(array_at(entry, 0)), u64_at(entry, 16)))
+                .collect(),
+        ))
+    }
+}
+
+fn write_block(out: &mut impl Write, block: &mut Vec<u8>) -> io::Result<()> {
+    block.resize(BLOCK_BYTES - 4, 0);
+    let crc = crc32c::crc32c(block);
+    block.extend_from_slice(&crc.to_le_bytes());
+    out.write_all(block)?;
+    block.clear();
+    Ok(())
+}
+
+fn header(
+    journal: &JournalId,
+    cover: Cover,
+    entries: usize,
+    filter_bytes: usize,
+    index_crc: u32,
+) -> [u8; 68] {
+    let mut header = [0; 68];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..24].copy_from_slice(journal);
+    header[24..32].copy_from_slice(&cover.base.to_le_bytes());
+    header[32..40].copy_from_slice(&cover.end.to_le_bytes());
+    header[40..44].copy_from_slice(&cover.level.to_le_bytes());
+    header[44..52].copy_from_slice(&(entries as u64).to_le_bytes());
+    header[52..60].copy_from_slice(&(filter_bytes as u64).to_le_bytes());
+    header[60..64].copy_from_slice(&index_crc.to_le_bytes());
+    let crc = crc32c::crc32c(&header[..64]);
+    header[64..68].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+fn file_name(cover: Cover) -> String {
+    format!("{:020}-{:020}.ids", cover.base, cover.end)
+}
+
+/// Whether a file is a run by its name.
+pub(crate) fn is_run(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "ids")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u64) -> IdHash {
+        let mut bytes = [0; 16];
+        bytes[8..].copy_from_slice(&n.to_be_bytes());
+        IdHash(bytes)
+    }
+
+    #[test]
+    fn a_run_finds_what_it_was_given_even_across_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        // Id 700 a thousand times: more than a block holds.
+        let mut entries: Vec<Entry> = (0..2000).map(|n| (id(n), n * 10)).collect();
+        entries.extend((0..1000).map(|n| (id(700), 1_000_000 + n)));
+        entries.sort_unstable();
+        let cover = Cover {
+            base: 0,
+            end: 65536,
+            level: 0,
+        };
+        let journal = [5; 16];
+        let run = Run::write(
+            folder.path(),
+            &journal,
+            cover,
+            entries.len(),
+            &mut entries.iter().map(|e| Ok(*e)),
+        )
+        .unwrap();
+        let again = Run::open(run.path(), &journal).unwrap().unwrap();
+        assert!(Run::open(run.path(), &[6; 16]).unwrap().is_none());
+        for run in [&run, &again] {
+            assert_eq!(run.cover, cover);
+            for n in 0..2000 {
+                let mut found = Vec::new();
+                assert!(run.find(id(n), &mut found).unwrap());
+                assert_eq!(found.len(), if n == 700 { 1001 } else { 1 }, "{n}");
+            }
+            let mut found = Vec::new();
+            assert!(run.find(id(5000), &mut found).unwrap());
+            assert!(found.is_empty());
+            assert_eq!(run.iter().map(Result::unwrap).collect::<Vec<_>>(), entries);
+        }
+    }
+
+    #[test]
+    fn any_damage_is_noticed_at_open_or_at_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let entries: Vec<Entry> = (0..300).map(|n| (id(n), n)).collect();
+        let cover = Cover {
+            base: 0,
+            end: 4096,
+            level: 0,
+        };
+        let run = Run::write(
+            folder.path(),
+            &[5; 16],
+            cover,
+            300,
+            &mut entries.iter().map(|e| Ok(*e)),
+        )
+        .unwrap();
+        let whole = fs::read(run.path()).unwrap();
+        for at in (0..whole.len()).step_by(37) {
+            let in_padding = (68..4096).contains(&at);
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            fs::write(run.path(), &bytes).unwrap();
+            let noticed = match Run::open(run.path(), &[5; 16]).unwrap() {
+                None => true,
+                Some(run) => run.iter().any(|entry| entry.is_err()),
+            };
+            assert!(noticed || in_padding, "{at}");
+        }
+        fs::write(run.path(), &whole[..whole.len() - 1]).unwrap();
+        assert!(Run::open(run.path(), &[5; 16]).unwrap().is_none());
+    }
+}

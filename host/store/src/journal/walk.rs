@@ -1,0 +1,342 @@
+//! Reading frames in order, and telling a torn tail from damage.
+//!
+//! Only one frame is ever on its way to the disk, so after the last durable frame there can be any mixture of the sectors
+//! of *one* frame and zeros. That is a torn tail: nobody was answered. Everything else that is not a frame is damage: a
+//! place with a valid frame anywhere after it, a frame that does not chain to the one before, an end before a position
+//! that something else (the state, a later frame) knows to have been durable. Damage is reported, never cut away.
+
+use super::envelope::{self, Envelope};
+use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, Link};
+use super::place::{Damage, refused};
+use super::segments::{Segments, Span};
+use crate::contract::StoreError;
+use crate::disk::{read_up_to, write_whole};
+
+/// Segments are read this much at a time.
+const READ_BYTES: usize = 256 << 10;
+
+/// A frame that is what was written.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub header: Header,
+    /// The segment that it lies in.
+    pub base: u64,
+    payload: &'a [u8],
+}
+
+/// Where to begin, and what is known beforehand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct From {
+    /// Start of a frame, or of a segment.
+    pub position: u64,
+    /// What the first frame must be chained to, if known.
+    pub link: Option<Link>,
+    /// Everything before this was durable.
+    pub durable: u64,
+    /// Start of the segment to stop before; none: go on to the end of the journal.
+    pub until: Option<u64>,
+}
+
+/// Where the journal ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tail {
+    /// Where the last frame ends and the next may start.
+    pub end: u64,
+    /// What the next frame chains to; none if there was no frame on the way.
+    pub link: Option<Link>,
+    /// Blocks after the end that are not zero: what is left of a frame that nobody was answered for.
+    pub torn: Vec<u64>,
+}
+
+impl Segments {
+    /// Shows every frame from a place on to `visit`, in order, and finds the end.
+    pub(crate) fn walk(
+        &self,
+        from: From,
+        visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
+    ) -> Result<Tail, StoreError> {
+        let spans = self.spans();
+        let mut walk = Walk {
+            segments: self,
+            end: from.position,
+            link: from.link,
+            known: from.durable,
+        };
+        let mut first = spans.partition_point(|span| span.end <= from.position);
+        let mut at = from.position;
+        while let Some(&span) = spans.get(first) {
+            walk.segment(span, at.max(span.base + BLOCK_BYTES), visit)?;
+            let Some(next) = spans.get(first + 1) else { break };
+            if from.until.is_some_and(|until| next.base >= until) {
+                return Ok(Tail {
+                    end: walk.end,
+                    link: walk.link,
+                    torn: Vec::new(),
+                });
+            }
+            if !walk.goes_on(*next)? {
+                break;
+            }
+            first += 1;
+            at = next.base;
+        }
+        let torn = walk.torn(&spans[first.min(spans.len())..])?;
+        if walk.end < walk.known {
+            return Err(walk.hole(
+                walk.known,
+                &format!("the journal was durable up to position {}", walk.known),
+            ));
+        }
+        Ok(Tail {
+            end: walk.end,
+            link: walk.link,
+            torn,
+        })
+    }
+
+    /// Overwrites what is left of a torn frame with zeros, durably, so that nothing stale is ever behind a later frame.
+    pub(crate) fn clear(&self, tail: &Tail) -> Result<(), StoreError> {
+        let zeros = vec![0; BLOCK_BUFFER_BYTES];
+        for &block in &tail.torn {
+            if let Some(span) = self.span_of(block) {
+                let path = self.path(span.base);
+                write_whole(&*self.file(span.base)?, &zeros, block - span.base)
+                    .map_err(refused("clearing the torn end of", &path))?;
+            }
+        }
+        // Also without a torn end: the last frame may be whole and yet never have been synced.
+        for span in self.spans().iter().filter(|span| span.end >= tail.end) {
+            let path = self.path(span.base);
+            self.file(span.base)?
+                .sync_data()
+                .map_err(refused("syncing", &path))?;
+        }
+        Ok(())
+    }
+}
+
+struct Walk<'a> {
+    segments: &'a Segments,
+    end: u64,
+    link: Option<Link>,
+    known: u64,
+}
+
+impl Walk<'_> {
+    /// Visits the frames of one segment until there is none.
+    fn segment(
+        &mut self,
+        span: Span,
+        from: u64,
+        visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut reader = Reader::new(self.segments, span);
+        let mut at = from;
+        while at < span.end {
+            let Ok((header, payload)) = reader.frame(at)? else {
+                break;
+            };
+            self.follow(&header, span)?;
+            let link = header.link(payload);
+            at += header.padded_bytes();
+            visit(&Frame {
+                header,
+                base: span.base,
+                payload,
+            })?;
+            self.end = at;
+            self.link = Some(link);
+        }
+        Ok(())
+    }
+
+    /// Checks that a frame comes right after the last.
+    fn follow(&mut self, header: &Header, span: Span) -> Result<(), StoreError> {
+        let place = |what: &str| {
+            let offset = header.position - span.base;
+            Damage::new(what).at(&self.segments.path(span.base), offset)
+        };
+        if let Some(link) = self.link {
+            if header.durable != self.end {
+                return Err(self.hole(
+                    header.durable,
+                    &format!("a valid frame follows at position {}", header.position),
+                ));
+            }
+            if header.previous != link {
+                return Err(place("the frame is not chained to the one before it"));
+            }
+        }
+        self.known = self.known.max(header.durable);
+        Ok(())
+    }
+
+    /// Whether the frames go on in the next segment.
+    fn goes_on(&self, next: Span) -> Result<bool, StoreError> {
+        Ok(Reader::new(self.segments, next)
+            .frame(next.base + BLOCK_BYTES)?
+            .is_ok())
+    }
+
+    /// The blocks behind the end that are not zero; a frame among them means that the end is none.
+    fn torn(&self, spans: &[Span]) -> Result<Vec<u64>, StoreError> {
+        let mut torn = Vec::new();
+        for &span in spans {
+            let mut reader = Reader::new(self.segments, span);
+            let mut at = self.end.max(span.base + BLOCK_BYTES);
+            while at < span.end {
+                let block = reader.block(at)?;
+                if block.iter().any(|&byte| byte != 0) {
+                    let header = Header::decode(block, &self.segments.journal(), at);
+                    if let Ok(header) = header
+                        && header.durable > self.end
+                    {
+                        return Err(
+                            self.hole(header.durable, &format!("a valid frame follows at position {at}"))
+                        );
+                    }
+                    torn.push(at);
+                }
+                at += BLOCK_BYTES;
+            }
+        }
+        Ok(torn)
+    }
+
+    /// The error for a frame that must be there, as everything up to `durable` was, and is not. Its place is where the
+    /// walk stuck; but where only zeros are left of a segment and `durable` lies in a later one, it is there.
+    fn hole(&self, durable: u64, proof: &str) -> StoreError {
+        match self.find_hole(durable) {
+            Ok((place, base, reason)) => {
+                Damage::new(format!("{reason}, yet {proof}")).at(&self.segments.path(base), place - base)
+            }
+            Err(error) => error,
+        }
+    }
+
+    fn find_hole(&self, durable: u64) -> Result<(u64, u64, Damage), StoreError> {
+        let mut place = self.end;
+        if let (Some(here), Some(last)) = (
+            self.segments.span_of(self.end),
+            self.segments.span_of(durable.max(1) - 1),
+        ) {
+            place = place.max(here.base + BLOCK_BYTES);
+            let stuck = Reader::new(self.segments, here)
+                .block(place)?
+                .iter()
+                .any(|&byte| byte != 0);
+            if last.base > here.base && !stuck {
+                place = here.end + BLOCK_BYTES;
+            }
+        }
+        let Some(span) = self.segments.span_of(place) else {
+            let base = self.segments.end();
+            return Ok((base, base, Damage::new("this segment is missing")));
+        };
+        let reason = Reader::new(self.segments, span).frame(place)?.err();
+        Ok((
+            place,
+            span.base,
+            reason.unwrap_or_else(|| Damage::new("a frame is missing before this one")),
+        ))
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Where the next frame may start.
+    pub(crate) fn end(&self) -> u64 {
+        self.header.position + self.header.padded_bytes()
+    }
+
+    /// Shows its records with their positions. `segments` is only asked for the file's name.
+    pub(crate) fn records(
+        &self,
+        segments: &Segments,
+        visit: &mut dyn FnMut(u64, &Envelope<'a>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let first = self.header.position + HEADER_BYTES as u64;
+        let (mut at, mut seen) = (0, 0);
+        while at < self.payload.len() {
+            let position = first + at as u64;
+            let damaged = |damage: Damage| damage.at(&segments.path(self.base), position - self.base);
+            let (envelope, bytes) = envelope::decode(&self.payload[at..], position).map_err(damaged)?;
+            visit(position, &envelope)?;
+            at += bytes;
+            seen += 1;
+        }
+        if seen == self.header.records {
+            return Ok(());
+        }
+        let what = format!(
+            "the frame says that it has {} records, but has {seen}",
+            self.header.records
+        );
+        Err(Damage::new(what).at(&segments.path(self.base), self.header.position - self.base))
+    }
+}
+
+/// Reads one segment from front to back, a large piece at a time.
+struct Reader<'a> {
+    segments: &'a Segments,
+    span: Span,
+    piece: Vec<u8>,
+    piece_at: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(segments: &'a Segments, span: Span) -> Reader<'a> {
+        Reader {
+            segments,
+            span,
+            piece: Vec::new(),
+            piece_at: span.base,
+        }
+    }
+
+    /// The bytes at a position; fewer where the file ends.
+    fn bytes(&mut self, position: u64, wanted: usize) -> Result<&[u8], StoreError> {
+        let held =
+            position >= self.piece_at && position + wanted as u64 <= self.piece_at + self.piece.len() as u64;
+        if !held {
+            let path = self.segments.path(self.span.base);
+            self.piece.resize(wanted.max(READ_BYTES), 0);
+            let read = read_up_to(
+                &*self.segments.file(self.span.base)?,
+                &mut self.piece,
+                position - self.span.base,
+            )
+            .map_err(refused("reading", &path))?;
+            self.piece.truncate(read);
+            self.piece_at = position;
+        }
+        let start = usize::try_from(position - self.piece_at)
+            .unwrap_or(usize::MAX)
+            .min(self.piece.len());
+        let end = (start + wanted).min(self.piece.len());
+        Ok(&self.piece[start..end])
+    }
+
+    fn block(&mut self, position: u64) -> Result<&[u8], StoreError> {
+        self.bytes(position, BLOCK_BUFFER_BYTES)
+    }
+
+    /// The frame at a position, or why there is none.
+    fn frame(&mut self, position: u64) -> Result<Result<(Header, &[u8]), Damage>, StoreError> {
+        let (journal, end) = (self.segments.journal(), self.span.end);
+        let header = match Header::decode(self.block(position)?, &journal, position) {
+            Ok(header) => header,
+            Err(damage) => return Ok(Err(damage)),
+        };
+        if position + header.padded_bytes() > end {
+            return Ok(Err(Damage::new("the frame reaches beyond its segment")));
+        }
+        let bytes = self.bytes(position, HEADER_BYTES + header.payload_bytes as usize)?;
+        let payload = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        if payload.len() != header.payload_bytes as usize || crc32c::crc32c(payload) != header.payload_crc {
+            return Ok(Err(Damage::new(
+                "the checksum of the frame's records does not match",
+            )));
+        }
+        Ok(Ok((header, payload)))
+    }
+}

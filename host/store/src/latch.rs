@@ -1,0 +1,72 @@
+//! Fail-stop: after the first failed write nothing is accepted any more, and the first reason is the one that is told.
+//!
+//! A sync that failed is never tried again: the kernel may have dropped the pages and report success the second time.
+
+use std::sync::OnceLock;
+
+use crate::contract::StoreError;
+
+/// Open until something fails; then shut for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Latch(OnceLock<String>);
+
+impl Latch {
+    /// The error of the first failure, if there was one.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match self.0.get() {
+            None => Ok(()),
+            Some(reason) => Err(StoreError::Stopped {
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// Stops the store; the answer is the error to give (of the first failure, if this is not the first).
+    pub(crate) fn stop(&self, reason: String) -> StoreError {
+        if self.0.set(reason.clone()).is_ok() {
+            tracing::error!(reason, "the store has stopped");
+        }
+        StoreError::Stopped {
+            reason: self.0.get().cloned().unwrap_or(reason),
+        }
+    }
+
+    /// Closes the store: the same as stopping, but nobody must act.
+    pub(crate) fn close(&self) {
+        let _ = self.0.set("it was closed".into());
+    }
+
+    /// Stops the store if the thread that holds this ends by a panic.
+    pub(crate) fn guard(&self, thread: &'static str) -> PanicGuard<'_> {
+        PanicGuard { latch: self, thread }
+    }
+}
+
+/// See [`Latch::guard`].
+pub(crate) struct PanicGuard<'a> {
+    latch: &'a Latch,
+    thread: &'static str,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.latch.stop(format!("the {} panicked", self.thread));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_stays() {
+        let latch = Latch::default();
+        latch.check().unwrap();
+        assert!(latch.stop("first".into()).to_string().contains("first"));
+        assert!(latch.stop("second".into()).to_string().contains("first"));
+        latch.close();
+        assert!(latch.check().unwrap_err().to_string().contains("first"));
+    }
+}

@@ -1,0 +1,130 @@
+//! A store that loses commits at random, as if another process had been faster: whoever stands above must reload and
+//! compute again, and this is how its tests make sure that it does.
+
+use std::num::NonZeroU32;
+
+use parking_lot::Mutex;
+
+use crate::admit;
+use crate::contract::{
+    Commit, Fate, IdHash, Image, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+};
+
+/// Around any store. About one commit in `one_in` is answered with [`Fate::Lost`] and nothing of it is kept; commits after
+/// it in the same call that built on it lose by their own expected version, as they would in truth.
+#[derive(Debug)]
+pub struct LossyStore<S> {
+    inner: S,
+    one_in: NonZeroU32,
+    random: Mutex<u64>,
+}
+
+impl<S: Store> LossyStore<S> {
+    /// The same seed and the same calls lose the same commits.
+    pub fn new(inner: S, seed: u64, one_in: NonZeroU32) -> LossyStore<S> {
+        LossyStore {
+            inner,
+            one_in,
+            random: Mutex::new(seed),
+        }
+    }
+
+    /// The store inside.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// SplitMix64: any seed will do, and no dependency.
+    fn loses(&self) -> bool {
+        let mut state = self.random.lock();
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = *state;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)).is_multiple_of(u64::from(self.one_in.get()))
+    }
+}
+
+impl<S: Store> Store for LossyStore<S> {
+    fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError> {
+        // Refusals come first: a call that is refused loses nothing.
+        commits.iter().try_for_each(admit::commit)?;
+        let lost: Vec<bool> = commits.iter().map(|_| self.loses()).collect();
+        let tried = commits
+            .into_iter()
+            .zip(&lost)
+            .filter(|(_, lost)| !**lost)
+            .map(|(commit, _)| commit)
+            .collect();
+        let mut fates = self.inner.commit(tried)?.into_iter();
+        Ok(lost
+            .iter()
+            .map(|lost| {
+                if *lost {
+                    Fate::Lost
+                } else {
+                    fates.next().unwrap_or(Fate::Lost)
+                }
+            })
+            .collect())
+    }
+
+    fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {
+        self.inner.load(wallet)
+    }
+
+    fn part(&self, wallet: &WalletKey, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.part(wallet, key)
+    }
+
+    fn parts(
+        &self,
+        wallet: &WalletKey,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(PartKey, Vec<u8>)>, StoreError> {
+        self.inner.parts(wallet, prefix, after, limit)
+    }
+
+    fn may_have_seen(&self, id: IdHash) -> bool {
+        self.inner.may_have_seen(id)
+    }
+
+    fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
+        self.inner.find(wallet, id)
+    }
+
+    fn history(
+        &self,
+        wallet: &WalletKey,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        self.inner.history(wallet, before, limit)
+    }
+
+    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+        self.inner.due(until, limit)
+    }
+
+    fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {
+        self.inner.wallets(tenant, after, limit)
+    }
+
+    fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.inner.tenants(after, limit)
+    }
+
+    fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.inner.put_blob(name, bytes)
+    }
+
+    fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.blob(name)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}

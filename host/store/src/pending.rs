@@ -1,0 +1,255 @@
+//! Changes that are durable in the journal and not yet in the state: reads see them first, the materialiser takes them.
+//!
+//! There are two layers: one that commits add to, and one that is being applied. A change is in a layer until the state
+//! has it, so a reader that looks here first and then at the state misses nothing. The *gate* is held by readers while
+//! they look at the state and by the materialiser while it applies, so that no reader sees half a pass; sled has the same
+//! lock inside, so this costs no concurrency.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::contract::{PartKey, StoreError, WalletKey};
+use crate::heads::Head;
+use crate::latch::Latch;
+use crate::state::{Change, Changes};
+
+/// How long a waiter sleeps before it looks whether the store has stopped.
+const RECHECK: Duration = Duration::from_millis(50);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    layers: Mutex<Layers>,
+    work: Condvar,
+    room: Condvar,
+    gate: RwLock<()>,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Layers {
+    filling: Changes,
+    applying: Arc<Changes>,
+    filling_bytes: usize,
+    applying_bytes: usize,
+    /// End of the newest frame whose changes are here.
+    reached: u64,
+    end: Option<Ending>,
+}
+
+/// How the materialiser is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// When everything is applied.
+    Drained,
+    /// At once, as in a crash.
+    Now,
+}
+
+/// What one pass applies.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub changes: Arc<Changes>,
+    pub applied: u64,
+    pub bytes: usize,
+}
+
+impl Pending {
+    pub(crate) fn new(reached: u64, bytes_max: usize) -> Pending {
+        Pending {
+            layers: Mutex::new(Layers {
+                filling: Changes::new(),
+                applying: Arc::default(),
+                filling_bytes: 0,
+                applying_bytes: 0,
+                reached,
+                end: None,
+            }),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            gate: RwLock::new(()),
+            bytes_max,
+        }
+    }
+
+    /// Waits until less is pending than the limit: the journal must not run away from the state.
+    pub(crate) fn wait_for_room(&self, latch: &Latch) -> Result<(), StoreError> {
+        let mut layers = self.layers.lock();
+        if layers.bytes() < self.bytes_max {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        while layers.bytes() >= self.bytes_max {
+            latch.check()?;
+            self.work.notify_one();
+            self.room.wait_for(&mut layers, RECHECK);
+        }
+        metrics::histogram!("farebox_store_lag_wait_seconds").record(begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Adds what a frame changed; `end` is where the frame ends.
+    pub(crate) fn add(&self, changes: impl Iterator<Item = (WalletKey, Change)>, end: u64) {
+        let mut layers = self.layers.lock();
+        for (wallet, change) in changes {
+            let mut bytes = 64 + wallet.tenant().len() + wallet.wallet().len();
+            let into = layers.filling.entry(wallet).or_default();
+            into.head = change.head;
+            for (key, value) in change.parts {
+                bytes += 64 + key.len() + value.as_ref().map_or(0, Vec::len);
+                into.parts.insert(key, value);
+            }
+            layers.filling_bytes += bytes;
+        }
+        layers.reached = end;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge; far below 2^52")]
+        metrics::gauge!("farebox_store_pending_bytes").set(layers.bytes() as f64);
+        self.work.notify_one();
+    }
+
+    /// Keeps passes out while a reader looks at the state. Look at the layers only afterwards.
+    pub(crate) fn hold_state(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read()
+    }
+
+    /// The wallet's newest head, if it is not in the state yet.
+    pub(crate) fn head(&self, wallet: &WalletKey) -> Option<Head> {
+        let layers = self.layers.lock();
+        layers.of(wallet).next_back().map(|change| change.head.clone())
+    }
+
+    /// The wallet's newest head and the parts that differ from the state, for those keys that `wanted` accepts.
+    pub(crate) fn parts(&self, wallet: &WalletKey, wanted: &dyn Fn(&[u8]) -> bool) -> Change {
+        let layers = self.layers.lock();
+        let mut merged = Change::default();
+        for change in layers.of(wallet) {
+            merged.head = change.head.clone();
+            let parts = change.parts.iter().filter(|(key, _)| wanted(key));
+            merged
+                .parts
+                .extend(parts.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        merged
+    }
+
+    /// The newest value of one part: `Some(None)` if it was removed, none if the state has the newest.
+    pub(crate) fn part(&self, wallet: &WalletKey, key: &[u8]) -> Option<Option<PartBytes>> {
+        let layers = self.layers.lock();
+        layers
+            .of(wallet)
+            .rev()
+            .find_map(|change| change.parts.get(key).cloned())
+    }
+
+    /// All wallets that are not in the state as they are now, with what is due for them, in order.
+    pub(crate) fn dues(&self) -> Vec<(WalletKey, Option<i64>)> {
+        let layers = self.layers.lock();
+        let all: std::collections::BTreeMap<_, _> = (layers.applying.iter())
+            .chain(&layers.filling)
+            .map(|(wallet, change)| (wallet.clone(), change.head.due))
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// Takes everything for the next pass, or waits for it.
+    pub(crate) fn take(&self, patience: Duration) -> Taken {
+        let mut layers = self.layers.lock();
+        match (layers.end, layers.filling.is_empty()) {
+            (Some(Ending::Now), _) | (Some(Ending::Drained), true) => return Taken::End,
+            (None, true) => {
+                self.work.wait_for(&mut layers, patience);
+                if layers.filling.is_empty() {
+                    return Taken::Nothing;
+                }
+            }
+            (_, false) => {}
+        }
+        let changes = Arc::new(std::mem::take(&mut layers.filling));
+        layers.applying = changes.clone();
+        layers.applying_bytes = std::mem::take(&mut layers.filling_bytes);
+        Taken::Pass(Pass {
+            changes,
+            applied: layers.reached,
+            bytes: layers.applying_bytes,
+        })
+    }
+
+    /// Waits before the next pass, so that changes coalesce; not when much is pending or the store closes.
+    pub(crate) fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut layers = self.layers.lock();
+        while layers.end.is_none() && layers.filling_bytes < self.bytes_max / 4 {
+            if self.work.wait_until(&mut layers, until).timed_out() {
+                break;
+            }
+        }
+    }
+
+    /// Keeps readers out while a pass is applied. Call [`Pending::applied`] before letting go.
+    pub(crate) fn change_state(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write()
+    }
+
+    /// The layer that was being applied is in the state now.
+    pub(crate) fn applied(&self) {
+        let mut layers = self.layers.lock();
+        layers.applying = Arc::default();
+        layers.applying_bytes = 0;
+        self.room.notify_all();
+    }
+
+    /// Whether the state has everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        let layers = self.layers.lock();
+        layers.filling.is_empty() && layers.applying.is_empty()
+    }
+
+    pub(crate) fn end(&self, ending: Ending) {
+        self.layers.lock().end.get_or_insert(ending);
+        self.work.notify_all();
+    }
+}
+
+/// The bytes of a part.
+pub(crate) type PartBytes = Vec<u8>;
+
+/// What [`Pending::take`] found.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Pass(Pass),
+    Nothing,
+    End,
+}
+
+impl Layers {
+    fn bytes(&self) -> usize {
+        self.filling_bytes + self.applying_bytes
+    }
+
+    /// The layers that a wallet is in, older first.
+    fn of(&self, wallet: &WalletKey) -> impl DoubleEndedIterator<Item = &Change> {
+        [self.applying.get(wallet), self.filling.get(wallet)]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// Lays changed parts over those that the state has; both in order of key.
+pub(crate) fn overlay(
+    state: Vec<(PartKey, Vec<u8>)>,
+    changed: std::collections::BTreeMap<PartKey, Option<Vec<u8>>>,
+) -> Vec<(PartKey, Vec<u8>)> {
+    if changed.is_empty() {
+        return state;
+    }
+    let mut all: std::collections::BTreeMap<_, _> = state.into_iter().collect();
+    for (key, value) in changed {
+        match value {
+            Some(value) => all.insert(key, value),
+            None => all.remove(&key),
+        };
+    }
+    all.into_iter().collect()
+}

@@ -1,0 +1,281 @@
+//! The default store: the journal as the truth, sled as what follows from it.
+
+mod commit;
+mod open;
+mod read;
+mod replay;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::admit;
+use crate::blobs::Blobs;
+use crate::contract::{
+    Commit, Fate, Fold, IdHash, Image, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+};
+use crate::disk::{Disk, OsDisk};
+use crate::ids::IdIndex;
+use crate::journal::prepare::Preparer;
+use crate::journal::segments::Segments;
+use crate::latch::Latch;
+use crate::limits::{
+    HEADS_CACHED_MAX, ID_FILTER_BYTES_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    STATE_CACHE_BYTES,
+};
+use crate::pending::{Ending, Pending};
+use crate::state::{Meta, State};
+use crate::threads;
+use commit::Committer;
+use open::{Folders, Lock};
+
+/// What an operator can choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Size of the segments made from now on, in bytes: a multiple of 4096, between [`SEGMENT_BYTES_MIN`] and
+    /// [`SEGMENT_BYTES_MAX`].
+    pub segment_bytes: u64,
+    /// Cache of the state, in bytes. sled takes several times as much.
+    pub state_cache_bytes: u64,
+    /// Bytes of changes that may wait for the state before commits wait too.
+    pub pending_bytes_max: usize,
+    /// Wallets whose newest end stays in memory.
+    pub heads_cached_max: usize,
+    /// Bytes of memory for the filters of ids.
+    pub id_filter_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes: 64 << 20,
+            state_cache_bytes: STATE_CACHE_BYTES,
+            pending_bytes_max: PENDING_BYTES_MAX,
+            heads_cached_max: HEADS_CACHED_MAX,
+            id_filter_bytes_max: ID_FILTER_BYTES_MAX,
+        }
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<(), StoreError> {
+        let bytes = usize::try_from(self.segment_bytes).unwrap_or(usize::MAX);
+        if self.segment_bytes < SEGMENT_BYTES_MIN || !self.segment_bytes.is_multiple_of(4096) {
+            let min = usize::try_from(SEGMENT_BYTES_MIN).unwrap_or(usize::MAX);
+            return Err(admit::limit(
+                "the bytes of a segment (a multiple of 4096)",
+                "SEGMENT_BYTES_MIN",
+                bytes,
+                min,
+            ));
+        }
+        if self.segment_bytes > SEGMENT_BYTES_MAX {
+            let max = usize::try_from(SEGMENT_BYTES_MAX).unwrap_or(usize::MAX);
+            return Err(admit::limit(
+                "the bytes of a segment",
+                "SEGMENT_BYTES_MAX",
+                bytes,
+                max,
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A journal and its state in one folder. See the crate's documentation for what it promises and how.
+///
+/// Dropping it without [`Store::close`] is a crash: nothing answered is lost, and the next open replays a little more.
+#[derive(Debug)]
+pub struct JournalStore {
+    segments: Arc<Segments>,
+    state: Arc<State>,
+    ids: Arc<IdIndex>,
+    pending: Arc<Pending>,
+    latch: Arc<Latch>,
+    preparer: Arc<Preparer>,
+    committer: Mutex<Committer>,
+    blobs: Blobs,
+    threads: Mutex<Threads>,
+    /// Let go last.
+    _lock: Lock,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    materialiser: Option<JoinHandle<()>>,
+    ids: Option<JoinHandle<()>>,
+}
+
+impl JournalStore {
+    /// Opens the store in a folder, which is made if it is not there. What the state lacks is folded from the journal.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another process has it open; [`StoreError::Damaged`] where durable bytes are not what
+    /// was written (nothing is changed then); [`StoreError::State`] if the state cannot be used: [`JournalStore::rebuild`].
+    pub fn open(dir: &Path, options: Options, fold: Arc<dyn Fold>) -> Result<JournalStore, StoreError> {
+        JournalStore::open_on(Arc::new(OsDisk), dir, options, fold)
+    }
+
+    /// As [`JournalStore::open`], with the journal on another [`Disk`]: for tests that record, cut and fail writes.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as `open`, which callers give it to keep"
+    )]
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: Options,
+        fold: Arc<dyn Fold>,
+    ) -> Result<JournalStore, StoreError> {
+        options.check()?;
+        let folders = Folders::make(dir)?;
+        let lock = Lock::take(&folders)?;
+        open::open(disk, &folders, lock, options, &*fold, &mut |_, _| {})
+    }
+
+    /// Makes the state anew from the whole journal. The old one is moved aside before, and removed when the new one is
+    /// durable; after a failure it is still there as `state.broken-1` (or a higher number).
+    ///
+    /// `progress` is told the journal's bytes that are folded, and how many there are.
+    ///
+    /// # Errors
+    /// As [`JournalStore::open`]; also what `fold` refuses, as [`StoreError::State`].
+    #[expect(clippy::needless_pass_by_value, reason = "as `open`")]
+    pub fn rebuild(
+        dir: &Path,
+        options: Options,
+        fold: Arc<dyn Fold>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        options.check()?;
+        let folders = Folders::make(dir)?;
+        let lock = Lock::take(&folders)?;
+        State::move_aside(&folders.state)?;
+        let store = open::open(Arc::new(OsDisk), &folders, lock, options, &*fold, progress)?;
+        store.close()?;
+        State::remove_aside(&folders.state)
+    }
+
+    fn finish(&self) -> Result<(), StoreError> {
+        let mut committer = self.committer.lock();
+        self.latch.check()?;
+        let end = committer.seal().map_err(|reason| self.latch.stop(reason))?;
+        self.latch.close();
+        drop(committer);
+        self.pending.end(Ending::Drained);
+        threads::join(self.threads.lock().materialiser.take());
+        if !self.pending.is_empty() {
+            // The journal has it all: the next open brings the state up to it.
+            return Err(StoreError::Stopped {
+                reason: "the state could not be brought up to the journal".into(),
+            });
+        }
+        self.ids.stop();
+        threads::join(self.threads.lock().ids.take());
+        self.preparer.stop();
+        let meta = Meta {
+            journal: self.segments.journal(),
+            applied: end,
+            durable: end,
+        };
+        self.state.apply(&crate::state::Changes::new(), &meta)?;
+        self.state.sync()
+    }
+}
+
+impl Store for JournalStore {
+    fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError> {
+        self.commit_all(commits)
+    }
+
+    fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {
+        self.latch.check()?;
+        self.load_wallet(wallet)
+    }
+
+    fn part(&self, wallet: &WalletKey, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.latch.check()?;
+        self.part_of(wallet, key)
+    }
+
+    fn parts(
+        &self,
+        wallet: &WalletKey,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(PartKey, Vec<u8>)>, StoreError> {
+        self.latch.check()?;
+        self.parts_of(wallet, prefix, after, limit)
+    }
+
+    fn may_have_seen(&self, id: IdHash) -> bool {
+        self.ids.may_hold(id)
+    }
+
+    fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
+        self.latch.check()?;
+        self.find_records(wallet, id)
+    }
+
+    fn history(
+        &self,
+        wallet: &WalletKey,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        self.latch.check()?;
+        self.records_before(wallet, before, limit)
+    }
+
+    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+        self.latch.check()?;
+        self.due_until(until, limit)
+    }
+
+    fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {
+        self.latch.check()?;
+        self.wallets_of(tenant, after, limit)
+    }
+
+    fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.latch.check()?;
+        self.tenants_after(after, limit)
+    }
+
+    fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.latch.check()?;
+        self.blobs.put(name, bytes)
+    }
+
+    fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.latch.check()?;
+        self.blobs.get(name)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.finish()
+    }
+}
+
+impl Drop for JournalStore {
+    fn drop(&mut self) {
+        self.latch.close();
+        self.pending.end(Ending::Now);
+        self.ids.stop();
+        self.preparer.stop();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads::join(threads.materialiser);
+        threads::join(threads.ids);
+    }
+}
+
+/// The folder's journal, and nothing else, for those that only read it.
+pub(crate) fn journal_alone(dir: &Path) -> Result<(Lock, Option<Segments>, PathBuf), StoreError> {
+    let folders = Folders::make(dir)?;
+    let lock = Lock::take(&folders)?;
+    let segments = Segments::list(Arc::new(OsDisk), &folders.journal)?;
+    Ok((lock, segments, folders.journal))
+}

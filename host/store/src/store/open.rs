@@ -1,0 +1,219 @@
+//! Opening: lock, read the journal's end, clear what was torn, bring the state up to it, start the threads.
+//!
+//! Everything that can refuse comes before anything that changes.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::commit::Committer;
+use super::replay;
+use super::{JournalStore, Options, Threads};
+use crate::blobs::Blobs;
+use crate::contract::{Fold, StoreError};
+use crate::disk::Disk;
+use crate::ids::IdIndex;
+use crate::journal::append::Appender;
+use crate::journal::place::{Damage, refused};
+use crate::journal::prepare::Preparer;
+use crate::journal::segments::{Segments, Span};
+use crate::journal::walk::{From, Tail};
+use crate::latch::Latch;
+use crate::materialise::Materialiser;
+use crate::pending::Pending;
+use crate::state::{Meta, State};
+use crate::threads;
+
+/// The folders of a store.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    dir: PathBuf,
+    pub journal: PathBuf,
+    pub state: PathBuf,
+    ids: PathBuf,
+    blobs: PathBuf,
+}
+
+impl Folders {
+    /// Names the folders, and makes those that are missing (sled makes the state's).
+    pub(crate) fn make(dir: &Path) -> Result<Folders, StoreError> {
+        let folders = Folders {
+            dir: dir.to_path_buf(),
+            journal: dir.join("journal"),
+            state: dir.join("state"),
+            ids: dir.join("ids"),
+            blobs: dir.join("blobs"),
+        };
+        let missing: Vec<&PathBuf> = [&folders.journal, &folders.ids, &folders.blobs]
+            .into_iter()
+            .filter(|path| !path.exists())
+            .collect();
+        for path in &missing {
+            fs::create_dir_all(path).map_err(refused("making", path))?;
+        }
+        if !missing.is_empty() {
+            for path in dir
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .into_iter()
+                .chain([dir])
+            {
+                File::open(path)
+                    .and_then(|folder| folder.sync_all())
+                    .map_err(refused("syncing", path))?;
+            }
+        }
+        Ok(folders)
+    }
+}
+
+/// Held while the store is open; the operating system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Lock {
+    pub(crate) fn take(folders: &Folders) -> Result<Lock, StoreError> {
+        let path = folders.dir.join("lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(refused("opening", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
+                path: folders.dir.display().to_string(),
+            }),
+            Err(TryLockError::Error(error)) => Err(refused("locking", &path)(error)),
+        }
+    }
+}
+
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    folders: &Folders,
+    lock: Lock,
+    options: Options,
+    fold: &dyn Fold,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<JournalStore, StoreError> {
+    let listed = Segments::list(disk.clone(), &folders.journal)?;
+    let state = State::open(&folders.state, options.state_cache_bytes)?;
+    let known = state.meta()?;
+    let segments = match listed {
+        Some(segments) => segments,
+        None if known.is_some_and(|meta| meta.applied > 0) => {
+            return Err(
+                Damage::new("the state knows of a journal, but there is none").at(&folders.journal, 0)
+            );
+        }
+        None => Segments::create(disk, &folders.journal, options.segment_bytes)?,
+    };
+    let segments = Arc::new(segments);
+    let meta = match known {
+        Some(meta) if meta.journal != segments.journal() => {
+            return Err(StoreError::State {
+                what: "it belongs to another journal".into(),
+            });
+        }
+        Some(meta) => meta,
+        None => Meta {
+            journal: segments.journal(),
+            applied: 0,
+            durable: 0,
+        },
+    };
+    let ids = Arc::new(IdIndex::open(
+        &folders.ids,
+        &segments,
+        options.id_filter_bytes_max,
+    )?);
+    let tail = find_end(&segments, &ids, &meta)?;
+    segments.clear(&tail)?;
+    let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
+    let blobs = Blobs::open(&folders.blobs)?;
+    start(segments, state, ids, meta, &tail, blobs, lock, options)
+}
+
+/// Reads the frames that matter: those that the state lacks, and those whose ids no run has.
+fn find_end(segments: &Arc<Segments>, ids: &IdIndex, meta: &Meta) -> Result<Tail, StoreError> {
+    let last_applied = meta.applied.max(1) - 1;
+    let Some(span) = segments.span_of(last_applied.min(ids.gap())) else {
+        let missing = segments.end();
+        let what = format!("this segment is missing: the state goes up to {}", meta.applied);
+        return Err(Damage::new(what).at(&segments.path(missing), 0));
+    };
+    // A journal's first frame is chained to its id; of one further on, what it is chained to is not known.
+    let link = (span.base == 0).then(|| segments.journal());
+    let durable = meta.durable.max(meta.applied);
+    let from = From {
+        position: span.base,
+        link,
+        durable,
+        until: None,
+    };
+    let mut current: Option<Span> = None;
+    segments.walk(from, &mut |frame| {
+        if let Some(before) = current
+            && before.base != frame.base
+        {
+            ids.seal(before);
+            // At once, so that a journal without any runs does not have to fit in memory.
+            ids.settle(segments)?;
+        }
+        current = segments.span_of(frame.base);
+        ids.replay(frame, segments)
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a store is made of")]
+fn start(
+    segments: Arc<Segments>,
+    state: State,
+    ids: Arc<IdIndex>,
+    meta: Meta,
+    tail: &Tail,
+    blobs: Blobs,
+    lock: Lock,
+    options: Options,
+) -> Result<JournalStore, StoreError> {
+    let state = Arc::new(state);
+    let latch = Arc::new(Latch::default());
+    let pending = Arc::new(Pending::new(tail.end, options.pending_bytes_max));
+    let preparer = Arc::new(Preparer::start(segments.clone(), options.segment_bytes)?);
+    // A segment made ahead under other options may be smaller than those to come.
+    let ahead = segments
+        .spans()
+        .into_iter()
+        .filter(|span| span.end > tail.end)
+        .map(|span| span.end - span.base);
+    let smallest = ahead.fold(options.segment_bytes, u64::min);
+    let appender = Appender::resume(segments.clone(), preparer.clone(), tail)?;
+    let store = JournalStore {
+        committer: Mutex::new(Committer::new(appender, options.heads_cached_max, smallest)),
+        threads: Mutex::new(Threads::default()),
+        segments,
+        state,
+        ids,
+        pending,
+        latch,
+        preparer,
+        blobs,
+        _lock: lock,
+    };
+    let materialiser = Materialiser {
+        state: store.state.clone(),
+        pending: store.pending.clone(),
+        latch: store.latch.clone(),
+        meta,
+    };
+    let materialiser = threads::spawn("farebox-state", move || materialiser.run())?;
+    store.threads.lock().materialiser = Some(materialiser);
+    let (ids, segments, latch) = (store.ids.clone(), store.segments.clone(), store.latch.clone());
+    let builder = threads::spawn("farebox-ids", move || ids.run(&segments, &latch))?;
+    store.threads.lock().ids = Some(builder);
+    Ok(store)
+}

@@ -1,0 +1,143 @@
+//! Folding the journal's tail into the state: what a crash left behind, or all of it into a fresh state.
+
+use std::collections::BTreeMap;
+
+use crate::contract::{Fold, Image, ON_DEMAND, StoreError, StoredRecord, WalletKey};
+use crate::heads::Head;
+use crate::journal::segments::Segments;
+use crate::journal::walk::{From, Tail};
+use crate::limits::REPLAY_BATCH_BYTES;
+use crate::state::{Change, Changes, Meta, State};
+
+/// Brings the state up to the journal's end. Each batch is atomic and says how far it reaches, so a crash in the middle
+/// only means that the next open goes on from there.
+pub(super) fn replay(
+    segments: &Segments,
+    state: &State,
+    fold: &dyn Fold,
+    meta: Meta,
+    tail: &Tail,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Meta, StoreError> {
+    let mut replay = Replay {
+        state,
+        fold,
+        meta,
+        wallets: BTreeMap::new(),
+        bytes: 0,
+    };
+    progress(meta.applied, tail.end);
+    if meta.applied < tail.end {
+        let from = From {
+            position: meta.applied,
+            link: None,
+            durable: meta.applied,
+            until: None,
+        };
+        segments.walk(from, &mut |frame| {
+            frame.records(segments, &mut |position, envelope| {
+                replay.add(&envelope.wallet_key(), envelope.sequence, position, envelope.body)
+            })?;
+            if replay.bytes >= REPLAY_BATCH_BYTES {
+                replay.apply(frame.end())?;
+                progress(frame.end(), tail.end);
+            }
+            Ok(())
+        })?;
+        replay.apply(tail.end)?;
+        state.sync()?;
+        progress(tail.end, tail.end);
+    }
+    Ok(replay.meta)
+}
+
+struct Replay<'a> {
+    state: &'a State,
+    fold: &'a dyn Fold,
+    meta: Meta,
+    wallets: BTreeMap<WalletKey, Tailing>,
+    bytes: usize,
+}
+
+/// A wallet's records that its state lacks.
+struct Tailing {
+    head: Head,
+    records: Vec<StoredRecord>,
+}
+
+impl Replay<'_> {
+    fn add(
+        &mut self,
+        wallet: &WalletKey,
+        sequence: u64,
+        position: u64,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        if !self.wallets.contains_key(wallet) {
+            let head = self.state.head(wallet)?.unwrap_or_default();
+            self.wallets.insert(
+                wallet.clone(),
+                Tailing {
+                    head,
+                    records: Vec::new(),
+                },
+            );
+        }
+        let Some(tailing) = self.wallets.get_mut(wallet) else {
+            return Ok(());
+        };
+        let next = tailing.head.version() + 1;
+        if sequence != next {
+            let what = format!(
+                "the next record of {wallet:?} should be {next}, and the journal goes on with {sequence}"
+            );
+            return Err(StoreError::State { what });
+        }
+        tailing.head.push(position);
+        tailing.records.push(StoredRecord {
+            wallet: wallet.clone(),
+            sequence,
+            body: body.to_vec(),
+        });
+        self.bytes += body.len() + 128;
+        Ok(())
+    }
+
+    fn apply(&mut self, applied: u64) -> Result<(), StoreError> {
+        let mut changes = Changes::new();
+        for (wallet, Tailing { mut head, records }) in std::mem::take(&mut self.wallets) {
+            let mut image = Image {
+                version: head.version() - records.len() as u64,
+                parts: Vec::new(),
+            };
+            self.state.parts(&wallet, &[], None, &mut |key, value| {
+                let loaded = key.first().is_none_or(|&byte| byte < ON_DEMAND);
+                if loaded {
+                    image.parts.push((key, value));
+                }
+                loaded
+            })?;
+            let folded = self
+                .fold
+                .fold(&wallet, &image, &records)
+                .map_err(|reason| StoreError::State {
+                    what: format!(
+                        "the records of {wallet:?} after {} cannot be folded: {reason}",
+                        image.version
+                    ),
+                })?;
+            head.due = folded.due;
+            changes.insert(
+                wallet,
+                Change {
+                    head,
+                    parts: folded.parts.into_iter().collect(),
+                },
+            );
+        }
+        self.bytes = 0;
+        self.meta.applied = applied;
+        self.meta.durable = self.meta.durable.max(applied);
+        self.state.apply(&changes, &self.meta)
+    }
+}
