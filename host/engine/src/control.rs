@@ -5,7 +5,7 @@ use std::sync::Arc;
 use farebox_record::codec;
 use farebox_record::control::{
     Activation, ComponentState, ControlCommand, ControlEffect, ControlRecord, ControlState, KeyState,
-    OpenHolds,
+    OpenHolds, PlanState,
 };
 use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use farebox_record::plan::Description;
@@ -17,6 +17,7 @@ use crate::committer::Shipment;
 use crate::controls::{component_blob, parameters_blob};
 use crate::engine::Engine;
 use crate::error::{ControlError, EngineError};
+use crate::limits::{ACTIVATIONS_PER_PLAN_MAX, COMPONENTS_PER_PLAN_MAX};
 
 /// How often a change is decided again when other processes change the same control plane.
 const ATTEMPTS_MAX: usize = 16;
@@ -323,6 +324,10 @@ fn decide(
             if known.components.contains(component) {
                 return Ok(Vec::new());
             }
+            if known.components.len() >= COMPONENTS_PER_PLAN_MAX {
+                let limit = "COMPONENTS_PER_PLAN_MAX";
+                return Err(too_many(plan, "components", limit, COMPONENTS_PER_PLAN_MAX));
+            }
             known.components.push(*component);
             let state = ComponentState {
                 description: (**description).clone(),
@@ -354,7 +359,7 @@ fn decide(
             {
                 return Ok(Vec::new());
             }
-            activated(plan, known, *revision, effective, *open_holds, at)
+            activated(plan, known, *revision, effective, *open_holds, at)?
         }
         ControlCommand::Rollback { plan } => {
             let known = state
@@ -362,19 +367,27 @@ fn decide(
                 .get(plan)
                 .ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
             let previous = known.previous(at).ok_or(ControlError::NothingToRollBack)?;
-            activated(plan, known, previous, at, OpenHolds::Quoted, at)
+            activated(plan, known, previous, at, OpenHolds::Quoted, at)?
         }
     })
 }
 
 fn activated(
     plan: &PlanName,
-    known: &farebox_record::control::PlanState,
+    known: &PlanState,
     revision: RevisionHash,
     effective: Timestamp,
     open_holds: OpenHolds,
     at: Timestamp,
-) -> Vec<ControlEffect> {
+) -> Result<Vec<ControlEffect>, ControlError> {
+    if known.timeline.len() >= ACTIVATIONS_PER_PLAN_MAX {
+        return Err(too_many(
+            plan,
+            "activations",
+            "ACTIVATIONS_PER_PLAN_MAX",
+            ACTIVATIONS_PER_PLAN_MAX,
+        ));
+    }
     let mut changed = known.clone();
     changed.timeline.push(Activation {
         revision,
@@ -382,5 +395,14 @@ fn activated(
         activated: at,
         open_holds,
     });
-    vec![ControlEffect::PlanPut(plan.clone(), changed)]
+    Ok(vec![ControlEffect::PlanPut(plan.clone(), changed)])
+}
+
+fn too_many(plan: &PlanName, what: &'static str, limit: &'static str, max: usize) -> ControlError {
+    ControlError::Limit {
+        plan: plan.to_string(),
+        what,
+        limit,
+        max,
+    }
 }

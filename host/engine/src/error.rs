@@ -54,6 +54,18 @@ pub enum ControlError {
         /// Of the one in force.
         old: u32,
     },
+    /// More than a named limit.
+    #[error("plan {plan} would have more than {max} {what} (limit {limit}); use another plan name")]
+    Limit {
+        /// Which plan.
+        plan: String,
+        /// Of what.
+        what: &'static str,
+        /// Name of the limit.
+        limit: &'static str,
+        /// How many it may have.
+        max: usize,
+    },
     /// The engine has stopped.
     #[error("the store has stopped; restart the server")]
     Stopped,
@@ -77,6 +89,7 @@ impl ControlError {
             ControlError::NothingToRollBack => "nothing_to_roll_back",
             ControlError::EffectiveInThePast => "effective_in_the_past",
             ControlError::StateVersion { .. } => "state_version",
+            ControlError::Limit { .. } => "limit",
             ControlError::Stopped => "stopped",
             ControlError::Contended => "contended",
             ControlError::Engine(_) => "internal",

@@ -8,6 +8,13 @@ pub const LANE_QUEUE_MAX: usize = 65_536;
 pub const COMMANDS_PER_CALL_MAX: usize = 10_000;
 /// Commands that a lane handles before it hands its records to the committer.
 pub const LANE_ROUND_MAX: usize = 4_096;
+/// Bytes of records, estimated, that a lane makes before it ships them. With [`FRAME_BYTES_SOFT_MAX`] it stays below the
+/// largest frame of the store.
+pub const LANE_ROUND_BYTES_MAX: usize = 4 << 20;
+/// Activations on one plan's timeline.
+pub const ACTIVATIONS_PER_PLAN_MAX: usize = 4_096;
+/// Components of one plan.
+pub const COMPONENTS_PER_PLAN_MAX: usize = 1_024;
 /// Wallets that one lane keeps in memory; beyond, those that rest longest are let go.
 pub const WALLETS_PER_LANE_MAX: usize = 200_000;
 /// Threads that fetch wallets and records for the lanes.

@@ -1,1 +1,8 @@
-//! .
+//! What must hold whatever ends the process: checks of a data folder that no server holds, and of what a server does to
+//! its files.
+
+mod trace;
+mod verify;
+
+pub use trace::{Call, Trace};
+pub use verify::verify;

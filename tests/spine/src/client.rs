@@ -45,7 +45,11 @@ impl Client {
     /// To this server.
     pub fn new(url: &str, key: &str) -> Client {
         let http = reqwest::Client::new();
-        Client { http, url: url.to_string(), key: key.to_string() }
+        Client {
+            http,
+            url: url.to_string(),
+            key: key.to_string(),
+        }
     }
 
     /// The key.
@@ -55,14 +59,21 @@ impl Client {
 
     /// Any call. An error means that there was no answer.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.json(body);
         }
         let response = request.send().await?;
         let status = response.status().as_u16();
         let text = response.text().await?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).context(text)? };
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).context(text)?
+        };
         Ok(Answer { status, body })
     }
 
@@ -90,7 +101,11 @@ impl Client {
         let text = response.text().await?;
         ensure!(status.is_success(), "{status} {text}");
         let pushed: Value = serde_json::from_str(&text)?;
-        let component = pushed["hash"].as_str().or(pushed["component"].as_str()).context("a hash")?.to_string();
+        let component = pushed["hash"]
+            .as_str()
+            .or(pushed["component"].as_str())
+            .context("a hash")?
+            .to_string();
         let parameters: Value = serde_json::from_str(prices)?;
         let revision = json!({"component": component, "parameters": parameters});
         self.post("/v1/plans/tokens/revisions", &revision).await?.ok()?;
@@ -99,9 +114,13 @@ impl Client {
 
     /// A customer with a balance, on the plan.
     pub async fn customer(&self, name: &str, usd: &str) -> Result<()> {
-        self.call(Method::PUT, &format!("/v1/customers/{name}"), Some(&json!({}))).await?.ok()?;
+        self.call(Method::PUT, &format!("/v1/customers/{name}"), Some(&json!({})))
+            .await?
+            .ok()?;
         let grant = json!({"id": "start", "asset": "usd", "amount": usd, "category": "paid"});
-        self.post(&format!("/v1/customers/{name}/grants"), &grant).await?.ok()?;
+        self.post(&format!("/v1/customers/{name}/grants"), &grant)
+            .await?
+            .ok()?;
         let subscription = json!({"id": format!("{name}-tokens"), "customer": name, "plan": "tokens"});
         self.post("/v1/subscriptions", &subscription).await?.ok()?;
         Ok(())
@@ -114,7 +133,11 @@ impl Client {
             "measures": {"input_tokens": input, "output_tokens": output},
             "attributes": {"model": "one"},
         });
-        self.post("/v1/authorize", &json!({"id": id, "customer": customer, "event": event})).await
+        self.post(
+            "/v1/authorize",
+            &json!({"id": id, "customer": customer, "event": event}),
+        )
+        .await
     }
 
     /// Settles a hold, by its handle.
@@ -125,11 +148,17 @@ impl Client {
 
     /// Available and held dollars, as decimal strings.
     pub async fn balance(&self, customer: &str) -> Result<(String, String)> {
-        let wallet = self.get(&format!("/v1/customers/{customer}/balance")).await?.ok()?;
+        let wallet = self
+            .get(&format!("/v1/customers/{customer}/balance"))
+            .await?
+            .ok()?;
         let balances = wallet["balance"].as_array().context("balances")?;
         let usd = balances.iter().find(|b| b["asset"] == "usd").context("usd")?;
         let text = |name: &str| -> Result<String> {
-            Ok(usd[name].as_str().with_context(|| format!("{name}: {usd}"))?.to_string())
+            Ok(usd[name]
+                .as_str()
+                .with_context(|| format!("{name}: {usd}"))?
+                .to_string())
         };
         Ok((text("available")?, text("held")?))
     }
@@ -140,7 +169,9 @@ fn per_token() -> Result<&'static [u8]> {
     static BUILT: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../example-plans/per-token");
-        build_plan(&dir, &BuildOptions::default()).map(|b| b.component).map_err(|e| e.to_string())
+        build_plan(&dir, &BuildOptions::default())
+            .map(|b| b.component)
+            .map_err(|e| e.to_string())
     });
     built.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
 }

@@ -21,7 +21,15 @@ pub fn farebox() -> Result<&'static Path> {
 fn build() -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "farebox-cli", "--message-format", "json", "--manifest-path"])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "farebox-cli",
+            "--message-format",
+            "json",
+            "--manifest-path",
+        ])
         .arg(manifest)
         .stderr(Stdio::inherit())
         .output()?;
@@ -72,7 +80,11 @@ impl Server {
         ensure!(event["event"] == "listening", "unexpected first line: {first}");
         let address = event["address"].as_str().context("an address")?;
         let admin_key = event["admin_key"].as_str().map(str::to_string);
-        Ok(Server { child, url: format!("http://{address}"), admin_key })
+        Ok(Server {
+            child,
+            url: format!("http://{address}"),
+            admin_key,
+        })
     }
 
     /// Its process id.
@@ -91,7 +103,10 @@ impl Server {
     pub fn stop(mut self) -> Result<()> {
         let pid = libc::pid_t::try_from(self.child.id())?;
         // SAFETY: a signal to a child that has not been waited for, so the id is its own.
-        ensure!(unsafe { libc::kill(pid, libc::SIGTERM) } == 0, "SIGTERM was refused");
+        ensure!(
+            unsafe { libc::kill(pid, libc::SIGTERM) } == 0,
+            "SIGTERM was refused"
+        );
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {

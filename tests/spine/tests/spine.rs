@@ -28,8 +28,10 @@ async fn a_thousand_concurrent_authorizes_on_a_balance_for_a_hundred_allow_a_hun
         let client = client.clone();
         calls.spawn(async move {
             let id = format!("call-{n}");
-            let (a, b) =
-                tokio::join!(client.authorize("ada", &id, 1_000, 0), client.authorize("ada", &id, 1_000, 0));
+            let (a, b) = tokio::join!(
+                client.authorize("ada", &id, 1_000, 0),
+                client.authorize("ada", &id, 1_000, 0)
+            );
             (id, a, b)
         });
     }
@@ -38,7 +40,11 @@ async fn a_thousand_concurrent_authorizes_on_a_balance_for_a_hundred_allow_a_hun
     while let Some(call) = calls.join_next().await {
         let (id, a, b) = call?;
         let (a, b) = (a?, b?);
-        assert_eq!(a.clone().first(), b.clone().first(), "{id}: a retry gets the same answer");
+        assert_eq!(
+            a.clone().first(),
+            b.clone().first(),
+            "{id}: a retry gets the same answer"
+        );
         allowed += usize::from(a.status == 200);
         assert!(matches!(a.status, 200 | 402), "{a:?}");
         answers.push((id, a));
@@ -72,10 +78,16 @@ async fn a_swap_under_load_fails_no_request() -> Result<()> {
             let mut revisions = std::collections::BTreeSet::new();
             let mut n = 0;
             while !stop.load(Ordering::Relaxed) {
-                let allowed = client.authorize(&customer, &format!("call-{n}"), 1_000, 0).await?.ok()?;
+                let allowed = client
+                    .authorize(&customer, &format!("call-{n}"), 1_000, 0)
+                    .await?
+                    .ok()?;
                 let hold = allowed["hold"]["id"].as_str().context("a hold")?;
                 let settled = client.settle(hold, "settle", 1_000, 0).await?.ok()?;
-                assert_eq!(settled["revision"], allowed["revision"], "the revision that quoted settles");
+                assert_eq!(
+                    settled["revision"], allowed["revision"],
+                    "the revision that quoted settles"
+                );
                 assert_eq!(settled["posted"], allowed["hold"]["amounts"]);
                 revisions.insert(allowed["revision"].to_string());
                 n += 1;
@@ -85,7 +97,9 @@ async fn a_swap_under_load_fails_no_request() -> Result<()> {
     }
     for round in 0..6 {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        client.push_plan(if round % 2 == 0 { DEARER } else { PRICES }).await?;
+        client
+            .push_plan(if round % 2 == 0 { DEARER } else { PRICES })
+            .await?;
     }
     stop.store(true, Ordering::Relaxed);
     while let Some(stream) = streams.join_next().await {
@@ -102,8 +116,14 @@ async fn a_conflict_names_the_field_and_changes_nothing() -> Result<()> {
     client.authorize("ada", "call", 100_000, 0).await?.ok()?;
     let other = client.authorize("ada", "call", 100_001, 0).await?;
     assert_eq!(other.status, 409);
-    assert!(other.body.to_string().contains("measures.input_tokens"), "{other:?}");
-    assert_eq!(client.balance("ada").await?, ("0.9".to_string(), "0.1".to_string()));
+    assert!(
+        other.body.to_string().contains("measures.input_tokens"),
+        "{other:?}"
+    );
+    assert_eq!(
+        client.balance("ada").await?,
+        ("0.9".to_string(), "0.1".to_string())
+    );
     server.stop()
 }
 
@@ -131,7 +151,11 @@ async fn what_was_accepted_before_a_graceful_stop_is_there_after_it() -> Result<
     let client = Client::new(&server.url, client.key());
     for (n, first) in answered {
         let again = client.authorize("ada", &format!("call-{n}"), 10_000, 0).await?;
-        assert_eq!(again.body["replayed"], json!(true), "call-{n} was answered before the stop");
+        assert_eq!(
+            again.body["replayed"],
+            json!(true),
+            "call-{n} was answered before the stop"
+        );
         assert_eq!(again.first(), first.first());
     }
     server.stop()

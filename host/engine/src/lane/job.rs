@@ -1,6 +1,7 @@
 //! A command on its way through a lane.
 
 use farebox_record::command::{Command, Due, RateUnpriced};
+use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
@@ -83,6 +84,28 @@ impl Job {
         if let (Some(to), Some(reply)) = (self.reply, reply) {
             to.send(reply);
         }
+    }
+
+    /// How large its record may become, roughly: the event stands in the command, and again in a hold or an unpriced
+    /// event; the rest is the plan's answer and what the ledger makes of it.
+    pub fn record_bytes(&self) -> usize {
+        const BESIDES_THE_EVENT: usize = 2 << 10;
+        let fields = |event: &Event| {
+            let measures: usize = event.measures.keys().map(|name| name.len() + 20).sum();
+            let attributes: usize = event
+                .attributes
+                .iter()
+                .map(|(name, text)| name.len() + text.len() + 4)
+                .sum();
+            measures + attributes
+        };
+        let event = match self.command() {
+            Some(Command::Usage(event)) => fields(event),
+            Some(Command::Authorize(authorize)) => fields(&authorize.event),
+            Some(Command::RateUnpriced(rate)) => fields(&rate.event),
+            _ => 0,
+        };
+        BESIDES_THE_EVENT + 3 * event
     }
 
     /// Ids under which it may have been carried out before.

@@ -19,7 +19,7 @@ use farebox_record::state::UnpricedState;
 use farebox_store::{IdHash, WalletKey};
 
 use crate::committer::{Landed, Shipment};
-use crate::limits::{LANE_ROUND_MAX, UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
+use crate::limits::{LANE_ROUND_BYTES_MAX, LANE_ROUND_MAX, UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
 use crate::loader::Load;
 use crate::shared::Shared;
 
@@ -61,6 +61,8 @@ pub(crate) struct Lane {
     drain: u64,
     /// Questions to plans, kept for their memory.
     calls: pricing::Calls,
+    /// Bytes of records, estimated, that may still be made before they are shipped.
+    room_bytes: usize,
 }
 
 impl Lane {
@@ -79,6 +81,7 @@ impl Lane {
             runnable: Vec::new(),
             drain: 0,
             calls: pricing::Calls::default(),
+            room_bytes: LANE_ROUND_BYTES_MAX,
         }
     }
 
@@ -222,12 +225,23 @@ impl Lane {
             keys.dedup();
             self.round(&controls, &keys);
             flying.extend(keys);
+            if self.room_bytes == 0 {
+                self.ship(&mut flying);
+            }
         }
+        self.ship(&mut flying);
+        if self.slots.len() > WALLETS_PER_LANE_MAX {
+            self.let_go();
+        }
+    }
+
+    /// Hands what these wallets decided to the committer.
+    fn ship(&mut self, flying: &mut Vec<WalletKey>) {
         flying.sort_unstable();
         flying.dedup();
         let flights: Vec<_> = flying
-            .iter()
-            .filter_map(|key| self.slots.get_mut(key).and_then(|slot| slot.take_off(key)))
+            .drain(..)
+            .filter_map(|key| self.slots.get_mut(&key).and_then(|slot| slot.take_off(&key)))
             .collect();
         if !flights.is_empty() {
             let _ = self.committer.send(Shipment::Lane {
@@ -235,9 +249,7 @@ impl Lane {
                 flights,
             }); // gone: the engine has stopped
         }
-        if self.slots.len() > WALLETS_PER_LANE_MAX {
-            self.let_go();
-        }
+        self.room_bytes = LANE_ROUND_BYTES_MAX;
     }
 
     /// Lets go of the wallets that rest longest, an eighth at a time.

@@ -79,7 +79,9 @@ impl Lane {
         let mut calls = std::mem::take(&mut self.calls);
         let mut turns = Vec::with_capacity(keys.len());
         for key in keys {
-            if let Some(turn) = self.turn(key, controls, &mut calls) {
+            if self.room_bytes == 0 {
+                self.runnable.push(key.clone());
+            } else if let Some(turn) = self.turn(key, controls, &mut calls) {
                 turns.push(turn);
             }
         }
@@ -116,12 +118,18 @@ impl Lane {
         turn.slot.touched = false;
         self.run_agenda(&mut turn, controls);
         while turn.staged.len() < STAGED_PER_WALLET_MAX
+            && self.room_bytes > 0
             && let Some(job) = turn.slot.queue.pop_front()
         {
             let id = job.id(&turn.tenant, &turn.customer);
+            let bytes = job.record_bytes();
             match self.next(&mut turn, &job, id, controls, calls) {
-                Next::Ready(step) => turn.staged.push(Staged { job, id, step }),
+                Next::Ready(step) => {
+                    self.room_bytes = self.room_bytes.saturating_sub(bytes);
+                    turn.staged.push(Staged { job, id, step });
+                }
                 Next::Last(step) => {
+                    self.room_bytes = self.room_bytes.saturating_sub(bytes);
                     turn.staged.push(Staged { job, id, step });
                     break;
                 }

@@ -10,7 +10,8 @@ use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{
-    AboveHold, Authorize, AuthorizeMode, Command, Finality, Grant, PutCustomer, Settle, Subscribe, default_source,
+    AboveHold, Authorize, AuthorizeMode, Command, Finality, Grant, PutCustomer, Settle, Subscribe,
+    default_source,
 };
 use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
@@ -18,12 +19,13 @@ use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, Hash, PlanName, 
 use farebox_record::outcome::Answer;
 use farebox_record::plan::{AppliesTo, Category, EventRef};
 use farebox_record::state::{Cadence, Shortfall};
-use farebox_record::time::{Span, Timestamp};
+use farebox_record::time::Span;
 use farebox_runtime::Runtime;
 use farebox_store::Store;
 
 /// Prices of the first revision, in usd per million tokens.
-pub const FIRST: &str = r#"{"providers": {"test": {"models": {"one": {"prices": {"input": "1", "output": "10"}}}}}}"#;
+pub const FIRST: &str =
+    r#"{"providers": {"test": {"models": {"one": {"prices": {"input": "1", "output": "10"}}}}}}"#;
 /// Twice as dear, and with another model.
 pub const SECOND: &str = r#"{"providers": {"test": {"models": {
     "one": {"prices": {"input": "2", "output": "20"}},
@@ -32,7 +34,9 @@ pub const SECOND: &str = r#"{"providers": {"test": {"models": {
 /// One runtime for the process, as in production: each reserves address space.
 pub fn runtime() -> Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::new(farebox_runtime::Config::default()).unwrap()).clone()
+    RUNTIME
+        .get_or_init(|| Runtime::new(farebox_runtime::Config::default()).unwrap())
+        .clone()
 }
 
 /// The component, built once.
@@ -62,23 +66,38 @@ impl House {
 
     pub fn without_plan(store: Arc<dyn Store>) -> House {
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
-        let config = Config { lanes: 2, on_failure: Box::new(|why| eprintln!("failed: {why}")) };
+        let config = Config {
+            lanes: 2,
+            on_failure: Box::new(|why| eprintln!("failed: {why}")),
+        };
         let engine = Engine::start(config, store, runtime(), Arc::clone(&clock) as _).unwrap();
-        House { engine, clock, tenant: TenantId::new("default").unwrap() }
+        House {
+            engine,
+            clock,
+            tenant: TenantId::new("default").unwrap(),
+        }
     }
 
     pub fn push(&self) -> Hash {
-        self.engine.push_component(&self.tenant, &plan(), per_token()).unwrap().hash
+        self.engine
+            .push_component(&self.tenant, &plan(), per_token())
+            .unwrap()
+            .hash
     }
 
     pub fn activate(&self, prices: &str) -> farebox_engine::Activated {
         let component = Hash::of(per_token());
-        self.engine.activate(&self.tenant, &plan(), component, prices, None, OpenHolds::Quoted).unwrap()
+        self.engine
+            .activate(&self.tenant, &plan(), component, prices, None, OpenHolds::Quoted)
+            .unwrap()
     }
 
     pub async fn ask(&self, customer: &str, ask: Ask) -> Reply {
         let customer = CustomerId::new(customer).unwrap();
-        self.engine.call_one(&self.tenant, Request { customer, ask }).await.unwrap()
+        self.engine
+            .call_one(&self.tenant, Request { customer, ask })
+            .await
+            .unwrap()
     }
 
     pub async fn reply(&self, customer: &str, command: Command) -> Reply {
@@ -127,7 +146,11 @@ pub fn usd() -> Asset {
 
 pub fn put() -> Command {
     let shortfall: BTreeMap<Asset, Shortfall> = BTreeMap::new();
-    Command::PutCustomer(PutCustomer { id: CallId::new("create").unwrap(), name: None, shortfall })
+    Command::PutCustomer(PutCustomer {
+        id: CallId::new("create").unwrap(),
+        name: None,
+        shortfall,
+    })
 }
 
 pub fn grant(id: &str, amount: &str) -> Command {
@@ -166,7 +189,10 @@ pub fn event(id: &str, model: &str, measures: &[(&str, i64)]) -> Event {
 }
 
 pub fn amounts(measures: &[(&str, i64)]) -> BTreeMap<String, Nanos> {
-    measures.iter().map(|(name, units)| (name.to_string(), Nanos::units(*units))).collect()
+    measures
+        .iter()
+        .map(|(name, units)| (name.to_string(), Nanos::units(*units)))
+        .collect()
 }
 
 /// At most this many tokens in and out of model `one`.
@@ -183,7 +209,10 @@ pub fn usage(id: &str, model: &str, input: i64) -> Command {
 }
 
 pub fn hold(id: &str) -> EventRef {
-    EventRef { source: default_source(), id: EventId::new(id).unwrap() }
+    EventRef {
+        source: default_source(),
+        id: EventId::new(id).unwrap(),
+    }
 }
 
 pub fn settle(id: &str, input: i64, output: i64) -> Command {
@@ -198,17 +227,26 @@ pub fn settle(id: &str, input: i64, output: i64) -> Command {
 }
 
 pub fn is_allowed(reply: &Reply) -> bool {
-    matches!(reply, Reply::Done(Done { answer: Answer::Allowed(_), .. }))
+    matches!(
+        reply,
+        Reply::Done(Done {
+            answer: Answer::Allowed(_),
+            ..
+        })
+    )
 }
 
 pub fn is_denied(reply: &Reply) -> bool {
-    matches!(reply, Reply::Done(Done { answer: Answer::Denied(_), .. }))
+    matches!(
+        reply,
+        Reply::Done(Done {
+            answer: Answer::Denied(_),
+            ..
+        })
+    )
 }
 
 pub fn seconds(n: u32) -> Span {
     Span::seconds(n)
 }
 
-pub fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}

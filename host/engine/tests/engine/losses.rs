@@ -13,7 +13,11 @@ use crate::house::{House, authorize, grant, settle, usage};
 
 fn lossy(seed: u64) -> Arc<LossyStore<MemoryStore>> {
     println!("seed {seed}");
-    Arc::new(LossyStore::new(MemoryStore::new(), seed, NonZeroU32::new(5).unwrap()))
+    Arc::new(LossyStore::new(
+        MemoryStore::new(),
+        seed,
+        NonZeroU32::new(5).unwrap(),
+    ))
 }
 
 /// Four customers, each with 1 usd, and 40 calls of 0.05 usd each: 20 are allowed, and all of them are settled at 0.03,
@@ -60,7 +64,9 @@ async fn one_commit_in_five_is_lost_and_nobody_can_tell() {
 /// The history folds to the wallet, and each record follows on the one before.
 fn check_history(engine: &Engine, house: &House, customer: &str) {
     let customer = CustomerId::new(customer).unwrap();
-    let mut records = engine.history(&house.tenant, &customer, None, usize::MAX).unwrap();
+    let mut records = engine
+        .history(&house.tenant, &customer, None, usize::MAX)
+        .unwrap();
     records.reverse();
     let mut wallet = farebox_ledger::Wallet::default();
     for record in &records {

@@ -17,7 +17,11 @@ async fn a_new_revision_prices_what_comes_and_the_one_that_quoted_settles() {
     house.clock.advance(crate::house::seconds(1));
     house.activate(SECOND);
     house.done("ada", authorize("new", 1_000_000, 0)).await;
-    assert_eq!(house.balance("ada").await, ("7".into(), "3".into()), "1 by the old list, 2 by the new one");
+    assert_eq!(
+        house.balance("ada").await,
+        ("7".into(), "3".into()),
+        "1 by the old list, 2 by the new one"
+    );
     house.done("ada", settle("old", 1_000_000, 0)).await;
     house.done("ada", settle("new", 1_000_000, 0)).await;
     assert_eq!(house.balance("ada").await, ("7".into(), "0".into()));
@@ -44,7 +48,10 @@ async fn a_rollback_puts_the_earlier_revision_back() {
 async fn the_same_again_changes_nothing() {
     let house = House::over(Arc::new(MemoryStore::new()));
     let version = house.engine.controls().version(&house.tenant);
-    let pushed = house.engine.push_component(&house.tenant, &plan(), per_token()).unwrap();
+    let pushed = house
+        .engine
+        .push_component(&house.tenant, &plan(), per_token())
+        .unwrap();
     assert_eq!(pushed.done, ControlDone::Unchanged);
     assert_eq!(house.activate(FIRST).done, ControlDone::Unchanged);
     assert_eq!(house.engine.controls().version(&house.tenant), version);
@@ -56,10 +63,15 @@ async fn wrong_parameters_say_where() {
     let house = House::over(Arc::new(MemoryStore::new()));
     let wrong = FIRST.replace("\"10\"", "\"ten\"");
     let component = Hash::of(per_token());
-    let refused =
-        house.engine.activate(&house.tenant, &plan(), component, &wrong, None, OpenHolds::Quoted).unwrap_err();
+    let refused = house
+        .engine
+        .activate(&house.tenant, &plan(), component, &wrong, None, OpenHolds::Quoted)
+        .unwrap_err();
     let text = refused.to_string();
-    assert!(text.contains("/providers/test/models/one/prices/output"), "{text}");
+    assert!(
+        text.contains("/providers/test/models/one/prices/output"),
+        "{text}"
+    );
     house.engine.stop().unwrap();
 }
 
@@ -78,9 +90,13 @@ async fn a_swap_under_load_fails_nothing() {
             while !stop.load(Ordering::Relaxed) {
                 let id = format!("s{stream}-{calls}");
                 let quoted = house.done("ada", authorize(&id, 1_000_000, 0)).await;
-                let Answer::Allowed(allowed) = quoted.answer else { panic!("{quoted:?}") };
+                let Answer::Allowed(allowed) = quoted.answer else {
+                    panic!("{quoted:?}")
+                };
                 let settled = house.done("ada", settle(&id, 1_000_000, 0)).await;
-                let Answer::Settled(settled) = settled.answer else { panic!("{settled:?}") };
+                let Answer::Settled(settled) = settled.answer else {
+                    panic!("{settled:?}")
+                };
                 assert_eq!(settled.revision, allowed.revision);
                 assert_eq!(settled.posted, allowed.held);
                 calls += 1;
@@ -91,7 +107,9 @@ async fn a_swap_under_load_fails_nothing() {
     for n in 0..20 {
         let (house, prices) = (Arc::clone(&house), if n % 2 == 0 { SECOND } else { FIRST });
         house.clock.advance(crate::house::seconds(1));
-        tokio::task::spawn_blocking(move || house.activate(prices)).await.unwrap();
+        tokio::task::spawn_blocking(move || house.activate(prices))
+            .await
+            .unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     stop.store(true, Ordering::Relaxed);

@@ -38,7 +38,10 @@ async fn usage_of_an_unknown_model_is_rated_by_the_revision_that_knows_it() {
     house.customer("ada", "10").await;
     for n in 0..5 {
         let kept = house.done("ada", usage(&format!("e{n}"), "two", 100_000)).await;
-        assert!(matches!(kept.answer, Answer::Unpriced(UnpricedReason::Rejected(_))), "{kept:?}");
+        assert!(
+            matches!(kept.answer, Answer::Unpriced(UnpricedReason::Rejected(_))),
+            "{kept:?}"
+        );
     }
     house.activate(SECOND);
     until_balance(&house, "8").await; // 5 x 100,000 at 4 usd per million

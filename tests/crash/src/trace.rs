@@ -1,0 +1,89 @@
+//! Reading what `strace` saw: which system calls a process made, in the order in which they returned.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+
+/// A system call that returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// `pwrite64`, `fdatasync`, `sendto` ...
+    pub name: String,
+    /// Its arguments as strace prints them, with paths behind file descriptors.
+    pub arguments: String,
+    /// What it returned.
+    pub result: String,
+    /// Line on which it began.
+    pub begun: usize,
+    /// Line on which it had returned; the lines of all threads are in one order.
+    pub returned: usize,
+}
+
+/// All calls of a process and its threads (`strace -f -y`).
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// In the order in which they returned.
+    pub calls: Vec<Call>,
+}
+
+impl Trace {
+    /// Reads strace's output.
+    pub fn parse(text: &str) -> Result<Trace> {
+        let mut trace = Trace::default();
+        let mut unfinished: HashMap<&str, (usize, String)> = HashMap::new();
+        for (number, line) in text.lines().enumerate() {
+            let Some((thread, rest)) = line.split_once(char::is_whitespace) else {
+                continue;
+            };
+            let rest = rest.trim_start();
+            if let Some(begun) = rest.strip_suffix("<unfinished ...>") {
+                unfinished.insert(thread, (number, begun.to_string()));
+            } else if let Some(resumed) = rest.strip_prefix("<... ") {
+                let Some((begun, start)) = unfinished.remove(thread) else {
+                    continue;
+                };
+                let end = resumed.split_once(" resumed>").map_or("", |(_, end)| end);
+                trace.calls.extend(call(&format!("{start}{end}"), begun, number));
+            } else {
+                trace.calls.extend(call(rest, number, number));
+            }
+        }
+        ensure!(!trace.calls.is_empty(), "no system call in the trace");
+        Ok(trace)
+    }
+}
+
+fn call(text: &str, begun: usize, returned: usize) -> Option<Call> {
+    let (name, rest) = text.split_once('(')?;
+    let (arguments, result) = rest.rsplit_once(" = ")?;
+    let arguments = arguments.trim_end().trim_end_matches(')').to_string();
+    Some(Call {
+        name: name.to_string(),
+        arguments,
+        result: result.trim().to_string(),
+        begun,
+        returned,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_that_were_interrupted_in_print_are_put_together() {
+        let text = "10 pwrite64(7</data/journal/0>, \"abc\", 3, 0 <unfinished ...>\n\
+                    11 sendto(9<socket:[1]>, \"HTTP/1.1 200\", 12, 0, NULL, 0) = 12\n\
+                    10 <... pwrite64 resumed>) = 3\n\
+                    10 fdatasync(7</data/journal/0>) = 0\n";
+        let trace = Trace::parse(text).unwrap();
+        let names: Vec<(&str, usize, usize)> = trace
+            .calls
+            .iter()
+            .map(|c| (c.name.as_str(), c.begun, c.returned))
+            .collect();
+        assert_eq!(names, [("sendto", 1, 1), ("pwrite64", 0, 2), ("fdatasync", 3, 3)]);
+        assert_eq!(trace.calls[1].arguments, "7</data/journal/0>, \"abc\", 3, 0");
+        assert_eq!(trace.calls[2].result, "0");
+    }
+}

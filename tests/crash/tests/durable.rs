@@ -1,0 +1,110 @@
+//! Seen from outside: no answer leaves before an fdatasync of its bytes has returned.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use farebox_crash::{Call, Trace};
+use farebox_spine::{Client, PRICES, Server, farebox};
+use tokio::task::JoinSet;
+
+/// Concurrent calls, so that group commit is at work.
+const CLIENTS: usize = 8;
+const CALLS_PER_CLIENT: usize = 15;
+/// Denials, one after another.
+const DENIALS: usize = 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_follows_an_fdatasync_of_its_bytes() -> Result<()> {
+    let version = Command::new("strace").arg("--version").output();
+    ensure!(
+        version.is_ok(),
+        "this test needs strace (Debian: apt-get install strace)"
+    );
+    let folder = tempfile::tempdir()?;
+    let log = folder.path().join("trace");
+    let mut strace = Command::new("strace");
+    strace
+        .args([
+            "-f",
+            "-y",
+            "-s",
+            "1000000",
+            "-e",
+            "trace=pwrite64,fdatasync,write,writev,sendto,sendmsg",
+            "-o",
+        ])
+        .arg(&log)
+        .arg(farebox()?);
+    let server = Server::start_as(strace, &folder.path().join("data"))?;
+    let client = Client::new(&server.url, server.admin_key.as_deref().context("a key")?);
+    client.push_plan(PRICES).await?;
+    client.customer("ada", "0.12").await?; // covers every call of the streams, and nothing after them
+    let mut streams = JoinSet::new();
+    for stream in 0..CLIENTS {
+        let client = client.clone();
+        streams.spawn(async move {
+            for n in 0..CALLS_PER_CLIENT {
+                client
+                    .authorize("ada", &format!("marker-{stream}-{n}-end"), 1_000, 0)
+                    .await?
+                    .ok()?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(stream) = streams.join_next().await {
+        stream??;
+    }
+    // Denials are answers too. One at a time, since a denial carries no name to find it by.
+    for n in 0..DENIALS {
+        let denied = client
+            .authorize("ada", &format!("marker-denied-{n}-end"), 1_000, 0)
+            .await?;
+        ensure!(denied.status == 402, "{denied:?}");
+    }
+    server.kill()?; // strace: the server itself ends with it
+    let trace = Trace::parse(&String::from_utf8_lossy(&std::fs::read(&log)?))?;
+    for stream in 0..CLIENTS {
+        for n in 0..CALLS_PER_CLIENT {
+            let marker = format!("marker-{stream}-{n}-end");
+            let handle = URL_SAFE_NO_PAD.encode(format!("ada\0api\0{marker}"));
+            check(&trace, &marker, &handle)?;
+        }
+    }
+    for n in 0..DENIALS {
+        check(&trace, &format!("marker-denied-{n}-end"), "HTTP/1.1 402")?;
+    }
+    Ok(())
+}
+
+/// The record with this marker was written, then synced, and only then was the answer sent that is known by `sign`.
+fn check(trace: &Trace, marker: &str, sign: &str) -> Result<()> {
+    let named = |names: &'static [&str]| {
+        trace
+            .calls
+            .iter()
+            .filter(|call| names.contains(&call.name.as_str()))
+    };
+    let write = named(&["pwrite64"])
+        .find(|call| call.arguments.contains("/journal/") && call.arguments.contains(marker))
+        .with_context(|| format!("no write of {marker}"))?;
+    let file = write.arguments.split(',').next().context("a file")?;
+    let sync = named(&["fdatasync"])
+        .filter(|call| call.result == "0" && call.arguments.starts_with(file))
+        .find(|call| call.begun > write.returned)
+        .with_context(|| format!("no fdatasync behind the write of {marker}"))?;
+    let sent = |call: &&Call| call.arguments.contains("HTTP/1.1") && call.arguments.contains(sign);
+    let answer = named(&["sendto", "write", "writev", "sendmsg"])
+        .filter(|call| call.begun > write.begun)
+        .find(sent)
+        .with_context(|| format!("no answer with {sign} for {marker}"))?;
+    ensure!(
+        answer.begun > sync.returned,
+        "{marker} was answered on line {} before its fdatasync returned on line {}",
+        answer.begun,
+        sync.returned
+    );
+    Ok(())
+}
