@@ -1,5 +1,7 @@
 //! From a command to its outcome.
 
+use std::collections::BTreeSet;
+
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Command, Due, DueItem, Grant, PutCustomer, RateUnpriced, Subscribe};
 use farebox_record::event::Event;
@@ -9,9 +11,12 @@ use farebox_record::outcome::{
 };
 use farebox_record::plan::{Category, Charge, GrantOrder, Priced, Rejection};
 use farebox_record::record::Record;
-use farebox_record::state::{Customer, GrantPhase, GrantState, SubscriptionState, UnpricedState};
-use farebox_record::time::{Span, Timestamp};
+use farebox_record::state::{
+    Cadence, Customer, GrantPhase, GrantState, Shortfall, SubscriptionState, UnpricedState,
+};
+use farebox_record::time::{Period, Span, Timestamp};
 
+use crate::calendar::period_with_index;
 use crate::cover::{Origin, Uncoverable, Uncovered, cover, lines};
 use crate::draft::Draft;
 use crate::hold;
@@ -27,6 +32,9 @@ pub enum Refusal {
     /// No such hold, now or ever.
     #[error("there is no such hold; authorize first")]
     UnknownHold,
+    /// A hold of this id is open, or expired and within its grace, and what opened it is too long ago to be answered again.
+    #[error("a hold of this id is open already; take another id")]
+    HoldExists,
     /// A hold ends once.
     #[error("the hold has ended already: it is {end:?}")]
     HoldEnded {
@@ -60,6 +68,12 @@ pub enum Refusal {
         /// Whose it is.
         owner: SubscriptionId,
     },
+    /// No plan answered: there is none of that name, or its code is not at hand.
+    #[error("no plan answers for it; activate a revision of the plan")]
+    NoPlan,
+    /// A plan's grant has the id that a caller chose for its own.
+    #[error("the wallet has a grant {0} already; take another id")]
+    GrantExists(GrantId),
     /// The subscription's plan refused to start.
     #[error("the plan refused: {0:?}")]
     PlanRefused(Rejection),
@@ -160,6 +174,14 @@ fn put_customer(wallet: &mut Wallet, put: &PutCustomer, at: Timestamp) -> Result
             limits::ASSETS_PER_WALLET_MAX,
         ));
     }
+    let negative =
+        |shortfall: &Shortfall| matches!(shortfall, Shortfall::Floor(floor) if floor.is_negative());
+    if put.shortfall.values().any(negative) {
+        return Err(Refusal::Amount {
+            field: "shortfall",
+            problem: "must allow a debt of zero or more",
+        });
+    }
     let customer = Customer {
         name: put.name.clone(),
         created: created.unwrap_or(at),
@@ -192,7 +214,10 @@ fn open_grant(wallet: &mut Wallet, grant: &Grant, at: Timestamp) -> Result<Outco
             problem: "must be later than effective_at and now".into(),
         });
     }
-    check_room(wallet, &grant.asset, 1)?;
+    if wallet.grants.contains_key(&grant.id) {
+        return Err(Refusal::GrantExists(grant.id.clone()));
+    }
+    check_room(wallet, std::iter::once(&grant.asset), 1)?;
     let state = GrantState {
         asset: grant.asset.clone(),
         amount: grant.amount,
@@ -264,7 +289,13 @@ fn start_subscription(
     seen: &Seen,
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
-    let pricing = seen.pricing.as_ref().ok_or(Refusal::UnknownCustomer)?;
+    if subscribe.cadence == Cadence::Days(0) {
+        return Err(Refusal::Time {
+            field: "cadence",
+            problem: "must be at least one day".into(),
+        });
+    }
+    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
     let priced = match &pricing.verdict {
         Verdict::Priced(priced) => priced,
         Verdict::Rejected(rejection) => return Err(Refusal::PlanRefused(rejection.clone())),
@@ -307,7 +338,7 @@ fn start_subscription(
         subscribe.id.clone(),
         Box::new(subscription),
     ));
-    ready.post(&mut draft, pricing, None, at);
+    ready.post(&mut draft, pricing, Cause::Start, at);
     let (period, revision) = (pricing.period, pricing.revision);
     Ok(draft.finish(|wallet| Answer::Subscribed {
         period,
@@ -326,7 +357,7 @@ pub(crate) fn charge_usage(
     match priced_or_reason(wallet, event, seen) {
         Ok((pricing, priced, ready)) => {
             let mut draft = Draft::new(wallet, at);
-            ready.post(&mut draft, pricing, Some(event), at);
+            ready.post(&mut draft, pricing, Cause::Event(event), at);
             let charges = lines(&priced.charges);
             Ok(draft.finish(|wallet| Answer::Charged {
                 charges,
@@ -357,7 +388,7 @@ fn rate_unpriced(
         priced_or_reason(wallet, &rate.event, seen).map_err(|_| Refusal::NotDue)?;
     let mut draft = Draft::new(wallet, at);
     draft.put(Effect::UnpricedRated(rate.sequence));
-    ready.post(&mut draft, pricing, Some(&rate.event), at);
+    ready.post(&mut draft, pricing, Cause::Event(&rate.event), at);
     let charges = lines(&priced.charges);
     Ok(draft.finish(|wallet| Answer::Charged {
         charges,
@@ -402,16 +433,7 @@ impl<'p> Ready<'p> {
         priced: &'p Priced,
         attributes: &std::collections::BTreeMap<String, String>,
     ) -> Result<Ready<'p>, Refusal> {
-        for order in &priced.grants {
-            if !order.amount.is_positive() || order.amount.get() > GRANT_NANOS_MAX {
-                let problem = "of a grant that the plan gives must be more than zero and at most 10^18";
-                return Err(Refusal::Amount {
-                    field: "amount",
-                    problem,
-                });
-            }
-            check_room(wallet, &order.asset, priced.grants.len())?;
-        }
+        check_priced(wallet, priced)?;
         let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
         let mut draws = covered.draws;
         draws.extend(covered.uncovered.into_iter().map(debt));
@@ -419,10 +441,38 @@ impl<'p> Ready<'p> {
     }
 
     /// Posts charges, then grants, then the plan's state, its subject's state and its timers.
-    pub fn post(self, draft: &mut Draft<'_>, pricing: &Pricing, event: Option<&Event>, at: Timestamp) {
+    pub fn post(self, draft: &mut Draft<'_>, pricing: &Pricing, cause: Cause<'_>, at: Timestamp) {
         draft.take(&self.draws);
-        carry_out(draft, self.priced, pricing, event, at);
+        carry_out(draft, self.priced, pricing, cause, at);
     }
+}
+
+/// What a plan was asked about.
+#[derive(Clone, Copy)]
+pub(crate) enum Cause<'e> {
+    /// An event.
+    Event(&'e Event),
+    /// The start of its subscription.
+    Start,
+    /// Something that fell due at this instant.
+    Due(Timestamp),
+}
+
+/// Whether the wallet has room for what a plan answered, and the grants in it make sense.
+pub(crate) fn check_priced(wallet: &Wallet, priced: &Priced) -> Result<(), Refusal> {
+    let sensible = |order: &GrantOrder| order.amount.is_positive() && order.amount.get() <= GRANT_NANOS_MAX;
+    if !priced.grants.iter().all(sensible) {
+        let problem = "of a grant that the plan gives must be more than zero and at most 10^18";
+        return Err(Refusal::Amount {
+            field: "amount",
+            problem,
+        });
+    }
+    let charges = priced.charges.iter();
+    let prices = charges.flat_map(|c| std::iter::once(&c.price).chain(&c.otherwise));
+    let charged = prices.filter(|p| !p.amount.is_zero()).map(|p| &p.asset);
+    let granted = priced.grants.iter().map(|order| &order.asset);
+    check_room(wallet, charged.chain(granted), priced.grants.len())
 }
 
 /// What a plan orders besides charges.
@@ -430,15 +480,17 @@ pub(crate) fn carry_out(
     draft: &mut Draft<'_>,
     priced: &Priced,
     pricing: &Pricing,
-    event: Option<&Event>,
+    cause: Cause<'_>,
     at: Timestamp,
 ) {
     for (index, order) in priced.grants.iter().enumerate() {
         let sequence = draft.wallet.header.sequence + 1;
-        let text = format!("{}:{sequence}:{index}", pricing.subscription);
         // A subscription's name may take all of the room; its grants then go by the record alone.
-        let Ok(id) = GrantId::new(&text).or_else(|_| GrantId::new(&format!("plan:{sequence}:{index}")))
-        else {
+        let wanted = [
+            format!("{}:{sequence}:{index}", pricing.subscription),
+            format!("plan:{sequence}:{index}"),
+        ];
+        let Some(id) = draft.unused_grant_id(&wanted) else {
             continue;
         };
         open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, at));
@@ -449,12 +501,18 @@ pub(crate) fn carry_out(
     let mut changed = subscription.clone();
     if let Some(state) = &priced.state {
         changed.state.clone_from(state);
+        changed.state_version = pricing.state_version;
         changed.revision = pricing.revision;
     }
     for timer in &priced.timers {
-        match timer.at {
-            Some(at) => changed.timers.insert(timer.key.clone(), at),
-            None => changed.timers.remove(&timer.key),
+        match (timer.at, cause) {
+            // A plan that is woken can only ask for a later time: else it would be woken for ever at one instant.
+            (Some(at), Cause::Due(instant)) => {
+                let later = at.max(instant.saturating_add(limits::TIMER_STEP_MIN));
+                changed.timers.insert(timer.key.clone(), later)
+            }
+            (Some(at), _) => changed.timers.insert(timer.key.clone(), at),
+            (None, _) => changed.timers.remove(&timer.key),
         };
     }
     if changed != *subscription {
@@ -463,7 +521,8 @@ pub(crate) fn carry_out(
             Box::new(changed),
         ));
     }
-    if let (Some(change), Some(event), Some(name)) = (&priced.subject, event, &pricing.subject_attribute)
+    if let (Some(change), Cause::Event(event), Some(name)) =
+        (&priced.subject, cause, &pricing.subject_attribute)
         && let Some(subject) = event.attributes.get(name)
     {
         draft.put(Effect::SubjectPut(
@@ -533,36 +592,54 @@ fn handle_due(wallet: &mut Wallet, due: &Due, seen: &Seen, at: Timestamp) -> Res
         DueItem::HoldExpiry(hold) => hold::expire(wallet, hold, at),
         DueItem::GrantExpiry(id) => Ok(expire_grant(wallet, id, at)),
         DueItem::GrantEffective(id) => Ok(activate_grant(wallet, id, at)),
-        DueItem::Renewal(id) => transition(wallet, id, seen, at, |changed, pricing| {
-            changed.period = pricing.period;
+        DueItem::Renewal(id) => transition(wallet, id, due, seen, at, |changed| {
+            changed.period = period_after(changed);
         }),
-        DueItem::Timer { subscription, key } => transition(wallet, subscription, seen, at, |changed, _| {
+        DueItem::Timer { subscription, key } => transition(wallet, subscription, due, seen, at, |changed| {
             changed.timers.remove(key);
         }),
     }
 }
 
-/// A renewal or a timer: the subscription moves on whatever the plan says, so that a plan that breaks cannot stop time.
+/// The next period; at the end of the calendar one that never ends.
+fn period_after(subscription: &SubscriptionState) -> Period {
+    let Period { end, index, .. } = subscription.period;
+    let index = index.saturating_add(1);
+    match period_with_index(subscription.anchor, subscription.cadence, index) {
+        Ok(next) if next.end > end => next,
+        _ => Period {
+            start: end,
+            end: Timestamp::from_micros(i64::MAX),
+            index,
+        },
+    }
+}
+
+/// A renewal or a timer: the subscription moves on whatever the plan says, and even where no plan answers, so that nothing
+/// can stop a wallet's time.
 fn transition(
     wallet: &mut Wallet,
     id: &SubscriptionId,
+    due: &Due,
     seen: &Seen,
     at: Timestamp,
-    change: impl FnOnce(&mut SubscriptionState, &Pricing),
+    change: impl FnOnce(&mut SubscriptionState),
 ) -> Result<Outcome, Refusal> {
-    let (Some(pricing), Some(subscription)) = (&seen.pricing, wallet.subscription(id)) else {
-        return Err(Refusal::NotDue);
+    let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
+    let ready = match &seen.pricing {
+        Some(pricing) => match &pricing.verdict {
+            Verdict::Priced(priced) => Ready::new(wallet, priced, &Default::default())
+                .ok()
+                .map(|ready| (ready, pricing)),
+            Verdict::Rejected(_) | Verdict::Failed { .. } => None,
+        },
+        None => None,
     };
-    let ready = match &pricing.verdict {
-        Verdict::Priced(priced) => Ready::new(wallet, priced, &Default::default()).ok(),
-        Verdict::Rejected(_) | Verdict::Failed { .. } => None,
-    };
-    let mut changed = subscription.clone();
-    change(&mut changed, pricing);
+    change(&mut changed);
     let mut draft = Draft::new(wallet, at);
     draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
-    if let Some(ready) = ready {
-        ready.post(&mut draft, pricing, None, at);
+    if let Some((ready, pricing)) = ready {
+        ready.post(&mut draft, pricing, Cause::Due(due.instant), at);
     }
     Ok(draft.finish(|_| Answer::Handled))
 }
@@ -627,16 +704,22 @@ pub(crate) fn check_ttl(ttl: Span) -> Result<(), Refusal> {
     }
 }
 
-fn check_room(wallet: &Wallet, asset: &Asset, grants: usize) -> Result<(), Refusal> {
-    if wallet.grants.len() + grants > limits::GRANTS_PER_WALLET_MAX {
+/// Whether the wallet can take so many more grants, and these assets.
+fn check_room<'a>(
+    wallet: &Wallet,
+    assets: impl Iterator<Item = &'a Asset>,
+    grants: usize,
+) -> Result<(), Refusal> {
+    if grants > 0 && wallet.grants.len() + grants > limits::GRANTS_PER_WALLET_MAX {
         return Err(too_many(
             "grants",
             "GRANTS_PER_WALLET_MAX",
             limits::GRANTS_PER_WALLET_MAX,
         ));
     }
-    let assets = &wallet.header.assets;
-    if !assets.contains_key(asset) && assets.len() >= limits::ASSETS_PER_WALLET_MAX {
+    let known = &wallet.header.assets;
+    let new: BTreeSet<&Asset> = assets.filter(|asset| !known.contains_key(*asset)).collect();
+    if !new.is_empty() && known.len() + new.len() > limits::ASSETS_PER_WALLET_MAX {
         return Err(too_many(
             "assets",
             "ASSETS_PER_WALLET_MAX",

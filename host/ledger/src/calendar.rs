@@ -49,6 +49,7 @@ fn boundary(anchor: Timestamp, cadence: Cadence, index: u32) -> Result<Timestamp
         Cadence::Yearly => Calendar::new().try_years(many).map_err(|_| error())?,
         Cadence::Weekly => Calendar::new().try_weeks(many).map_err(|_| error())?,
         Cadence::Daily => Calendar::new().try_days(many).map_err(|_| error())?,
+        Cadence::Days(0) => return Err(error()),
         Cadence::Days(days) => Calendar::new()
             .try_days(many * i64::from(days))
             .map_err(|_| error())?,

@@ -1,21 +1,24 @@
 //! How charges are covered: first by what their hold already took or pinned, then by what the wallet has, asset by asset
 //! along the `otherwise` chain, in exact proportion and rounded once.
 
+use std::collections::BTreeMap;
+
 use ethnum::U256;
 use farebox_money::{Asset, Nanos};
 use farebox_record::outcome::Line;
 use farebox_record::plan::{Charge, Collect, Price};
 use farebox_record::state::{HoldState, Slice, SliceSource};
 
-use crate::funds::{Funds, Purpose};
+use crate::funds::{Funds, Purpose, burn_order};
 use crate::limits::CHAIN_PRICES_MAX;
 use crate::wallet::Wallet;
 
 /// Where a slice comes from, as far as posting it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// An earlier settlement of the same hold took it already: nothing moves.
-    Taken,
+    /// An earlier settlement of the same hold took it already, for the charge with this index: where that is the same
+    /// charge, nothing moves.
+    Taken(u16),
     /// The hold pinned it.
     Pinned,
     /// It is free in the wallet, or debt, or a receivable.
@@ -29,14 +32,12 @@ pub(crate) struct Draw {
     pub origin: Origin,
 }
 
-/// What of a charge nothing covers.
+/// What nothing covers of a charge.
 #[derive(Debug, Clone)]
 pub(crate) struct Uncovered {
     pub charge: u16,
+    /// The last asset of the chain.
     pub asset: Asset,
-    /// What the last asset of the chain had to cover.
-    pub required: Nanos,
-    /// What of it is missing.
     pub missing: Nanos,
 }
 
@@ -55,9 +56,8 @@ pub(crate) struct Owned {
     pub from: SliceSource,
     pub asset: Asset,
     pub amount: Nanos,
+    /// [`Origin::Taken`] or [`Origin::Pinned`].
     pub origin: Origin,
-    /// The charge that it was taken for; none for a pin.
-    pub charge: Option<u16>,
 }
 
 /// Why charges cannot be covered by this ledger at all.
@@ -69,33 +69,72 @@ pub(crate) enum Uncoverable {
     GiveBack,
 }
 
-/// Everything that the hold owns, taken slices before pins.
-pub(crate) fn owned_by(hold: &HoldState) -> Vec<Owned> {
+/// Everything that the hold owns, in the order in which the grants burn, debt and receivables behind. Taken or pinned
+/// makes no difference to that order: how much is taken of each is the same whatever partial settlements came before.
+pub(crate) fn owned_by(wallet: &Wallet, hold: &HoldState) -> Vec<Owned> {
     let taken = hold.taken.iter().map(|slice| Owned {
         from: slice.from.clone(),
         asset: slice.asset.clone(),
         amount: slice.amount,
-        origin: Origin::Taken,
-        charge: Some(slice.charge),
+        origin: Origin::Taken(slice.charge),
     });
     let pins = hold.pins.iter().map(|pin| Owned {
         from: SliceSource::Grant(pin.grant.clone()),
         asset: pin.asset.clone(),
         amount: pin.amount,
         origin: Origin::Pinned,
-        charge: None,
     });
-    taken.chain(pins).collect()
+    let mut owned: Vec<Owned> = taken.chain(pins).collect();
+    let grant = |own: &Owned| match &own.from {
+        SliceSource::Grant(id) => wallet.grants.get_key_value(id),
+        SliceSource::Debt | SliceSource::Receivable => None,
+    };
+    owned.sort_by(|a, b| {
+        let burns = match (grant(a), grant(b)) {
+            (Some(a), Some(b)) => burn_order(a, b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        burns
+            .then_with(|| a.from.cmp(&b.from))
+            .then_with(|| a.asset.cmp(&b.asset))
+    });
+    owned
 }
 
-/// Covers `charges` as far as it goes, in three rounds over all of them: what each charge itself took before; what the
-/// hold has besides; what the wallet has. So a charge that shrank frees value for one that grew before the wallet is
-/// asked for more.
+/// Covers `charges` as far as it goes, in two rounds over all of them: what their hold has, then what the wallet has. So a
+/// charge that shrank frees value for one that grew before the wallet is asked for more.
 pub(crate) fn cover(
     wallet: &Wallet,
     charges: &[Charge],
-    attributes: &std::collections::BTreeMap<String, String>,
+    attributes: &BTreeMap<String, String>,
+    owned: Vec<Owned>,
+) -> Result<Covered, Uncoverable> {
+    cover_from(wallet, charges, attributes, owned, Funds::of(wallet))
+}
+
+/// What of `charges` a hold cannot cover alone, with what it took, pinned and has on credit: what is above the hold.
+pub(crate) fn above_hold(
+    wallet: &Wallet,
+    charges: &[Charge],
+    attributes: &BTreeMap<String, String>,
+    hold: &HoldState,
+) -> Result<Vec<Uncovered>, Uncoverable> {
+    let mut owned = owned_by(wallet, hold);
+    owned.extend(hold.overdraft.iter().map(|(asset, amount)| Owned {
+        from: SliceSource::Debt,
+        asset: asset.clone(),
+        amount: *amount,
+        origin: Origin::Pinned,
+    }));
+    Ok(cover_from(wallet, charges, attributes, owned, Funds::none())?.uncovered)
+}
+
+fn cover_from(
+    wallet: &Wallet,
+    charges: &[Charge],
+    attributes: &BTreeMap<String, String>,
     mut owned: Vec<Owned>,
+    mut funds: Funds<'_>,
 ) -> Result<Covered, Uncoverable> {
     let mut open: Vec<Open<'_>> = Vec::with_capacity(charges.len());
     for (index, charge) in charges.iter().enumerate() {
@@ -110,20 +149,11 @@ pub(crate) fn cover(
         }
     }
     let mut covered = Covered::default();
-    for charge in &mut open {
-        let mine = Some(charge.index);
-        charge.draw_owned(
-            wallet,
-            attributes,
-            &mut owned,
-            |o| o.charge == mine,
-            &mut covered.draws,
-        );
+    if !owned.is_empty() {
+        for charge in &mut open {
+            charge.draw_owned(wallet, attributes, &mut owned, &mut covered.draws);
+        }
     }
-    for charge in &mut open {
-        charge.draw_owned(wallet, attributes, &mut owned, |_| true, &mut covered.draws);
-    }
-    let mut funds = Funds::of(wallet);
     for charge in &mut open {
         let purpose = Purpose {
             code: &charge.charge.code,
@@ -141,11 +171,19 @@ pub(crate) fn cover(
 struct Open<'c> {
     index: u16,
     charge: &'c Charge,
-    prices: Vec<&'c Price>,
-    /// For each price, the product of the amounts of all other prices. The uncovered fraction of the charge is
-    /// `rest / (product of all amounts)`, so what it costs in asset i is `rest / others[i]`, exactly.
-    others: Vec<U256>,
-    rest: U256,
+    links: Vec<Link<'c>>,
+    /// The product of the amounts of all links: the whole charge, in units in which every link is a whole number.
+    whole: U256,
+    /// Whether nothing is left to cover.
+    done: bool,
+}
+
+/// One price of a charge.
+struct Link<'c> {
+    price: &'c Price,
+    /// The product of the amounts of all other links: what one nano of this one is worth of [`Open::whole`].
+    worth: U256,
+    taken: U256,
 }
 
 impl<'c> Open<'c> {
@@ -164,76 +202,115 @@ impl<'c> Open<'c> {
                 .ok_or(Uncoverable::Chain)?;
             amounts.push(U256::from(amount.unsigned_abs()));
         }
-        let others = (0..amounts.len())
-            .map(|i| {
-                amounts
-                    .iter()
-                    .enumerate()
-                    .filter(|(j, _)| *j != i)
-                    .fold(U256::ONE, |p, (_, a)| p * *a)
+        let product_without = |skipped: usize| {
+            let others = amounts.iter().enumerate().filter(|(i, _)| *i != skipped);
+            others.fold(U256::ONE, |product, (_, amount)| product * *amount)
+        };
+        let links = prices
+            .iter()
+            .enumerate()
+            .map(|(i, price)| Link {
+                price,
+                worth: product_without(i),
+                taken: U256::ZERO,
             })
             .collect();
-        let rest = amounts.iter().fold(U256::ONE, |p, a| p * *a);
         Ok(Open {
             index,
             charge,
-            prices,
-            others,
-            rest,
+            links,
+            whole: product_without(amounts.len()),
+            done: false,
         })
     }
 
-    /// What the uncovered part costs in the asset of one price: half to even, the only rounding of a charge.
-    fn need(&self, price: usize) -> Nanos {
-        let divisor = self.others[price];
-        let (quotient, remainder) = (self.rest / divisor, self.rest % divisor);
-        let up = match (remainder + remainder).cmp(&divisor) {
+    /// What is still to be taken of one link if it is the last to be asked. What it takes **in all** is rounded (half to
+    /// even), never a part of it: so it makes no difference in how many parts it is taken.
+    fn need(&self, link: usize) -> Nanos {
+        if self.done {
+            return Nanos::ZERO;
+        }
+        let elsewhere = self.links.iter().enumerate().filter(|(i, _)| *i != link);
+        let elsewhere = elsewhere.fold(U256::ZERO, |sum, (_, l)| sum + l.taken * l.worth);
+        let Link { worth, taken, .. } = self.links[link];
+        // Until it is done, no more was taken than the whole: a link's total is rounded up only by its last part.
+        let exact = self.whole - elsewhere;
+        let (quotient, remainder) = (exact / worth, exact % worth);
+        let up = match (remainder + remainder).cmp(&worth) {
             std::cmp::Ordering::Less => false,
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Equal => quotient % U256::from(2_u8) == U256::ONE,
         };
-        // The rest never grows, so the quotient is at most the price's own 63 bits.
-        Nanos::new((quotient + U256::from(u8::from(up))).as_i128())
+        // At most the link's own 63 bits.
+        Nanos::new((quotient + U256::from(u8::from(up)) - taken).as_i128())
     }
 
-    fn took(&mut self, price: usize, amount: Nanos) {
-        self.rest = match amount == self.need(price) {
-            true => U256::ZERO,
-            false => self.rest - U256::from(amount.get().unsigned_abs()) * self.others[price],
-        };
+    fn took(&mut self, link: usize, amount: Nanos) {
+        self.done = amount == self.need(link);
+        self.links[link].taken += U256::from(amount.get().unsigned_abs());
     }
 
     fn draw_owned(
         &mut self,
         wallet: &Wallet,
-        attributes: &std::collections::BTreeMap<String, String>,
+        attributes: &BTreeMap<String, String>,
         owned: &mut [Owned],
-        which: impl Fn(&Owned) -> bool,
         draws: &mut Vec<Draw>,
     ) {
-        for price in 0..self.prices.len() {
-            let last = price + 1 == self.prices.len();
-            let asset = self.prices[price].asset.clone();
-            for own in owned.iter_mut().filter(|o| o.asset == asset && which(o)) {
-                let need = self.need(price);
-                if need.is_zero() {
-                    return;
+        for link in 0..self.links.len() {
+            if self.need(link).is_zero() {
+                self.done = true;
+                return;
+            }
+            for same in owned.chunk_by_mut(|a, b| a.from == b.from && a.asset == b.asset) {
+                if same[0].asset == self.links[link].price.asset
+                    && self.may_take(link, &same[0].from, wallet, attributes)
+                {
+                    self.draw_one_source(link, same, draws);
                 }
-                let fits = match &own.from {
-                    SliceSource::Grant(id) => wallet
-                        .grants
-                        .get(id)
-                        .is_some_and(|grant| grant.applies_to.allows(&self.charge.code, attributes)),
-                    SliceSource::Debt => last,
-                    SliceSource::Receivable => self.prices[price].collect == Collect::Invoice,
-                };
-                let take = need.min(own.amount);
-                if !fits || !take.is_positive() {
-                    continue;
+            }
+            if self.links[link].price.collect == Collect::Invoice {
+                return; // A statement takes any amount: what stands behind it in the chain is never asked.
+            }
+        }
+    }
+
+    fn may_take(
+        &self,
+        link: usize,
+        from: &SliceSource,
+        wallet: &Wallet,
+        attributes: &BTreeMap<String, String>,
+    ) -> bool {
+        let collect = self.links[link].price.collect;
+        match from {
+            SliceSource::Grant(id) => {
+                let grant = wallet.grants.get(id);
+                collect == Collect::Balance
+                    && grant.is_some_and(|g| g.applies_to.allows(&self.charge.code, attributes))
+            }
+            SliceSource::Debt => collect == Collect::Balance && link + 1 == self.links.len(),
+            SliceSource::Receivable => collect == Collect::Invoice,
+        }
+    }
+
+    /// Of one source, first what the charge itself took, then what is pinned, then what other charges took and have no
+    /// use for any more.
+    fn draw_one_source(&mut self, link: usize, same: &mut [Owned], draws: &mut Vec<Draw>) {
+        let index = self.index;
+        let rank = |origin: Origin| match origin {
+            Origin::Taken(charge) if charge == index => 0,
+            Origin::Pinned | Origin::Live => 1,
+            Origin::Taken(_) => 2,
+        };
+        for wanted in 0..=2 {
+            for own in same.iter_mut().filter(|own| rank(own.origin) == wanted) {
+                let take = self.need(link).min(own.amount);
+                if take.is_positive() {
+                    own.amount = Nanos::new(own.amount.get() - take.get());
+                    self.took(link, take);
+                    draws.push(self.slice(own.from.clone(), own.asset.clone(), take, own.origin));
                 }
-                own.amount = Nanos::new(own.amount.get() - take.get());
-                self.took(price, take);
-                draws.push(self.slice(own.from.clone(), own.asset.clone(), take, own.origin));
             }
         }
     }
@@ -244,27 +321,26 @@ impl<'c> Open<'c> {
         purpose: Purpose<'_>,
         draws: &mut Vec<Draw>,
     ) -> Option<Uncovered> {
-        for price in 0..self.prices.len() {
-            let need = self.need(price);
+        for link in 0..self.links.len() {
+            let need = self.need(link);
             if need.is_zero() {
                 return None;
             }
-            let Price { asset, collect, .. } = self.prices[price];
+            let Price { asset, collect, .. } = self.links[link].price;
             if *collect == Collect::Invoice {
-                self.took(price, need);
+                self.took(link, need);
                 draws.push(self.slice(SliceSource::Receivable, asset.clone(), need, Origin::Live));
                 return None;
             }
             for (grant, amount) in funds.draw(asset, purpose, need) {
-                self.took(price, amount);
+                self.took(link, amount);
                 draws.push(self.slice(SliceSource::Grant(grant), asset.clone(), amount, Origin::Live));
             }
-            if price + 1 == self.prices.len() {
-                let missing = self.need(price);
+            if link + 1 == self.links.len() {
+                let missing = self.need(link);
                 return missing.is_positive().then(|| Uncovered {
                     charge: self.index,
                     asset: asset.clone(),
-                    required: need,
                     missing,
                 });
             }

@@ -10,6 +10,7 @@ use farebox_record::state::{GrantPhase, GrantState, SliceSource};
 use farebox_record::time::Timestamp;
 
 use crate::cover::{Draw, Origin};
+use crate::limits;
 use crate::wallet::Wallet;
 
 /// Changes of one command. Started only when the command is known to succeed: there is no way back.
@@ -81,14 +82,20 @@ impl<'w> Draft<'w> {
     /// Posts what draws take, and the revenue that they make.
     pub fn take(&mut self, draws: &[Draw]) {
         let mut revenue: BTreeMap<(u16, Asset), i128> = BTreeMap::new();
-        for draw in draws.iter().filter(|d| d.origin != Origin::Taken) {
+        for draw in draws {
             let slice = &draw.slice;
             let account = match (&slice.from, draw.origin) {
-                (SliceSource::Grant(grant), Origin::Pinned) => Account::Held(grant.clone()),
-                (SliceSource::Grant(grant), _) => Account::Available(grant.clone()),
+                (_, Origin::Taken(charge)) if charge == slice.charge => continue,
+                (SliceSource::Grant(grant), Origin::Live) => Account::Available(grant.clone()),
+                (SliceSource::Grant(grant), _) => Account::Held(grant.clone()),
                 (SliceSource::Debt, _) => Account::Debt,
                 (SliceSource::Receivable, _) => Account::Receivable,
             };
+            if let Origin::Taken(other) = draw.origin {
+                // From one charge to another: it goes back and is taken again.
+                self.post(account.clone(), &slice.asset, slice.amount, Some(other));
+                *revenue.entry((other, slice.asset.clone())).or_default() -= slice.amount.get();
+            }
             self.post(
                 account,
                 &slice.asset,
@@ -102,8 +109,9 @@ impl<'w> Draft<'w> {
         }
     }
 
-    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile.
-    pub fn unpin(&mut self, grant: &GrantId, asset: &Asset, amount: Nanos) {
+    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile. Tells
+    /// how much the wallet got.
+    pub fn unpin(&mut self, grant: &GrantId, asset: &Asset, amount: Nanos) -> Nanos {
         let expired = self
             .wallet
             .grants
@@ -121,14 +129,32 @@ impl<'w> Draft<'w> {
             None,
         );
         self.post(to, asset, amount, None);
+        if expired { Nanos::ZERO } else { amount }
     }
 
-    /// Opens a grant for bought value that comes back because what it paid was not owed.
-    pub fn open_returned(&mut self, event: &EventRef, asset: &Asset, amount: Nanos, at: Timestamp) {
+    /// A name for a grant that the host opens: the first of `wanted` that is a name, and with a number behind it where a
+    /// caller has taken it already.
+    pub fn unused_grant_id(&self, wanted: &[String]) -> Option<GrantId> {
+        let numbered = (2..).map(|n| format!("{}:{n}", wanted.last().map_or("", String::as_str)));
+        let names = wanted
+            .iter()
+            .cloned()
+            .chain(numbered.take(limits::GRANTS_PER_WALLET_MAX));
+        names
+            .filter_map(|name| GrantId::new(&name).ok())
+            .find(|id| !self.wallet.grants.contains_key(id))
+    }
+
+    /// Opens a grant for bought value that comes back because what it paid was not owed, and gives its name.
+    pub fn open_returned(
+        &mut self,
+        event: &EventRef,
+        asset: &Asset,
+        amount: Nanos,
+        at: Timestamp,
+    ) -> Option<GrantId> {
         let sequence = self.wallet.header.sequence + 1;
-        let Ok(id) = GrantId::new(&format!("returned:{sequence}:{asset}")) else {
-            return;
-        };
+        let id = self.unused_grant_id(&[format!("returned:{sequence}:{asset}")])?;
         let grant = GrantState {
             asset: asset.clone(),
             amount,
@@ -143,10 +169,9 @@ impl<'w> Draft<'w> {
             subscription: None,
             phase: GrantPhase::Active,
         };
-        if !self.wallet.grants.contains_key(&id) {
-            self.put(Effect::GrantOpened(id.clone(), Box::new(grant)));
-        }
-        self.post(Account::Available(id), asset, amount, None);
+        self.put(Effect::GrantOpened(id.clone(), Box::new(grant)));
+        self.post(Account::Available(id.clone()), asset, amount, None);
+        Some(id)
     }
 
     /// Ends the grants that this command emptied, checks the whole, and gives the outcome.

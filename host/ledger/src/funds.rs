@@ -21,14 +21,22 @@ pub(crate) struct Purpose<'a> {
 /// The free value of a wallet while one command is decided. Drawing from it changes nothing of the wallet: only when the
 /// whole command is known to succeed is anything posted.
 pub(crate) struct Funds<'w> {
-    wallet: &'w Wallet,
+    /// None: there is nothing to draw from.
+    wallet: Option<&'w Wallet>,
     drawn: BTreeMap<GrantId, Nanos>,
 }
 
 impl<'w> Funds<'w> {
     pub fn of(wallet: &'w Wallet) -> Funds<'w> {
         Funds {
-            wallet,
+            wallet: Some(wallet),
+            drawn: BTreeMap::new(),
+        }
+    }
+
+    pub fn none() -> Funds<'w> {
+        Funds {
+            wallet: None,
             drawn: BTreeMap::new(),
         }
     }
@@ -37,8 +45,8 @@ impl<'w> Funds<'w> {
     pub fn draw(&mut self, asset: &Asset, purpose: Purpose<'_>, need: Nanos) -> Vec<(GrantId, Nanos)> {
         let mut open: Vec<(&GrantId, &GrantState)> = self
             .wallet
-            .grants
             .iter()
+            .flat_map(|wallet| &wallet.grants)
             .filter(|(_, g)| usable(g, asset, purpose))
             .collect();
         open.sort_by(|a, b| burn_order(*a, *b));

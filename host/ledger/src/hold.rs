@@ -12,10 +12,12 @@ use farebox_record::plan::{Charge, Collect, EventRef, Priced, Rejection};
 use farebox_record::state::{AssetTotals, HoldState, Pin, Shortfall, Slice, SliceSource};
 use farebox_record::time::Timestamp;
 
-use crate::apply::{Ready, Refusal, carry_out, check_ttl, debt, has_give_back, too_many, unpostable};
-use crate::cover::{Covered, Draw, Origin, Owned, Uncovered, cover, lines, owned_by};
+use crate::apply::{
+    Cause, Ready, Refusal, carry_out, check_priced, check_ttl, debt, has_give_back, too_many, unpostable,
+};
+use crate::cover::{Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, lines, owned_by};
 use crate::draft::{Draft, grant_of};
-use crate::limits::HOLDS_PER_WALLET_MAX;
+use crate::limits::{HOLDS_PER_WALLET_MAX, LATE_SETTLE_GRACE};
 use crate::wallet::Wallet;
 
 /// Sets the worst case aside, or debits known usage at once; or says no, for ever under this id.
@@ -42,9 +44,10 @@ pub(crate) fn authorize(
         };
         return Ok(deny(wallet, at, why));
     }
+    check_priced(wallet, priced)?;
     let attributes = &authorize.event.attributes;
     let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
-    if let Err(short) = on_credit(wallet, &covered.uncovered) {
+    if let Err(short) = on_credit(wallet, &covered, &[]) {
         return Ok(deny(wallet, at, short));
     }
     match authorize.mode {
@@ -71,6 +74,9 @@ fn open(
     }
     let expires = at.saturating_add(authorize.ttl);
     let event = authorize.event.reference();
+    if wallet.holds.contains_key(&event) {
+        return Err(Refusal::HoldExists);
+    }
     let hold = HoldState {
         event: authorize.event.clone(),
         time,
@@ -112,7 +118,7 @@ fn debit(
 ) -> Result<Outcome, Refusal> {
     let ready = Ready::new(wallet, priced, &authorize.event.attributes)?;
     let mut draft = Draft::new(wallet, at);
-    ready.post(&mut draft, pricing, Some(&authorize.event), at);
+    ready.post(&mut draft, pricing, Cause::Event(&authorize.event), at);
     let (quote, revision) = (lines(&priced.charges), pricing.revision);
     Ok(draft.finish(|wallet| {
         let balances = wallet.balances();
@@ -135,15 +141,29 @@ pub(crate) fn settle(
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
     let hold = wallet.hold(&settle.hold).cloned().ok_or(Refusal::UnknownHold)?;
-    let pricing = seen.pricing.as_ref().ok_or(Refusal::UnknownHold)?;
+    let usable_until = match hold.expired {
+        None => hold.expires,
+        Some(expired) => expired.saturating_add(LATE_SETTLE_GRACE),
+    };
+    check_open(usable_until, at)?;
+    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
     let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
+    check_priced(wallet, priced)?;
     let mut event = hold.event.clone();
     event.measures.clone_from(&settle.measures);
     event.attributes.extend(settle.attributes.clone());
-    let mut covered =
-        cover(wallet, &priced.charges, &event.attributes, owned_by(&hold)).map_err(unpostable)?;
+    let mut covered = cover(
+        wallet,
+        &priced.charges,
+        &event.attributes,
+        owned_by(wallet, &hold),
+    )
+    .map_err(unpostable)?;
     let waived = match settle.above {
-        AboveHold::Deny => refuse_above(&hold, &covered)?,
+        AboveHold::Deny => {
+            let above = above_hold(wallet, &priced.charges, &event.attributes, &hold).map_err(unpostable)?;
+            refuse_above(&above)?
+        }
         AboveHold::ChargeAvailable => waive(&hold, &mut covered),
         AboveHold::AllowDebt => Vec::new(),
     };
@@ -155,19 +175,14 @@ pub(crate) fn settle(
 
     let mut draft = Draft::new(wallet, at);
     draft.take(&covered.draws);
-    let kept = give_back(
-        &mut draft,
-        &covered.left,
-        if ended { Left::Freed } else { Left::Kept },
-        &settle.hold,
-        at,
-    );
-    let now = after_settlement(&hold, &covered.draws, kept);
-    let summary = Summary::of(&hold, &now, &covered, waived, ended, late);
+    let what = if ended { Left::Freed } else { Left::Kept };
+    let back = give_back(&mut draft, &covered.left, what, &settle.hold, at);
+    let now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
+    let summary = Summary::of(&hold, &now, &covered, back.returned, waived, ended, late);
     draft.put(Effect::HoldPut(settle.hold.clone(), Box::new(now)));
     if ended {
         end(&mut draft, &settle.hold, HoldEnd::Settled);
-        carry_out(&mut draft, priced, pricing, Some(&event), at);
+        carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);
     }
     let charges = lines(&priced.charges);
     let revision = pricing.revision;
@@ -183,21 +198,23 @@ pub(crate) fn extend(
 ) -> Result<Outcome, Refusal> {
     check_ttl(extend.ttl)?;
     let mut hold = wallet.hold(&extend.hold).cloned().ok_or(Refusal::UnknownHold)?;
-    if hold.expired.is_some() {
-        return Err(Refusal::HoldEnded {
-            end: HoldEnd::Expired,
-        });
-    }
+    check_open(hold.expires, at)?;
     let mut added = Vec::new();
     if !extend.measures.is_empty() {
-        let pricing = seen.pricing.as_ref().ok_or(Refusal::UnknownHold)?;
+        let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
         let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
-        let covered =
-            cover(wallet, &priced.charges, &hold.event.attributes, owned_by(&hold)).map_err(unpostable)?;
-        let fresh = beyond(&hold.overdraft, &covered.uncovered);
-        if let Err(short) = on_credit(wallet, &fresh) {
+        check_priced(wallet, priced)?;
+        let covered = cover(
+            wallet,
+            &priced.charges,
+            &hold.event.attributes,
+            owned_by(wallet, &hold),
+        )
+        .map_err(unpostable)?;
+        if let Err(short) = on_credit(wallet, &covered, &hold.overdraft) {
             return Ok(deny(wallet, at, short));
         }
+        let fresh = beyond(&hold.overdraft, &covered.uncovered);
         let live: Vec<Draw> = covered
             .draws
             .into_iter()
@@ -234,22 +251,31 @@ pub(crate) fn expire(wallet: &mut Wallet, hold: &EventRef, at: Timestamp) -> Res
 
 fn give_up(wallet: &mut Wallet, event: &EventRef, how: HoldEnd, at: Timestamp) -> Result<Outcome, Refusal> {
     let hold = wallet.hold(event).cloned().ok_or(Refusal::UnknownHold)?;
-    if hold.expired.is_some() {
-        return Err(Refusal::HoldEnded {
-            end: HoldEnd::Expired,
-        });
+    if how != HoldEnd::Expired {
+        check_open(hold.expires, at)?;
     }
-    let returned = held(&hold);
     let mut draft = Draft::new(wallet, at);
+    let mut returned = Vec::with_capacity(hold.pins.len());
     for pin in &hold.pins {
-        draft.unpin(&pin.grant, &pin.asset, pin.amount);
+        returned.push((&pin.asset, draft.unpin(&pin.grant, &pin.asset, pin.amount)));
     }
+    let returned = per_asset(returned.into_iter());
     end(&mut draft, event, how);
     Ok(draft.finish(|wallet| Answer::HoldEnded {
         end: how,
         returned,
         balances: wallet.balances(),
     }))
+}
+
+/// Refuses what comes at or after the end of a hold, whether or not anybody noted that end.
+fn check_open(until: Timestamp, at: Timestamp) -> Result<(), Refusal> {
+    match at < until {
+        true => Ok(()),
+        false => Err(Refusal::HoldEnded {
+            end: HoldEnd::Expired,
+        }),
+    }
 }
 
 /// Ends the hold, and looks again at every grant that it kept alive.
@@ -335,30 +361,42 @@ fn asset_in_debt(wallet: &Wallet, charges: &[Charge]) -> Option<Asset> {
         .map(|price| price.asset.clone())
 }
 
-/// Whether the shortfall policies allow what no grant covers.
-fn on_credit(wallet: &Wallet, uncovered: &[Uncovered]) -> Result<(), Denied> {
-    let mut asked: BTreeMap<&Asset, i128> = BTreeMap::new();
-    for short in uncovered {
-        let asked = asked.entry(&short.asset).or_default();
-        *asked += short.missing.get();
-        let totals = totals(wallet, &short.asset);
-        let line = match shortfall(wallet, &short.asset) {
-            Shortfall::Deny => 0,
-            Shortfall::Floor(floor) => floor.get(),
-            Shortfall::Unlimited => continue,
+/// Whether the shortfall policies allow what no grant covers, beyond what a hold has on credit already.
+fn on_credit(wallet: &Wallet, covered: &Covered, overdraft: &[(Asset, Nanos)]) -> Result<(), Denied> {
+    let fresh = beyond(overdraft, &covered.uncovered);
+    for (asset, missing) in per_asset(fresh.iter().map(|u| (&u.asset, u.missing))) {
+        let Some(free) = credit(wallet, &asset) else {
+            continue;
         };
-        let free = line + totals.debt.get() - totals.overdraft_held.get();
-        if *asked > free {
-            let covered = short.required.get() - short.missing.get();
+        if missing.get() > free {
+            let drawn = covered.draws.iter().map(|d| &d.slice);
+            let drawn = drawn.filter(|s| s.asset == asset && s.from != SliceSource::Receivable);
+            let had: i128 = drawn.map(|s| s.amount.get()).sum::<i128>()
+                + overdraft
+                    .iter()
+                    .filter(|(a, _)| *a == asset)
+                    .map(|(_, n)| n.get())
+                    .sum::<i128>();
             return Err(Denied {
-                asset: Some(short.asset.clone()),
-                required: short.required,
-                available: Nanos::new(covered + free.max(0)),
+                asset: Some(asset),
+                required: Nanos::new(had + missing.get()),
+                available: Nanos::new(had + free.max(0)),
                 ..denied(DenialReason::InsufficientFunds)
             });
         }
     }
     Ok(())
+}
+
+/// How much more of an asset can be used without a grant; none: any amount.
+fn credit(wallet: &Wallet, asset: &Asset) -> Option<i128> {
+    let totals = totals(wallet, asset);
+    let line = match shortfall(wallet, asset) {
+        Shortfall::Deny => 0,
+        Shortfall::Floor(floor) => floor.get(),
+        Shortfall::Unlimited => return None,
+    };
+    Some(line + totals.debt.get() - totals.overdraft_held.get())
 }
 
 /// What of `uncovered` goes beyond what the hold has on credit already.
@@ -379,24 +417,14 @@ fn beyond(overdraft: &[(Asset, Nanos)], uncovered: &[Uncovered]) -> Vec<Uncovere
     rest
 }
 
-fn refuse_above(hold: &HoldState, covered: &Covered) -> Result<Vec<(Asset, Nanos)>, Refusal> {
-    let live = covered
-        .draws
-        .iter()
-        .filter(|d| d.origin == Origin::Live && d.slice.from != SliceSource::Receivable);
-    let fresh = beyond(&hold.overdraft, &covered.uncovered);
-    let mut above = live
-        .map(|d| (&d.slice.asset, d.slice.amount))
-        .chain(fresh.iter().map(|u| (&u.asset, u.missing)));
-    match above.next() {
+/// Refuses a price that the hold alone does not cover, wherever its value is really taken from.
+fn refuse_above(above: &[Uncovered]) -> Result<Vec<(Asset, Nanos)>, Refusal> {
+    match per_asset(above.iter().map(|u| (&u.asset, u.missing)))
+        .into_iter()
+        .next()
+    {
         None => Ok(Vec::new()),
-        Some((asset, first)) => {
-            let more: i128 = above.filter(|(a, _)| *a == asset).map(|(_, n)| n.get()).sum();
-            Err(Refusal::AboveHold {
-                asset: asset.clone(),
-                missing: Nanos::new(first.get() + more),
-            })
-        }
+        Some((asset, missing)) => Err(Refusal::AboveHold { asset, missing }),
     }
 }
 
@@ -425,57 +453,106 @@ enum Left {
     Kept,
 }
 
-/// Deals with what a settlement leaves of the hold's own value, and gives what stays pinned. What an earlier settlement
-/// took too much goes first to the debt that it made, then to where it came from.
-fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef, at: Timestamp) -> Vec<Pin> {
-    let mut kept = Vec::new();
+/// What became of the value that a settlement leaves.
+#[derive(Default)]
+struct Back {
+    /// What stays pinned.
+    pins: Vec<Pin>,
+    /// What stays held on credit, in place of debt that is not owed for now.
+    credit: Vec<(Asset, Nanos)>,
+    /// What of the pins the wallet got.
+    returned: Vec<(Asset, Nanos)>,
+}
+
+/// Deals with what a settlement leaves of the hold's own value. What an earlier settlement took too much goes first to the
+/// debt that it made, then to where it came from.
+fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef, at: Timestamp) -> Back {
+    let mut back = Back::default();
+    let mut debts: Vec<(&Asset, Nanos)> = Vec::new();
     for own in left {
-        let back = Nanos::new(-own.amount.get());
-        if own.origin == Origin::Taken {
-            draft.post(Account::Revenue, &own.asset, back, own.charge);
+        let charge = match own.origin {
+            Origin::Taken(charge) => Some(charge),
+            Origin::Pinned | Origin::Live => None,
+        };
+        if charge.is_some() {
+            let lost = Nanos::new(-own.amount.get());
+            draft.post(Account::Revenue, &own.asset, lost, charge);
         }
-        match (&own.from, own.origin) {
-            (SliceSource::Grant(grant), Origin::Pinned) if what == Left::Kept => {
-                kept.push(Pin {
-                    grant: grant.clone(),
-                    asset: own.asset.clone(),
-                    amount: own.amount,
-                });
-            }
-            (SliceSource::Grant(grant), Origin::Pinned) => draft.unpin(grant, &own.asset, own.amount),
-            (SliceSource::Grant(grant), _) => {
-                draft.post(Account::Held(grant.clone()), &own.asset, own.amount, None);
+        match &own.from {
+            SliceSource::Grant(grant) => {
+                if charge.is_some() {
+                    draft.post(Account::Held(grant.clone()), &own.asset, own.amount, charge);
+                }
                 match what {
-                    Left::Kept => {
-                        kept.push(Pin {
-                            grant: grant.clone(),
-                            asset: own.asset.clone(),
-                            amount: own.amount,
-                        });
+                    Left::Kept => back.pins.push(Pin {
+                        grant: grant.clone(),
+                        asset: own.asset.clone(),
+                        amount: own.amount,
+                    }),
+                    Left::Freed => {
+                        let returned = draft.unpin(grant, &own.asset, own.amount);
+                        if charge.is_none() {
+                            back.returned.push((own.asset.clone(), returned));
+                        }
                     }
-                    Left::Freed => draft.unpin(grant, &own.asset, own.amount),
                 }
             }
-            (SliceSource::Debt, _) => return_debt(draft, own, event, at),
-            (SliceSource::Receivable, _) => draft.post(Account::Receivable, &own.asset, own.amount, None),
+            SliceSource::Debt => debts.push((&own.asset, own.amount)),
+            SliceSource::Receivable => {
+                draft.post(Account::Receivable, &own.asset, own.amount, charge);
+            }
         }
     }
-    merged(kept)
+    for (asset, amount) in per_asset(debts.into_iter()) {
+        return_debt(draft, &asset, amount, what, event, at, &mut back);
+    }
+    back.pins = merged(back.pins);
+    back.returned = per_asset(back.returned.iter().map(|(asset, amount)| (asset, *amount)));
+    back
 }
 
 /// Debt that turns out not to be owed. What of it was paid meanwhile was paid with bought value, so it comes back as such.
-fn return_debt(draft: &mut Draft<'_>, own: &Owned, event: &EventRef, at: Timestamp) {
-    let owed = -totals(draft.wallet, &own.asset).debt.get();
-    let unpaid = owed.min(own.amount.get());
-    draft.post(Account::Debt, &own.asset, Nanos::new(unpaid), None);
-    let paid = Nanos::new(own.amount.get() - unpaid);
-    if paid.is_positive() {
-        draft.open_returned(event, &own.asset, paid, at);
+fn return_debt(
+    draft: &mut Draft<'_>,
+    asset: &Asset,
+    amount: Nanos,
+    what: Left,
+    event: &EventRef,
+    at: Timestamp,
+    back: &mut Back,
+) {
+    let owed = -totals(draft.wallet, asset).debt.get();
+    let unpaid = Nanos::new(owed.min(amount.get()));
+    let paid = Nanos::new(amount.get() - unpaid.get());
+    draft.post(Account::Debt, asset, unpaid, None);
+    if what == Left::Kept {
+        let free = credit(draft.wallet, asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
+        back.credit.push((asset.clone(), Nanos::new(free)));
+    }
+    if !paid.is_positive() {
+        return;
+    }
+    let Some(grant) = draft.open_returned(event, asset, paid, at) else {
+        return;
+    };
+    if what == Left::Kept {
+        let returned = Pin {
+            grant,
+            asset: asset.clone(),
+            amount: paid,
+        };
+        pin(draft, std::slice::from_ref(&returned));
+        back.pins.push(returned);
     }
 }
 
 /// The hold after a settlement: what it took so far, what is still pinned, and what is left of its credit.
-fn after_settlement(hold: &HoldState, draws: &[Draw], pins: Vec<Pin>) -> HoldState {
+fn after_settlement(
+    hold: &HoldState,
+    draws: &[Draw],
+    pins: Vec<Pin>,
+    restored: &[(Asset, Nanos)],
+) -> HoldState {
     let mut taken: BTreeMap<(u16, Asset, SliceSource), i128> = BTreeMap::new();
     for draw in draws {
         let slice = &draw.slice;
@@ -483,19 +560,16 @@ fn after_settlement(hold: &HoldState, draws: &[Draw], pins: Vec<Pin>) -> HoldSta
             .entry((slice.charge, slice.asset.clone(), slice.from.clone()))
             .or_default() += slice.amount.get();
     }
-    let overdraft = hold.overdraft.iter().filter_map(|(asset, credit)| {
-        let owed: i128 = draws
-            .iter()
-            .filter(|d| {
-                d.slice.from == SliceSource::Debt && d.slice.asset == *asset && d.origin == Origin::Live
-            })
-            .map(|d| d.slice.amount.get())
-            .sum();
-        (credit.get() > owed).then(|| (asset.clone(), Nanos::new(credit.get() - owed)))
+    let new_debt = |d: &&Draw| d.slice.from == SliceSource::Debt && d.origin == Origin::Live;
+    let left = hold.overdraft.iter().map(|(asset, credit)| {
+        let new = draws.iter().filter(new_debt).filter(|d| d.slice.asset == *asset);
+        let owed: i128 = new.map(|d| d.slice.amount.get()).sum();
+        (asset, Nanos::new((credit.get() - owed).max(0)))
     });
+    let restored = restored.iter().map(|(asset, amount)| (asset, *amount));
     HoldState {
         pins,
-        overdraft: overdraft.collect(),
+        overdraft: per_asset(left.chain(restored)),
         taken: taken
             .into_iter()
             .map(|((charge, asset, from), amount)| Slice {
@@ -525,6 +599,7 @@ impl Summary {
         before: &HoldState,
         now: &HoldState,
         covered: &Covered,
+        returned: Vec<(Asset, Nanos)>,
         waived: Vec<(Asset, Nanos)>,
         ended: bool,
         late: bool,
@@ -536,18 +611,13 @@ impl Summary {
             .collect();
         let now_total = total(now);
         let posted = per_asset(now_total.iter().chain(&negative).map(|(a, n)| (a, *n)));
-        let left = covered.left.iter().filter(|o| o.origin == Origin::Pinned);
         let new_debt = covered
             .draws
             .iter()
             .filter(|d| d.slice.from == SliceSource::Debt && d.origin == Origin::Live);
         Summary {
             posted,
-            returned: if ended {
-                per_asset(left.map(|o| (&o.asset, o.amount)))
-            } else {
-                Vec::new()
-            },
+            returned,
             held: if ended { Vec::new() } else { held(now) },
             debt: per_asset(new_debt.map(|d| (&d.slice.asset, d.slice.amount))),
             waived,

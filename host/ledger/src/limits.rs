@@ -20,6 +20,8 @@ pub const HOLD_TTL_MIN: Span = Span::seconds(1);
 pub const HOLD_TTL_MAX: Span = Span::seconds(86_400);
 /// Life of a hold whose caller states none.
 pub const HOLD_TTL_DEFAULT: Span = Span::seconds(900);
+/// Least time from one waking of a plan by a timer to the next one that it asks for then.
+pub const TIMER_STEP_MIN: Span = Span::seconds(1);
 /// How far ahead of the store's clock an event's time may be.
 pub const EVENT_AHEAD_MAX: Span = Span::seconds(300);
 /// How long after it happened an event may be reported. Ids are kept for longer, so that no retry bills twice.

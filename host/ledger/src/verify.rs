@@ -130,6 +130,13 @@ pub fn verify(wallet: &Wallet) -> Vec<Violation> {
             });
         }
     }
+    for (asset, amount) in credit {
+        violations.push(Violation::Credit {
+            asset: asset.clone(),
+            stored: Nanos::ZERO,
+            pinned: Nanos::new(amount),
+        });
+    }
     for (asset, sum) in sums {
         if sum != 0 {
             violations.push(Violation::Unbalanced {

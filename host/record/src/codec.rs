@@ -98,7 +98,8 @@ impl Part {
             return Ok(Part::Unpriced(u64::from_be_bytes(sequence)));
         }
         let text = std::str::from_utf8(rest).map_err(|_| malformed("not text"))?;
-        let mut names = text.split('\0');
+        // A subject's name is a caller's text and may hold anything; it is the last.
+        let mut names = text.splitn(2, '\0');
         let mut next = || names.next().ok_or_else(|| malformed("a name is missing"));
         let name_error = |e: crate::ids::NameError| CodecError::Malformed(e.to_string());
         Ok(match kind {

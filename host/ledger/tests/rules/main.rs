@@ -1,0 +1,24 @@
+//! Every rule of the money semantics that the ledger covers, as tables of small cases worked by hand.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that meets what cannot be has failed"
+)]
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod above_hold;
+mod agenda;
+mod burn_order;
+mod chain;
+mod debt;
+mod grants;
+mod holds;
+mod late;
+mod limits;
+mod plan_orders;
+mod retry;
+mod settle;
+mod usage;
+mod verify;

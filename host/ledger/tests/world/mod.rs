@@ -1,0 +1,257 @@
+//! One wallet, its history and its clock, for tests. Every command that goes through it is followed by every check that
+//! must hold for ever, so each test of a rule is a test of the invariants too.
+#![allow(dead_code, reason = "shared by test crates that each use a part of it")]
+
+pub mod make;
+pub mod say;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use farebox_ledger::{Refusal, Wallet, append, verify};
+use farebox_money::{Asset, Nanos};
+use farebox_record::Record;
+use farebox_record::command::{Command, Due, DueItem};
+use farebox_record::ids::{CustomerId, Hash, TenantId};
+use farebox_record::outcome::{Account, Answer, Effect, Pricing, Seen, Verdict};
+use farebox_record::state::Shortfall;
+use farebox_record::time::{Span, Timestamp};
+
+use make::{asset, customer, pricing};
+
+/// Midnight of 1 March 2026: where every test begins.
+pub const START: Timestamp = Timestamp::from_micros(1_772_323_200_000_000);
+
+/// So many seconds after [`START`].
+pub fn t(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(START.as_micros() + seconds * 1_000_000)
+}
+
+/// A wallet under test.
+pub struct World {
+    pub wallet: Wallet,
+    pub now: Timestamp,
+    pub records: Vec<Record>,
+    /// What the plan answers to renewals and timers, in turn; then nothing answers any more.
+    pub transitions: VecDeque<Verdict>,
+    /// What fell due and was handled, in order.
+    pub handled: Vec<Due>,
+    tenant: TenantId,
+    customer: CustomerId,
+    /// The parts as a store would keep them.
+    parts: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The wallet that replay of the encoded records gives.
+    replayed: Wallet,
+}
+
+impl World {
+    /// Without a customer.
+    pub fn empty() -> World {
+        World {
+            wallet: Wallet::default(),
+            now: START,
+            records: Vec::new(),
+            transitions: VecDeque::new(),
+            handled: Vec::new(),
+            tenant: TenantId::new("acme").unwrap(),
+            customer: CustomerId::new("c").unwrap(),
+            parts: BTreeMap::new(),
+            replayed: Wallet::default(),
+        }
+    }
+
+    /// With a customer that may owe nothing.
+    pub fn new() -> World {
+        World::owing(&[])
+    }
+
+    /// With a customer that may owe so much.
+    pub fn owing(shortfall: &[(&str, Shortfall)]) -> World {
+        let mut world = World::empty();
+        world.ok(customer("create", shortfall));
+        world
+    }
+
+    /// Lets time pass, and handles what falls due meanwhile.
+    pub fn advance(&mut self, seconds: i64) {
+        self.now = Timestamp::from_micros(self.now.as_micros() + seconds * 1_000_000);
+        self.run_agenda();
+    }
+
+    /// Handles what is due by now, in the order of the agenda.
+    pub fn run_agenda(&mut self) {
+        for _ in 0..10_000 {
+            let Some(due) = self.wallet.overdue(self.now) else {
+                return;
+            };
+            let seen = match &due.item {
+                DueItem::Renewal(_) | DueItem::Timer { .. } => self.transitions.pop_front().map(pricing),
+                _ => None,
+            };
+            self.handled.push(due.clone());
+            self.decide(Command::Due(due), seen).unwrap();
+        }
+        panic!("the agenda does not end");
+    }
+
+    /// A command that no plan prices.
+    pub fn act(&mut self, command: Command) -> Result<Answer, Refusal> {
+        self.run_agenda();
+        self.decide(command, None)
+    }
+
+    /// A command with what the plan says about it.
+    pub fn ask(&mut self, command: Command, verdict: Verdict) -> Result<Answer, Refusal> {
+        self.run_agenda();
+        self.decide(command, Some(pricing(verdict)))
+    }
+
+    /// A command that must not be refused.
+    pub fn ok(&mut self, command: Command) -> Answer {
+        self.act(command).unwrap()
+    }
+
+    /// Decides without handling what is overdue first, and checks everything that holds after any command.
+    pub fn decide(&mut self, command: Command, pricing: Option<Pricing>) -> Result<Answer, Refusal> {
+        let before = self.wallet.clone();
+        let seen = Seen {
+            control: 1,
+            time: self.now,
+            pricing,
+        };
+        let decided = append(
+            &mut self.wallet,
+            &self.tenant,
+            &self.customer,
+            command,
+            seen,
+            self.now,
+        );
+        match decided {
+            Err(refusal) => {
+                assert!(self.wallet.same_state(&before), "{refusal:?} changed the wallet");
+                assert_eq!(
+                    self.wallet.take_changes(),
+                    [],
+                    "{refusal:?} left something to write"
+                );
+                Err(refusal)
+            }
+            Ok((record, bytes)) => {
+                self.check(&before, &record, &bytes);
+                let answer = record.outcome.answer.clone();
+                self.records.push(record);
+                Ok(answer)
+            }
+        }
+    }
+
+    fn check(&mut self, before: &Wallet, record: &Record, bytes: &[u8]) {
+        assert_eq!(verify(&self.wallet), [], "after {record:#?}");
+        assert_eq!(record.sequence, before.header().sequence + 1);
+        assert_eq!(record.previous, before.header().chain);
+        assert_eq!(self.wallet.header().chain, Hash::of(bytes));
+        let decoded = Record::decode(bytes).unwrap();
+        assert_eq!(&decoded, record);
+        assert_eq!(decoded.encode(), bytes);
+        let mut sums: BTreeMap<&Asset, i128> = BTreeMap::new();
+        for effect in &record.outcome.effects {
+            if let Effect::Entry(entry) = effect {
+                assert!(!entry.amount.is_zero(), "an entry of nothing: {entry:?}");
+                *sums.entry(&entry.asset).or_default() += entry.amount.get();
+            }
+        }
+        assert!(sums.values().all(|sum| *sum == 0), "{sums:?}");
+        self.replayed.replay(&decoded, bytes).unwrap();
+        assert!(
+            self.replayed.same_state(&self.wallet),
+            "replay gives another wallet"
+        );
+        assert_eq!(self.replayed.next_due(), self.wallet.next_due());
+        self.check_parts();
+    }
+
+    fn check_parts(&mut self) {
+        for (key, value) in self.wallet.take_changes() {
+            match value {
+                Some(value) => self.parts.insert(key, value),
+                None => self.parts.remove(&key),
+            };
+        }
+        let stored = self.stored();
+        assert!(
+            stored.same_state(&self.wallet),
+            "the stored parts make another wallet"
+        );
+        assert_eq!(stored.next_due(), self.wallet.next_due());
+    }
+
+    /// The wallet that the stored parts make.
+    pub fn stored(&self) -> Wallet {
+        Wallet::from_parts(self.parts.iter().map(|(k, v)| (&k[..], &v[..]))).unwrap()
+    }
+
+    /// The parts as a store keeps them, to be damaged.
+    pub fn parts(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.parts.clone()
+    }
+
+    /// The process dies and starts again with what was stored.
+    pub fn crash(&mut self) {
+        self.wallet = self.stored();
+    }
+
+    /// Available, held, debt and receivable of an asset.
+    pub fn balance(&self, name: &str) -> [Nanos; 4] {
+        let balances = self.wallet.balances();
+        let balance = balances.iter().find(|b| b.asset == asset(name));
+        balance.map_or([Nanos::ZERO; 4], |b| [b.available, b.held, b.debt, b.receivable])
+    }
+
+    /// The same as text: `available held debt receivable`.
+    pub fn has(&self, name: &str) -> String {
+        self.balance(name).map(|n| n.to_string()).join(" ")
+    }
+
+    /// Entries of the newest record: `usd available:g -5`, in the order in which they were posted.
+    pub fn entries(&self) -> Vec<String> {
+        let effects = self.records.last().map_or(&[][..], |r| &r.outcome.effects);
+        effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Entry(entry) => Some(entry),
+                _ => None,
+            })
+            .map(|e| format!("{} {} {}", e.asset, say::account(&e.account), e.amount))
+            .collect()
+    }
+
+    /// What the newest record took from free grants, in order: `g 5`.
+    pub fn burnt(&self) -> Vec<String> {
+        let effects = self.records.last().map_or(&[][..], |r| &r.outcome.effects);
+        effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Entry(e) if e.amount.is_negative() => match &e.account {
+                    Account::Available(id) => Some(format!("{id} {}", Nanos::new(-e.amount.get()))),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Sum of everything ever posted to an account of an asset.
+    pub fn posted(&self, name: &str, wanted: &Account) -> Nanos {
+        let effects = self.records.iter().flat_map(|r| &r.outcome.effects);
+        let amounts = effects.filter_map(|effect| match effect {
+            Effect::Entry(e) if e.account == *wanted && e.asset == asset(name) => Some(e.amount.get()),
+            _ => None,
+        });
+        Nanos::new(amounts.sum())
+    }
+}
+
+/// A span of so many seconds.
+pub fn seconds(seconds: u32) -> Span {
+    Span::seconds(seconds)
+}

@@ -1,0 +1,77 @@
+//! Answers and refusals as short text, so that a table of cases can be read by an accountant.
+
+use farebox_ledger::Refusal;
+use farebox_money::{Asset, Nanos};
+use farebox_record::outcome::{Account, Answer};
+
+use super::t;
+
+/// `allowed, held usd 5`, or `refused: ...`.
+pub fn say(result: &Result<Answer, Refusal>) -> String {
+    match result {
+        Ok(answer) => say_answer(answer),
+        Err(refusal) => format!("refused: {refusal}"),
+    }
+}
+
+fn say_answer(answer: &Answer) -> String {
+    match answer {
+        Answer::Customer { created: true } => "created".into(),
+        Answer::Customer { created: false } => "changed".into(),
+        Answer::Granted { paid_debt, .. } if paid_debt.is_zero() => "granted".into(),
+        Answer::Granted { paid_debt, .. } => format!("granted, {paid_debt} paid debt"),
+        Answer::Subscribed { .. } => "subscribed".into(),
+        Answer::Allowed(a) => parts("allowed", &[("held", &a.held)]),
+        Answer::Denied(d) => match &d.asset {
+            Some(asset) => format!(
+                "denied: {:?}, {} of {} {asset}",
+                d.reason, d.available, d.required
+            ),
+            None => format!("denied: {:?}", d.reason),
+        },
+        Answer::Charged { .. } => "charged".into(),
+        Answer::Unpriced(reason) => format!("unpriced: {reason:?}"),
+        Answer::Settled(s) => {
+            let mut text = parts(
+                if s.ended { "settled" } else { "part" },
+                &[
+                    ("posted", &s.posted),
+                    ("returned", &s.returned),
+                    ("held", &s.held),
+                    ("debt", &s.debt),
+                    ("waived", &s.waived),
+                ],
+            );
+            if s.late {
+                text.push_str(", late");
+            }
+            text
+        }
+        Answer::Extended { held, expires, .. } => {
+            let until = (expires.as_micros() - t(0).as_micros()) / 1_000_000;
+            format!("{} until {until}", parts("extended", &[("held", held)]))
+        }
+        Answer::HoldEnded { end, returned, .. } => {
+            parts(&format!("{end:?}").to_lowercase(), &[("returned", returned)])
+        }
+        Answer::Handled => "handled".into(),
+    }
+}
+
+fn parts(head: &str, lists: &[(&str, &[(Asset, Nanos)])]) -> String {
+    let mut text = head.to_string();
+    for (name, amounts) in lists.iter().filter(|(_, amounts)| !amounts.is_empty()) {
+        let amounts: Vec<String> = amounts.iter().map(|(a, n)| format!("{a} {n}")).collect();
+        text.push_str(&format!(", {name} {}", amounts.join(" + ")));
+    }
+    text
+}
+
+/// `available:g`, `revenue`.
+pub fn account(account: &Account) -> String {
+    match account {
+        Account::Available(id) => format!("available:{id}"),
+        Account::Held(id) => format!("held:{id}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
