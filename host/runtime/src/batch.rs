@@ -1,0 +1,290 @@
+//! What goes into a plan: contexts, subjects and triggers, collected into columns.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use farebox_money::Nanos;
+use farebox_record::ids::EventType;
+use farebox_record::plan::{FieldProblem, Rejection};
+use farebox_record::time::{Period, Timestamp};
+
+use crate::bindings::{self, Span};
+use crate::columns::{Columns, Shape, offset};
+use crate::plan::Revision;
+
+/// What stands in a column for a measure that an event does not carry.
+const ABSENT: i64 = i64::MIN;
+
+/// What is the same for all triggers of one subscription in a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Other parameters than the revision's (an override for one customer), prepared by the same plan: the
+    /// [`Revision::prepared`] of another revision of it.
+    pub prepared: Option<&'a Arc<[u8]>>,
+    /// The subscription's state before the first trigger.
+    pub state: &'a [u8],
+    /// The present period.
+    pub period: Period,
+    /// How many seats it has.
+    pub seats: u32,
+    /// For plans that want them: what is available of each described asset, in that order. What is missing counts as
+    /// zero, what leaves the range of the contract as its end.
+    pub balances: &'a [Nanos],
+}
+
+/// A conversation or task that the plan follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its state before the first trigger; empty when it is new.
+    pub state: &'a [u8],
+}
+
+/// Whether it happened or may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It happened: what is owed?
+    Usage,
+    /// It may happen: what is the most that it can cost?
+    WorstCase,
+}
+
+/// A [`Context`] of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContextIndex(u32);
+
+/// A [`Subject`] of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubjectIndex(u32);
+
+/// An event that is to be priced.
+#[derive(Debug, Clone, Copy)]
+pub struct Trigger<'a> {
+    /// Whether it happened or may happen.
+    pub purpose: Purpose,
+    /// One of the types that the plan rates.
+    pub event_type: &'a EventType,
+    /// Of which subscription.
+    pub context: ContextIndex,
+    /// Of which subject.
+    pub subject: Option<SubjectIndex>,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What the provider bills for it, in US dollars.
+    pub cost: Option<Nanos>,
+    /// All measures of the event; the plan gets those that it reads.
+    pub measures: &'a BTreeMap<String, Nanos>,
+    /// All attributes of the event; the plan gets those that it reads.
+    pub attributes: &'a BTreeMap<String, String>,
+}
+
+/// Triggers of one revision that share a call. Never two tenants: the caller sees to that.
+///
+/// The triggers of one subscription must share one context, and those of one subject one subject, in order: what one
+/// of them leaves behind is what the next one sees. A quote and usage of one context do not belong into one batch,
+/// since the state after a quote is only supposed.
+///
+/// Made to be kept: [`Batch::clear`] and [`Batch::restart`] keep the memory.
+#[derive(Debug)]
+pub struct Batch {
+    revision: Arc<Revision>,
+    pub(crate) columns: Columns,
+    /// Where the prepared parameters of this batch stand. Mostly one; overrides add some.
+    /// Held, so that no other bytes can take their address meanwhile.
+    prepared: Vec<(Arc<[u8]>, Span)>,
+    /// Triggers that never reach the plan, by their position among all that were pushed.
+    pub(crate) refused: Vec<(usize, Rejection)>,
+    pushed: usize,
+}
+
+impl Batch {
+    /// An empty batch of a revision.
+    pub fn new(revision: &Arc<Revision>) -> Batch {
+        Batch {
+            revision: revision.clone(),
+            columns: Columns::default(),
+            prepared: Vec::new(),
+            refused: Vec::new(),
+            pushed: 0,
+        }
+    }
+
+    /// Its revision.
+    pub fn revision(&self) -> &Arc<Revision> {
+        &self.revision
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.columns.clear();
+        self.prepared.clear();
+        self.refused.clear();
+        self.pushed = 0;
+    }
+
+    /// Empties it for another revision.
+    pub fn restart(&mut self, revision: &Arc<Revision>) {
+        self.clear();
+        self.revision = revision.clone();
+    }
+
+    /// Triggers pushed so far.
+    pub fn len(&self) -> usize {
+        self.pushed
+    }
+
+    /// Whether nothing was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.pushed == 0
+    }
+
+    /// Bytes that will cross into the plan.
+    pub fn bytes(&self) -> usize {
+        self.columns.bytes_crossing()
+    }
+
+    /// Whether it should be evaluated before more is pushed. Asked before each context: one more of everything still
+    /// fits.
+    pub fn is_full(&self) -> bool {
+        let limits = &self.revision.plan.limits;
+        self.pushed >= limits.triggers_per_batch_max || self.bytes() >= limits.batch_bytes_max
+    }
+
+    /// Adds what is the same for all triggers of a subscription.
+    pub fn context(&mut self, context: &Context<'_>) -> ContextIndex {
+        let index = offset(self.columns.contexts.len());
+        let prepared = self.prepared(context.prepared);
+        let state = self.columns.add_bytes(context.state);
+        let balances = offset(self.columns.balances.len());
+        for asset in 0..self.shape().balances {
+            let available = context.balances.get(asset).copied().unwrap_or_default();
+            self.columns.balances.push(saturate(available));
+        }
+        self.columns.contexts.push(bindings::Context {
+            prepared,
+            state,
+            period: bindings::Period {
+                start: context.period.start.as_micros(),
+                end: context.period.end.as_micros(),
+                index: context.period.index,
+            },
+            seats: context.seats,
+            balances,
+        });
+        ContextIndex(index)
+    }
+
+    /// Adds a subject.
+    pub fn subject(&mut self, subject: &Subject<'_>) -> SubjectIndex {
+        SubjectIndex(self.columns.add_subject(subject.name, subject.state))
+    }
+
+    /// Adds an event; gives its position in the answer.
+    ///
+    /// An event that the contract cannot express (a number outside 64 bits, a type that the plan does not rate) is
+    /// rejected in the answer, and the plan never sees it.
+    pub fn push(&mut self, trigger: &Trigger<'_>) -> usize {
+        let position = self.pushed;
+        self.pushed += 1;
+        let (triggers, measures) = (self.columns.triggers.len(), self.columns.measures.len());
+        if let Err(rejection) = self.add(trigger) {
+            self.columns.triggers.truncate(triggers);
+            self.columns.measures.truncate(measures);
+            self.refused.push((position, rejection));
+        }
+        position
+    }
+
+    /// How many of each list belong to one trigger or context.
+    pub(crate) fn shape(&self) -> Shape {
+        let description = self.revision.description();
+        Shape {
+            measures: description.measures.len(),
+            attributes: description.attributes.len(),
+            balances: if description.wants_balances {
+                description.assets.len()
+            } else {
+                0
+            },
+        }
+    }
+
+    /// The span of prepared parameters, copied in on first use.
+    fn prepared(&mut self, other: Option<&Arc<[u8]>>) -> Span {
+        let prepared = other.unwrap_or(&self.revision.prepared);
+        if let Some((_, span)) = self
+            .prepared
+            .iter()
+            .rev()
+            .find(|(known, _)| Arc::ptr_eq(known, prepared))
+        {
+            return *span;
+        }
+        let span = self.columns.add_bytes(prepared);
+        self.prepared.push((prepared.clone(), span));
+        span
+    }
+
+    fn add(&mut self, trigger: &Trigger<'_>) -> Result<(), Rejection> {
+        let plan = &self.revision.plan;
+        let event_type = plan
+            .event_type(trigger.event_type)
+            .ok_or_else(|| Rejection::Unpriceable {
+                message: format!(
+                    "{} does not rate events of type {}",
+                    plan.description.name, trigger.event_type
+                ),
+            })?;
+        let cost = match trigger.cost.filter(|_| plan.description.wants_cost) {
+            Some(cost) => Some(number("cost", cost)?),
+            None => None,
+        };
+        for name in &plan.description.measures {
+            let value = match trigger.measures.get(name) {
+                Some(value) => number(name, *value)?,
+                None => ABSENT,
+            };
+            self.columns.measures.push(value);
+        }
+        // From here on nothing fails.
+        for name in &plan.description.attributes {
+            self.columns
+                .text
+                .push_str(trigger.attributes.get(name).map_or("", String::as_str));
+            self.columns.text_ends.push(offset(self.columns.text.len()));
+        }
+        self.columns.triggers.push(bindings::Trigger {
+            purpose: match trigger.purpose {
+                Purpose::Usage => bindings::Purpose::Usage,
+                Purpose::WorstCase => bindings::Purpose::WorstCase,
+            },
+            event_type,
+            context: trigger.context.0,
+            subject: trigger.subject.map(|subject| subject.0),
+            time: trigger.time.as_micros(),
+            cost,
+        });
+        Ok(())
+    }
+}
+
+/// A number as the contract has it.
+fn number(field: &str, value: Nanos) -> Result<i64, Rejection> {
+    value
+        .to_plan()
+        .filter(|plain| *plain != ABSENT)
+        .ok_or_else(|| Rejection::InvalidEvent {
+            field: field.to_string(),
+            problem: FieldProblem::OutOfRange,
+            message: "expected a number between -9223372036.854775807 and 9223372036.854775807".into(),
+        })
+}
+
+/// The nearest number that the contract has.
+pub(crate) fn saturate(value: Nanos) -> i64 {
+    value
+        .to_plan()
+        .unwrap_or(if value.is_negative() { -i64::MAX } else { i64::MAX })
+        .max(-i64::MAX)
+}

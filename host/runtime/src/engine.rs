@@ -1,0 +1,121 @@
+//! The one `wasmtime` engine of the process: what is switched on, what is off, and why.
+
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+};
+
+use crate::error::RuntimeError;
+use crate::limits::Limits;
+
+/// Ticks per deadline: a call is stopped at most this fraction of its deadline too late.
+const TICKS_PER_DEADLINE: u64 = 10;
+
+/// For how many ticks a call may run.
+pub(crate) const DEADLINE_TICKS: u64 = TICKS_PER_DEADLINE;
+
+/// An engine that runs plans, and the thread that moves its clock.
+pub(crate) fn engine(limits: &Limits) -> Result<Engine, RuntimeError> {
+    let mut config = config(limits);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    let engine = Engine::new(&config).map_err(|e| RuntimeError::Engine {
+        reason: format!("{e:#}"),
+    })?;
+    tick(
+        &engine,
+        Duration::from_millis((limits.epoch_deadline_ms / TICKS_PER_DEADLINE).max(1)),
+    )?;
+    Ok(engine)
+}
+
+/// An engine that only compiles: the same code comes out, without the pool's terabyte of address space, so that the
+/// process can run under a memory limit.
+pub(crate) fn compiling_engine(limits: &Limits) -> Result<Engine, RuntimeError> {
+    Engine::new(&config(limits)).map_err(|e| RuntimeError::Engine {
+        reason: format!("{e:#}"),
+    })
+}
+
+/// What both have in common: all that decides the compiled code.
+fn config(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    // What a plan may use: what compilers emit for wasm32-unknown-unknown, and no more. Each proposal that is off is
+    // surface that does not exist.
+    config
+        .wasm_component_model(true)
+        .wasm_bulk_memory(true)
+        .wasm_multi_value(true)
+        .wasm_simd(true)
+        .wasm_relaxed_simd(false)
+        .wasm_tail_call(false)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_extended_const(false);
+    // The same bytes everywhere: canonical NaNs; fuel as the limit that decides, wall clock only as a backstop.
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits.stack_bytes);
+    // Errors without addresses in them: cheaper, and the same on each machine.
+    config
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false)
+        .native_unwind_info(false);
+    // One compilation takes one core: the others belong to those who pay.
+    config.parallel_compilation(false);
+    // Memories of plans are small: resetting them costs less than remapping them, above all with many plans.
+    config.memory_init_cow(false);
+    config
+}
+
+/// Slots for instances, reserved once, so that a fresh instance per batch costs no system call.
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.linear_memory_keep_resident(limits.memory_bytes_max.max(1 << 20))
+        .table_keep_resident(64 << 10)
+        // Resets the pages that were written and no others; off by itself where the kernel is too old (before 6.7).
+        .pagemap_scan(Enabled::Auto)
+        // The slot that was just left is warm in the cache, whichever plan had it.
+        .max_unused_warm_slots(1)
+        .total_component_instances(limits.instances_max)
+        .total_core_instances(limits.instances_max.saturating_mul(limits.core_instances_max))
+        .total_memories(limits.instances_max)
+        .total_tables(limits.instances_max.saturating_mul(limits.tables_max))
+        .table_elements(limits.table_elements_max as usize)
+        .max_memory_size(limits.memory_bytes_max)
+        .max_core_instances_per_component(limits.core_instances_max)
+        .max_memories_per_component(1)
+        .max_memories_per_module(1)
+        .max_tables_per_component(limits.tables_max)
+        .max_tables_per_module(limits.tables_max);
+    pool
+}
+
+/// Moves the engine's clock for as long as the engine lives. A thread of its own: timers of a busy executor starve
+/// just when a plan loops.
+fn tick(engine: &Engine, every: Duration) -> Result<(), RuntimeError> {
+    let engine = engine.weak();
+    let ticking = move || {
+        loop {
+            thread::sleep(every);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("farebox-epoch".into())
+        .spawn(ticking)
+        .map(drop)
+        .map_err(|e| RuntimeError::Engine {
+            reason: format!("no thread for the clock: {e}"),
+        })
+}

@@ -1,0 +1,209 @@
+//! The handle: admits components and prepares revisions.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use farebox_record::ids::{Hash, RevisionHash};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::cache::Cache;
+use crate::call::Callable;
+use crate::compile::{Compiler, Compiling};
+use crate::describe::describe;
+use crate::engine::engine;
+use crate::error::RuntimeError;
+use crate::health::{Counters, Health};
+use crate::inspect::inspect;
+use crate::limits::Limits;
+use crate::plan::{Plan, Revision};
+use crate::refused::{ParameterError, Refused};
+
+/// How a runtime is set up.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Where compiled plans are kept across restarts; none: nowhere. The directory belongs to this runtime alone.
+    pub cache_dir: Option<PathBuf>,
+    /// Limits of the tier.
+    pub limits: Limits,
+    /// Where compilation happens.
+    pub compiler: Compiler,
+}
+
+/// Admits, compiles and runs plans. Clones share everything.
+///
+/// One per process: each has an engine of its own with its own reservation of address space, and plans of one cannot
+/// be used with another.
+///
+/// All calls block the thread that makes them, for microseconds (evaluation) to seconds (admission). That thread
+/// needs a stack of at least [`Limits::stack_bytes`] + 1 MiB; the 2 MiB of Rust's threads are enough.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    engine: Engine,
+    cache: Option<Cache>,
+    compiling: Compiling,
+    pub(crate) limits: Arc<Limits>,
+}
+
+impl Runtime {
+    /// Reserves the pool and starts the clock.
+    pub fn new(config: Config) -> Result<Runtime, RuntimeError> {
+        let Config {
+            cache_dir,
+            limits,
+            compiler,
+        } = config;
+        let engine = engine(&limits)?;
+        let cache = cache_dir.map(|dir| Cache::open(&dir, &engine)).transpose()?;
+        let compiling = Compiling::new(compiler);
+        Ok(Runtime {
+            inner: Arc::new(Inner {
+                engine,
+                cache,
+                compiling,
+                limits: Arc::new(limits),
+            }),
+        })
+    }
+
+    /// The limits that it holds plans to.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// Takes a component, or says why not: inspects all of it, compiles it, asks it to describe itself.
+    ///
+    /// Takes tens of milliseconds for a plan of usual size that is not in the cache.
+    pub fn admit(&self, component: &[u8]) -> Result<Arc<Plan>, Refused> {
+        let limits = &self.inner.limits;
+        inspect(component, limits)?;
+        let hash = Hash::of(component);
+        let compiled = self.compiled(hash, component)?;
+        let callable = Callable::new(&self.inner.engine, &compiled)?;
+        let said = callable
+            .describe(limits)
+            .answer
+            .map_err(|fault| Refused::Faulted {
+                during: "describe",
+                fault,
+            })?;
+        let description = describe(said, limits)?;
+        Ok(Arc::new(Plan {
+            hash,
+            description,
+            callable,
+            limits: limits.clone(),
+        }))
+    }
+
+    /// Gives parameters (JSON text) to a plan.
+    pub fn prepare(&self, plan: &Arc<Plan>, parameters: &str) -> Result<Arc<Revision>, Refused> {
+        let limits = &self.inner.limits;
+        let too_large = |what: &str, limit, actual: usize, max: usize| Refused::TooLarge {
+            what: what.into(),
+            limit,
+            actual: actual as u64,
+            max: max as u64,
+        };
+        if parameters.len() > limits.parameters_bytes_max {
+            let (actual, max) = (parameters.len(), limits.parameters_bytes_max);
+            return Err(too_large(
+                "the text of the parameters, in bytes,",
+                "parameters_bytes_max",
+                actual,
+                max,
+            ));
+        }
+        let prepared = plan
+            .callable
+            .prepare(parameters, limits)
+            .answer
+            .map_err(|fault| Refused::Faulted {
+                during: "prepare",
+                fault,
+            })?
+            .map_err(|errors| Refused::Parameters {
+                errors: parameter_errors(errors, limits),
+            })?;
+        if prepared.len() > limits.prepared_bytes_max {
+            let (actual, max) = (prepared.len(), limits.prepared_bytes_max);
+            return Err(too_large(
+                "the prepared form of the parameters, in bytes,",
+                "prepared_bytes_max",
+                actual,
+                max,
+            ));
+        }
+        Ok(Arc::new(Revision {
+            hash: RevisionHash {
+                component: plan.hash,
+                parameters: Hash::of(parameters.as_bytes()),
+            },
+            plan: plan.clone(),
+            prepared: prepared.into(),
+            counters: Counters::default(),
+        }))
+    }
+
+    /// What a revision did since it was prepared in this process.
+    pub fn health(&self, revision: &Revision) -> Health {
+        revision.health()
+    }
+
+    /// From the cache, or from the compiler.
+    fn compiled(&self, hash: Hash, component: &[u8]) -> Result<Component, Refused> {
+        let Inner {
+            engine,
+            cache,
+            compiling,
+            limits,
+        } = &*self.inner;
+        if let Some(code) = cache.as_ref().and_then(|cache| cache.load(hash)) {
+            // SAFETY: the bytes carry the seal of this cache, so this program (or one with its key) wrote them with
+            // an engine of the same fingerprint. The engine checks version and settings once more.
+            match unsafe { Component::deserialize(engine, &code) } {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    tracing::warn!(%error, "a compiled plan does not fit the engine; compiling again")
+                }
+            }
+        }
+        let code = compiling.compile(engine, component, limits)?;
+        // SAFETY: the bytes come straight from the compiler: this process, or the child that runs the same program.
+        let compiled = unsafe { Component::deserialize(engine, &code) }.map_err(|e| Refused::Compile {
+            reason: format!("{e:#}"),
+        })?;
+        if let Some(cache) = cache {
+            cache.store(hash, &code);
+        }
+        Ok(compiled)
+    }
+}
+
+/// The plan's own errors, cut to what the limits allow: an author must see them whatever their number.
+fn parameter_errors(said: Vec<crate::bindings::ParameterError>, limits: &Limits) -> Vec<ParameterError> {
+    let cut = |text: String| match text.len() > limits.message_bytes_max {
+        true => text.chars().take(limits.message_bytes_max / 4).collect(),
+        false => text,
+    };
+    let mut errors: Vec<_> = said
+        .into_iter()
+        .take(limits.parameter_errors_max)
+        .map(|e| ParameterError {
+            pointer: cut(e.pointer),
+            message: cut(e.message),
+        })
+        .collect();
+    if errors.is_empty() {
+        let message = "the plan refuses them without saying why".to_string();
+        errors.push(ParameterError {
+            pointer: String::new(),
+            message,
+        });
+    }
+    errors
+}
