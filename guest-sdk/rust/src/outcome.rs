@@ -1,0 +1,372 @@
+//! What a plan answers: charges, grants, timers, and, on demand, how it got there.
+
+use farebox_money::Nanos;
+
+use crate::bindings::exports::farebox::plan::pricing as wit;
+use crate::span;
+use crate::{Asset, Attribute, Category, ChargeCode, EventRef, Instant, Overflow, Rate, Rejection};
+
+/// Collects the answer to one event or change.
+///
+/// A rejected event leaves nothing behind, whatever was collected before the rejection.
+#[derive(Debug)]
+pub struct Outcome {
+    pub(crate) charges: Vec<wit::Charge>,
+    pub(crate) give_backs: Vec<wit::GiveBack>,
+    pub(crate) grants: Vec<wit::Grant>,
+    pub(crate) timers: Vec<wit::Timer>,
+    /// Only while explaining.
+    pub(crate) steps: Option<Vec<wit::Step>>,
+    /// Which trigger of the batch is being answered.
+    pub(crate) trigger: u32,
+    /// Where its charges begin.
+    pub(crate) first_charge: usize,
+}
+
+/// Lengths to go back to.
+pub(crate) struct Mark {
+    charges: usize,
+    give_backs: usize,
+    grants: usize,
+    timers: usize,
+}
+
+impl Outcome {
+    pub(crate) fn with_capacity(charges: usize) -> Outcome {
+        Outcome {
+            charges: Vec::with_capacity(charges),
+            give_backs: Vec::new(),
+            grants: Vec::new(),
+            timers: Vec::new(),
+            steps: None,
+            trigger: 0,
+            first_charge: 0,
+        }
+    }
+
+    /// Turns to the next trigger.
+    pub(crate) fn begin(&mut self, trigger: u32) -> Mark {
+        self.trigger = trigger;
+        self.first_charge = self.charges.len();
+        Mark {
+            charges: self.charges.len(),
+            give_backs: self.give_backs.len(),
+            grants: self.grants.len(),
+            timers: self.timers.len(),
+        }
+    }
+
+    /// Forgets what was collected since.
+    pub(crate) fn back_to(&mut self, mark: &Mark) {
+        self.charges.truncate(mark.charges);
+        self.give_backs.truncate(mark.give_backs);
+        self.grants.truncate(mark.grants);
+        self.timers.truncate(mark.timers);
+    }
+
+    /// Begins a line of the statement.
+    pub fn charge(&mut self, code: ChargeCode, asset: Asset) -> Charge<'_> {
+        Charge {
+            outcome: self,
+            code,
+            asset,
+            collect: wit::Collect::Balance,
+            gives_back: None,
+        }
+    }
+
+    /// Begins a line that gives back what an earlier event was charged, and never more. Its amount is written
+    /// positive and posted negative.
+    pub fn give_back(&mut self, code: ChargeCode, asset: Asset, event: EventRef) -> Charge<'_> {
+        Charge {
+            outcome: self,
+            code,
+            asset,
+            collect: wit::Collect::Balance,
+            gives_back: Some(event),
+        }
+    }
+
+    /// Gives value to the wallet.
+    pub fn grant(&mut self, grant: Grant) -> Result<(), Rejection> {
+        let amount = grant.amount.to_plan().ok_or(Overflow)?;
+        self.grants.push(wit::Grant {
+            trigger: self.trigger,
+            asset: grant.asset.index(),
+            amount,
+            category: match grant.category {
+                Category::Paid => wit::Category::Paid,
+                Category::Promotional => wit::Category::Promotional,
+                Category::Included => wit::Category::Included,
+            },
+            priority: grant.priority,
+            effective: grant.effective.map(Instant::micros),
+            expires: grant.expires.map(Instant::micros),
+            applies_to: wit::AppliesTo {
+                codes: grant.codes,
+                attributes: grant.attributes,
+            },
+            label: grant.label,
+        });
+        Ok(())
+    }
+
+    /// Asks to be woken with [`Change::Due`](crate::Change::Due). A timer with the same key is replaced.
+    pub fn timer(&mut self, key: &str, at: Instant) {
+        self.timers.push(wit::Timer {
+            trigger: self.trigger,
+            key: key.to_string(),
+            at: Some(at.micros()),
+        });
+    }
+
+    /// Takes a timer away.
+    pub fn cancel_timer(&mut self, key: &str) {
+        self.timers.push(wit::Timer {
+            trigger: self.trigger,
+            key: key.to_string(),
+            at: None,
+        });
+    }
+
+    /// Says something about the event as a whole: what was found, its value, and why. The words are only asked for
+    /// while somebody wants an explanation.
+    pub fn explain(&mut self, what: &str, words: impl FnOnce() -> (String, String)) {
+        self.step(None, what, words);
+    }
+
+    fn step(&mut self, charge: Option<u32>, what: &str, words: impl FnOnce() -> (String, String)) {
+        if let Some(steps) = &mut self.steps {
+            let (value, why) = words();
+            steps.push(wit::Step {
+                charge,
+                what: what.to_string(),
+                value,
+                why,
+            });
+        }
+    }
+}
+
+/// A line of the statement that has no amount yet.
+#[derive(Debug)]
+#[must_use = "a charge is posted by giving it an amount"]
+pub struct Charge<'o> {
+    outcome: &'o mut Outcome,
+    code: ChargeCode,
+    asset: Asset,
+    collect: wit::Collect,
+    gives_back: Option<EventRef>,
+}
+
+impl<'o> Charge<'o> {
+    /// Collected on the statement instead of from the wallet: for fees, which must not eat the pool that they pay for.
+    pub fn invoice(mut self) -> Charge<'o> {
+        self.collect = wit::Collect::Invoice;
+        self
+    }
+
+    /// Posts `quantity` at `rate`, rounded once. `why` names the rate for an explanation: "claude-opus-5, in a batch".
+    pub fn at(
+        self,
+        rate: Rate,
+        quantity: Nanos,
+        why: impl FnOnce() -> String,
+    ) -> Result<Posted<'o>, Rejection> {
+        let amount = rate.price(quantity)?;
+        let mut posted = self.post(amount, quantity)?;
+        posted.words(|asset| {
+            let (exact, per) = (rate.is_exact_for_whole_units(), rate.natural());
+            [
+                ("quantity", quantity.to_string(), "as the event says".to_string()),
+                ("rate", format!("{} {asset} {per}", rate.text(per)), why()),
+                (
+                    "amount",
+                    format!("{amount} {asset}"),
+                    match exact {
+                        true => "quantity x rate".to_string(),
+                        false => "quantity x rate, rounded once, half to even".to_string(),
+                    },
+                ),
+            ]
+        });
+        Ok(posted)
+    }
+
+    /// Posts an amount for a quantity. `why` says for an explanation where the amount comes from.
+    pub fn amount(
+        self,
+        amount: Nanos,
+        quantity: Nanos,
+        why: impl FnOnce() -> String,
+    ) -> Result<Posted<'o>, Rejection> {
+        let mut posted = self.post(amount, quantity)?;
+        posted.words(|asset| [("amount", format!("{amount} {asset}"), why())]);
+        Ok(posted)
+    }
+
+    fn post(self, amount: Nanos, quantity: Nanos) -> Result<Posted<'o>, Rejection> {
+        if amount.is_negative() {
+            return Err(Rejection::Unpriceable(format!(
+                "this plan made a negative charge for {}",
+                self.code.name()
+            )));
+        }
+        let outcome = self.outcome;
+        let amount = amount.to_plan().ok_or(Overflow)?;
+        let index = span::index(outcome.charges.len() - outcome.first_charge);
+        if let Some(event) = &self.gives_back {
+            outcome.give_backs.push(wit::GiveBack {
+                charge: span::index(outcome.charges.len()),
+                event: wit::EventRef {
+                    source: event.source.clone(),
+                    id: event.id.clone(),
+                },
+            });
+        }
+        let posted = wit::Charge {
+            code: self.code.index(),
+            asset: self.asset.index(),
+            amount: if self.gives_back.is_some() {
+                -amount
+            } else {
+                amount
+            },
+            quantity: quantity.to_plan().ok_or(Overflow)?,
+            collect: self.collect,
+            otherwise: false,
+        };
+        outcome.charges.push(posted);
+        Ok(Posted {
+            outcome,
+            posted,
+            asset: self.asset,
+            index,
+        })
+    }
+}
+
+/// A charge that was posted, for what can follow it.
+#[derive(Debug)]
+pub struct Posted<'o> {
+    outcome: &'o mut Outcome,
+    posted: wit::Charge,
+    asset: Asset,
+    index: u32,
+}
+
+impl<'o> Posted<'o> {
+    /// What the **whole** charge would cost in another asset. The part that the assets before cannot cover is charged
+    /// there, in exact proportion: "from the pool first, then on demand". At most 4.
+    pub fn otherwise(self, asset: Asset, amount: Nanos) -> Result<Posted<'o>, Rejection> {
+        let amount = amount.to_plan().ok_or(Overflow)?;
+        self.outcome.charges.push(wit::Charge {
+            asset: asset.index(),
+            amount,
+            otherwise: true,
+            ..self.posted
+        });
+        Ok(self)
+    }
+
+    /// The same, for the rest is collected on the statement.
+    pub fn otherwise_invoice(self, asset: Asset, amount: Nanos) -> Result<Posted<'o>, Rejection> {
+        let amount = amount.to_plan().ok_or(Overflow)?;
+        let collect = wit::Collect::Invoice;
+        self.outcome.charges.push(wit::Charge {
+            asset: asset.index(),
+            amount,
+            collect,
+            otherwise: true,
+            ..self.posted
+        });
+        Ok(self)
+    }
+
+    /// Says something more about this charge, while somebody wants an explanation.
+    pub fn explain(self, what: &str, words: impl FnOnce() -> (String, String)) -> Posted<'o> {
+        self.outcome.step(Some(self.index), what, words);
+        self
+    }
+
+    fn words<const N: usize>(&mut self, steps: impl FnOnce(&str) -> [(&'static str, String, String); N]) {
+        if self.outcome.steps.is_none() {
+            return;
+        }
+        for (what, value, why) in steps(self.asset.name()) {
+            self.outcome.step(Some(self.index), what, || (value, why));
+        }
+    }
+}
+
+/// Value for the wallet.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    asset: Asset,
+    amount: Nanos,
+    category: Category,
+    label: String,
+    priority: i32,
+    effective: Option<Instant>,
+    expires: Option<Instant>,
+    codes: Vec<String>,
+    attributes: Vec<(String, String)>,
+}
+
+impl Grant {
+    /// `label` is what a person reads: "Monthly credits".
+    pub fn new(category: Category, asset: Asset, amount: Nanos, label: &str) -> Grant {
+        Grant {
+            asset,
+            amount,
+            category,
+            label: label.to_string(),
+            priority: 0,
+            effective: None,
+            expires: None,
+            codes: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// Part of the subscription.
+    pub fn included(asset: Asset, amount: Nanos, label: &str) -> Grant {
+        Grant::new(Category::Included, asset, amount, label)
+    }
+
+    /// Given away.
+    pub fn promotional(asset: Asset, amount: Nanos, label: &str) -> Grant {
+        Grant::new(Category::Promotional, asset, amount, label)
+    }
+
+    /// Low burns first; 0 unless said.
+    pub fn priority(mut self, priority: i32) -> Grant {
+        self.priority = priority;
+        self
+    }
+
+    /// Good from then on; at once unless said.
+    pub fn effective(mut self, at: Instant) -> Grant {
+        self.effective = Some(at);
+        self
+    }
+
+    /// Good until then, exclusive; for good unless said.
+    pub fn expires(mut self, at: Instant) -> Grant {
+        self.expires = Some(at);
+        self
+    }
+
+    /// Only for charges with this code (or with another one named so).
+    pub fn only_for(mut self, code: ChargeCode) -> Grant {
+        self.codes.push(code.name().to_string());
+        self
+    }
+
+    /// Only for events whose attribute has this value.
+    pub fn only_where(mut self, attribute: Attribute, value: &str) -> Grant {
+        self.attributes
+            .push((attribute.name().to_string(), value.to_string()));
+        self
+    }
+}

@@ -1,0 +1,277 @@
+//! What a step can do, with the defaults that an accountant would assume.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::value::{At, Count, Money};
+
+/// An action without details: `{}`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// How long a period is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cadence {
+    /// `"monthly"`, unless said.
+    #[default]
+    Monthly,
+    /// `"yearly"`
+    Yearly,
+    /// `"weekly"`
+    Weekly,
+    /// `"daily"`
+    Daily,
+    /// `{ days = 30 }`
+    Days(u16),
+}
+
+/// When a change counts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Starting {
+    /// `"now"`, unless said, with proration.
+    #[default]
+    Now,
+    /// `"period_end"`
+    PeriodEnd,
+}
+
+/// See [`Step::subscribe`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subscribe {
+    /// 1 unless said.
+    #[serde(default = "one")]
+    pub seats: u32,
+    /// How long a period is.
+    #[serde(default)]
+    pub cadence: Cadence,
+    /// When the first period starts; none: now.
+    #[serde(default)]
+    pub anchor: Option<At>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What kind of value comes in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// `"paid"`, unless said.
+    #[default]
+    Paid,
+    /// `"promotional"`
+    Promotional,
+    /// `"included"`
+    Included,
+}
+
+/// See [`Step::top_up`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUp {
+    /// How much of what.
+    pub amount: Money,
+    /// Its id; one is made of the number of the step, unless said.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// What kind of value it is.
+    #[serde(default)]
+    pub category: Category,
+    /// Low burns first; 0 unless said.
+    #[serde(default)]
+    pub priority: i32,
+    /// From when it is good; none: at once.
+    #[serde(default)]
+    pub effective: Option<At>,
+    /// Until when it is good; none: for good.
+    #[serde(default)]
+    pub expires: Option<At>,
+    /// Codes of charges that may burn it; none: any.
+    #[serde(default)]
+    pub codes: Vec<String>,
+    /// Attributes that an event must have to burn it.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// What a person reads.
+    #[serde(default)]
+    pub label: Option<String>,
+}
+
+/// See [`Step::use_`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Use {
+    /// The type of the event.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Its id, where a later step names it; one is made of the number of the step, unless said.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// When it happened, where that is not when it is reported.
+    #[serde(default)]
+    pub time: Option<At>,
+    /// Its numbers.
+    #[serde(default)]
+    pub measures: BTreeMap<String, Count>,
+    /// Its texts.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// What the provider bills for it, in US dollars.
+    #[serde(default)]
+    pub cost: Option<Count>,
+}
+
+/// See [`Step::authorize`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authorize {
+    /// The type of the event.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The id of the event and of its hold.
+    pub id: String,
+    /// Maximums; with `settle`, what is used.
+    #[serde(default)]
+    pub measures: BTreeMap<String, Count>,
+    /// Its texts.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// How long the hold lasts; 15 minutes unless said.
+    #[serde(default)]
+    pub ttl_seconds: Option<u32>,
+    /// Whether to check and debit at once instead of holding.
+    #[serde(default)]
+    pub settle: bool,
+}
+
+/// What happens to a price above what was held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AboveHold {
+    /// The settlement is refused.
+    Deny,
+    /// What the wallet has is charged; the rest is let go.
+    ChargeAvailable,
+    /// It is charged, unless said otherwise; what the wallet cannot cover becomes debt.
+    #[default]
+    AllowDebt,
+}
+
+/// See [`Step::settle`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settle {
+    /// The id of the authorize.
+    pub hold: String,
+    /// Usage so far, all of it.
+    #[serde(default)]
+    pub measures: BTreeMap<String, Count>,
+    /// Texts that were not known before.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it ends the hold; it does unless said.
+    #[serde(default = "yes", rename = "final")]
+    pub is_final: bool,
+    /// What happens to a price above what was held.
+    #[serde(default)]
+    pub above_hold: AboveHold,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// See [`Step::extend`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extend {
+    /// The id of the authorize.
+    pub hold: String,
+    /// How long from now.
+    pub ttl_seconds: u32,
+    /// New maximums, all of them; none: as they were.
+    #[serde(default)]
+    pub measures: BTreeMap<String, Count>,
+}
+
+/// See [`Step::release`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// The id of the authorize.
+    pub hold: String,
+}
+
+/// See [`Step::change_seats`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeSeats {
+    /// How many there are afterwards.
+    pub to: u32,
+    /// From when.
+    #[serde(default)]
+    pub from: Starting,
+}
+
+/// See [`Step::change_plan`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePlan {
+    /// The folder of the other plan; none: this plan.
+    #[serde(default)]
+    pub plan: Option<String>,
+    /// A path beside the scenario file; none: those of the plan.
+    #[serde(default)]
+    pub parameters: Option<String>,
+    /// From when.
+    #[serde(default)]
+    pub from: Starting,
+}
+
+/// See [`Step::revise`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revise {
+    /// The new parameters; a path beside the scenario file.
+    pub parameters: String,
+}
+
+/// See [`Step::cancel`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancel {
+    /// From when.
+    #[serde(default)]
+    pub from: Starting,
+}
+
+/// See [`Step::void`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Void {
+    /// The id of the event.
+    pub event: String,
+}
+
+/// See [`Step::amend`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amend {
+    /// The id of the event.
+    pub event: String,
+    /// All of its numbers.
+    #[serde(default)]
+    pub measures: BTreeMap<String, Count>,
+    /// All of its texts.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}

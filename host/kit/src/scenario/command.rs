@@ -1,0 +1,211 @@
+//! From a step to the command that it stands for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::command::{
+    AboveHold, Authorize, AuthorizeMode, Command, Extend, Finality, Grant, PutCustomer, Release, Settle,
+    Subscribe, default_source,
+};
+use farebox_record::event::Event;
+use farebox_record::ids::{CallId, EventId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use farebox_record::plan::{AppliesTo, Category, EventRef};
+use farebox_record::state::{Cadence, Shortfall};
+use farebox_record::time::Span;
+
+use super::action;
+use super::format::{Action, ShortfallPolicy};
+use super::value::Count;
+
+/// Life of a hold where the step says nothing: what a server does.
+const TTL_SECONDS: u32 = 900;
+
+/// A step that cannot be carried out, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported(pub String);
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the step is called in the file.
+pub(super) fn name(action: Action<'_>) -> &'static str {
+    match action {
+        Action::Subscribe(_) => "subscribe",
+        Action::TopUp(_) => "top_up",
+        Action::Use(_) => "use",
+        Action::Authorize(_) => "authorize",
+        Action::Settle(_) => "settle",
+        Action::Extend(_) => "extend",
+        Action::Release(_) => "release",
+        Action::ChangeSeats(_) => "change_seats",
+        Action::ChangePlan(_) => "change_plan",
+        Action::Revise(_) => "revise",
+        Action::Pause => "pause",
+        Action::Resume => "resume",
+        Action::Cancel(_) => "cancel",
+        Action::Advance => "advance",
+        Action::Reopen => "reopen",
+        Action::Void(_) => "void",
+        Action::Amend(_) => "amend",
+    }
+}
+
+/// The customer, with its shortfall policies.
+pub(super) fn put_customer(policies: &BTreeMap<String, ShortfallPolicy>) -> Result<Command, String> {
+    let mut shortfall = BTreeMap::new();
+    for (asset, policy) in policies {
+        let asset = Asset::new(asset).map_err(|error| error.to_string())?;
+        let policy = match policy {
+            ShortfallPolicy::Deny => Shortfall::Deny,
+            ShortfallPolicy::Floor(Count(floor)) => Shortfall::Floor(*floor),
+            ShortfallPolicy::Unlimited => Shortfall::Unlimited,
+        };
+        shortfall.insert(asset, policy);
+    }
+    let id = CallId::new("scenario").map_err(|error| error.to_string())?;
+    Ok(Command::PutCustomer(PutCustomer {
+        id,
+        name: None,
+        shortfall,
+    }))
+}
+
+/// The command of a step; `number` makes ids where the step names none.
+pub(super) fn of(action: Action<'_>, number: usize, plan: &PlanName) -> Result<Command, Unsupported> {
+    let named = |error: farebox_record::ids::NameError| Unsupported(error.to_string());
+    let call = || CallId::new(&format!("step-{number}")).map_err(named);
+    Ok(match action {
+        Action::Subscribe(subscribe) => Command::Subscribe(Subscribe {
+            id: SubscriptionId::new(&format!("step-{number}")).map_err(named)?,
+            plan: plan.clone(),
+            seats: subscribe.seats,
+            anchor: subscribe.anchor.map(|at| at.0),
+            cadence: cadence(subscribe.cadence),
+        }),
+        Action::TopUp(top_up) => Command::Grant(grant(top_up, number)?),
+        Action::Use(usage) => Command::Usage(used(usage, number)?),
+        Action::Authorize(authorize) => Command::Authorize(Authorize {
+            event: Event {
+                source: default_source(),
+                id: EventId::new(&authorize.id).map_err(named)?,
+                event_type: EventType::new(&authorize.event_type).map_err(named)?,
+                time: None,
+                measures: measures(&authorize.measures),
+                attributes: authorize.attributes.clone(),
+            },
+            ttl: Span::seconds(authorize.ttl_seconds.unwrap_or(TTL_SECONDS)),
+            mode: if authorize.settle {
+                AuthorizeMode::Settle
+            } else {
+                AuthorizeMode::Hold
+            },
+        }),
+        Action::Settle(settle) => Command::Settle(Settle {
+            hold: hold(&settle.hold)?,
+            id: call()?,
+            measures: measures(&settle.measures),
+            attributes: settle.attributes.clone(),
+            finality: if settle.is_final {
+                Finality::Final
+            } else {
+                Finality::Partial
+            },
+            above: match settle.above_hold {
+                action::AboveHold::Deny => AboveHold::Deny,
+                action::AboveHold::ChargeAvailable => AboveHold::ChargeAvailable,
+                action::AboveHold::AllowDebt => AboveHold::AllowDebt,
+            },
+        }),
+        Action::Extend(extend) => Command::Extend(Extend {
+            hold: hold(&extend.hold)?,
+            id: call()?,
+            ttl: Span::seconds(extend.ttl_seconds),
+            measures: measures(&extend.measures),
+        }),
+        Action::Release(release) => Command::Release(Release {
+            hold: hold(&release.hold)?,
+            id: call()?,
+        }),
+        other => {
+            let what = name(other);
+            return Err(Unsupported(format!(
+                "this version of Farebox does not carry out `{what}` yet"
+            )));
+        }
+    })
+}
+
+fn used(usage: &action::Use, number: usize) -> Result<Event, Unsupported> {
+    let named = |error: farebox_record::ids::NameError| Unsupported(error.to_string());
+    let made = format!("step-{number}");
+    let mut measures = measures(&usage.measures);
+    if let Some(Count(cost)) = usage.cost {
+        measures.insert("cost_usd".to_string(), cost);
+    }
+    Ok(Event {
+        source: match &usage.source {
+            Some(source) => Source::new(source).map_err(named)?,
+            None => default_source(),
+        },
+        id: EventId::new(usage.id.as_deref().unwrap_or(&made)).map_err(named)?,
+        event_type: EventType::new(&usage.event_type).map_err(named)?,
+        time: usage.time.map(|at| at.0),
+        measures,
+        attributes: usage.attributes.clone(),
+    })
+}
+
+fn grant(top_up: &action::TopUp, number: usize) -> Result<Grant, Unsupported> {
+    let made = format!("step-{number}");
+    Ok(Grant {
+        id: GrantId::new(top_up.id.as_deref().unwrap_or(&made)).map_err(|e| Unsupported(e.to_string()))?,
+        asset: top_up.amount.asset.clone(),
+        amount: top_up.amount.amount,
+        category: category(top_up.category),
+        priority: top_up.priority,
+        effective: top_up.effective.map(|at| at.0),
+        expires: top_up.expires.map(|at| at.0),
+        applies_to: AppliesTo {
+            codes: top_up.codes.clone(),
+            attributes: top_up.attributes.clone(),
+        },
+        label: top_up.label.clone(),
+    })
+}
+
+pub(super) fn category(category: action::Category) -> Category {
+    match category {
+        action::Category::Paid => Category::Paid,
+        action::Category::Promotional => Category::Promotional,
+        action::Category::Included => Category::Included,
+    }
+}
+
+fn cadence(cadence: action::Cadence) -> Cadence {
+    match cadence {
+        action::Cadence::Monthly => Cadence::Monthly,
+        action::Cadence::Yearly => Cadence::Yearly,
+        action::Cadence::Weekly => Cadence::Weekly,
+        action::Cadence::Daily => Cadence::Daily,
+        action::Cadence::Days(days) => Cadence::Days(days),
+    }
+}
+
+fn hold(id: &str) -> Result<EventRef, Unsupported> {
+    let id = EventId::new(id).map_err(|error| Unsupported(error.to_string()))?;
+    Ok(EventRef {
+        source: default_source(),
+        id,
+    })
+}
+
+fn measures(counts: &BTreeMap<String, Count>) -> BTreeMap<String, Nanos> {
+    counts
+        .iter()
+        .map(|(name, Count(count))| (name.clone(), *count))
+        .collect()
+}

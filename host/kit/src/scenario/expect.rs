@@ -1,0 +1,88 @@
+//! What must come of a step.
+
+use serde::Deserialize;
+
+use super::action::Category;
+use super::value::{At, Count, Money};
+
+/// What must come of a step. What is not there is not checked.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// Every charge, in order.
+    pub charges: Option<Vec<ExpectedCharge>>,
+    /// Sum of the charges per asset: what the wallet owes for this step.
+    pub total: Option<Vec<Money>>,
+    /// Every grant that the plan gives, in order.
+    pub grants: Option<Vec<ExpectedGrant>>,
+    /// What this step's hold sets aside.
+    pub hold: Option<Vec<Money>>,
+    /// What is free afterwards, for each asset named.
+    pub balance: Vec<Money>,
+    /// What holds have set aside afterwards, for each asset named.
+    pub held: Vec<Money>,
+    /// What is owed for usage afterwards, for each asset named.
+    pub debt: Vec<Money>,
+    /// What is owed for fees afterwards, for each asset named.
+    pub receivable: Vec<Money>,
+    /// That it is refused, or kept without a price, and why. Without it, a step must succeed.
+    pub refused: Option<Refusal>,
+    /// Whether the answer is that of an earlier request with the same id.
+    pub replayed: Option<bool>,
+}
+
+/// A charge that is expected.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedCharge {
+    /// Its code.
+    pub code: String,
+    /// Its amount; negative for a give-back.
+    pub amount: Money,
+    /// Its quantity; none: not checked.
+    #[serde(default)]
+    pub quantity: Option<Count>,
+    /// What the whole of it would cost in other assets, in order.
+    #[serde(default)]
+    pub otherwise: Vec<Money>,
+    /// Whether it goes on the statement instead of the wallet.
+    #[serde(default)]
+    pub invoice: bool,
+}
+
+/// A grant that is expected.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedGrant {
+    /// How much of what.
+    pub amount: Money,
+    /// Its label; none: not checked.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// What kind of value it is; none: not checked.
+    #[serde(default)]
+    pub category: Option<Category>,
+    /// From when it is good; none: not checked.
+    #[serde(default)]
+    pub effective: Option<At>,
+    /// Until when it is good; none: not checked.
+    #[serde(default)]
+    pub expires: Option<At>,
+}
+
+/// That a step is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// The stable code: `insufficient_funds`, `invalid_event`, `unpriceable`, `conflict` ...
+    pub code: String,
+    /// The measure or attribute that it names.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// Words that the message contains.
+    #[serde(default)]
+    pub says: Option<String>,
+    /// What would have been needed.
+    #[serde(default)]
+    pub required: Option<Money>,
+}

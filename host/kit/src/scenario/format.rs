@@ -1,0 +1,285 @@
+//! The file format. TOML; unknown fields are errors, so that a misspelt expectation cannot pass unseen.
+//!
+//! ```toml
+//! about = "A long conversation, most of it cached."
+//!
+//! [[step]]
+//! at = 2026-03-01
+//! subscribe = {}
+//!
+//! [[step]]
+//! at = 2026-03-01T09:00:00Z
+//! top_up = { amount = "10 usd" }
+//! expect.balance = ["10 usd"]
+//!
+//! [[step]]
+//! why = "700 x 1.25 + 300 x 0.125 + 500 x 10, per million"
+//! use.type = "llm.call"
+//! use.attributes = { model = "gpt-5" }
+//! use.measures = { input_tokens = 700, cache_read_tokens = 300, output_tokens = 500 }
+//! expect.total = ["0.0059125 usd"]
+//! expect.balance = ["9.9940875 usd"]
+//! ```
+//!
+//! One step is one thing that happens, at one instant; a step without `at` happens at the instant of the one before.
+//! Whatever falls due on the way to a step (renewals, timers, expiries) happens first, and what it gives and charges
+//! counts as part of that step. What a step does not mention in `expect` is not checked, but what it mentions must be
+//! complete: `charges` are all charges, `balance` is per asset named.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use farebox_record::time::Timestamp;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::action::{
+    Amend, Authorize, Cancel, ChangePlan, ChangeSeats, Extend, Nothing, Release, Revise, Settle, Subscribe,
+    TopUp, Use, Void,
+};
+use super::expect::Expect;
+use super::value::{At, Count};
+
+/// A scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows, in a sentence or two.
+    #[serde(default)]
+    pub about: Option<String>,
+    /// Parameters to use instead of those of `plan.toml`; a path beside the scenario file.
+    #[serde(default)]
+    pub parameters: Option<String>,
+    /// What happens per asset when the wallet cannot cover a charge: `deny` unless said.
+    #[serde(default)]
+    pub shortfall: BTreeMap<String, ShortfallPolicy>,
+    /// What happens, in order.
+    #[serde(rename = "step")]
+    pub steps: Vec<Spanned<Step>>,
+}
+
+/// What a wallet may owe.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShortfallPolicy {
+    /// `"deny"`: nothing is authorized beyond what is there.
+    Deny,
+    /// `{ floor = 20 }`: debt up to this much is authorized.
+    Floor(Count),
+    /// `"unlimited"`: post-paid.
+    Unlimited,
+}
+
+/// One thing that happens. Exactly one of the fields from `subscribe` on is there.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Step {
+    /// When; none: at the instant of the step before.
+    pub at: Option<At>,
+    /// How a person computes what is expected.
+    pub why: Option<String>,
+    /// The customer begins with the plan.
+    pub subscribe: Option<Subscribe>,
+    /// Value comes into the wallet.
+    pub top_up: Option<TopUp>,
+    /// Something was used.
+    #[serde(rename = "use")]
+    pub use_: Option<Use>,
+    /// Something is about to be used: hold its worst case, or refuse.
+    pub authorize: Option<Authorize>,
+    /// A held call says what it used so far.
+    pub settle: Option<Settle>,
+    /// A held call gets more time, or more room.
+    pub extend: Option<Extend>,
+    /// A held call used nothing more.
+    pub release: Option<Release>,
+    /// More or fewer seats.
+    pub change_seats: Option<ChangeSeats>,
+    /// Another plan, or other parameters, for this customer.
+    pub change_plan: Option<ChangePlan>,
+    /// A new revision of the plan for everybody.
+    pub revise: Option<Revise>,
+    /// Nothing is used until it is resumed.
+    pub pause: Option<Nothing>,
+    /// It goes on.
+    pub resume: Option<Nothing>,
+    /// The subscription ends.
+    pub cancel: Option<Cancel>,
+    /// Nothing but time passes: up to `at`.
+    pub advance: Option<Nothing>,
+    /// The store is closed and opened again: nothing may change.
+    pub reopen: Option<Nothing>,
+    /// An event is taken back.
+    pub void: Option<Void>,
+    /// An event is corrected.
+    pub amend: Option<Amend>,
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+/// The one thing that a step does.
+#[derive(Debug, Clone, Copy)]
+pub enum Action<'s> {
+    /// See [`Step::subscribe`].
+    Subscribe(&'s Subscribe),
+    /// See [`Step::top_up`].
+    TopUp(&'s TopUp),
+    /// See [`Step::use_`].
+    Use(&'s Use),
+    /// See [`Step::authorize`].
+    Authorize(&'s Authorize),
+    /// See [`Step::settle`].
+    Settle(&'s Settle),
+    /// See [`Step::extend`].
+    Extend(&'s Extend),
+    /// See [`Step::release`].
+    Release(&'s Release),
+    /// See [`Step::change_seats`].
+    ChangeSeats(&'s ChangeSeats),
+    /// See [`Step::change_plan`].
+    ChangePlan(&'s ChangePlan),
+    /// See [`Step::revise`].
+    Revise(&'s Revise),
+    /// See [`Step::pause`].
+    Pause,
+    /// See [`Step::resume`].
+    Resume,
+    /// See [`Step::cancel`].
+    Cancel(&'s Cancel),
+    /// See [`Step::advance`].
+    Advance,
+    /// See [`Step::reopen`].
+    Reopen,
+    /// See [`Step::void`].
+    Void(&'s Void),
+    /// See [`Step::amend`].
+    Amend(&'s Amend),
+}
+
+/// What is wrong with a scenario file, with its line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ScenarioError(String);
+
+impl Scenario {
+    /// Reads a scenario and checks that every step does one thing and that time does not run backwards.
+    pub fn parse(text: &str) -> Result<Scenario, ScenarioError> {
+        let scenario: Scenario = toml::from_str(text).map_err(|error| ScenarioError(error.to_string()))?;
+        let mut now: Option<Timestamp> = None;
+        for step in &scenario.steps {
+            let wrong = |message: &dyn fmt::Display| {
+                let line = text
+                    .get(..step.span().start)
+                    .map_or(0, |before| before.matches('\n').count())
+                    + 1;
+                ScenarioError(format!("line {line}: {message}"))
+            };
+            step.get_ref().action().map_err(|error| wrong(&error))?;
+            let at = step.get_ref().at.map(|at| at.0);
+            match (now, at) {
+                (None, None) => return Err(wrong(&"the first step needs a date: at = 2026-03-01")),
+                (Some(before), Some(at)) if at < before => {
+                    return Err(wrong(&"this step is dated before the one above it"));
+                }
+                _ => now = at.or(now),
+            }
+        }
+        Ok(scenario)
+    }
+}
+
+impl Step {
+    /// The one thing that the step does; the error says what it must be.
+    pub fn action(&self) -> Result<Action<'_>, &'static str> {
+        let actions = [
+            self.subscribe.as_ref().map(Action::Subscribe),
+            self.top_up.as_ref().map(Action::TopUp),
+            self.use_.as_ref().map(Action::Use),
+            self.authorize.as_ref().map(Action::Authorize),
+            self.settle.as_ref().map(Action::Settle),
+            self.extend.as_ref().map(Action::Extend),
+            self.release.as_ref().map(Action::Release),
+            self.change_seats.as_ref().map(Action::ChangeSeats),
+            self.change_plan.as_ref().map(Action::ChangePlan),
+            self.revise.as_ref().map(Action::Revise),
+            self.pause.as_ref().map(|_| Action::Pause),
+            self.resume.as_ref().map(|_| Action::Resume),
+            self.cancel.as_ref().map(Action::Cancel),
+            self.advance.as_ref().map(|_| Action::Advance),
+            self.reopen.as_ref().map(|_| Action::Reopen),
+            self.void.as_ref().map(Action::Void),
+            self.amend.as_ref().map(Action::Amend),
+        ];
+        let mut there = actions.into_iter().flatten();
+        match (there.next(), there.next()) {
+            (Some(action), None) => Ok(action),
+            (None, _) => Err("this step does nothing; say `advance = {}` for letting time pass"),
+            (Some(_), Some(_)) => Err("this step does two things; give each a [[step]] of its own"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuse(text: &str, message: &str) {
+        let error = Scenario::parse(text).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_read() {
+        let docs = include_str!("format.rs")
+            .lines()
+            .skip_while(|line| *line != "//! ```toml")
+            .skip(1);
+        let text: Vec<_> = docs
+            .take_while(|line| *line != "//! ```")
+            .map(|line| line[3..].trim_start())
+            .collect();
+        let scenario = Scenario::parse(&text.join("\n")).unwrap();
+        assert_eq!(scenario.steps.len(), 3);
+        let step = scenario.steps[2].get_ref();
+        assert!(matches!(step.action(), Ok(Action::Use(event)) if event.measures.len() == 3));
+        assert_eq!(
+            step.expect.total.as_ref().unwrap()[0].to_string(),
+            "0.0059125 usd"
+        );
+        assert_eq!(
+            scenario.steps[0].get_ref().at.unwrap().0.to_string(),
+            "2026-03-01T00:00:00Z"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line() {
+        refuse("[[step]]\nat = 2026-03-01\n", "line 1: this step does nothing");
+        refuse("[[step]]\nadvance = {}\n", "line 1: the first step needs a date");
+        refuse(
+            "[[step]]\nat = 2026-03-02\nadvance = {}\n[[step]]\nat = 2026-03-01\nadvance = {}",
+            "line 4: this step is dated",
+        );
+        refuse("[[step]]\nat = 2026-03-01\npause = {}\nresume = {}", "two things");
+        refuse(
+            "[[step]]\nat = 2026-03-01\nadvance = {}\nexpect.totl = []",
+            "unknown field `totl`",
+        );
+        refuse(
+            "[[step]]\nat = 2026-03-01T00:00:00\nadvance = {}",
+            "with its offset",
+        );
+        refuse(
+            "[[step]]\nat = 2026-03-01\ntop_up = { amount = \"10\" }",
+            "an amount and its asset",
+        );
+        refuse(
+            "[[step]]\nat = 2026-03-01\nuse = { type = \"x\", measures = { n = 0.5 } }",
+            "in quotes",
+        );
+        refuse(
+            "[[step]]\nat = 2026-03-01\nadvance = {}\nexpect.total = [\"0.12345678901 usd\"]",
+            "nine decimals",
+        );
+    }
+}
