@@ -6,8 +6,8 @@ use farebox_record::time::Timestamp;
 use crate::wallet::Wallet;
 
 impl Wallet {
-    /// The next thing that is due at or before `until`. Handled by a [`farebox_record::command::Command::Due`] of its own,
-    /// before any other command of that time: an event exactly at a boundary comes after it.
+    /// The next thing that is due at or before `until`. Handled by a [`farebox_record::command::Command::Due`] of its
+    /// own, before any other command of that time: an event exactly at a boundary comes after it.
     pub fn overdue(&self, until: Timestamp) -> Option<Due> {
         let (instant, item) = self.next_due()?;
         (*instant <= until).then(|| Due {

@@ -13,8 +13,8 @@ pub struct CalendarError {
     index: u32,
 }
 
-/// The period number `index`, counted from the anchor. Every boundary is computed from the anchor itself, so an anchor on
-/// the 31st comes back to the 31st after a shorter month.
+/// The period number `index`, counted from the anchor. Every boundary is computed from the anchor itself, so an
+/// anchor on the 31st comes back to the 31st after a shorter month.
 pub fn period_with_index(anchor: Timestamp, cadence: Cadence, index: u32) -> Result<Period, CalendarError> {
     Ok(Period {
         start: boundary(anchor, cadence, index)?,

@@ -1,5 +1,5 @@
-//! How charges are covered: first by what their hold already took or pinned, then by what the wallet has, asset by asset
-//! along the `otherwise` chain, in exact proportion and rounded once.
+//! How charges are covered: first by what their hold already took or pinned, then by what the wallet has, asset by
+//! asset along the `otherwise` chain, in exact proportion and rounded once.
 
 use std::collections::BTreeMap;
 
@@ -101,8 +101,8 @@ pub(crate) fn owned_by(wallet: &Wallet, hold: &HoldState) -> Vec<Owned> {
     owned
 }
 
-/// Covers `charges` as far as it goes, in two rounds over all of them: what their hold has, then what the wallet has. So a
-/// charge that shrank frees value for one that grew before the wallet is asked for more.
+/// Covers `charges` as far as it goes, in two rounds over all of them: what their hold has, then what the wallet has.
+/// So a charge that shrank frees value for one that grew before the wallet is asked for more.
 pub(crate) fn cover(
     wallet: &Wallet,
     charges: &[Charge],
@@ -224,8 +224,8 @@ impl<'c> Open<'c> {
         })
     }
 
-    /// What is still to be taken of one link if it is the last to be asked. What it takes **in all** is rounded (half to
-    /// even), never a part of it: so it makes no difference in how many parts it is taken.
+    /// What is still to be taken of one link if it is the last to be asked. What it takes **in all** is rounded (half
+    /// to even), never a part of it: so it makes no difference in how many parts it is taken.
     fn need(&self, link: usize) -> Nanos {
         if self.done {
             return Nanos::ZERO;

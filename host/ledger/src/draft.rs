@@ -109,8 +109,8 @@ impl<'w> Draft<'w> {
         }
     }
 
-    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile. Tells
-    /// how much the wallet got.
+    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile.
+    /// Tells how much the wallet got.
     pub fn unpin(&mut self, grant: &GrantId, asset: &Asset, amount: Nanos) -> Nanos {
         let expired = self
             .wallet
@@ -132,8 +132,8 @@ impl<'w> Draft<'w> {
         if expired { Nanos::ZERO } else { amount }
     }
 
-    /// A name for a grant that the host opens: the first of `wanted` that is a name, and with a number behind it where a
-    /// caller has taken it already.
+    /// A name for a grant that the host opens: the first of `wanted` that is a name, and with a number behind it
+    /// where a caller has taken it already.
     pub fn unused_grant_id(&self, wanted: &[String]) -> Option<GrantId> {
         let numbered = (2..).map(|n| format!("{}:{n}", wanted.last().map_or("", String::as_str)));
         let names = wanted

@@ -18,8 +18,8 @@ pub(crate) struct Purpose<'a> {
     pub attributes: &'a BTreeMap<String, String>,
 }
 
-/// The free value of a wallet while one command is decided. Drawing from it changes nothing of the wallet: only when the
-/// whole command is known to succeed is anything posted.
+/// The free value of a wallet while one command is decided. Drawing from it changes nothing of the wallet: only when
+/// the whole command is known to succeed is anything posted.
 pub(crate) struct Funds<'w> {
     /// None: there is nothing to draw from.
     wallet: Option<&'w Wallet>,
@@ -75,8 +75,8 @@ fn usable(grant: &GrantState, asset: &Asset, purpose: Purpose<'_>) -> bool {
         && grant.applies_to.allows(purpose.code, purpose.attributes)
 }
 
-/// Priority (low first), specific before general, expiry (soonest first, none last), promotional before included before
-/// paid, effective time, id.
+/// Priority (low first), specific before general, expiry (soonest first, none last), promotional before included
+/// before paid, effective time, id.
 pub(crate) fn burn_order(a: (&GrantId, &GrantState), b: (&GrantId, &GrantState)) -> Ordering {
     let expiry = |g: &GrantState| g.expires.map_or((1, 0), |at| (0, at.as_micros()));
     a.1.priority

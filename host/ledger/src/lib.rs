@@ -1,9 +1,9 @@
 //! The only place where a balance changes: a pure state machine.
 //!
-//! [`apply`] takes a wallet, a command, what was seen (what the plan answered, when the event happened) and the store's
-//! time, and gives the outcome: an answer and the effects that change the wallet. [`Wallet::fold`] carries an effect out.
-//! `apply` itself changes the wallet through `fold` alone, so folding a history of records gives exactly the wallet that
-//! made it: replay needs no plan.
+//! [`apply`] takes a wallet, a command, what was seen (what the plan answered, when the event happened) and the
+//! store's time, and gives the outcome: an answer and the effects that change the wallet. [`Wallet::fold`] carries an
+//! effect out. `apply` itself changes the wallet through `fold` alone, so folding a history of records gives exactly
+//! the wallet that made it: replay needs no plan.
 //!
 //! No I/O, no async, no Wasm, no clock, no randomness, no hash order.
 
@@ -11,16 +11,25 @@ mod agenda;
 mod apply;
 mod calendar;
 mod cover;
+mod credit;
 mod draft;
 mod funds;
+mod grant;
 mod hold;
 mod idempotency;
 pub mod limits;
+mod orders;
+mod pins;
+mod refusal;
+mod settle;
+mod subscription;
+mod usage;
 mod verify;
 mod wallet;
 
-pub use apply::{Refusal, append, apply};
+pub use apply::{append, apply};
 pub use calendar::{CalendarError, period_at, period_with_index};
 pub use idempotency::{Retry, compare};
+pub use refusal::Refusal;
 pub use verify::{Violation, verify};
 pub use wallet::{Wallet, WalletError};

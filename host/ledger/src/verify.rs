@@ -149,8 +149,8 @@ pub fn verify(wallet: &Wallet) -> Vec<Violation> {
 }
 
 impl Wallet {
-    /// Folds one record of the wallet's history, checking that it follows on the one before and that its entries sum to
-    /// zero. `bytes` are the record as kept.
+    /// Folds one record of the wallet's history, checking that it follows on the one before and that its entries sum
+    /// to zero. `bytes` are the record as kept.
     pub fn replay(&mut self, record: &Record, bytes: &[u8]) -> Result<(), Violation> {
         let sequence = record.sequence;
         if sequence != self.header.sequence + 1 {

@@ -17,8 +17,8 @@ use crate::limits::LATE_SETTLE_GRACE;
 
 /// A customer's wallet.
 ///
-/// It changes through [`Wallet::fold`] only. Subjects and unpriced events are parts of it too, but are read on demand: the
-/// wallet only passes their changes on.
+/// It changes through [`Wallet::fold`] only. Subjects and unpriced events are parts of it too, but are read on
+/// demand: the wallet only passes their changes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wallet {
     pub(crate) header: Header,

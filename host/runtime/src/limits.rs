@@ -151,7 +151,7 @@ impl Default for Limits {
             prepared_bytes_max: 64 << 10,
             state_bytes_max: 16 << 10,
             charges_per_trigger_max: 64,
-            otherwise_links_max: 4,
+            otherwise_links_max: 3,
             grants_per_trigger_max: 16,
             timers_per_trigger_max: 16,
             grant_conditions_max: 64,

@@ -113,7 +113,7 @@ fn answers_that_break_rules() {
     );
     attack("otherwise-first", "bad_answer", &["`otherwise-follows-charge`"]);
     attack("otherwise-zero", "bad_answer", &["`otherwise-positive`"]);
-    attack("otherwise-many", "too_large", &["otherwise_links_max is 4"]);
+    attack("otherwise-many", "too_large", &["otherwise_links_max is 3"]);
     attack("forget-subject", "bad_answer", &["`subject-of-trigger`"]);
 }
 

@@ -98,8 +98,8 @@ impl Model {
     }
 }
 
-/// What one link has to pay on top of what it paid, were it the last: the uncovered part of the whole charge in its asset,
-/// half to even.
+/// What one link has to pay on top of what it paid, were it the last: the uncovered part of the whole charge in its
+/// asset, half to even.
 fn need(charge: &Charge, taken: &[i128], place: usize, done: bool) -> i128 {
     if done || charge.links[0].amount == 0 {
         return 0;

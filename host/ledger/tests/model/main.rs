@@ -1,6 +1,6 @@
-//! Random histories, decided twice: by the ledger and by a naive model that shares no code with it. After every command
-//! both must have told the caller the same and hold the same, to the nano and to the grant; and every check of the ledger
-//! itself runs too (see `world`).
+//! Random histories, decided twice: by the ledger and by a naive model that shares no code with it. After every
+//! command both must have told the caller the same and hold the same, to the nano and to the grant; and every check
+//! of the ledger itself runs too (see `world`).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

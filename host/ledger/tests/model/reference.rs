@@ -1,5 +1,5 @@
-//! What a wallet should do, written a second time and naively: flat lists, sums computed from scratch, fractions instead
-//! of products, no postings. It shares no code with the ledger.
+//! What a wallet should do, written a second time and naively: flat lists, sums computed from scratch, fractions
+//! instead of products, no postings. It shares no code with the ledger.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! A hold's time is over at the instant, whether or not anybody swept; for an hour more it can be settled as plain usage.
+//! A hold's time is over at the instant, whether or not anybody swept; for an hour more it can be settled as plain
+//! usage.
 
 use farebox_record::command::AboveHold::{AllowDebt, ChargeAvailable};
 use farebox_record::command::Finality::{Final, Partial};

@@ -1,5 +1,5 @@
-//! One wallet, its history and its clock, for tests. Every command that goes through it is followed by every check that
-//! must hold for ever, so each test of a rule is a test of the invariants too.
+//! One wallet, its history and its clock, for tests. Every command that goes through it is followed by every check
+//! that must hold for ever, so each test of a rule is a test of the invariants too.
 #![allow(dead_code, reason = "shared by test crates that each use a part of it")]
 
 pub mod make;

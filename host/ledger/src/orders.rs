@@ -1,0 +1,157 @@
+//! What a plan orders: its answer is checked against the wallet, then carried out.
+
+use farebox_record::event::Event;
+use farebox_record::outcome::{Effect, Pricing};
+use farebox_record::plan::{Charge, GrantOrder, Priced};
+use farebox_record::time::Timestamp;
+
+use crate::cover::{Origin, Uncoverable, Uncovered, cover};
+use crate::draft::Draft;
+use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
+use crate::limits;
+use crate::refusal::Refusal;
+use crate::wallet::Wallet;
+
+/// A plan's answer that is known to fit the wallet: every charge has its slices.
+pub(crate) struct Ready<'p> {
+    priced: &'p Priced,
+    draws: Vec<crate::cover::Draw>,
+}
+
+impl<'p> Ready<'p> {
+    /// Covers the charges; what the wallet lacks becomes debt, because it happened.
+    pub fn new(
+        wallet: &Wallet,
+        priced: &'p Priced,
+        attributes: &std::collections::BTreeMap<String, String>,
+    ) -> Result<Ready<'p>, Refusal> {
+        check_priced(wallet, priced)?;
+        let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
+        let mut draws = covered.draws;
+        draws.extend(covered.uncovered.into_iter().map(debt));
+        Ok(Ready { priced, draws })
+    }
+
+    /// Posts charges, then grants, then the plan's state, its subject's state and its timers.
+    pub fn post(self, draft: &mut Draft<'_>, pricing: &Pricing, cause: Cause<'_>, at: Timestamp) {
+        draft.take(&self.draws);
+        carry_out(draft, self.priced, pricing, cause, at);
+    }
+}
+
+/// What a plan was asked about.
+#[derive(Clone, Copy)]
+pub(crate) enum Cause<'e> {
+    /// An event.
+    Event(&'e Event),
+    /// The start of its subscription.
+    Start,
+    /// Something that fell due at this instant.
+    Due(Timestamp),
+}
+
+/// Whether the wallet has room for what a plan answered, and the grants in it make sense.
+pub(crate) fn check_priced(wallet: &Wallet, priced: &Priced) -> Result<(), Refusal> {
+    let sensible = |order: &GrantOrder| order.amount.is_positive() && order.amount.get() <= GRANT_NANOS_MAX;
+    if !priced.grants.iter().all(sensible) {
+        let problem = "of a grant that the plan gives must be more than zero and at most 10^18";
+        return Err(Refusal::Amount {
+            field: "amount",
+            problem,
+        });
+    }
+    let charges = priced.charges.iter();
+    let prices = charges.flat_map(|c| std::iter::once(&c.price).chain(&c.otherwise));
+    let charged = prices.filter(|p| !p.amount.is_zero()).map(|p| &p.asset);
+    let granted = priced.grants.iter().map(|order| &order.asset);
+    check_room(wallet, charged.chain(granted), priced.grants.len())
+}
+
+/// What a plan orders besides charges.
+pub(crate) fn carry_out(
+    draft: &mut Draft<'_>,
+    priced: &Priced,
+    pricing: &Pricing,
+    cause: Cause<'_>,
+    at: Timestamp,
+) {
+    for (index, order) in priced.grants.iter().enumerate() {
+        let sequence = draft.wallet.header.sequence + 1;
+        // A subscription's name may take all of the room; its grants then go by the record alone.
+        let wanted = [
+            format!("{}:{sequence}:{index}", pricing.subscription),
+            format!("plan:{sequence}:{index}"),
+        ];
+        let Some(id) = draft.unused_grant_id(&wanted) else {
+            continue;
+        };
+        open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, at));
+    }
+    let Some(subscription) = draft.wallet.subscription(&pricing.subscription) else {
+        return;
+    };
+    let mut changed = subscription.clone();
+    if let Some(state) = &priced.state {
+        changed.state.clone_from(state);
+        changed.state_version = pricing.state_version;
+        changed.revision = pricing.revision;
+    }
+    for timer in &priced.timers {
+        match (timer.at, cause) {
+            // A plan that is woken can only ask for a later time: else it would be woken for ever at one instant.
+            (Some(at), Cause::Due(instant)) => {
+                let later = at.max(instant.saturating_add(limits::TIMER_STEP_MIN));
+                changed.timers.insert(timer.key.clone(), later)
+            }
+            (Some(at), _) => changed.timers.insert(timer.key.clone(), at),
+            (None, _) => changed.timers.remove(&timer.key),
+        };
+    }
+    if changed != *subscription {
+        draft.put(Effect::SubscriptionPut(
+            pricing.subscription.clone(),
+            Box::new(changed),
+        ));
+    }
+    if let (Some(change), Cause::Event(event), Some(name)) =
+        (&priced.subject, cause, &pricing.subject_attribute)
+        && let Some(subject) = event.attributes.get(name)
+    {
+        draft.put(Effect::SubjectPut(
+            pricing.subscription.clone(),
+            subject.clone(),
+            change.clone(),
+        ));
+    }
+}
+
+/// What nothing covers is owed.
+pub(crate) fn debt(uncovered: Uncovered) -> crate::cover::Draw {
+    crate::cover::Draw {
+        slice: farebox_record::state::Slice {
+            charge: uncovered.charge,
+            asset: uncovered.asset,
+            from: farebox_record::state::SliceSource::Debt,
+            amount: uncovered.missing,
+        },
+        origin: Origin::Live,
+    }
+}
+
+pub(crate) fn unpostable(why: Uncoverable) -> Refusal {
+    let problem = match why {
+        Uncoverable::Chain => {
+            "of every price in an `otherwise` chain must be more than zero, in at most 4 prices"
+        }
+        Uncoverable::GiveBack => "must not be negative: a give-back needs the event that it takes back from",
+    };
+    Refusal::Amount {
+        field: "charge",
+        problem,
+    }
+}
+
+/// Whether the charges hold a give-back, which no quote and no hold can contain.
+pub(crate) fn has_give_back(charges: &[Charge]) -> bool {
+    charges.iter().any(|charge| charge.price.amount.is_negative())
+}

@@ -1,0 +1,308 @@
+//! Settlements: what a call really used is charged, and what its hold does not need goes back.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::command::{AboveHold, Finality, Settle};
+use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Outcome, Seen, Settled};
+use farebox_record::plan::EventRef;
+use farebox_record::state::{HoldState, Pin, Slice, SliceSource};
+use farebox_record::time::Timestamp;
+
+use crate::cover::{Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, lines, owned_by};
+use crate::credit::{beyond, credit, totals};
+use crate::draft::Draft;
+use crate::hold::{check_open, end, priced};
+use crate::limits::LATE_SETTLE_GRACE;
+use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
+use crate::pins::{held, merged, per_asset, pin};
+use crate::refusal::Refusal;
+use crate::wallet::Wallet;
+
+/// Charges what a call used so far. The event is covered as a whole, with what the hold already took and pinned first,
+/// and the difference is posted: parts cannot dodge a tier, and nothing is rounded twice.
+pub(crate) fn settle(
+    wallet: &mut Wallet,
+    settle: &Settle,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let hold = wallet.hold(&settle.hold).cloned().ok_or(Refusal::UnknownHold)?;
+    let usable_until = match hold.expired {
+        None => hold.expires,
+        Some(expired) => expired.saturating_add(LATE_SETTLE_GRACE),
+    };
+    check_open(usable_until, at)?;
+    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
+    let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
+    check_priced(wallet, priced)?;
+    let mut event = hold.event.clone();
+    event.measures.clone_from(&settle.measures);
+    event.attributes.extend(settle.attributes.clone());
+    let mut covered = cover(
+        wallet,
+        &priced.charges,
+        &event.attributes,
+        owned_by(wallet, &hold),
+    )
+    .map_err(unpostable)?;
+    let waived = match settle.above {
+        AboveHold::Deny => {
+            let above = above_hold(wallet, &priced.charges, &event.attributes, &hold).map_err(unpostable)?;
+            refuse_above(&above)?
+        }
+        AboveHold::ChargeAvailable => waive(&hold, &mut covered),
+        AboveHold::AllowDebt => Vec::new(),
+    };
+    let late = hold.expired.is_some();
+    let ended = late || settle.finality == Finality::Final;
+    covered
+        .draws
+        .extend(std::mem::take(&mut covered.uncovered).into_iter().map(debt));
+
+    let mut draft = Draft::new(wallet, at);
+    draft.take(&covered.draws);
+    let what = if ended { Left::Freed } else { Left::Kept };
+    let back = give_back(&mut draft, &covered.left, what, &settle.hold, at);
+    let now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
+    let summary = Summary::of(&hold, &now, &covered, back.returned, waived, ended, late);
+    draft.put(Effect::HoldPut(settle.hold.clone(), Box::new(now)));
+    if ended {
+        end(&mut draft, &settle.hold, HoldEnd::Settled);
+        carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);
+    }
+    let charges = lines(&priced.charges);
+    let revision = pricing.revision;
+    Ok(draft.finish(|wallet| summary.answer(charges, revision, wallet)))
+}
+
+/// Refuses a price that the hold alone does not cover, wherever its value is really taken from.
+fn refuse_above(above: &[Uncovered]) -> Result<Vec<(Asset, Nanos)>, Refusal> {
+    match per_asset(above.iter().map(|u| (&u.asset, u.missing)))
+        .into_iter()
+        .next()
+    {
+        None => Ok(Vec::new()),
+        Some((asset, missing)) => Err(Refusal::AboveHold { asset, missing }),
+    }
+}
+
+/// Lets go of what neither the wallet nor the hold's credit covers, and tells how much that is.
+fn waive(hold: &HoldState, covered: &mut Covered) -> Vec<(Asset, Nanos)> {
+    let waived = beyond(&hold.overdraft, &covered.uncovered);
+    for gone in &waived {
+        for short in covered
+            .uncovered
+            .iter_mut()
+            .filter(|u| u.charge == gone.charge && u.asset == gone.asset)
+        {
+            short.missing = Nanos::new(short.missing.get() - gone.missing.get());
+        }
+    }
+    covered.uncovered.retain(|u| u.missing.is_positive());
+    per_asset(waived.iter().map(|u| (&u.asset, u.missing)))
+}
+
+/// What becomes of the value that a hold does not need.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// The hold is over: back into the wallet.
+    Freed,
+    /// More settlements may come: it stays pinned.
+    Kept,
+}
+
+/// What became of the value that a settlement leaves.
+#[derive(Default)]
+struct Back {
+    /// What stays pinned.
+    pins: Vec<Pin>,
+    /// What stays held on credit, in place of debt that is not owed for now.
+    credit: Vec<(Asset, Nanos)>,
+    /// What of the pins the wallet got.
+    returned: Vec<(Asset, Nanos)>,
+}
+
+/// Deals with what a settlement leaves of the hold's own value. What an earlier settlement took too much goes first
+/// to the debt that it made, then to where it came from.
+fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef, at: Timestamp) -> Back {
+    let mut back = Back::default();
+    let mut debts: Vec<(&Asset, Nanos)> = Vec::new();
+    for own in left {
+        let charge = match own.origin {
+            Origin::Taken(charge) => Some(charge),
+            Origin::Pinned | Origin::Live => None,
+        };
+        if charge.is_some() {
+            let lost = Nanos::new(-own.amount.get());
+            draft.post(Account::Revenue, &own.asset, lost, charge);
+        }
+        match &own.from {
+            SliceSource::Grant(grant) => {
+                if charge.is_some() {
+                    draft.post(Account::Held(grant.clone()), &own.asset, own.amount, charge);
+                }
+                match what {
+                    Left::Kept => back.pins.push(Pin {
+                        grant: grant.clone(),
+                        asset: own.asset.clone(),
+                        amount: own.amount,
+                    }),
+                    Left::Freed => {
+                        let returned = draft.unpin(grant, &own.asset, own.amount);
+                        if charge.is_none() {
+                            back.returned.push((own.asset.clone(), returned));
+                        }
+                    }
+                }
+            }
+            SliceSource::Debt => debts.push((&own.asset, own.amount)),
+            SliceSource::Receivable => {
+                draft.post(Account::Receivable, &own.asset, own.amount, charge);
+            }
+        }
+    }
+    for (asset, amount) in per_asset(debts.into_iter()) {
+        return_debt(draft, &asset, amount, what, event, at, &mut back);
+    }
+    back.pins = merged(back.pins);
+    back.returned = per_asset(back.returned.iter().map(|(asset, amount)| (asset, *amount)));
+    back
+}
+
+/// Debt that turns out not to be owed. What of it was paid meanwhile was paid with bought value, so it comes back as
+/// such.
+fn return_debt(
+    draft: &mut Draft<'_>,
+    asset: &Asset,
+    amount: Nanos,
+    what: Left,
+    event: &EventRef,
+    at: Timestamp,
+    back: &mut Back,
+) {
+    let owed = -totals(draft.wallet, asset).debt.get();
+    let unpaid = Nanos::new(owed.min(amount.get()));
+    let paid = Nanos::new(amount.get() - unpaid.get());
+    draft.post(Account::Debt, asset, unpaid, None);
+    if what == Left::Kept {
+        let free = credit(draft.wallet, asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
+        back.credit.push((asset.clone(), Nanos::new(free)));
+    }
+    if !paid.is_positive() {
+        return;
+    }
+    let Some(grant) = draft.open_returned(event, asset, paid, at) else {
+        return;
+    };
+    if what == Left::Kept {
+        let returned = Pin {
+            grant,
+            asset: asset.clone(),
+            amount: paid,
+        };
+        pin(draft, std::slice::from_ref(&returned));
+        back.pins.push(returned);
+    }
+}
+
+/// The hold after a settlement: what it took so far, what is still pinned, and what is left of its credit.
+fn after_settlement(
+    hold: &HoldState,
+    draws: &[Draw],
+    pins: Vec<Pin>,
+    restored: &[(Asset, Nanos)],
+) -> HoldState {
+    let mut taken: BTreeMap<(u16, Asset, SliceSource), i128> = BTreeMap::new();
+    for draw in draws {
+        let slice = &draw.slice;
+        *taken
+            .entry((slice.charge, slice.asset.clone(), slice.from.clone()))
+            .or_default() += slice.amount.get();
+    }
+    let new_debt = |d: &&Draw| d.slice.from == SliceSource::Debt && d.origin == Origin::Live;
+    let left = hold.overdraft.iter().map(|(asset, credit)| {
+        let new = draws.iter().filter(new_debt).filter(|d| d.slice.asset == *asset);
+        let owed: i128 = new.map(|d| d.slice.amount.get()).sum();
+        (asset, Nanos::new((credit.get() - owed).max(0)))
+    });
+    let restored = restored.iter().map(|(asset, amount)| (asset, *amount));
+    HoldState {
+        pins,
+        overdraft: per_asset(left.chain(restored)),
+        taken: taken
+            .into_iter()
+            .map(|((charge, asset, from), amount)| Slice {
+                charge,
+                asset,
+                from,
+                amount: Nanos::new(amount),
+            })
+            .collect(),
+        ..hold.clone()
+    }
+}
+
+/// What a settlement did, in sums per asset.
+struct Summary {
+    posted: Vec<(Asset, Nanos)>,
+    returned: Vec<(Asset, Nanos)>,
+    held: Vec<(Asset, Nanos)>,
+    debt: Vec<(Asset, Nanos)>,
+    waived: Vec<(Asset, Nanos)>,
+    ended: bool,
+    late: bool,
+}
+
+impl Summary {
+    fn of(
+        before: &HoldState,
+        now: &HoldState,
+        covered: &Covered,
+        returned: Vec<(Asset, Nanos)>,
+        waived: Vec<(Asset, Nanos)>,
+        ended: bool,
+        late: bool,
+    ) -> Summary {
+        let total = |hold: &HoldState| per_asset(hold.taken.iter().map(|s| (&s.asset, s.amount)));
+        let negative: Vec<(Asset, Nanos)> = total(before)
+            .into_iter()
+            .map(|(a, n)| (a, Nanos::new(-n.get())))
+            .collect();
+        let now_total = total(now);
+        let posted = per_asset(now_total.iter().chain(&negative).map(|(a, n)| (a, *n)));
+        let new_debt = covered
+            .draws
+            .iter()
+            .filter(|d| d.slice.from == SliceSource::Debt && d.origin == Origin::Live);
+        Summary {
+            posted,
+            returned,
+            held: if ended { Vec::new() } else { held(now) },
+            debt: per_asset(new_debt.map(|d| (&d.slice.asset, d.slice.amount))),
+            waived,
+            ended,
+            late,
+        }
+    }
+
+    fn answer(
+        self,
+        charges: Vec<farebox_record::outcome::Line>,
+        revision: farebox_record::ids::RevisionHash,
+        wallet: &Wallet,
+    ) -> Answer {
+        Answer::Settled(Box::new(Settled {
+            charges,
+            posted: self.posted,
+            returned: self.returned,
+            held: self.held,
+            debt: self.debt,
+            waived: self.waived,
+            ended: self.ended,
+            late: self.late,
+            revision,
+            balances: wallet.balances(),
+        }))
+    }
+}
