@@ -1,0 +1,196 @@
+//! The command line: what can be asked, and how it is said. Everything in here is read by people.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::customers::CustomersCommand;
+use crate::events::EventsCommand;
+use crate::failure::{EXIT_CODES, Failure};
+use crate::journal::JournalCommand;
+use crate::keys::KeysCommand;
+use crate::ledger::LedgerCommand;
+use crate::plan::PlanCommand;
+use crate::serve::Serve;
+use crate::settings::{Settings, Sources};
+use crate::wallet::WalletCommand;
+
+/// Real-time billing for AI: authorize each call before it is made, charge it when it is done.
+#[derive(Debug, Parser)]
+#[command(
+    name = "farebox",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(after_help = EXIT_CODES, after_long_help = LONG)]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const LONG: &str = "Examples:
+  farebox serve                                    start with nothing configured
+  farebox plan new my-plan                         begin a plan
+  farebox plan push my-plan --activate prices.json build it and put it in force
+  farebox wallet grant acme usd 20                 give a customer value
+  farebox ledger verify                            prove all balances from history
+
+Configuration is read from farebox.toml in the current folder, then from FAREBOX_* in the
+environment, then from flags; `farebox serve --print-config` shows each value and its origin.
+
+Exit codes:
+  0   done
+  1   refused, or a check that failed
+  2   wrong usage or configuration
+  69  the server cannot be reached, or is busy
+  70  internal failure, or the store has stopped
+  74  a file, a folder or a port cannot be used";
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Print JSON, for programs; failures are JSON on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Read this configuration file instead of farebox.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The server that a command talks to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Remote {
+    /// Address of the server [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// API key; better given in FAREBOX_KEY, where it is in no list of processes
+    #[arg(long, value_name = "KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
+
+/// The data folder that a command works on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Data {
+    /// Data folder of the server [default: ./farebox-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server; the first start makes its data folder and prints an admin key
+    Serve(Serve),
+    /// Make, build, check and test plans; push them to a server and put them in force
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// API keys of a server
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Customers of a server
+    #[command(subcommand)]
+    Customers(CustomersCommand),
+    /// What a customer has, and giving more
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Report usage, and look at it
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// The journal of a stopped server
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// The ledger of a stopped server
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Compile a plan from standard input; the server calls itself like this
+    #[command(name = crate::data::COMPILE_COMMAND, hide = true)]
+    CompilePlan,
+}
+
+impl Global {
+    /// Settings for a command that talks to a server.
+    pub fn remote(&self, remote: &Remote) -> Result<Settings, Failure> {
+        let sources = Sources::of_process(self.config.clone());
+        Settings::read(
+            &sources
+                .flag("server", remote.server.as_ref())
+                .flag("key", remote.key.as_ref()),
+        )
+    }
+
+    /// Settings for a command that works on a data folder.
+    pub fn offline(&self, data: &Data) -> Result<Settings, Failure> {
+        let sources = Sources::of_process(self.config.clone());
+        Settings::read(&sources.flag("data", data.data.as_ref().map(|path| path.display())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Help of a command, as a terminal of 100 columns shows it.
+    fn help(path: &[&str]) -> String {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let mut at = &mut command;
+        for name in path {
+            at = at.find_subcommand_mut(name).unwrap();
+        }
+        at.clone().term_width(100).render_long_help().to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_of_the_main_commands() {
+        let commands: [&[&str]; 10] = [
+            &[],
+            &["serve"],
+            &["plan"],
+            &["plan", "push"],
+            &["plan", "activate"],
+            &["keys", "create"],
+            &["wallet", "grant"],
+            &["events", "send"],
+            &["journal", "rebuild"],
+            &["ledger", "verify"],
+        ];
+        for path in commands {
+            let name = format!("help{}", path.iter().map(|p| format!("-{p}")).collect::<String>());
+            insta::assert_snapshot!(name, help(path));
+        }
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let mut without = Vec::new();
+        let mut command = Cli::command();
+        command.build();
+        fn visit(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            let shown = command
+                .get_after_long_help()
+                .or(command.get_after_help())
+                .map(ToString::to_string);
+            if !command.is_hide_set() && !shown.is_some_and(|text| text.contains("farebox ")) {
+                without.push(path.clone());
+            }
+            for inner in command.get_subcommands() {
+                visit(inner, &path, without);
+            }
+        }
+        visit(&command, "", &mut without);
+        assert_eq!(without, Vec::<String>::new());
+    }
+}

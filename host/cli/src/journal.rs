@@ -1,0 +1,133 @@
+//! `farebox journal`: the journal of a stopped server.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use farebox_engine::LedgerFold;
+use farebox_store::{JournalReport, JournalStore, StoreError, verify_journal};
+use serde_json::json;
+
+use crate::cli::{Data, Global};
+use crate::data;
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, table};
+use crate::progress;
+
+/// What can be done with a journal.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  farebox journal verify --data /var/lib/farebox")]
+pub enum JournalCommand {
+    /// Read every byte of the journal, and prove that it is what was written
+    ///
+    /// Checks the checksum and chain of every frame, and that each wallet's records are numbered without a gap. Changes
+    /// nothing. The server must not run. Exits with 1 at the first damage.
+    #[command(after_help = "Examples:
+  farebox journal verify
+  farebox journal verify --data /var/lib/farebox --json")]
+    Verify(Data),
+    /// Make the state anew from the journal
+    ///
+    /// The journal is the truth; what lies beside it follows from it. The old state is moved aside before and removed
+    /// when the new one is durable. The server must not run.
+    #[command(after_help = "Examples:
+  farebox journal rebuild
+  farebox journal verify && farebox journal rebuild --data /var/lib/farebox")]
+    Rebuild(Data),
+}
+
+impl JournalCommand {
+    /// Carries it out.
+    pub fn run(&self, global: &Global) -> Result<Output, Failure> {
+        match self {
+            JournalCommand::Verify(folder) => verify(global, folder),
+            JournalCommand::Rebuild(folder) => rebuild(global, folder),
+        }
+    }
+}
+
+fn verify(global: &Global, folder: &Data) -> Result<Output, Failure> {
+    let settings = global.offline(folder)?;
+    data::existing(&settings.data)?;
+    let bar = progress::bytes("reading");
+    let result = verify_journal(&settings.data, &mut |read, total| {
+        bar.set_length(total);
+        bar.set_position(read);
+    });
+    bar.finish_and_clear();
+    match result {
+        Ok(report) => Ok(sound(&report)),
+        // The check did its work: what it found is its answer.
+        Err(error @ StoreError::Damaged { .. }) => Err(Failure::new(
+            Exit::Refused,
+            "damaged",
+            error.to_string(),
+        )
+        .hint(
+            "a backup of this file is needed; what lies before the damage is sound, and the server will not \
+                 start on a part of it",
+        )),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn sound(report: &JournalReport) -> Output {
+    let rows = [
+        ("segments", report.segments),
+        ("frames", report.frames),
+        ("bytes", report.bytes),
+        ("records", report.records),
+        ("wallets and control planes", report.wallets),
+        ("ids", report.ids),
+        ("ids answered twice", report.ids_repeated),
+        ("bytes of a torn tail", report.torn_tail_bytes),
+    ];
+    let text = table(
+        &["found", "number"],
+        &[1],
+        rows.map(|(name, n)| vec![name.to_string(), n.to_string()]),
+    );
+    let verdict = match report.ids_repeated {
+        0 => "The journal is what was written.",
+        _ => {
+            "The journal is what was written, but ids were answered twice: `farebox ledger verify` names them."
+        }
+    };
+    let json = json!({
+        "sound": report.ids_repeated == 0,
+        "segments": report.segments, "frames": report.frames, "bytes": report.bytes, "records": report.records,
+        "wallets": report.wallets, "ids": report.ids, "ids_repeated": report.ids_repeated,
+        "torn_tail_bytes": report.torn_tail_bytes, "end": report.end,
+    });
+    let output = Output::new(format!("{text}\n\n{verdict}"), json);
+    if report.ids_repeated == 0 {
+        output
+    } else {
+        output.failed()
+    }
+}
+
+fn rebuild(global: &Global, folder: &Data) -> Result<Output, Failure> {
+    let settings = global.offline(folder)?;
+    data::existing(&settings.data)?;
+    let bar = progress::bytes("folding");
+    let mut bytes = 0;
+    let result = JournalStore::rebuild(
+        &settings.data,
+        settings.store_options(),
+        Arc::new(LedgerFold),
+        &mut |done, total| {
+            bytes = total;
+            bar.set_length(total);
+            bar.set_position(done);
+        },
+    );
+    bar.finish_and_clear();
+    result?;
+    let text = format!(
+        "The state is made anew from {bytes} bytes of journal.\nNext: `farebox ledger verify` proves it from history."
+    );
+    Ok(Output::new(
+        text,
+        json!({ "rebuilt": true, "journal_bytes": bytes }),
+    ))
+}

@@ -1,0 +1,46 @@
+//! `farebox ledger`: proving the ledger of a stopped server.
+
+use clap::Subcommand;
+use farebox_store::Store as _;
+
+use crate::cli::{Data, Global};
+use crate::data;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress;
+use crate::verify::verify;
+
+/// What can be done with a ledger.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  farebox ledger verify --data /var/lib/farebox")]
+pub enum LedgerCommand {
+    /// Prove every balance from its history, and every price by asking its plan again
+    ///
+    /// Opens the data folder of a stopped server, folds each wallet again from its first record on, and checks that
+    /// records follow on each other and sum to zero, that the stored wallet is what they give and breaks no rule, that
+    /// each id is answered once and found again, and that the recorded revisions still give the recorded prices.
+    /// Changes no wallet. Exits with 1 and lists every violation by place where anything is wrong.
+    #[command(after_help = "Examples:
+  farebox ledger verify
+  farebox ledger verify --data /var/lib/farebox --json | jq .violations")]
+    Verify(Data),
+}
+
+impl LedgerCommand {
+    /// Carries it out.
+    pub fn run(&self, global: &Global) -> Result<Output, Failure> {
+        let LedgerCommand::Verify(folder) = self;
+        let settings = global.offline(folder)?;
+        data::existing(&settings.data)?;
+        let store = data::open(&settings.data, settings.store_options())?;
+        let runtime = data::runtime(&settings.data)?;
+        let bar = progress::spinner("verifying");
+        let report = verify(&store, &runtime, &|wallets, records| {
+            bar.set_message(format!("{wallets} wallets, {records} records"));
+        });
+        bar.finish_and_clear();
+        let report = report?;
+        store.close()?;
+        Ok(report.output())
+    }
+}

@@ -1,0 +1,124 @@
+//! `farebox plan`: from an idea to a price in force.
+
+mod check;
+mod new;
+mod remote;
+mod source;
+mod test;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use farebox_runtime::{Config, Runtime};
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use source::Source;
+
+/// What can be done with plans.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:
+  farebox plan new my-plan                make one
+  farebox plan test my-plan               build it, and run its scenarios
+  farebox plan push my-plan --activate    build it, send it, put it in force")]
+pub enum PlanCommand {
+    /// Make a folder with a plan, its price list and a scenario
+    #[command(after_help = "Examples:
+  farebox plan new my-plan
+  farebox plan new my-plan --sdk ../farebox/guest-sdk/rust")]
+    New(new::New),
+    /// Build a plan's component
+    ///
+    /// Needs Rust; the target that plans are compiled for is added by itself where rustup is there.
+    #[command(after_help = "Examples:
+  farebox plan build
+  farebox plan build example-plans/per-token --json | jq -r .path")]
+    Build(Build),
+    /// See whether a server would take a plan and its parameters
+    #[command(after_help = "Examples:
+  farebox plan check
+  farebox plan check target/plans/per-token.wasm --parameters new-prices.json")]
+    Check(check::Check),
+    /// Run a plan's scenarios, without a server
+    ///
+    /// A scenario is a file of dated steps and what must come of each: charges, holds, balances. Exits with 1 and names
+    /// the line of every expectation that is not met.
+    #[command(after_help = "Examples:
+  farebox plan test
+  farebox plan test example-plans/per-token --steps
+  farebox plan test --scenario scenarios/holds.toml --parameters new-prices.json")]
+    Test(test::Test),
+    /// Send a component to a server; with --activate, put it in force too
+    #[command(after_help = "Examples:
+  farebox plan push example-plans/per-token
+  farebox plan push example-plans/per-token --activate
+  farebox plan push per-token.wasm --plan per-token --activate new-prices.json")]
+    Push(remote::Push),
+    /// Put parameters in force, with a component that was pushed before
+    ///
+    /// From now on, or from a later instant. What was priced stays priced.
+    #[command(after_help = "Examples:
+  farebox plan activate per-token --parameters new-prices.json
+  farebox plan activate per-token --parameters new-prices.json --effective-at 2027-01-01T00:00:00Z")]
+    Activate(remote::Activate),
+    /// Put the revision before the present one back in force
+    #[command(after_help = "Example:\n  farebox plan rollback per-token")]
+    Rollback(remote::Named),
+    /// List plans, or one plan's revisions
+    #[command(after_help = "Examples:\n  farebox plan list\n  farebox plan list per-token")]
+    List(remote::List),
+}
+
+/// See [`PlanCommand::Build`].
+#[derive(Debug, Args)]
+pub struct Build {
+    /// Folder of the plan
+    #[arg(default_value = ".")]
+    path: PathBuf,
+}
+
+impl PlanCommand {
+    /// Carries it out.
+    pub fn run(&self, global: &Global) -> Result<Output, Failure> {
+        match self {
+            PlanCommand::New(new) => new.run(),
+            PlanCommand::Build(build) => build.run(),
+            PlanCommand::Check(check) => check.run(),
+            PlanCommand::Test(test) => test.run(),
+            PlanCommand::Push(push) => push.run(global),
+            PlanCommand::Activate(activate) => activate.run(global),
+            PlanCommand::Rollback(named) => named.roll_back(global),
+            PlanCommand::List(list) => list.run(global),
+        }
+    }
+}
+
+impl Build {
+    fn run(&self) -> Result<Output, Failure> {
+        let component = Source::find(&self.path)?.component()?;
+        let (path, bytes) = (&component.path, component.bytes.len());
+        let hash = farebox_record::ids::Hash::of(&component.bytes).to_string();
+        let text = format!(
+            "{} ({bytes} bytes)\nNext: `farebox plan check` and `farebox plan push`.",
+            path.display()
+        );
+        Ok(Output::new(
+            text,
+            json!({ "name": component.name, "path": path, "bytes": bytes, "component": hash }),
+        ))
+    }
+}
+
+/// A runtime for plans that were built here; a server compiles in a process of its own instead.
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new(Config::default())
+        .map_err(|error| Failure::new(Exit::Internal, "runtime", error.to_string()))
+}
+
+/// A file of text.
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| Failure::io("cannot read", path, &error))
+}

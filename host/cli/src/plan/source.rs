@@ -1,0 +1,166 @@
+//! What a plan command works on: a folder with a plan in it, or a component that was built before.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use farebox_kit::build::{BuildError, BuildOptions, Built, build_plan};
+use serde::Deserialize;
+
+use crate::failure::{Exit, Failure};
+use crate::progress;
+
+/// `plan.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFile {
+    /// The plan's name on a server.
+    pub name: Option<String>,
+    /// A folder that is built, or a component; beside the file.
+    pub component: Option<PathBuf>,
+    /// Parameters; beside the file.
+    pub parameters: Option<PathBuf>,
+    /// Folder with scenarios; beside the file.
+    pub scenarios: Option<PathBuf>,
+}
+
+/// A plan on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where `plan.toml` is, or the component.
+    folder: PathBuf,
+    file: PlanFile,
+    /// Built already.
+    component: Option<PathBuf>,
+}
+
+/// A component, with where it is and what it is called.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// The plan's name on a server.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Source {
+    /// Looks at a path: a folder, or a `.wasm` file.
+    pub fn find(path: &Path) -> Result<Source, Failure> {
+        let found = fs::metadata(path).map_err(|error| Failure::io("cannot use", path, &error))?;
+        if found.is_file() {
+            let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+            return Ok(Source {
+                folder,
+                file: PlanFile::default(),
+                component: Some(path.to_path_buf()),
+            });
+        }
+        let manifest = path.join("plan.toml");
+        let file = match fs::read_to_string(&manifest) {
+            Ok(text) => parse(&manifest, &text)?,
+            // A crate without one is a plan too; it only has nothing to say beyond its code.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => PlanFile::default(),
+            Err(error) => return Err(Failure::io("cannot read", &manifest, &error)),
+        };
+        let beside = file.component.as_ref().map(|component| path.join(component));
+        let component = beside.filter(|component| component.extension().is_some_and(|e| e == "wasm"));
+        Ok(Source {
+            folder: path.to_path_buf(),
+            file,
+            component,
+        })
+    }
+
+    /// The component, built where it is not one already.
+    pub fn component(&self) -> Result<Component, Failure> {
+        let (name, path, bytes) = match &self.component {
+            Some(path) => {
+                let bytes = fs::read(path).map_err(|error| Failure::io("cannot read", path, &error))?;
+                let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("plan");
+                (stem.to_string(), path.clone(), bytes)
+            }
+            None => {
+                let built = self.build()?;
+                (built.name, built.path, built.component)
+            }
+        };
+        Ok(Component {
+            name: self.file.name.clone().unwrap_or(name),
+            path,
+            bytes,
+        })
+    }
+
+    /// Compiles it; what cargo says is shown while it lasts, and kept only if it fails.
+    pub fn build(&self) -> Result<Built, Failure> {
+        let folder = self
+            .folder
+            .join(self.file.component.as_deref().unwrap_or(Path::new(".")));
+        let bar = progress::spinner("building");
+        let told = |line: &str| bar.set_message(line.trim().to_string());
+        let built = build_plan(&folder, &BuildOptions { progress: &told });
+        bar.finish_and_clear();
+        built.map_err(|error| of_build(&error))
+    }
+
+    /// The parameters that `plan.toml` names.
+    pub fn parameters(&self) -> Option<PathBuf> {
+        self.file.parameters.as_ref().map(|path| self.folder.join(path))
+    }
+
+    /// The folder with scenarios that `plan.toml` names.
+    pub fn scenarios(&self) -> Option<PathBuf> {
+        self.file.scenarios.as_ref().map(|path| self.folder.join(path))
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<PlanFile, Failure> {
+    toml::from_str(text).map_err(|error| {
+        Failure::usage(format!("{} cannot be used", path.display())).detail(error.to_string())
+    })
+}
+
+fn of_build(error: &BuildError) -> Failure {
+    let exit = match error {
+        BuildError::Io { .. } | BuildError::Start { .. } => Exit::Io,
+        _ => Exit::Refused,
+    };
+    match error {
+        BuildError::Compile { name, output } => {
+            Failure::new(exit, error.code(), format!("{name} does not compile")).detail(output)
+        }
+        other => Failure::new(exit, error.code(), other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_line_of_plan_toml_is_named() {
+        let error = parse(Path::new("plan.toml"), "name = \"a\"\nparameter = \"x.json\"").unwrap_err();
+        assert!(
+            error.text().contains("unknown field `parameter`"),
+            "{}",
+            error.text()
+        );
+    }
+
+    #[test]
+    fn a_component_stands_for_its_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my-plan.wasm");
+        fs::write(&path, b"bytes").unwrap();
+        let component = Source::find(&path).unwrap().component().unwrap();
+        assert_eq!((&*component.name, &*component.bytes), ("my-plan", &b"bytes"[..]));
+        fs::write(
+            folder.path().join("plan.toml"),
+            "name = \"other\"\ncomponent = \"my-plan.wasm\"",
+        )
+        .unwrap();
+        let component = Source::find(folder.path()).unwrap().component().unwrap();
+        assert_eq!((&*component.name, component.path), ("other", path));
+    }
+}

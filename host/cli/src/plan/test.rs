@@ -1,0 +1,197 @@
+//! `farebox plan test`: scenarios against the component alone, without a server.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use farebox_kit::scenario::{Report, Scenario, Subject, run};
+use farebox_runtime::Runtime;
+use serde_json::{Value, json};
+
+use super::check::of_refused;
+use super::source::Source;
+use super::{read, runtime};
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, table};
+
+/// See [`super::PlanCommand::Test`].
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Folder of the plan, or a component
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// A scenario file; may be given several times [default: all in the folder that plan.toml names]
+    #[arg(long = "scenario", value_name = "FILE")]
+    scenarios: Vec<PathBuf>,
+    /// Parameters, where a scenario names none [default: those that plan.toml names]
+    #[arg(long, value_name = "FILE")]
+    parameters: Option<PathBuf>,
+    /// Show every step with the fuel that it took
+    #[arg(long)]
+    steps: bool,
+}
+
+/// What became of one scenario file.
+struct Tested {
+    path: PathBuf,
+    /// How it ran, or why it could not.
+    report: Result<Report, String>,
+}
+
+impl Test {
+    /// Runs every scenario; one that fails keeps no other from running.
+    pub fn run(&self) -> Result<Output, Failure> {
+        let source = Source::find(&self.path)?;
+        let files = self.files(&source)?;
+        let component = source.component()?;
+        let runtime = runtime()?;
+        runtime
+            .admit(&component.bytes)
+            .map_err(|refused| of_refused(&component.path, &refused))?;
+        let parameters = self.parameters.clone().or_else(|| source.parameters());
+        let tested: Vec<Tested> = files
+            .into_iter()
+            .map(|path| {
+                let report = test(&runtime, &component.bytes, parameters.as_deref(), &path);
+                Tested { path, report }
+            })
+            .collect();
+        let output = Output::new(self.text(&tested), json(&tested));
+        Ok(if tested.iter().all(Tested::holds) {
+            output
+        } else {
+            output.failed()
+        })
+    }
+
+    fn files(&self, source: &Source) -> Result<Vec<PathBuf>, Failure> {
+        if !self.scenarios.is_empty() {
+            return Ok(self.scenarios.clone());
+        }
+        let folder = source.scenarios().ok_or_else(|| {
+            Failure::usage("there are no scenarios to run")
+                .hint("name a folder with `scenarios` in plan.toml, or files with --scenario")
+        })?;
+        let listing = |error| Failure::io("cannot list", &folder, &error);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(listing)? {
+            let path = entry.map_err(listing)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        match files.is_empty() {
+            // Nothing that fails is not the same as something that holds.
+            true => Err(Failure::new(
+                Exit::Refused,
+                "no_scenarios",
+                format!("no scenario in {}", folder.display()),
+            )
+            .hint("a scenario is a file such as first-call.toml; `farebox plan new` shows one")),
+            false => Ok(files),
+        }
+    }
+
+    fn text(&self, tested: &[Tested]) -> String {
+        let mut text = String::new();
+        for one in tested {
+            let _ = writeln!(text, "{}", self.one(one)); // writing to a String cannot fail
+        }
+        let failed = tested.iter().filter(|one| !one.holds()).count();
+        let verdict = match failed {
+            0 => format!("{} scenarios hold.", tested.len()),
+            _ => format!("{failed} of {} scenarios fail.", tested.len()),
+        };
+        format!("{text}\n{verdict}")
+    }
+
+    fn one(&self, tested: &Tested) -> String {
+        let path = tested.path.display();
+        let report = match &tested.report {
+            Err(why) => {
+                return format!(
+                    "FAIL  {path}\n        {}",
+                    why.trim_end().replace('\n', "\n        ")
+                );
+            }
+            Ok(report) => report,
+        };
+        let dearest = report.steps.iter().map(|step| step.fuel).max().unwrap_or(0);
+        let (word, steps) = (if report.holds() { "ok  " } else { "FAIL" }, report.steps.len());
+        let mut text = format!("{word}  {path}: {steps} steps, at most {dearest} fuel each");
+        for step in &report.steps {
+            for problem in &step.problems {
+                let _ = write!(text, "\n        line {} ({}): {problem}", step.line, step.action);
+            }
+        }
+        if self.steps {
+            let rows = report.steps.iter().map(|step| {
+                vec![
+                    step.line.to_string(),
+                    step.at.to_string(),
+                    step.action.to_string(),
+                    step.fuel.to_string(),
+                ]
+            });
+            let steps = table(&["line", "at", "step", "fuel"], &[0, 3], rows);
+            let _ = write!(text, "\n        {}", steps.replace('\n', "\n        "));
+        }
+        text
+    }
+}
+
+impl Tested {
+    fn holds(&self) -> bool {
+        self.report.as_ref().is_ok_and(Report::holds)
+    }
+}
+
+/// One scenario. What keeps it from running is told like an expectation that is not met: by its file.
+fn test(
+    runtime: &Runtime,
+    component: &[u8],
+    parameters: Option<&Path>,
+    path: &Path,
+) -> Result<Report, String> {
+    let readable = |path: &Path| read(path).map_err(|failure| failure.message);
+    let text = readable(path)?;
+    let scenario = Scenario::parse(&text).map_err(|error| error.to_string())?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let parameters = match (&scenario.parameters, parameters) {
+        (Some(own), _) => readable(&folder.join(own))?,
+        (None, Some(given)) => readable(given)?,
+        (None, None) => return Err("it needs parameters: name them in plan.toml or with --parameters".into()),
+    };
+    let subject = Subject {
+        runtime,
+        component,
+        parameters: &parameters,
+        folder,
+    };
+    run(&subject, &scenario, &text).map_err(|error| error.to_string())
+}
+
+fn json(tested: &[Tested]) -> Value {
+    let scenarios: Vec<Value> = tested
+        .iter()
+        .map(|one| match &one.report {
+            Err(why) => json!({ "file": one.path, "holds": false, "error": why }),
+            Ok(report) => {
+                let steps: Vec<Value> = report
+                    .steps
+                    .iter()
+                    .map(|step| {
+                        json!({
+                            "line": step.line, "at": step.at.to_string(), "action": step.action, "fuel": step.fuel,
+                            "problems": step.problems,
+                        })
+                    })
+                    .collect();
+                json!({ "file": one.path, "holds": report.holds(), "steps": steps })
+            }
+        })
+        .collect();
+    json!({ "holds": tested.iter().all(Tested::holds), "scenarios": scenarios })
+}

@@ -1,0 +1,102 @@
+//! `farebox ledger verify`: everything that a store holds, proved from its own history.
+//!
+//! Each wallet is folded again from its first record on, and what comes out is compared with what the store shows; each
+//! price is asked for again from the very code and parameters that its record names. Nothing is taken over from a
+//! running server, so what is proved is what a restart would find.
+
+mod audit;
+mod control;
+mod reevaluate;
+mod report;
+mod revisions;
+#[cfg(test)]
+mod tests;
+mod wallet;
+
+use farebox_record::ids::TenantId;
+use farebox_runtime::Runtime;
+use farebox_store::{Store, StoreError, StoredRecord, Version, WalletKey};
+
+use audit::Audit;
+pub use report::Report;
+
+/// Records that are read at once.
+const PAGE_RECORDS_MAX: Version = 256;
+/// Names that are read at once.
+const PAGE_NAMES_MAX: usize = 1_000;
+
+/// Checks every wallet and every control plane of a store. `progress` is told the wallets and records behind it.
+///
+/// Memory: one wallet with its on-demand parts, and 16 bytes for each of its ids.
+///
+/// # Errors
+/// What the store cannot read. What it can read and what is wrong is in the report.
+pub fn verify(
+    store: &dyn Store,
+    runtime: &Runtime,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Report, StoreError> {
+    let mut audit = Audit::new(store, runtime, progress);
+    let mut tenants: Option<String> = None;
+    loop {
+        let names = store.tenants(tenants.as_deref(), PAGE_NAMES_MAX)?;
+        let Some(last) = names.last() else {
+            return Ok(audit.report);
+        };
+        tenants = Some(last.clone());
+        for name in &names {
+            audit.tenant(name)?;
+        }
+    }
+}
+
+impl Audit<'_> {
+    fn tenant(&mut self, name: &str) -> Result<(), StoreError> {
+        self.report.tenants += 1;
+        if let Err(error) = TenantId::new(name) {
+            self.report
+                .found(&WalletKey::control(name), None, "name", error.to_string());
+        }
+        let versions = self.control(&WalletKey::control(name))?;
+        let mut after: Option<String> = None;
+        loop {
+            let keys = self.store.wallets(name, after.as_deref(), PAGE_NAMES_MAX)?;
+            let Some(last) = keys.last() else { return Ok(()) };
+            after = Some(last.wallet().to_string());
+            for key in &keys {
+                self.wallet(key, versions)?;
+            }
+        }
+    }
+}
+
+/// Calls `visit` with each record of a wallet, oldest first, until it says that the rest cannot be judged.
+fn replay(
+    store: &dyn Store,
+    key: &WalletKey,
+    newest: Version,
+    visit: &mut dyn FnMut(&StoredRecord) -> Result<Replay, StoreError>,
+) -> Result<(), StoreError> {
+    let mut first = 1;
+    while first <= newest {
+        let last = newest.min(first + PAGE_RECORDS_MAX - 1);
+        let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
+        let page = store.history(key, Some(last + 1), count)?;
+        for stored in page.iter().rev() {
+            if visit(stored)? == Replay::Stop {
+                return Ok(());
+            }
+        }
+        first = last + 1;
+    }
+    Ok(())
+}
+
+/// Whether a history can be judged further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replay {
+    /// It can.
+    On,
+    /// What follows has nothing to stand on.
+    Stop,
+}

@@ -1,0 +1,185 @@
+//! What a verification found.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use farebox_money::{Asset, Nanos};
+use farebox_store::WalletKey;
+use serde_json::{Value, json};
+
+use crate::output::{Output, table};
+
+/// Counts, sums, and everything that is not as it must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Tenants.
+    pub tenants: u64,
+    /// Customers' wallets.
+    pub wallets: u64,
+    /// Records of wallets.
+    pub records: u64,
+    /// Records of control planes.
+    pub control_records: u64,
+    /// Entries of all records; per record and asset they sum to zero.
+    pub entries: u64,
+    /// Ids that records answer for.
+    pub ids: u64,
+    /// What was charged, per asset: everything ever posted to revenue.
+    pub charges: BTreeMap<Asset, Nanos>,
+    /// Answers of plans that are in records.
+    pub priced: u64,
+    /// Of those, the ones that were asked for again and came out the same.
+    pub reevaluated: u64,
+    /// Of those, the ones that are failures of a plan, and so no prices.
+    pub failures: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whose: tenant and wallet.
+    pub wallet: WalletKey,
+    /// Which of its records; none: its state.
+    pub sequence: Option<u64>,
+    /// Stable name of the rule that is broken.
+    pub rule: &'static str,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Report {
+    pub(super) fn found(
+        &mut self,
+        wallet: &WalletKey,
+        sequence: Option<u64>,
+        rule: &'static str,
+        what: impl Into<String>,
+    ) {
+        self.findings.push(Finding {
+            wallet: wallet.clone(),
+            sequence,
+            rule,
+            what: what.into(),
+        });
+    }
+
+    /// As a command's result; it fails where anything is wrong.
+    pub fn output(&self) -> Output {
+        let output = Output::new(self.text(), self.json());
+        if self.findings.is_empty() {
+            output
+        } else {
+            output.failed()
+        }
+    }
+
+    fn text(&self) -> String {
+        let counts = [
+            ("tenants", self.tenants),
+            ("wallets", self.wallets),
+            ("records", self.records),
+            ("control records", self.control_records),
+            ("entries", self.entries),
+            ("ids", self.ids),
+            ("answers of plans", self.priced),
+            ("  evaluated again, equal", self.reevaluated),
+            ("  failures, no prices", self.failures),
+        ];
+        let charges = self
+            .charges
+            .iter()
+            .map(|(asset, sum)| vec![format!("charged {asset}"), sum.to_string()]);
+        let rows = counts
+            .iter()
+            .map(|(name, count)| vec![(*name).to_string(), count.to_string()]);
+        let mut text = table(&["checked", "number"], &[1], rows.chain(charges));
+        match self.findings.len() {
+            0 => text.push_str("\n\nEverything follows from the history."),
+            count => {
+                let _ = write!(text, "\n\n{count} violations:"); // writing to a String cannot fail
+                for finding in &self.findings {
+                    let _ = write!(
+                        text,
+                        "\n  {} [{}] {}",
+                        finding.place(),
+                        finding.rule,
+                        finding.what
+                    );
+                }
+            }
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let charges: BTreeMap<String, String> = self
+            .charges
+            .iter()
+            .map(|(asset, sum)| (asset.to_string(), sum.to_string()))
+            .collect();
+        let findings: Vec<Value> = self
+            .findings
+            .iter()
+            .map(|f| {
+                json!({
+                    "tenant": f.wallet.tenant(), "wallet": f.wallet.wallet(), "sequence": f.sequence,
+                    "rule": f.rule, "what": f.what,
+                })
+            })
+            .collect();
+        json!({
+            "sound": self.findings.is_empty(),
+            "tenants": self.tenants, "wallets": self.wallets, "records": self.records,
+            "control_records": self.control_records, "entries": self.entries, "ids": self.ids,
+            "charges": charges,
+            "priced": self.priced, "reevaluated": self.reevaluated, "failures": self.failures,
+            "violations": findings,
+        })
+    }
+}
+
+impl Finding {
+    fn place(&self) -> String {
+        match self.sequence {
+            Some(sequence) => format!("{:?} record {sequence}", self.wallet),
+            None => format!("{:?}", self.wallet),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn violations_are_listed_by_place() {
+        let mut report = Report {
+            wallets: 2,
+            records: 7,
+            priced: 3,
+            reevaluated: 2,
+            ..Report::default()
+        };
+        report
+            .charges
+            .insert(Asset::new("usd").unwrap(), "12.5".parse().unwrap());
+        report.found(
+            &WalletKey::new("default", "acme"),
+            Some(4),
+            "price",
+            "the plan answers differently",
+        );
+        report.found(
+            &WalletKey::new("default", "acme"),
+            None,
+            "state",
+            "the stored wallet is not the fold",
+        );
+        let output = report.output();
+        assert!(output.failed.is_some());
+        insta::assert_snapshot!(output.text);
+        insta::assert_json_snapshot!(output.json);
+    }
+}

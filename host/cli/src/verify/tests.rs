@@ -1,0 +1,222 @@
+//! Stores that are wrong in one way each.
+
+use std::collections::BTreeMap;
+
+use farebox_ledger::{Wallet, append};
+use farebox_record::Record;
+use farebox_record::command::{Command, Grant, PutCustomer};
+use farebox_record::identity_hash;
+use farebox_record::ids::{CallId, CustomerId, GrantId, TenantId};
+use farebox_record::outcome::{Effect, Pricing, Seen, Verdict};
+use farebox_record::plan::{AppliesTo, Category, Priced};
+use farebox_record::state::Part;
+use farebox_record::time::{Period, Timestamp};
+use farebox_runtime::{Config, Runtime};
+use farebox_store::{Commit, IdHash, MemoryStore, NewRecord, PartKey, Store as _, WalletKey};
+
+use super::{Report, verify};
+
+/// A wallet with a customer and a grant of 20 usd, before it is committed.
+struct Story {
+    wallet: Wallet,
+    records: Vec<(Record, Vec<u8>)>,
+    parts: BTreeMap<PartKey, Option<Vec<u8>>>,
+}
+
+fn tenant() -> TenantId {
+    TenantId::new("default").unwrap()
+}
+
+fn acme() -> CustomerId {
+    CustomerId::new("acme").unwrap()
+}
+
+impl Story {
+    fn new() -> Story {
+        let mut story = Story {
+            wallet: Wallet::default(),
+            records: Vec::new(),
+            parts: BTreeMap::new(),
+        };
+        let put = PutCustomer {
+            id: CallId::new("put-1").unwrap(),
+            name: None,
+            shortfall: BTreeMap::new(),
+        };
+        story.append(Command::PutCustomer(put), None);
+        story.append(grant("topup-1"), None);
+        story
+    }
+
+    fn append(&mut self, command: Command, pricing: Option<Pricing>) {
+        let at = Timestamp::from_micros(1_000 * (self.records.len() as i64 + 1));
+        let seen = Seen {
+            control: 0,
+            time: at,
+            pricing,
+        };
+        self.records
+            .push(append(&mut self.wallet, &tenant(), &acme(), command, seen, at).unwrap());
+        self.parts.extend(self.wallet.take_changes());
+    }
+
+    fn verify(&self) -> Report {
+        let store = MemoryStore::new();
+        let ids = |record: &Record| {
+            let hash = |identity| IdHash(identity_hash(&record.tenant, &record.customer, &identity));
+            record.identities().into_iter().map(hash).collect()
+        };
+        let records = self
+            .records
+            .iter()
+            .map(|(record, body)| NewRecord {
+                body: body.clone(),
+                ids: ids(record),
+            })
+            .collect();
+        let parts = self.parts.clone().into_iter().collect();
+        let wallet = WalletKey::new("default", "acme");
+        store
+            .commit(vec![Commit {
+                wallet,
+                expected: 0,
+                control: None,
+                records,
+                parts,
+                due: None,
+            }])
+            .unwrap();
+        verify(&store, &Runtime::new(Config::default()).unwrap(), &|_, _| {}).unwrap()
+    }
+
+    /// The rules that are broken, each with its record.
+    fn broken(&self) -> Vec<(&'static str, Option<u64>)> {
+        self.verify()
+            .findings
+            .iter()
+            .map(|finding| (finding.rule, finding.sequence))
+            .collect()
+    }
+}
+
+fn grant(id: &str) -> Command {
+    Command::Grant(Grant {
+        id: GrantId::new(id).unwrap(),
+        asset: "usd".parse().unwrap(),
+        amount: "20".parse().unwrap(),
+        category: Category::Paid,
+        priority: 0,
+        effective: None,
+        expires: None,
+        applies_to: AppliesTo::default(),
+        label: None,
+    })
+}
+
+#[test]
+fn what_is_sound_is_found_sound_and_counted() {
+    let report = Story::new().verify();
+    assert_eq!(report.findings, []);
+    assert_eq!(
+        (
+            report.tenants,
+            report.wallets,
+            report.records,
+            report.entries,
+            report.ids
+        ),
+        (1, 1, 2, 2, 2)
+    );
+}
+
+#[test]
+fn a_state_that_does_not_follow_from_the_history_is_found() {
+    let mut story = Story::new();
+    let mut richer = story.wallet.clone();
+    let put = |id: &str, wallet: &mut Wallet| {
+        let state = wallet.grants().next().unwrap().1.clone();
+        wallet
+            .fold(&Effect::GrantOpened(GrantId::new(id).unwrap(), Box::new(state)))
+            .unwrap();
+    };
+    put("from-nowhere", &mut richer);
+    story.parts.extend(richer.take_changes());
+    let broken = story.broken();
+    assert!(
+        broken.contains(&("state", None)) && broken.contains(&("rule", None)),
+        "{broken:?}"
+    );
+}
+
+#[test]
+fn parts_on_demand_are_compared_too() {
+    let mut story = Story::new();
+    story
+        .parts
+        .insert(Part::Unpriced(1).key(), Some(b"never came".to_vec()));
+    assert_eq!(story.broken(), [("state", None)]);
+}
+
+#[test]
+fn a_record_that_was_changed_breaks_the_chain_of_the_next() {
+    let mut story = Story::new();
+    story.append(grant("topup-2"), None);
+    let (record, body) = &mut story.records[1];
+    record
+        .outcome
+        .effects
+        .retain(|effect| matches!(effect, Effect::GrantOpened(..) | Effect::Entry(_)));
+    record.seen.time = Timestamp::from_micros(1);
+    *body = record.encode();
+    assert_eq!(story.broken(), [("replay", Some(3))]);
+}
+
+#[test]
+fn entries_that_do_not_sum_to_zero_are_found_where_they_are() {
+    let mut story = Story::new();
+    let (record, body) = &mut story.records[1];
+    let entry = record.outcome.effects.iter_mut().find_map(|effect| match effect {
+        Effect::Entry(entry) => Some(entry),
+        _ => None,
+    });
+    entry.unwrap().amount = "21".parse().unwrap();
+    *body = record.encode();
+    assert_eq!(story.broken(), [("replay", Some(2))]);
+}
+
+#[test]
+fn an_id_that_is_answered_twice_is_found() {
+    let mut story = Story::new();
+    let again = PutCustomer {
+        id: CallId::new("put-1").unwrap(),
+        name: Some("Acme".into()),
+        shortfall: BTreeMap::new(),
+    };
+    story.append(Command::PutCustomer(again), None);
+    assert_eq!(story.broken(), [("id_once", Some(3))]);
+}
+
+#[test]
+fn a_price_whose_revision_is_gone_cannot_be_proved() {
+    let mut story = Story::new();
+    let pricing = Pricing {
+        revision: farebox_record::ids::RevisionHash {
+            component: farebox_record::ids::Hash::of(b"component"),
+            parameters: farebox_record::ids::Hash::of(b"parameters"),
+        },
+        subscription: "sub-1".parse().unwrap(),
+        period: Period {
+            start: Timestamp::EPOCH,
+            end: Timestamp::from_micros(i64::MAX),
+            index: 0,
+        },
+        seats: 1,
+        cost: None,
+        event_types: Vec::new(),
+        subject_attribute: None,
+        state_version: 0,
+        verdict: Verdict::Priced(Priced::default()),
+    };
+    story.append(grant("topup-2"), Some(pricing));
+    assert_eq!(story.broken(), [("price", Some(3))]);
+}

@@ -1,0 +1,184 @@
+//! One wallet: folded again from its first record on, and compared with what the store shows.
+
+use std::collections::{BTreeMap, HashSet};
+
+use farebox_ledger::Wallet;
+use farebox_record::Record;
+use farebox_record::identity_hash;
+use farebox_record::outcome::{Account, Effect};
+use farebox_store::{IdHash, Image, ON_DEMAND, PartKey, StoreError, StoredRecord, WalletKey};
+
+use super::audit::Audit;
+use super::{PAGE_NAMES_MAX, Replay, replay};
+
+/// A wallet as far as it has been folded.
+#[derive(Default)]
+pub(super) struct Folded {
+    pub wallet: Wallet,
+    /// Parts that are read on demand, as they must be in the store.
+    pub on_demand: BTreeMap<PartKey, Vec<u8>>,
+    ids: HashSet<IdHash>,
+    /// False once a record could not be folded: nothing behind it can be judged.
+    whole: bool,
+}
+
+impl Audit<'_> {
+    /// Checks a wallet. `control` is the newest version of its tenant's control plane.
+    pub(super) fn wallet(&mut self, key: &WalletKey, control: u64) -> Result<(), StoreError> {
+        self.report.wallets += 1;
+        let image = self.store.load(key)?;
+        let mut folded = Folded {
+            whole: true,
+            ..Folded::default()
+        };
+        let store = self.store;
+        replay(store, key, image.version, &mut |stored| {
+            self.report.records += 1;
+            self.tick();
+            self.record(key, stored, control, &mut folded)
+        })?;
+        if folded.whole {
+            self.compare(key, &image, &folded)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a record against the wallet before it, and folds it.
+    fn record(
+        &mut self,
+        key: &WalletKey,
+        stored: &StoredRecord,
+        control: u64,
+        folded: &mut Folded,
+    ) -> Result<Replay, StoreError> {
+        let sequence = Some(stored.sequence);
+        let record = match Record::decode(&stored.body) {
+            Ok(record) => record,
+            Err(error) => {
+                self.report.found(key, sequence, "codec", error.to_string());
+                folded.whole = false;
+                return Ok(Replay::Stop);
+            }
+        };
+        if record.tenant.as_str() != key.tenant() || record.customer.as_str() != key.wallet() {
+            let whose = format!("it belongs to {}/{}", record.tenant, record.customer);
+            self.report.found(key, sequence, "owner", whose);
+        }
+        if record.seen.control > control {
+            let what = format!(
+                "it was decided under version {} of the control plane, which has {control}",
+                record.seen.control
+            );
+            self.report.found(key, sequence, "control", what);
+        }
+        self.ids(key, &record, folded)?;
+        self.reevaluate(key, &record, folded)?;
+        if let Err(violation) = folded.wallet.replay(&record, &stored.body) {
+            self.report.found(key, sequence, "replay", violation.to_string());
+            folded.whole = false;
+            return Ok(Replay::Stop);
+        }
+        for (part, value) in folded.wallet.take_changes() {
+            if part.first().is_some_and(|first| *first >= ON_DEMAND) {
+                match value {
+                    Some(value) => folded.on_demand.insert(part, value),
+                    None => folded.on_demand.remove(&part),
+                };
+            }
+        }
+        self.entries(key, &record);
+        Ok(Replay::On)
+    }
+
+    /// Each id is answered by one record, and the store finds it.
+    fn ids(&mut self, key: &WalletKey, record: &Record, folded: &mut Folded) -> Result<(), StoreError> {
+        let sequence = Some(record.sequence);
+        for identity in record.identities() {
+            self.report.ids += 1;
+            let id = IdHash(identity_hash(&record.tenant, &record.customer, &identity));
+            if !folded.ids.insert(id) {
+                let what = format!("an earlier record answers for {identity:?} too");
+                self.report.found(key, sequence, "id_once", what);
+            }
+            let known = self.store.may_have_seen(id)
+                && self
+                    .store
+                    .find(key, id)?
+                    .iter()
+                    .any(|found| found.sequence == record.sequence);
+            if !known {
+                let what = format!(
+                    "the store does not find it under {identity:?}, so a retry would be carried out again"
+                );
+                self.report.found(key, sequence, "id_found", what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the entries, and sums what was earned.
+    fn entries(&mut self, key: &WalletKey, record: &Record) {
+        for effect in &record.outcome.effects {
+            let Effect::Entry(entry) = effect else { continue };
+            self.report.entries += 1;
+            if entry.account != Account::Revenue {
+                continue;
+            }
+            let sum = self.report.charges.entry(entry.asset.clone()).or_default();
+            match sum.checked_add(entry.amount) {
+                Some(more) => *sum = more,
+                None => self.report.found(
+                    key,
+                    Some(record.sequence),
+                    "sum",
+                    "the sum of all charges leaves its range",
+                ),
+            }
+        }
+    }
+
+    /// The stored wallet is the folded one, and keeps every rule.
+    fn compare(&mut self, key: &WalletKey, image: &Image, folded: &Folded) -> Result<(), StoreError> {
+        let parts = image
+            .parts
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        match Wallet::from_parts(parts) {
+            Err(error) => self
+                .report
+                .found(key, None, "state", format!("it cannot be read: {error}")),
+            Ok(stored) => {
+                if !stored.same_state(&folded.wallet) {
+                    let what = format!(
+                        "the stored wallet is not the fold of its {} records",
+                        image.version
+                    );
+                    self.report.found(key, None, "state", what);
+                }
+                for violation in farebox_ledger::verify(&stored) {
+                    self.report.found(key, None, "rule", violation.to_string());
+                }
+            }
+        }
+        if self.on_demand(key)? != folded.on_demand {
+            let what = "the stored subjects and unpriced events are not what its records leave behind";
+            self.report.found(key, None, "state", what);
+        }
+        Ok(())
+    }
+
+    fn on_demand(&self, key: &WalletKey) -> Result<BTreeMap<PartKey, Vec<u8>>, StoreError> {
+        let mut parts = BTreeMap::new();
+        let mut after: Option<PartKey> = None;
+        loop {
+            let page = self.store.parts(key, &[], after.as_deref(), PAGE_NAMES_MAX)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(parts);
+            };
+            after = Some(last.clone());
+            let on_demand =
+                |(name, _): &(PartKey, Vec<u8>)| name.first().is_some_and(|first| *first >= ON_DEMAND);
+            parts.extend(page.into_iter().filter(on_demand));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Who may do what: one line per endpoint, and nothing without a line.
+
+use axum::http::Method;
+use farebox_record::control::Role;
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone, without a key.
+    Open,
+    /// Keys that may read; anyone where the configuration says that metrics are public.
+    Metrics,
+    /// Keys with one of these roles.
+    Roles(&'static [Role]),
+}
+
+/// An endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint {
+    /// Its method.
+    pub method: &'static Method,
+    /// Its path, with its parameters named.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+}
+
+use Role::{Admin, Authorize, Billing, Ingest, Operator, Read};
+
+/// Holds: a gateway's work. Looking at a hold is part of it.
+const HOLD: Access = Access::Roles(&[Operator, Admin, Authorize]);
+/// Looking at a hold.
+const HOLD_READ: Access = Access::Roles(&[Operator, Admin, Billing, Authorize, Read]);
+/// Reporting usage.
+const SEND: Access = Access::Roles(&[Operator, Admin, Ingest, Authorize]);
+/// Customers and their money.
+const BILL: Access = Access::Roles(&[Operator, Admin, Billing]);
+/// Looking at anything but keys.
+const READ: Access = Access::Roles(READERS);
+/// Prices and keys.
+const ADMINISTER: Access = Access::Roles(&[Operator, Admin]);
+
+const READERS: &[Role] = &[Operator, Admin, Billing, Read];
+
+const fn get(path: &'static str, access: Access) -> Endpoint {
+    Endpoint {
+        method: &Method::GET,
+        path,
+        access,
+    }
+}
+
+const fn post(path: &'static str, access: Access) -> Endpoint {
+    Endpoint {
+        method: &Method::POST,
+        path,
+        access,
+    }
+}
+
+const fn put(path: &'static str, access: Access) -> Endpoint {
+    Endpoint {
+        method: &Method::PUT,
+        path,
+        access,
+    }
+}
+
+const fn delete(path: &'static str, access: Access) -> Endpoint {
+    Endpoint {
+        method: &Method::DELETE,
+        path,
+        access,
+    }
+}
+
+/// All endpoints.
+pub static ENDPOINTS: &[Endpoint] = &[
+    post("/v1/authorize", HOLD),
+    get("/v1/holds/{hold}", HOLD_READ),
+    post("/v1/holds/{hold}/settle", HOLD),
+    post("/v1/holds/{hold}/extend", HOLD),
+    post("/v1/holds/{hold}/release", HOLD),
+    post("/v1/events", SEND),
+    get("/v1/customers", READ),
+    put("/v1/customers/{customer}", BILL),
+    get("/v1/customers/{customer}", READ),
+    get("/v1/customers/{customer}/balance", READ),
+    get("/v1/customers/{customer}/entries", READ),
+    get("/v1/customers/{customer}/events/{event}", READ),
+    post("/v1/customers/{customer}/grants", BILL),
+    post("/v1/subscriptions", BILL),
+    get("/v1/subscriptions", READ),
+    get("/v1/subscriptions/{subscription}", READ),
+    get("/v1/plans", READ),
+    get("/v1/plans/{plan}", READ),
+    post("/v1/plans/{plan}/components", ADMINISTER),
+    post("/v1/plans/{plan}/revisions", ADMINISTER),
+    post("/v1/plans/{plan}/rollback", ADMINISTER),
+    post("/v1/keys", ADMINISTER),
+    get("/v1/keys", ADMINISTER),
+    delete("/v1/keys/{key}", ADMINISTER),
+    get("/healthz", Access::Open),
+    get("/readyz", Access::Open),
+    get("/metrics", Access::Metrics),
+    get("/openapi.json", Access::Open),
+    get("/docs", Access::Open),
+    get("/docs/", Access::Open),
+    get("/docs/{*rest}", Access::Open),
+];
+
+/// The endpoint that answers a request; none where there is none.
+pub(crate) fn endpoint(method: &Method, path: &str) -> Option<&'static Endpoint> {
+    // HEAD is answered wherever GET is.
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    ENDPOINTS
+        .iter()
+        .find(|endpoint| endpoint.path == path && endpoint.method == method)
+}
+
+impl Access {
+    /// Whether a key with this role may.
+    pub fn allows(self, role: Role) -> bool {
+        match self {
+            Access::Open => true,
+            Access::Metrics => READERS.contains(&role),
+            Access::Roles(roles) => roles.contains(&role),
+        }
+    }
+
+    /// The roles, for people.
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [Operator, Admin, Billing, Ingest, Authorize, Read];
+        all.into_iter()
+            .filter(|role| self.allows(*role))
+            .map(role_name)
+            .collect()
+    }
+}
+
+/// A role as callers name it.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Operator => "operator",
+        Admin => "admin",
+        Billing => "billing",
+        Ingest => "ingest",
+        Authorize => "authorize",
+        Read => "read",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn may(role: Role) -> Vec<String> {
+        let closed = ENDPOINTS.iter().filter(|e| e.access != Access::Open);
+        closed
+            .filter(|e| e.access.allows(role))
+            .map(|e| format!("{} {}", e.method, e.path))
+            .collect()
+    }
+
+    #[test]
+    fn every_role_may_do_what_its_line_says_and_nothing_else() {
+        assert_eq!(may(Ingest), ["POST /v1/events"]);
+        assert_eq!(
+            may(Authorize),
+            [
+                "POST /v1/authorize",
+                "GET /v1/holds/{hold}",
+                "POST /v1/holds/{hold}/settle",
+                "POST /v1/holds/{hold}/extend",
+                "POST /v1/holds/{hold}/release",
+                "POST /v1/events",
+            ]
+        );
+        assert!(
+            may(Read)
+                .iter()
+                .all(|e| e.starts_with("GET ") && !e.contains("/keys")),
+            "{:?}",
+            may(Read)
+        );
+        let writes = |role| {
+            may(role)
+                .into_iter()
+                .filter(|e| !e.starts_with("GET "))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            writes(Billing),
+            [
+                "PUT /v1/customers/{customer}",
+                "POST /v1/customers/{customer}/grants",
+                "POST /v1/subscriptions"
+            ]
+        );
+        let closed = ENDPOINTS.iter().filter(|e| e.access != Access::Open).count();
+        assert_eq!((may(Operator).len(), may(Admin).len()), (closed, closed));
+    }
+
+    #[test]
+    fn an_endpoint_has_one_line() {
+        let lines: BTreeSet<_> = ENDPOINTS.iter().map(|e| (e.method.as_str(), e.path)).collect();
+        assert_eq!(lines.len(), ENDPOINTS.len());
+    }
+}

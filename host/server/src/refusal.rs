@@ -1,0 +1,187 @@
+//! From the refusals of the layers below to problems: what is internal stays in the log.
+
+use farebox_engine::{ControlError, EngineError, Rejected};
+use farebox_ledger::Refusal;
+use farebox_record::outcome::{DenialReason, Denied, HoldEnd};
+use farebox_record::plan::Rejection;
+use farebox_runtime::Refused;
+use serde_json::{Value, json};
+
+use crate::code::Code;
+use crate::problem::Problem;
+
+/// A command that was refused without a trace.
+pub(crate) fn refused(refusal: &Refusal) -> Problem {
+    let said = refusal.to_string();
+    match refusal {
+        Refusal::UnknownCustomer => Problem::new(Code::UnknownCustomer, "the customer was never created"),
+        Refusal::UnknownHold => Problem::new(Code::UnknownHold, "there was never a hold with this id"),
+        Refusal::HoldExists => Problem::new(Code::HoldExists, said),
+        Refusal::HoldEnded { end } => hold_ended(*end),
+        Refusal::AboveHold { asset, missing } => {
+            let detail = format!("the usage costs {missing} {asset} more than is held");
+            Problem::new(Code::AboveHold, detail)
+                .with("asset", asset.as_str())
+                .with("required", missing.to_string())
+        }
+        Refusal::InvalidEvent(rejection) => rejected(Code::InvalidEvent, rejection),
+        Refusal::PlanFailed { code, message } => {
+            Problem::new(Code::PlanFailed, format!("the plan failed: {message}")).with("reason", code.clone())
+        }
+        Refusal::EventTypeOwned { event_type, owner } => {
+            let detail = format!("events of type {event_type} belong to subscription {owner}");
+            Problem::new(Code::EventTypeOwned, detail).with("subscription", owner.as_str())
+        }
+        Refusal::NoPlan => Problem::new(Code::UnknownPlan, said),
+        Refusal::GrantExists(_) => Problem::new(Code::GrantExists, said),
+        Refusal::PlanRefused(rejection) => rejected(Code::PlanRefused, rejection),
+        Refusal::Time { field, .. } => Problem::new(Code::InvalidTime, said).with("field", *field),
+        Refusal::Amount { field, .. } => Problem::new(Code::InvalidAmount, said).with("field", *field),
+        Refusal::Limit { limit, .. } => Problem::new(Code::LimitExceeded, said).with("limit", *limit),
+        Refusal::NotDue => internal("a caller's command was called not due"),
+    }
+}
+
+/// A second attempt to end a hold.
+pub(crate) fn hold_ended(end: HoldEnd) -> Problem {
+    let state = hold_end(end);
+    Problem::new(Code::HoldEnded, format!("the hold has ended: it is {state}")).with("state", state)
+}
+
+/// How a hold ended, as programs see it.
+pub(crate) fn hold_end(end: HoldEnd) -> &'static str {
+    match end {
+        HoldEnd::Settled => "settled",
+        HoldEnd::Released => "released",
+        HoldEnd::Expired => "expired",
+    }
+}
+
+/// An authorize that said no. Kept under its id, so a retry gets it again.
+pub(crate) fn denied(denied: &Denied, replayed: bool) -> Problem {
+    let asset = denied.asset.as_ref().map_or("", |asset| asset.as_str());
+    let problem = match &denied.reason {
+        DenialReason::InsufficientFunds => {
+            let detail = format!(
+                "{} {asset} needed, {} {asset} available",
+                denied.required, denied.available
+            );
+            Problem::new(Code::InsufficientFunds, detail)
+        }
+        DenialReason::Debt => {
+            let detail = format!("the customer owes {} {asset}", denied.required);
+            Problem::new(Code::Debt, detail)
+        }
+        DenialReason::NoSubscription => Problem::new(
+            Code::NoSubscription,
+            "no subscription of the customer prices this type of event",
+        ),
+        DenialReason::Unpriceable(rejection) => rejected(Code::Unpriceable, rejection),
+    };
+    let problem = problem.with("allowed", false);
+    let problem = match &denied.asset {
+        None => problem,
+        Some(asset) => problem
+            .with("asset", asset.as_str())
+            .with("required", denied.required.to_string())
+            .with("available", denied.available.to_string()),
+    };
+    match replayed {
+        true => problem.with("replayed", true),
+        false => problem,
+    }
+}
+
+/// What a plan says of something that it does not price.
+pub(crate) fn rejection_text(rejection: &Rejection) -> String {
+    match rejection {
+        Rejection::InvalidEvent { field, message, .. } => format!("{field}: {message}"),
+        Rejection::Unpriceable { message } | Rejection::NotAllowed { message } => message.clone(),
+        Rejection::Overflow => "the amounts leave the range of the plan contract".to_string(),
+    }
+}
+
+fn rejected(code: Code, rejection: &Rejection) -> Problem {
+    let problem = Problem::new(code, rejection_text(rejection));
+    match rejection {
+        Rejection::InvalidEvent { field, .. } => problem.with("field", field.clone()),
+        Rejection::Unpriceable { .. } | Rejection::NotAllowed { .. } | Rejection::Overflow => problem,
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Problem {
+        let said = rejected.to_string();
+        match rejected {
+            Rejected::Busy => Problem::new(Code::Busy, said).with("limit", "LANE_QUEUE_MAX"),
+            Rejected::TooMany { .. } => {
+                Problem::new(Code::TooManyEvents, said).with("limit", "COMMANDS_PER_CALL_MAX")
+            }
+            Rejected::Stopped => stopped(),
+        }
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Problem {
+        internal(&error.to_string())
+    }
+}
+
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Problem {
+        let said = error.to_string();
+        match error {
+            ControlError::Refused(refused) => plan_refused(&refused),
+            ControlError::UnknownPlan(_) => Problem::new(Code::UnknownPlan, said),
+            ControlError::UnknownComponent(_) => Problem::new(Code::UnknownComponent, said),
+            ControlError::UnknownKey(_) => Problem::new(Code::UnknownKey, said),
+            ControlError::KeyExists(_) => Problem::new(Code::KeyExists, said),
+            ControlError::NothingToRollBack => Problem::new(Code::NothingToRollBack, said),
+            ControlError::EffectiveInThePast => {
+                Problem::new(Code::EffectiveInThePast, said).with("pointer", "/effective_at")
+            }
+            ControlError::StateVersion { .. } => Problem::new(Code::StateVersion, said),
+            ControlError::Stopped => stopped(),
+            ControlError::Contended => Problem::new(Code::Contended, said),
+            ControlError::Limit { limit, .. } => Problem::new(Code::LimitExceeded, said).with("limit", limit),
+            ControlError::Engine(error) => error.into(),
+        }
+    }
+}
+
+fn plan_refused(refused: &Refused) -> Problem {
+    let said = refused.to_string();
+    match refused {
+        Refused::CompilerBusy => Problem::new(Code::Busy, said),
+        Refused::Parameters { errors } => {
+            let errors: Vec<Value> = errors
+                .iter()
+                .map(|e| json!({"pointer": e.pointer, "message": e.message}))
+                .collect();
+            Problem::new(Code::ParametersRefused, said)
+                .hint(refused.advice())
+                .with("reason", refused.code())
+                .with("errors", errors)
+        }
+        Refused::Faulted {
+            during: "prepare", ..
+        } => Problem::new(Code::ParametersRefused, said)
+            .hint(refused.advice())
+            .with("reason", refused.code()),
+        _ => Problem::new(Code::ComponentRefused, said)
+            .hint(refused.advice())
+            .with("reason", refused.code()),
+    }
+}
+
+/// The engine takes nothing in any more.
+pub(crate) fn stopped() -> Problem {
+    Problem::new(Code::Stopped, "the store has stopped")
+}
+
+/// Nobody's fault but ours: the log has the reason, the caller only that there is one.
+pub(crate) fn internal(reason: &str) -> Problem {
+    tracing::error!(reason, "a request failed for a reason that it should not");
+    Problem::new(Code::Internal, "the request failed within the server")
+}

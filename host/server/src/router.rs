@@ -1,0 +1,77 @@
+//! Which handler answers what.
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Router, handler::Handler};
+use farebox_engine::Engine;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::config::Config;
+use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
+use crate::refusal::internal;
+use crate::routes::{
+    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system,
+};
+use crate::server::Server;
+use crate::{gate, openapi, watch};
+
+/// The API of an engine.
+pub fn router(engine: Engine, config: &Config) -> Router {
+    Server::new(engine, config.clone()).router()
+}
+
+impl Server {
+    /// Its API.
+    pub fn router(&self) -> Router {
+        let events = events::report.layer(DefaultBodyLimit::max(EVENTS_BODY_BYTES_MAX));
+        let component = plans::push.layer(DefaultBodyLimit::max(COMPONENT_BODY_BYTES_MAX));
+        Router::new()
+            .route("/v1/authorize", post(authorize::authorize))
+            .route("/v1/holds/{hold}", get(holds::show))
+            .route("/v1/holds/{hold}/settle", post(holds::settle))
+            .route("/v1/holds/{hold}/extend", post(holds::extend))
+            .route("/v1/holds/{hold}/release", post(holds::release))
+            .route("/v1/events", post(events))
+            .route("/v1/customers", get(customers::list))
+            .route(
+                "/v1/customers/{customer}",
+                get(customers::show).put(customers::put),
+            )
+            .route("/v1/customers/{customer}/balance", get(customers::balance))
+            .route("/v1/customers/{customer}/entries", get(entries::list))
+            .route("/v1/customers/{customer}/events/{event}", get(entries::event))
+            .route("/v1/customers/{customer}/grants", post(grants::grant))
+            .route(
+                "/v1/subscriptions",
+                post(subscriptions::start).get(subscriptions::list),
+            )
+            .route("/v1/subscriptions/{subscription}", get(subscriptions::show))
+            .route("/v1/plans", get(plans::list))
+            .route("/v1/plans/{plan}", get(plans::show))
+            .route("/v1/plans/{plan}/components", post(component))
+            .route("/v1/plans/{plan}/revisions", post(plans::activate))
+            .route("/v1/plans/{plan}/rollback", post(plans::roll_back))
+            .route("/v1/keys", post(keys::create).get(keys::list))
+            .route("/v1/keys/{key}", delete(keys::revoke))
+            .route("/healthz", get(system::alive))
+            .route("/readyz", get(system::ready))
+            .route("/metrics", get(system::metrics))
+            .route("/openapi.json", get(system::openapi))
+            .with_state(self.clone())
+            .merge(openapi::pages())
+            .fallback(|| async { StatusCode::NOT_FOUND }) // the gate answers before it
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(from_fn_with_state(self.clone(), gate::gate))
+            .layer(CatchPanicLayer::custom(
+                |panic: Box<dyn std::any::Any + Send>| -> Response {
+                    let said = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
+                    let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+                    internal(&format!("a handler panicked: {}", said.unwrap_or_default())).into_response()
+                },
+            ))
+            .layer(from_fn(watch::watch))
+    }
+}

@@ -1,0 +1,185 @@
+//! What was posted, and which event it came from.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use farebox_engine::{Engine, EngineError};
+use farebox_record::Record;
+use farebox_record::command::{Command, Identity, default_source};
+use farebox_record::event::Event;
+use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::plan::EventRef;
+use serde::Deserialize;
+
+use crate::answer::{Made, answer};
+use crate::auth::Caller;
+use crate::code::Code;
+use crate::cursor::Place;
+use crate::decode::parameters::{self, Params};
+use crate::limits::RECORDS_PER_PAGE_MAX;
+use crate::problem::Problem;
+use crate::routes::Page;
+use crate::server::Server;
+use crate::wire::entry::{EntryPage, EventView, entries};
+
+/// Lists what was posted to a wallet, newest first.
+///
+/// Every line names its charge, its event and the revision that priced it. Reads your own writes.
+#[utoipa::path(
+    get, path = "/v1/customers/{customer}/entries", tag = "customers", operation_id = "listEntries",
+    params(("customer" = String, Path, description = "The customer"), Page),
+    responses((status = 200, description = "A page of entries", body = EntryPage))
+)]
+pub(crate) async fn list(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(customer): Path<String>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let customer: CustomerId = parameters::name("customer", &customer)?;
+    let limit = parameters::page_size(page.limit)?;
+    let wallet = server.wallet(&caller, &customer).await?;
+    let place = match page.cursor.as_deref() {
+        Some(cursor) => Place::decode(cursor)?,
+        None => Place {
+            sequence: wallet.header().sequence,
+            skip: 0,
+        },
+    };
+    let tenant = caller.tenant.clone();
+    let page = server
+        .blocking(move |engine| page_of(engine, &tenant, &customer, place, limit))
+        .await?;
+    Ok(answer(Made::Done, &page))
+}
+
+/// Reads on until the page is full: many records have no entries.
+fn page_of(
+    engine: &Engine,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    place: Place,
+    limit: usize,
+) -> Result<EntryPage, EngineError> {
+    let mut page = EntryPage {
+        entries: Vec::with_capacity(limit),
+        next: None,
+    };
+    let mut place = place;
+    let mut read = 0;
+    while read < RECORDS_PER_PAGE_MAX {
+        let before = place.sequence.saturating_add(1);
+        let records = engine.history(tenant, customer, Some(before), limit)?;
+        if records.is_empty() {
+            return Ok(page);
+        }
+        read += records.len();
+        for record in &records {
+            place.sequence = record.sequence;
+            for entry in entries(record).skip(place.skip) {
+                if page.entries.len() == limit {
+                    page.next = Some(place.encode());
+                    return Ok(page);
+                }
+                page.entries.push(entry);
+                place.skip += 1;
+            }
+            place = Place {
+                sequence: record.sequence.saturating_sub(1),
+                skip: 0,
+            };
+        }
+        if place.sequence == 0 {
+            return Ok(page);
+        }
+    }
+    page.next = Some(place.encode());
+    Ok(page)
+}
+
+/// Which source an event came from.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct FromSource {
+    /// The event's source; `api` unless told.
+    source: Option<String>,
+}
+
+/// Shows an event, what was done with it, and what was posted for it.
+#[utoipa::path(
+    get, path = "/v1/customers/{customer}/events/{event}", tag = "events", operation_id = "getEvent",
+    params(
+        ("customer" = String, Path, description = "The customer"),
+        ("event" = String, Path, description = "The event's id"),
+        FromSource
+    ),
+    responses((status = 200, description = "The event", body = EventView))
+)]
+pub(crate) async fn event(
+    State(server): State<Server>,
+    caller: Caller,
+    Path((customer, event)): Path<(String, String)>,
+    Params(from): Params<FromSource>,
+) -> Result<Response, Problem> {
+    let customer: CustomerId = parameters::name("customer", &customer)?;
+    let source = match &from.source {
+        Some(source) => parameters::name("source", source)?,
+        None => default_source(),
+    };
+    let reference = EventRef {
+        source,
+        id: parameters::name("event", &event)?,
+    };
+    server.wallet(&caller, &customer).await?; // 404 for a customer that is none; and what is overdue has happened
+    let unknown = || {
+        Problem::new(
+            Code::UnknownEvent,
+            format!("there is no event {event} of {}", reference.source),
+        )
+    };
+    let looked_up = reference.clone();
+    let records = server
+        .blocking(move |engine| records_of(engine, &caller.tenant, &customer, &looked_up))
+        .await?;
+    let reported = records
+        .first()
+        .and_then(|record| event_of(&record.command))
+        .ok_or_else(unknown)?;
+    let view = EventView::new(reported, &records).ok_or_else(unknown)?;
+    Ok(answer(Made::Done, &view))
+}
+
+/// How the event was received, and how it was ended or priced later; oldest first.
+fn records_of(
+    engine: &Engine,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    event: &EventRef,
+) -> Result<Vec<Record>, EngineError> {
+    let mut records = Vec::new();
+    for identity in [
+        Identity::Event(event.clone()),
+        Identity::HoldEnd(event.clone()),
+        Identity::Rated(event.clone()),
+    ] {
+        let Some(record) = engine.find(tenant, customer, &identity)? else {
+            continue;
+        };
+        if records
+            .iter()
+            .all(|known: &Record| known.sequence != record.sequence)
+        {
+            records.push(record);
+        }
+    }
+    records.sort_by_key(|record| record.sequence);
+    Ok(records)
+}
+
+fn event_of(command: &Command) -> Option<&Event> {
+    match command {
+        Command::Usage(event) => Some(event),
+        Command::Authorize(authorize) => Some(&authorize.event),
+        _ => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! What every handler works with: the engine, and how it is asked.
+
+use std::sync::Arc;
+
+use farebox_engine::{Ask, Done, Engine, Reply, Request};
+use farebox_ledger::Wallet;
+use farebox_record::command::Command;
+use farebox_record::ids::{CustomerId, TenantId};
+use tokio::sync::Semaphore;
+
+use crate::auth::Caller;
+use crate::code::Code;
+use crate::config::Config;
+use crate::limits::{BLOCKING_CALLS_MAX, REQUESTS_IN_WORK_MAX};
+use crate::problem::Problem;
+use crate::refusal;
+
+/// An engine behind HTTP. Clones are handles of one server.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    config: Config,
+    in_work: Arc<Semaphore>,
+    blocking: Arc<Semaphore>,
+}
+
+impl Server {
+    /// A server for this engine. Installs the process's metrics, unless something else did.
+    pub fn new(engine: Engine, config: Config) -> Server {
+        crate::watch::install();
+        let inner = Inner {
+            engine,
+            config,
+            in_work: Arc::new(Semaphore::new(REQUESTS_IN_WORK_MAX)),
+            blocking: Arc::new(Semaphore::new(BLOCKING_CALLS_MAX)),
+        };
+        Server {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Room for requests in work.
+    pub(crate) fn in_work(&self) -> &Semaphore {
+        &self.inner.in_work
+    }
+
+    /// Has a command carried out, or gets what came of it before.
+    pub(crate) async fn command(
+        &self,
+        caller: &Caller,
+        customer: &CustomerId,
+        command: Command,
+    ) -> Result<Done, Problem> {
+        match self
+            .ask(&caller.tenant, customer, Ask::Command(Box::new(command)))
+            .await?
+        {
+            Reply::Done(done) => Ok(done),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// The customer's wallet, with everything overdue handled.
+    pub(crate) async fn wallet(
+        &self,
+        caller: &Caller,
+        customer: &CustomerId,
+    ) -> Result<Arc<Wallet>, Problem> {
+        match self.ask(&caller.tenant, customer, Ask::Read).await? {
+            Reply::Wallet(wallet) if wallet.header().customer.is_some() => Ok(wallet),
+            Reply::Wallet(_) => Err(unknown_customer(customer)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        ask: Ask,
+    ) -> Result<Reply, Problem> {
+        let request = Request {
+            customer: customer.clone(),
+            ask,
+        };
+        Ok(self.engine().call_one(tenant, request).await?)
+    }
+
+    /// Runs what waits for a disk or a compiler where nobody else waits for it.
+    pub(crate) async fn blocking<T, E>(
+        &self,
+        run: impl FnOnce(&Engine) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: Into<Problem> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.inner.blocking).acquire_owned().await;
+        let engine = self.engine().clone();
+        let ran = tokio::task::spawn_blocking(move || {
+            let _permit = permit; // held until it ran, also when nobody waits for it any more
+            run(&engine)
+        });
+        match ran.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) if !self.engine().is_running() => Err(refusal::stopped()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(refusal::internal("a blocking call panicked")),
+        }
+    }
+}
+
+/// A reply that is no success.
+pub(crate) fn unexpected(reply: Reply) -> Problem {
+    match reply {
+        Reply::Conflict { field } => {
+            let detail = format!("another request was made under this id: `{field}` differs");
+            Problem::new(Code::Conflict, detail).with("field", field)
+        }
+        Reply::Refused(refusal) => refusal::refused(&refusal),
+        Reply::Stopped => refusal::stopped(),
+        Reply::Done(_) | Reply::Wallet(_) | Reply::Hold(..) => {
+            refusal::internal("the engine answered another question than it was asked")
+        }
+    }
+}
+
+pub(crate) fn unknown_customer(customer: &CustomerId) -> Problem {
+    Problem::new(Code::UnknownCustomer, format!("there is no customer {customer}"))
+}

@@ -1,0 +1,372 @@
+//! Customers, grants and subscriptions.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::command::{Grant, Subscribe};
+use farebox_record::ids::{CustomerId, GrantId, PlanName, SubscriptionId};
+use farebox_record::plan::{AppliesTo, Category};
+use farebox_record::state::{Cadence, Customer, Shortfall, SubscriptionState};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+use crate::limits::GRANT_CONDITIONS_MAX;
+use crate::problem::Problem;
+use crate::wire::amount::Amount;
+use crate::wire::balance::BalanceView;
+use crate::wire::event::RevisionView;
+use crate::wire::text::Label;
+use crate::wire::time::{PeriodView, Time};
+
+/// What is said of a customer, all of it: what is left away is taken away.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = PutCustomer, example = json!({"name": "Acme", "shortfall": {"usd": {"floor": "-25"}}}))]
+pub struct CustomerBody {
+    /// What people call it.
+    pub name: Option<Label>,
+    /// Per asset, what happens when the wallet cannot cover a charge. Assets not named: `deny`.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, ShortfallBody>)]
+    pub shortfall: BTreeMap<Asset, ShortfallBody>,
+}
+
+/// What happens when a wallet cannot cover a charge: `"deny"` - nothing is authorized beyond what is there;
+/// `{"floor": "-25"}` - it may owe 25; `"unlimited"` - post-paid. Usage that happened is charged in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Shortfall)]
+pub enum ShortfallBody {
+    /// Nothing is authorized beyond what is there.
+    Deny,
+    /// How far below zero authorize may go: zero or negative.
+    Floor(Amount),
+    /// Post-paid.
+    Unlimited,
+}
+
+impl CustomerBody {
+    /// The policies as the ledger knows them.
+    pub fn shortfalls(&self) -> Result<BTreeMap<Asset, Shortfall>, Problem> {
+        let one = |(asset, body): (&Asset, &ShortfallBody)| {
+            let policy = match body {
+                ShortfallBody::Deny => Shortfall::Deny,
+                ShortfallBody::Unlimited => Shortfall::Unlimited,
+                ShortfallBody::Floor(Amount(floor)) => match floor.checked_neg().filter(|n| !n.is_negative())
+                {
+                    Some(debt) => Shortfall::Floor(debt),
+                    None => {
+                        let pointer = format!("/shortfall/{asset}/floor");
+                        let detail = "a floor is zero or negative: \"-25\" lets the wallet owe 25";
+                        return Err(Problem::field(pointer, detail));
+                    }
+                },
+            };
+            Ok((asset.clone(), policy))
+        };
+        self.shortfall.iter().map(one).collect()
+    }
+}
+
+/// A customer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Customer)]
+pub struct CustomerView {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When it was created.
+    pub created_at: Time,
+    /// Per asset, what happens when the wallet cannot cover a charge. Assets not named: `deny`.
+    #[schema(value_type = BTreeMap<String, ShortfallBody>)]
+    pub shortfall: BTreeMap<Asset, ShortfallBody>,
+    /// Whether an earlier request under this key got this answer first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+impl CustomerView {
+    /// As it is kept.
+    pub fn new(id: &CustomerId, customer: &Customer) -> CustomerView {
+        let shown = |shortfall: &Shortfall| match shortfall {
+            Shortfall::Deny => ShortfallBody::Deny,
+            Shortfall::Floor(debt) => ShortfallBody::Floor(Amount(Nanos::new(-debt.get()))),
+            Shortfall::Unlimited => ShortfallBody::Unlimited,
+        };
+        CustomerView {
+            id: id.to_string(),
+            name: customer.name.clone(),
+            created_at: Time(customer.created),
+            shortfall: customer
+                .shortfall
+                .iter()
+                .map(|(asset, policy)| (asset.clone(), shown(policy)))
+                .collect(),
+            replayed: false,
+        }
+    }
+}
+
+/// A page of customers, in order of id.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CustomerPage)]
+pub struct CustomerPage {
+    /// The customers.
+    pub customers: Vec<CustomerView>,
+    /// Give it as `cursor` for what comes after; not there: nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Value for a wallet.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = PostGrant, example = json!({"id": "topup-1", "asset": "usd", "amount": "20", "category": "paid"}))]
+pub struct GrantBody {
+    /// Made by the caller; kept for good, so that no retry pays twice.
+    #[schema(value_type = String, example = "topup-1")]
+    id: GrantId,
+    /// In which asset.
+    #[schema(value_type = String, example = "usd")]
+    asset: Asset,
+    /// How much; more than zero.
+    amount: Amount,
+    /// What kind of value it is. Only `paid` pays debt.
+    #[schema(schema_with = category_schema)]
+    category: Category,
+    /// Low burns first; 0 unless told.
+    #[serde(default)]
+    priority: i32,
+    /// From when; not there: at once.
+    effective_at: Option<Time>,
+    /// Until when; not there: for good.
+    expires_at: Option<Time>,
+    /// What it may pay for; not there: everything.
+    #[serde(default)]
+    applies_to: AppliesToBody,
+    /// What a person reads.
+    label: Option<Label>,
+}
+
+impl GrantBody {
+    /// As the ledger knows it.
+    pub fn command(self) -> Result<Grant, Problem> {
+        let conditions = self.applies_to.codes.len() + self.applies_to.attributes.len();
+        if conditions > GRANT_CONDITIONS_MAX {
+            let detail = format!("{conditions} conditions; GRANT_CONDITIONS_MAX is {GRANT_CONDITIONS_MAX}");
+            return Err(Problem::field("/applies_to", detail).with("limit", "GRANT_CONDITIONS_MAX"));
+        }
+        Ok(Grant {
+            id: self.id,
+            asset: self.asset,
+            amount: self.amount.0,
+            category: self.category,
+            priority: self.priority,
+            effective: self.effective_at.map(|time| time.0),
+            expires: self.expires_at.map(|time| time.0),
+            applies_to: AppliesTo {
+                codes: self.applies_to.codes,
+                attributes: self.applies_to.attributes,
+            },
+            label: self.label.map(|label| label.0),
+        })
+    }
+}
+
+/// What a grant may pay for: all of its conditions must hold.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = AppliesTo)]
+pub struct AppliesToBody {
+    /// Codes of charges; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub codes: Vec<String>,
+    /// Attributes of the event and the value that each must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl AppliesToBody {
+    /// None where there is no condition.
+    pub fn shown(applies_to: &AppliesTo) -> Option<AppliesToBody> {
+        let AppliesTo { codes, attributes } = applies_to;
+        let conditional = !applies_to.is_everything();
+        conditional.then(|| AppliesToBody {
+            codes: codes.clone(),
+            attributes: attributes.clone(),
+        })
+    }
+}
+
+/// A grant that is in the wallet.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Granted)]
+pub struct GrantedView {
+    /// The grant's id.
+    #[schema(value_type = String)]
+    pub id: GrantId,
+    /// When it was put there.
+    pub granted_at: Time,
+    /// What of it paid debt at once.
+    pub paid_debt: Amount,
+    /// Afterwards.
+    pub balance: Vec<BalanceView>,
+    /// Whether an earlier request under this id got this answer first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+/// A customer on a plan.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = PostSubscription, example = json!({"id": "sub-1", "customer": "acme", "plan": "per-token"}))]
+pub struct SubscriptionBody {
+    /// Made by the caller.
+    #[schema(value_type = String, example = "sub-1")]
+    id: SubscriptionId,
+    /// Which customer.
+    #[schema(value_type = String, example = "acme")]
+    pub customer: CustomerId,
+    /// To which plan.
+    #[schema(value_type = String, example = "per-token")]
+    pub plan: PlanName,
+    /// Seats, for plans that count them; 1 unless told.
+    #[serde(default = "one")]
+    seats: u32,
+    /// Periods are counted from here; not there: from now.
+    anchor: Option<Time>,
+    /// How long a period is, in UTC; `monthly` unless told.
+    #[serde(default)]
+    #[schema(value_type = Option<CadenceBody>)]
+    cadence: Cadence,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// How long a period is, in UTC. An anchor on the 31st means the last day of a shorter month.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Cadence)]
+#[expect(
+    dead_code,
+    reason = "a schema; what it describes is read and written as `Cadence`"
+)]
+pub enum CadenceBody {
+    /// A calendar month.
+    Monthly,
+    /// A calendar year.
+    Yearly,
+    /// Seven days.
+    Weekly,
+    /// One day.
+    Daily,
+    /// So many days; at least 1.
+    Days(u16),
+}
+
+impl SubscriptionBody {
+    /// As the ledger knows it.
+    pub fn command(self) -> Result<Subscribe, Problem> {
+        if self.cadence == Cadence::Days(0) {
+            return Err(Problem::field("/cadence/days", "a period has at least 1 day"));
+        }
+        Ok(Subscribe {
+            id: self.id,
+            plan: self.plan,
+            seats: self.seats,
+            anchor: self.anchor.map(|time| time.0),
+            cadence: self.cadence,
+        })
+    }
+}
+
+/// A subscription that started.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Subscribed)]
+pub struct SubscribedView {
+    /// The subscription's id.
+    #[schema(value_type = String)]
+    pub id: SubscriptionId,
+    /// When it started.
+    pub started_at: Time,
+    /// Its first period.
+    pub period: PeriodView,
+    /// The revision that started it.
+    pub revision: RevisionView,
+    /// Afterwards.
+    pub balance: Vec<BalanceView>,
+    /// Whether an earlier request under this id got this answer first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+/// A subscription as it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Subscription)]
+pub struct SubscriptionView {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: SubscriptionId,
+    /// Whose.
+    #[schema(value_type = String)]
+    pub customer: CustomerId,
+    /// To which plan.
+    #[schema(value_type = String)]
+    pub plan: PlanName,
+    /// Seats.
+    pub seats: u32,
+    /// When it started.
+    pub started_at: Time,
+    /// Periods are counted from here.
+    pub anchor: Time,
+    /// How long a period is.
+    #[schema(value_type = CadenceBody)]
+    pub cadence: Cadence,
+    /// The present one.
+    pub period: PeriodView,
+    /// Types of events that it prices.
+    #[schema(value_type = Vec<String>)]
+    pub event_types: Vec<farebox_record::ids::EventType>,
+}
+
+impl SubscriptionView {
+    /// As it is kept.
+    pub fn new(customer: &CustomerId, id: &SubscriptionId, state: &SubscriptionState) -> SubscriptionView {
+        SubscriptionView {
+            id: id.clone(),
+            customer: customer.clone(),
+            plan: state.plan.clone(),
+            seats: state.seats,
+            started_at: Time(state.started),
+            anchor: Time(state.anchor),
+            cadence: state.cadence,
+            period: state.period.into(),
+            event_types: state.event_types.clone(),
+        }
+    }
+}
+
+/// A customer's subscriptions.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SubscriptionList)]
+pub struct SubscriptionList {
+    /// In order of id; a wallet has 64 at most.
+    pub subscriptions: Vec<SubscriptionView>,
+}
+
+pub(crate) fn category_schema() -> Object {
+    choice(&["promotional", "included", "paid"])
+}
+
+/// The schema of a text that is one of a few.
+pub(crate) fn choice(texts: &[&str]) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(texts.iter().copied()))
+        .build()
+}

@@ -1,0 +1,11 @@
+//! The API over a real socket: an engine on a memory store, with the per-token plan of this repository.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod authorize;
+mod customers;
+mod edge;
+mod events;
+mod keys;
+mod plans;
+mod support;

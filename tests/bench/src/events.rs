@@ -1,0 +1,176 @@
+//! Usage events, many in a call: how many a second are priced, debited and durable.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use crate::measured::Measured;
+use crate::wire::{Connection, Target};
+
+/// Digits of the number in an id.
+const DIGITS: usize = 12;
+/// Share of the time that is not counted, at the start.
+const WARM_UP: u32 = 5;
+
+/// Events a second.
+pub async fn run(target: &Target, connections: usize, batch: usize) -> anyhow::Result<Vec<Measured>> {
+    let start = Instant::now();
+    let counted = start + target.time / WARM_UP;
+    let end = counted + target.time;
+    let mut tasks = Vec::new();
+    for index in 0..connections {
+        let target = target.clone();
+        tasks.push(tokio::spawn(async move {
+            one(&target, index, batch, (counted, end)).await
+        }));
+    }
+    let (mut accepted, mut last) = (0, counted);
+    for task in tasks {
+        let (count, until) = task.await??;
+        accepted += count;
+        last = last.max(until);
+    }
+    // The call that is on its way at the end is counted, and so is its time.
+    Ok(vec![Measured::per_second(
+        format!("events_{connections}x{batch}"),
+        accepted,
+        last - counted,
+    )])
+}
+
+/// How many were accepted in calls that began after `counted`, and when the last one was answered.
+async fn one(
+    target: &Target,
+    index: usize,
+    batch: usize,
+    (counted, end): (Instant, Instant),
+) -> anyhow::Result<(u64, Instant)> {
+    let mut connection = Connection::open(target, "/v1/events", "application/x-ndjson").await?;
+    let mut body = Body::new(target, index, batch);
+    let mut accepted = 0;
+    let mut last = counted;
+    loop {
+        let start = Instant::now();
+        if start >= end {
+            return Ok((accepted, last));
+        }
+        let (status, answer) = connection.post(&body.bytes).await?;
+        if status != 200 {
+            bail!("status {status}: {}", String::from_utf8_lossy(answer));
+        }
+        let count = count(answer)?;
+        if count != batch as u64 {
+            bail!(
+                "{count} of {batch} events accepted: {}",
+                String::from_utf8_lossy(&answer[..answer.len().min(600)])
+            );
+        }
+        if start >= counted {
+            accepted += count;
+            last = Instant::now();
+        }
+        body.next();
+    }
+}
+
+/// The member `accepted` of an answer, which stands behind the results.
+fn count(answer: &[u8]) -> anyhow::Result<u64> {
+    let tail = &answer[answer.len().saturating_sub(200)..];
+    let text = String::from_utf8_lossy(tail);
+    let (_, behind) = text
+        .rsplit_once("\"accepted\":")
+        .with_context(|| format!("no count in ...{text}"))?;
+    let digits: String = behind
+        .trim_start()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse().with_context(|| format!("no count in ...{text}"))
+}
+
+/// A body whose ids are counted on in place: made once, so that making it costs the measurement nothing.
+struct Body {
+    bytes: Vec<u8>,
+    /// Where the numbers of the ids are.
+    places: Vec<usize>,
+    number: u64,
+}
+
+impl Body {
+    fn new(target: &Target, index: usize, batch: usize) -> Body {
+        let mut bytes = Vec::new();
+        let mut places = Vec::with_capacity(batch);
+        let mut customer = u32::try_from(index * 131).unwrap_or(0) % target.customers;
+        for _ in 0..batch {
+            bytes.extend_from_slice(format!("{{\"id\":\"{}-{index}-", target.run).as_bytes());
+            places.push(bytes.len());
+            let rest = format!(
+                "{:0width$}\",\"customer\":\"bench-{customer:06}\",\"type\":\"llm.call\",\
+                 \"measures\":{{\"input_tokens\":1200,\
+                 \"output_tokens\":350}},\"attributes\":{{\"model\":\"{}\"}}}}\n",
+                0,
+                target.model,
+                width = DIGITS
+            );
+            bytes.extend_from_slice(rest.as_bytes());
+            customer = (customer + 1) % target.customers;
+        }
+        let mut body = Body {
+            bytes,
+            places,
+            number: 0,
+        };
+        body.next();
+        body
+    }
+
+    /// Gives every event a new id.
+    fn next(&mut self) {
+        for place in &self.places {
+            self.number += 1;
+            let mut rest = self.number;
+            for digit in self.bytes[*place..*place + DIGITS].iter_mut().rev() {
+                *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+                rest /= 10;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn no_id_is_sent_twice() {
+        let target = Target {
+            address: "127.0.0.1:1".parse().unwrap(),
+            key: "k".into(),
+            customers: 3,
+            model: "gpt-5".into(),
+            run: "r".into(),
+            time: Duration::from_secs(1),
+        };
+        let mut body = Body::new(&target, 2, 10);
+        let mut seen = BTreeSet::new();
+        for _ in 0..3 {
+            for line in String::from_utf8(body.bytes.clone()).unwrap().lines() {
+                let event: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert!(seen.insert(event["id"].as_str().unwrap().to_string()), "{event}");
+            }
+            body.next();
+        }
+        assert_eq!(seen.len(), 30);
+    }
+
+    #[test]
+    fn the_count_stands_behind_the_results() {
+        let answer =
+            b"{\"results\":[{\"status\":\"accepted\"}],\"accepted\":9999,\"unpriced\":1,\"conflict\":0}";
+        assert_eq!(count(answer).unwrap(), 9_999);
+        assert!(count(b"{}").is_err());
+    }
+}

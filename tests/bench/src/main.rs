@@ -1,0 +1,138 @@
+//! What `cargo xtask bench` runs in release: the disk, a load on a running server, and plans without a server.
+//!
+//! A crate of its own, so that the automation in `xtask` never compiles the plan runtime, and so that the load
+//! generator is optimised: on two cores, a slow client is a slow server. Each command prints one JSON object a
+//! line: `{"name": ..., "value": ..., "unit": ...}`; targets are the business of the caller.
+
+mod disk;
+mod events;
+mod load;
+mod measured;
+mod plan;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use measured::Measured;
+use wire::Target;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Time of one synced 4 KiB write.
+    Disk {
+        /// A folder on the disk.
+        folder: PathBuf,
+        /// How often.
+        #[arg(long, default_value_t = 1000)]
+        rounds: u32,
+    },
+    /// Requests against a server, with one number of connections.
+    Load {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// What is sent.
+        #[arg(long, value_enum)]
+        what: load::What,
+        /// Connections, each with one request at a time.
+        #[arg(long)]
+        connections: usize,
+    },
+    /// Usage events in calls of many.
+    Events {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Connections, each with one call at a time.
+        #[arg(long)]
+        connections: usize,
+        /// Events of one call.
+        #[arg(long)]
+        batch: usize,
+    },
+    /// What an evaluation costs, in a sandbox and natively.
+    Plan {
+        /// The built component.
+        component: PathBuf,
+        /// Its parameters, as a file.
+        parameters: PathBuf,
+        /// The model of every event.
+        #[arg(long)]
+        model: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ServerArgs {
+    /// Where it listens.
+    #[arg(long)]
+    address: SocketAddr,
+    /// A key to it.
+    #[arg(long, env = "FAREBOX_KEY", hide_env_values = true)]
+    key: String,
+    /// Customers `bench-000000` to this many are there, and on the plan.
+    #[arg(long)]
+    customers: u32,
+    /// The model of every event.
+    #[arg(long)]
+    model: String,
+    /// Makes the ids of this run its own.
+    #[arg(long)]
+    run: String,
+    /// How long.
+    #[arg(long)]
+    seconds: u64,
+}
+
+impl ServerArgs {
+    fn target(&self) -> Target {
+        Target {
+            address: self.address,
+            key: self.key.clone(),
+            customers: self.customers.max(1),
+            model: self.model.clone(),
+            run: self.run.clone(),
+            time: Duration::from_secs(self.seconds.max(1)),
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let all: Vec<Measured> = match Cli::parse().command {
+        Command::Disk { folder, rounds } => vec![disk::sync_p50(&folder, rounds)?],
+        Command::Load {
+            server,
+            what,
+            connections,
+        } => runtime()?.block_on(load::run(&server.target(), what, connections))?,
+        Command::Events {
+            server,
+            connections,
+            batch,
+        } => runtime()?.block_on(events::run(&server.target(), connections, batch))?,
+        Command::Plan {
+            component,
+            parameters,
+            model,
+        } => plan::run(&component, &parameters, &model)?,
+    };
+    for measured in all {
+        println!("{}", measured.json());
+    }
+    Ok(())
+}
+
+/// One thread: the server needs the others.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
+}

@@ -1,0 +1,152 @@
+//! HTTP/1.1 as small as it gets: one connection, one request at a time, buffers that are kept.
+//!
+//! A load generator shares the machine with what it measures. This one spends about a tenth of what a general client
+//! spends on a request.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Whom a load is for.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// A key to it.
+    pub key: String,
+    /// How many customers there are.
+    pub customers: u32,
+    /// The model of every event.
+    pub model: String,
+    /// Makes ids unique.
+    pub run: String,
+    /// How long.
+    pub time: Duration,
+}
+
+/// A connection that is kept.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    head: String,
+    request: Vec<u8>,
+    response: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects. Requests go to `path`, with bodies of one content type.
+    pub async fn open(target: &Target, path: &str, content_type: &str) -> anyhow::Result<Connection> {
+        let stream = TcpStream::connect(target.address)
+            .await
+            .context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: {content_type}\r\n",
+            target.address, target.key
+        );
+        Ok(Connection {
+            stream,
+            head,
+            request: Vec::new(),
+            response: vec![0; 64 << 10],
+        })
+    }
+
+    /// Sends a body; gives the status and the body of the answer.
+    pub async fn post(&mut self, body: &[u8]) -> anyhow::Result<(u16, &[u8])> {
+        self.request.clear();
+        self.request.extend_from_slice(self.head.as_bytes());
+        self.request
+            .extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        if body.len() < 4096 {
+            self.request.extend_from_slice(body);
+            self.stream.write_all(&self.request).await?;
+        } else {
+            self.stream.write_all(&self.request).await?;
+            self.stream.write_all(body).await?;
+        }
+        let mut read = 0;
+        let head = loop {
+            read += self.more(read).await?;
+            if let Some(head) = head(&self.response[..read])? {
+                break head;
+            }
+        };
+        let end = head.body + head.length;
+        while read < end {
+            read += self.more(read).await?;
+        }
+        Ok((head.status, &self.response[head.body..end]))
+    }
+
+    async fn more(&mut self, read: usize) -> anyhow::Result<usize> {
+        if read == self.response.len() {
+            self.response.resize(read * 2, 0);
+        }
+        match self.stream.read(&mut self.response[read..]).await? {
+            0 => bail!("the server closed the connection"),
+            count => Ok(count),
+        }
+    }
+}
+
+/// What the head of an answer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    status: u16,
+    /// Where the body begins.
+    body: usize,
+    /// How long it is.
+    length: usize,
+}
+
+/// The head of an answer, once it is there as a whole.
+fn head(bytes: &[u8]) -> anyhow::Result<Option<Head>> {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(&bytes[..end]).context("a head that is no text")?;
+    let mut lines = text.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok());
+    let status = status.with_context(|| format!("not HTTP: {text}"))?;
+    for line in lines {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            let length = value
+                .trim()
+                .parse()
+                .with_context(|| format!("not a length: {line}"))?;
+            return Ok(Some(Head {
+                status,
+                body: end + 4,
+                length,
+            }));
+        }
+    }
+    bail!("an answer without content-length: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_when_they_are_whole() {
+        let answer = b"HTTP/1.1 402 Payment Required\r\nContent-Length: 7\r\nx: y\r\n\r\n{\"a\":1}";
+        assert_eq!(head(&answer[..30]).unwrap(), None);
+        let expected = Head {
+            status: 402,
+            body: answer.len() - 7,
+            length: 7,
+        };
+        assert_eq!(head(answer).unwrap(), Some(expected));
+        assert!(head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! A Farebox of our own: started on an empty folder, stopped like a service manager would.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+/// Time to the first line.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time to a clean end after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A running `farebox serve`. Killed when dropped, so that no failure leaves one behind.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: String,
+    key: String,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts the program on a data folder, on a free port. Its log goes to `log`.
+    pub fn start(farebox: &Path, data: &Path, log: &Path) -> anyhow::Result<Server> {
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut child = Command::new(farebox)
+            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .env("FAREBOX_LOG", "warn")
+            .current_dir(log.parent().unwrap_or(data)) // a farebox.toml of the caller's folder is not for us
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(file))
+            .spawn()
+            .with_context(|| format!("cannot start {}", farebox.display()))?;
+        let stdout = child.stdout.take().context("the server has no output")?;
+        let mut server = Server {
+            child,
+            address: String::new(),
+            key: String::new(),
+            log: log.to_path_buf(),
+        };
+        let first = first_line(stdout).with_context(|| server.last_words("said nothing"))?;
+        let text = |name: &str| first.get(name).and_then(Value::as_str).map(str::to_string);
+        server.address = text("url").with_context(|| format!("no `url` in {first}"))?;
+        server.key =
+            text("admin_key").with_context(|| format!("no `admin_key` in {first}; is the folder new?"))?;
+        Ok(server)
+    }
+
+    /// `http://127.0.0.1:40123`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The key that it printed.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether it still runs. An error says how it ended.
+    pub fn check_running(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("{}", self.last_words(&format!("ended by itself ({status})"))),
+        }
+    }
+
+    /// Asks it to stop, and waits until it has. An error means that it did not end well.
+    pub fn stop(mut self) -> anyhow::Result<Duration> {
+        let started = Instant::now();
+        let pid = libc::pid_t::try_from(self.child.id()).context("a process id that is none")?;
+        // SAFETY: `kill` takes two numbers. The child was not waited for yet, so its id is still its own.
+        if unsafe { libc::kill(pid, libc::SIGTERM) } != 0 {
+            bail!("cannot signal the server: {}", std::io::Error::last_os_error());
+        }
+        while started.elapsed() < STOP_TIMEOUT {
+            if let Some(status) = self.child.try_wait()? {
+                if !status.success() {
+                    bail!("{}", self.last_words(&format!("did not stop well ({status})")));
+                }
+                return Ok(started.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("{}", self.last_words("did not stop within a minute"));
+    }
+
+    fn last_words(&self, what: &str) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(12)..].join("\n");
+        format!("the server {what}; the end of its log:\n{last}")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill(); // it may have ended this moment, which is just as well
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The first line as JSON. A thread goes on reading, so that the server never waits for us.
+fn first_line(stdout: std::process::ChildStdout) -> anyhow::Result<Value> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = send.send(line); // nobody listens after the first one
+        }
+    });
+    let line = receive.recv_timeout(START_TIMEOUT).context("no first line")?;
+    serde_json::from_str(&line).with_context(|| format!("the first line is no JSON: {line}"))
+}
