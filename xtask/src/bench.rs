@@ -22,8 +22,11 @@ use report::{Measured, Report};
 const PLAN: &str = "per-token";
 const PARAMETERS: &str = "example-plans/per-token/parameters/list-prices.json";
 const MODEL: &str = "gpt-5";
-/// Wallets that share the load.
+/// Wallets that share a load. Those of batches are others than those of single requests, whose holds stay open.
 const CUSTOMERS: u32 = 1_000;
+/// What the names of the customers of single requests begin with, and of those of batches.
+const CALLERS: &str = "caller";
+const SENDERS: &str = "sender";
 /// Customers that are created at once.
 const CREATED_AT_ONCE: u32 = 32;
 /// Connections of the single requests.
@@ -111,7 +114,7 @@ impl Bench {
         for connections in CONNECTIONS {
             for what in ["empty", "authorize"] {
                 let part = Part::silent(&format!("{what}, {connections} connections"));
-                let mut command = self.against(server, "load", &format!("{what}{connections}"));
+                let mut command = self.against(server, "load", CALLERS, &format!("{what}{connections}"));
                 command.args(["--what", what, "--connections", &connections.to_string()]);
                 all.extend(self.ask(&mut command)?);
                 part.done();
@@ -124,7 +127,7 @@ impl Bench {
         let mut all = Vec::new();
         for (connections, batch) in BATCHES {
             let part = Part::silent(&format!("events, {connections} connections, {batch} a call"));
-            let mut command = self.against(server, "events", &format!("e{connections}x{batch}"));
+            let mut command = self.against(server, "events", SENDERS, &format!("e{connections}x{batch}"));
             command.args([
                 "--connections",
                 &connections.to_string(),
@@ -149,7 +152,7 @@ impl Bench {
     }
 
     /// A command with a server. The key goes through the environment, where no list of processes shows it.
-    fn against(&self, server: &Server, command: &str, run: &str) -> Command {
+    fn against(&self, server: &Server, command: &str, prefix: &str, run: &str) -> Command {
         let mut all = Command::new(&self.program);
         all.env("FAREBOX_KEY", server.key()).arg(command);
         all.args(["--address", server.address().trim_start_matches("http://")]);
@@ -161,7 +164,7 @@ impl Bench {
             "--run",
             run,
         ]);
-        all.args(["--seconds", &self.seconds.to_string()]);
+        all.args(["--prefix", prefix, "--seconds", &self.seconds.to_string()]);
         all
     }
 
@@ -184,7 +187,9 @@ async fn prepare(server: &Server, component: &Path) -> anyhow::Result<()> {
         let client = client.clone();
         tasks.spawn(async move {
             for index in (first..CUSTOMERS).step_by(CREATED_AT_ONCE as usize) {
-                customer(&client, &format!("bench-{index:06}")).await?;
+                for prefix in [CALLERS, SENDERS] {
+                    customer(&client, &format!("{prefix}-{index:06}")).await?;
+                }
             }
             anyhow::Ok(())
         });

@@ -23,7 +23,7 @@ use crate::wallet::WalletCommand;
     max_term_width = 100,
     disable_help_subcommand = true
 )]
-#[command(after_help = EXIT_CODES, after_long_help = LONG)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Cli {
     /// What every command understands.
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const LONG: &str = "Examples:
+const EXAMPLES: &str = "Examples:
   farebox serve                                    start with nothing configured
   farebox plan new my-plan                         begin a plan
   farebox plan push my-plan --activate prices.json build it and put it in force
@@ -41,18 +41,11 @@ const LONG: &str = "Examples:
   farebox ledger verify                            prove all balances from history
 
 Configuration is read from farebox.toml in the current folder, then from FAREBOX_* in the
-environment, then from flags; `farebox serve --print-config` shows each value and its origin.
-
-Exit codes:
-  0   done
-  1   refused, or a check that failed
-  2   wrong usage or configuration
-  69  the server cannot be reached, or is busy
-  70  internal failure, or the store has stopped
-  74  a file, a folder or a port cannot be used";
+environment, then from flags; `farebox serve --print-config` shows each value and its origin.";
 
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Print JSON, for programs; failures are JSON on standard error
     #[arg(long, global = true)]
@@ -64,12 +57,13 @@ pub struct Global {
 
 /// The server that a command talks to.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Server")]
 pub struct Remote {
     /// Address of the server [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     /// API key; better given in FAREBOX_KEY, where it is in no list of processes
-    #[arg(long, value_name = "KEY", hide_env_values = true)]
+    #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
 }
 
@@ -85,6 +79,10 @@ pub struct Data {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server; the first start makes its data folder and prints an admin key
+    ///
+    /// Starts with nothing configured. The first start makes the data folder (for its owner alone) and an admin key for
+    /// tenant `default`, which is printed once. Stops on SIGINT and SIGTERM: what was taken in is answered, and nothing
+    /// is lost; a second signal leaves at once, which loses nothing that was answered.
     Serve(Serve),
     /// Make, build, check and test plans; push them to a server and put them in force
     #[command(subcommand)]

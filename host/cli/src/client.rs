@@ -46,11 +46,7 @@ impl Client {
         let url = Url::parse(server).map_err(|error| not_a_server(&error.to_string()))?;
         match url.scheme() {
             "http" => {}
-            "https" => {
-                return Err(not_a_server(
-                    "this build speaks no TLS; reach the server through a tunnel",
-                ));
-            }
+            "https" => return Err(no_tls(server)),
             _ => return Err(not_a_server("it does not begin with http://")),
         }
         let key = settings.key.clone().ok_or_else(|| {
@@ -205,6 +201,13 @@ impl Client {
         )
         .hint("check the address; a proxy before the server may have answered instead")
     }
+}
+
+fn no_tls(server: &str) -> Failure {
+    Failure::usage(format!(
+        "{server:?} asks for TLS, which this build does not speak"
+    ))
+    .hint("reach the server through a tunnel, and name the tunnel's end: http://127.0.0.1:8080")
 }
 
 /// A problem document as a failure.

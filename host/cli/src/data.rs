@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,31 +86,19 @@ fn not_ours(dir: &Path) -> Failure {
     .detail("there is no `journal` in it")
 }
 
-#[cfg(unix)]
 fn private_folder(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent)?;
     }
     fs::DirBuilder::new().mode(0o700).create(dir)
 }
 
-#[cfg(not(unix))]
-fn private_folder(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)
-}
-
-#[cfg(unix)]
 fn warn_if_open(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
     let open = fs::metadata(dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
     if open {
         tracing::warn!(folder = %dir.display(), "others may read the data folder; `chmod 700` keeps it to its owner");
     }
 }
-
-#[cfg(not(unix))]
-fn warn_if_open(_: &Path) {}
 
 #[cfg(test)]
 mod tests {
@@ -124,10 +113,8 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_new_folder_is_for_its_owner_alone() {
-        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("a/data");
         make(&dir).unwrap();

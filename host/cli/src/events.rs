@@ -25,8 +25,9 @@ const LISTED_MAX: usize = 100;
 pub enum EventsCommand {
     /// Report usage from a file, or from standard input
     ///
-    /// One JSON event per line (NDJSON), or one JSON array. Sent in parts; a busy server is waited for. Ids make it safe
-    /// to send the same file again: what was seen is answered as the first time. Exits with 1 if any event was refused.
+    /// One JSON event per line (NDJSON), or one JSON array. Sent in parts; a busy server is waited for. Ids make it
+    /// safe to send the same file again: what was seen is answered as the first time. Exits with 1 if any event was
+    /// refused.
     #[command(after_help = "Examples:
   farebox events send usage.ndjson
   zcat usage.ndjson.gz | farebox events send -

@@ -165,7 +165,7 @@ mod tests {
             .detail("/models: \"gpt5\" is not a model")
             .hint("correct the parameters at the places named");
         insta::assert_snapshot!(failure.text());
-        insta::assert_json_snapshot!(failure.json());
+        insta::assert_snapshot!(format!("{:#}", failure.json()));
     }
 
     #[test]

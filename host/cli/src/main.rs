@@ -25,10 +25,18 @@ use clap::Parser as _;
 use farebox_runtime::{Limits, compile_in_child};
 
 use cli::{Cli, Command};
+use failure::Failure;
 use output::{Form, finish};
 
 fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Programs get every failure in one form; people get clap's own.
+        Err(error) if error.use_stderr() && asks_for_json() => {
+            return finish(Form::Json, Err(misread(&error)));
+        }
+        Err(error) => error.exit(),
+    };
     let result = match &command {
         Command::CompilePlan => return compile_in_child(&Limits::default()),
         Command::Serve(serve) => serve.run(&global),
@@ -41,4 +49,16 @@ fn main() -> ExitCode {
         Command::Ledger(ledger) => ledger.run(&global),
     };
     finish(Form::of(global.json), result)
+}
+
+fn asks_for_json() -> bool {
+    std::env::args_os().any(|argument| argument == "--json")
+}
+
+/// A command line that clap cannot read.
+fn misread(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
+    lines.fold(Failure::usage(message), |failure, line| failure.detail(line))
 }

@@ -260,7 +260,8 @@ fn wrong(figment: &Figment, name: &str, expected: &str) -> Failure {
     let found = match figment.find_value(name) {
         Ok(Value::String(_, text)) => format!("{text:?}"),
         Ok(Value::Num(_, number)) => whole(number).unwrap_or_else(|| "a fraction".into()),
-        _ => "something else".into(),
+        Ok(Value::Bool(_, value)) => value.to_string(),
+        _ => "a list or a table".into(),
     };
     Failure::usage(format!("`{name}` is not {expected}"))
         .detail(format!("{found}, from {}", origin(figment, name)))

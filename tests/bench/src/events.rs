@@ -105,10 +105,11 @@ impl Body {
             bytes.extend_from_slice(format!("{{\"id\":\"{}-{index}-", target.run).as_bytes());
             places.push(bytes.len());
             let rest = format!(
-                "{:0width$}\",\"customer\":\"bench-{customer:06}\",\"type\":\"llm.call\",\
+                "{:0width$}\",\"customer\":\"{}-{customer:06}\",\"type\":\"llm.call\",\
                  \"measures\":{{\"input_tokens\":1200,\
                  \"output_tokens\":350}},\"attributes\":{{\"model\":\"{}\"}}}}\n",
                 0,
+                target.prefix,
                 target.model,
                 width = DIGITS
             );
@@ -149,6 +150,7 @@ mod tests {
         let target = Target {
             address: "127.0.0.1:1".parse().unwrap(),
             key: "k".into(),
+            prefix: "c".into(),
             customers: 3,
             model: "gpt-5".into(),
             run: "r".into(),

@@ -79,9 +79,9 @@ async fn one(
 
 fn authorize(target: &Target, customer: u32, index: usize, round: u64) -> String {
     format!(
-        "{{\"id\":\"{}-{index}-{round}\",\"customer\":\"bench-{customer:06}\",\"event\":{{\"type\":\"llm.call\",\
+        "{{\"id\":\"{}-{index}-{round}\",\"customer\":\"{}-{customer:06}\",\"event\":{{\"type\":\"llm.call\",\
          \"measures\":{{\"input_tokens\":1200,\"cache_read_tokens\":0,\"output_tokens\":512}},\
          \"attributes\":{{\"model\":\"{}\"}}}}}}",
-        target.run, target.model
+        target.run, target.prefix, target.model
     )
 }

@@ -78,7 +78,10 @@ struct ServerArgs {
     /// A key to it.
     #[arg(long, env = "FAREBOX_KEY", hide_env_values = true)]
     key: String,
-    /// Customers `bench-000000` to this many are there, and on the plan.
+    /// The customers `<prefix>-000000` and so on are there, and on the plan.
+    #[arg(long)]
+    prefix: String,
+    /// How many of them.
     #[arg(long)]
     customers: u32,
     /// The model of every event.
@@ -97,6 +100,7 @@ impl ServerArgs {
         Target {
             address: self.address,
             key: self.key.clone(),
+            prefix: self.prefix.clone(),
             customers: self.customers.max(1),
             model: self.model.clone(),
             run: self.run.clone(),

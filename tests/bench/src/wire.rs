@@ -17,6 +17,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// A key to it.
     pub key: String,
+    /// What the names of the customers begin with.
+    pub prefix: String,
     /// How many customers there are.
     pub customers: u32,
     /// The model of every event.

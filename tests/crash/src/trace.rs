@@ -56,7 +56,7 @@ impl Trace {
 fn call(text: &str, begun: usize, returned: usize) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
-    let arguments = arguments.trim_end().trim_end_matches(')').to_string();
+    let arguments = arguments.trim_end().trim_end_matches(')').trim_end().to_string();
     Some(Call {
         name: name.to_string(),
         arguments,

@@ -80,7 +80,7 @@ impl Report {
     /// For people.
     pub fn text(&self) -> String {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header(["measured", "value", "unit", "beside", "ratio", "target", ""]);
         for row in &self.rows {
             let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);

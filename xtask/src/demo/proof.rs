@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use rust_decimal::Decimal;
+use serde_json::Value;
 
 use super::prices::{PriceList, Tokens};
 use super::replay::Revised;
@@ -13,7 +14,6 @@ use super::script::{Ending, Script};
 use super::setup::Scene;
 use super::tally::{Fate, Record, Tally};
 use crate::client::{Client, Revision};
-use crate::workspace;
 
 /// How much more than the exact worst case may be held: each price is rounded up once.
 const HOLD_SLACK: Decimal = Decimal::from_parts(3, 0, 0, false, 9);
@@ -48,10 +48,10 @@ pub struct WalletEnd {
 /// What the product's own verification said.
 #[derive(Debug)]
 pub struct Verified {
-    /// `farebox ledger verify --json`, or why it failed.
-    pub ledger: Result<serde_json::Value, String>,
-    /// `farebox journal verify --json`, or why it failed.
-    pub journal: Result<serde_json::Value, String>,
+    /// `farebox ledger verify --json`.
+    pub ledger: Value,
+    /// `farebox journal verify --json`.
+    pub journal: Value,
 }
 
 /// One thing that must hold.
@@ -126,16 +126,24 @@ async fn wallet(client: &Client, customer: &str) -> anyhow::Result<WalletEnd> {
 
 /// Asks the product to verify what it left behind.
 pub fn verify(farebox: &Path, data: &Path) -> anyhow::Result<Verified> {
-    let ask = |what: &str| -> Result<serde_json::Value, String> {
-        let mut command = Command::new(farebox);
-        command.args([what, "verify", "--json", "--data"]).arg(data);
-        command.current_dir(data.parent().unwrap_or(data)); // a farebox.toml of the caller's folder is not for us
-        let said = workspace::output(&mut command).map_err(|error| format!("{error:#}"))?;
-        serde_json::from_str(&said).map_err(|error| format!("{what} verify said no JSON ({error}): {said}"))
+    let ask = |what: &str| -> anyhow::Result<Value> {
+        let output = Command::new(farebox)
+            .args([what, "verify", "--json", "--data"])
+            .arg(data)
+            .current_dir(data.parent().unwrap_or(data)) // a farebox.toml of the caller's folder is not for us
+            .stdin(Stdio::null())
+            .output()?;
+        // What it found is on stdout even where that is nothing good.
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!(
+                "{what} verify: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            )
+        })
     };
     Ok(Verified {
-        ledger: ask("ledger"),
-        journal: ask("journal"),
+        ledger: ask("ledger")?,
+        journal: ask("journal")?,
     })
 }
 
@@ -366,33 +374,35 @@ fn nothing_held(script: &Script, wallets: &[WalletEnd]) -> Check {
 }
 
 fn ledger(verified: &Verified, charged: Decimal) -> Check {
-    let difference = match &verified.ledger {
-        Err(error) => Some(error.clone()),
-        Ok(report) if !is_sound(report) => Some(format!("not sound: {report}")),
-        Ok(report) => {
-            let sum = report.pointer("/charges/usd").and_then(serde_json::Value::as_str);
-            let sum: Option<Decimal> = sum.and_then(|sum| sum.parse().ok());
-            (sum.unwrap_or_default() != charged)
-                .then(|| format!("it counts {sum:?} charged, where {charged} was"))
-        }
-    };
-    Check::over(
+    let report = &verified.ledger;
+    let list = report.get("violations").and_then(Value::as_array);
+    let violations = list
+        .into_iter()
+        .flatten()
+        .map(|violation| Some(violation.to_string()));
+    let unsound = (!is_sound(report)).then(|| "it does not call the ledger sound".to_string());
+    let sum = report.pointer("/charges/usd").and_then(Value::as_str);
+    let sum: Decimal = sum.and_then(|sum| sum.parse().ok()).unwrap_or_default();
+    let difference = (sum != charged).then(|| format!("it counts {sum} charged, where {charged} was"));
+    let mut check = Check::over(
         "farebox ledger verify finds everything sound, and the same sum",
-        std::iter::once(difference),
-    )
+        [unsound, difference].into_iter().chain(violations),
+    );
+    check.cases = report.get("records").and_then(Value::as_u64).unwrap_or(0);
+    check
 }
 
 fn journal(verified: &Verified) -> Check {
-    let difference = match &verified.journal {
-        Err(error) => Some(error.clone()),
-        Ok(report) => (!is_sound(report)).then(|| format!("not sound: {report}")),
-    };
-    Check::over(
+    let report = &verified.journal;
+    let difference = (!is_sound(report)).then(|| report.to_string());
+    let mut check = Check::over(
         "farebox journal verify finds every frame intact",
         std::iter::once(difference),
-    )
+    );
+    check.cases = report.get("frames").and_then(Value::as_u64).unwrap_or(0);
+    check
 }
 
-fn is_sound(report: &serde_json::Value) -> bool {
-    report.get("sound").and_then(serde_json::Value::as_bool) == Some(true)
+fn is_sound(report: &Value) -> bool {
+    report.get("sound").and_then(Value::as_bool) == Some(true)
 }

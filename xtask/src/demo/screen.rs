@@ -256,3 +256,59 @@ fn draw_customers(frame: &mut Frame<'_>, area: Rect, scene: &Scene, tally: &Tall
         .block(Block::bordered().title(" wallets "));
     frame.render_widget(table, area);
 }
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::super::dice::Dice;
+    use super::super::generate::generate;
+    use super::super::prices::PriceList;
+    use super::super::script;
+    use super::super::tally::Timed;
+    use super::*;
+
+    const LIST: &str = r#"{"providers":{"p":{"models":{"m":{"prices":{"input":"1","output":"5"}}}}}}"#;
+
+    fn picture(width: u16, height: u16) -> String {
+        let (dice, list) = (Dice::new(1), PriceList::parse(LIST).unwrap());
+        let script = script::write(&generate(dice, 200), &list, 20, dice).unwrap();
+        let tally = SharedTally::new(20).unwrap();
+        for micros in 1..=50 {
+            tally
+                .lock()
+                .took(Timed::Authorize, Duration::from_micros(micros * 100));
+        }
+        tally.lock().available[4] = Some(Decimal::new(5, 3));
+        let scene = Scene {
+            script: Arc::new(script),
+            tally: Arc::new(tally),
+            wall: Duration::from_secs(60),
+        };
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, &scene)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn the_picture_shows_numbers_and_wallets() {
+        let picture = picture(100, 30);
+        for expected in [
+            "50 of 200 requests",
+            "authorize p50 / p99",
+            "2.50 ms / 5.00 ms",
+            "customer-05",
+            "0.0050",
+        ] {
+            assert!(picture.contains(expected), "{expected} is not in\n{picture}");
+        }
+    }
+
+    #[test]
+    fn a_small_terminal_is_no_failure() {
+        for (width, height) in [(1, 1), (20, 5), (60, 12)] {
+            let _ = picture(width, height); // what does not fit is cut
+        }
+    }
+}

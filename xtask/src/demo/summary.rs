@@ -71,6 +71,7 @@ impl Summary {
     /// Two tables, and where something does not hold, which.
     pub fn text(&self) -> String {
         let mut numbers = table();
+        numbers.set_header(["replay", ""]);
         for (name, value) in &self.rows {
             numbers.add_row([
                 Cell::new(name),
@@ -105,7 +106,7 @@ impl Summary {
 fn table() -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic);
     table
 }

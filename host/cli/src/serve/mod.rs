@@ -22,8 +22,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Form, Output, say};
 use crate::settings::{Settings, Sources};
 
-/// Starts with nothing configured. The first start makes the data folder (for its owner alone) and an admin key for
-/// tenant `default`, which is printed once. Stops on SIGINT and SIGTERM: what was taken in is answered, nothing is lost.
+/// See [`crate::cli::Command::Serve`].
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   farebox serve
@@ -65,7 +64,7 @@ impl Serve {
         let listener = listen(&settings)?;
         data::make(&settings.data)?;
         let engine = start(&settings, form)?;
-        // Nothing was answered yet, so a failure up to here needs no order; from here on the store is closed in any case.
+        // Nothing was answered up to here, so a failure needed no order; from here on the store is closed in any case.
         let served = self.serve(&engine, listener, &settings, form);
         let stopped = engine.stop();
         served?;
@@ -122,7 +121,7 @@ impl Serve {
                 .map_err(|error| internal("the port cannot be used", &error))?;
             // Only now does a request that arrives get an answer, and a signal an orderly end.
             say(&match form {
-                Form::Text => welcome::text(address, &settings.data, first.as_ref()),
+                Form::Text => welcome::text(&program(), address, &settings.data, first.as_ref()),
                 Form::Json => welcome::json(address, &settings.data, first.as_ref()).to_string(),
             });
             tracing::info!(%address, lanes = settings.lanes, data = %settings.data.display(), "listening");
@@ -153,6 +152,11 @@ fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;
     Ok(listener)
+}
+
+/// How this program was called, so that what it proposes can be copied.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "farebox".to_string())
 }
 
 fn start(settings: &Settings, form: Form) -> Result<Engine, Failure> {

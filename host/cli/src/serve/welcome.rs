@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::first_key::FirstKey;
 
-/// The lines for a person. The key appears here and nowhere else.
-pub fn text(address: SocketAddr, data: &Path, first: Option<&FirstKey>) -> String {
+/// The lines for a person, who called the program as `program`. The key appears here and nowhere else.
+pub fn text(program: &str, address: SocketAddr, data: &Path, first: Option<&FirstKey>) -> String {
     let mut text = format!("Farebox listens on http://{address}, data in {}", data.display());
     if let Some(first) = first {
         text.push_str("\n\n");
-        text.push_str(&next_steps(address, first));
+        text.push_str(&next_steps(program, address, first));
     }
     text
 }
@@ -29,7 +29,7 @@ pub fn json(address: SocketAddr, data: &Path, first: Option<&FirstKey>) -> Value
     })
 }
 
-fn next_steps(address: SocketAddr, first: &FirstKey) -> String {
+fn next_steps(program: &str, address: SocketAddr, first: &FirstKey) -> String {
     let FirstKey { tenant, key } = first;
     format!(
         r#"This is the first start. The admin key of tenant `{tenant}`, shown now and never again:
@@ -45,12 +45,12 @@ Next, in another terminal:
       -H 'Content-Type: application/json' -d '{{"name": "Acme"}}'
 
   2. a plan, put in force, and the customer on it
-    farebox plan push example-plans/per-token --activate
+    {program} plan push example-plans/per-token --activate
     curl $FAREBOX_SERVER/v1/subscriptions -H "Authorization: Bearer $FAREBOX_KEY" \
       -H 'Content-Type: application/json' -d '{{"id": "sub-1", "customer": "acme", "plan": "per-token"}}'
 
   3. value for its wallet
-    farebox wallet grant acme usd 20
+    {program} wallet grant acme usd 20
 
   4. ask before a call is made; settle it when it is done
     curl $FAREBOX_SERVER/v1/authorize -H "Authorization: Bearer $FAREBOX_KEY" \
@@ -78,14 +78,19 @@ mod tests {
     #[test]
     fn the_first_start_says_what_to_do_next() {
         let address = "127.0.0.1:8080".parse().unwrap();
-        insta::assert_snapshot!(text(address, Path::new("./farebox-data"), Some(&first())));
+        insta::assert_snapshot!(text(
+            "farebox",
+            address,
+            Path::new("./farebox-data"),
+            Some(&first())
+        ));
     }
 
     #[test]
     fn later_starts_show_no_key() {
         let address = "127.0.0.1:8080".parse().unwrap();
         assert_eq!(
-            text(address, Path::new("./farebox-data"), None),
+            text("farebox", address, Path::new("./farebox-data"), None),
             "Farebox listens on http://127.0.0.1:8080, data in ./farebox-data"
         );
         assert_eq!(json(address, Path::new("d"), None)["admin_key"], Value::Null);

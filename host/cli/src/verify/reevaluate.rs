@@ -229,3 +229,33 @@ fn balances(wallet: &Wallet, description: &Description) -> Vec<Nanos> {
         .map(|described| free(&described.asset))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use farebox_record::plan::{Priced, Rejection};
+
+    use super::*;
+
+    #[test]
+    fn only_the_same_answer_is_a_proof() {
+        let priced = |state: &[u8]| Priced {
+            state: Some(state.to_vec()),
+            ..Priced::default()
+        };
+        let recorded = Recorded::Priced(priced(b"one"));
+        assert_eq!(difference(&recorded, &Verdict::Priced(priced(b"one"))), None);
+        let others = [
+            Verdict::Priced(priced(b"two")),
+            Verdict::Rejected(Rejection::Overflow),
+        ];
+        for other in others {
+            let what = difference(&recorded, &other).unwrap();
+            assert!(what.contains("recorded Priced"), "{what}");
+        }
+        let rejected = Recorded::Rejected(Rejection::Overflow);
+        assert_eq!(
+            difference(&rejected, &Verdict::Rejected(Rejection::Overflow)),
+            None
+        );
+    }
+}

@@ -180,6 +180,6 @@ mod tests {
         let output = report.output();
         assert!(output.failed.is_some());
         insta::assert_snapshot!(output.text);
-        insta::assert_json_snapshot!(output.json);
+        insta::assert_snapshot!(format!("{:#}", output.json));
     }
 }

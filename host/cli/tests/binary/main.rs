@@ -1,5 +1,7 @@
 //! The real program: what it prints, where, and with which exit code.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+
 mod offline;
 mod path;
 mod program;

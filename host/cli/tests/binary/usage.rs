@@ -84,3 +84,11 @@ fn a_server_that_is_not_there_ends_with_69() {
     assert_eq!(ended.error()["code"], "unreachable");
     assert!(ended.error()["hint"].as_str().unwrap().contains("farebox serve"));
 }
+
+#[test]
+fn programs_get_wrong_usage_as_json_too() {
+    let folder = folder();
+    let ended = run(folder.path(), &["keys", "create", "gateway", "--json"]);
+    assert_eq!((ended.code(), ended.error()["code"].as_str()), (2, Some("usage")));
+    assert_eq!(ended.error()["details"][0], "--role <ROLE>");
+}

@@ -357,9 +357,9 @@ impl Lane {
     }
 
     fn ask_plan(&self, turn: &Turn, question: Question, calls: &mut Calls) -> Next {
-        let asked = |staged: &Staged| matches!(&staged.step, Step::Ask(..));
+        // A price that depends on state or balances must see everything before it decided.
         let alone = !question.is_independent();
-        if alone && turn.staged.iter().any(asked) {
+        if alone && !turn.staged.is_empty() {
             return Next::NotYet;
         }
         let Some(wallet) = turn.slot.wallet.as_ref() else {

@@ -249,4 +249,3 @@ pub fn is_denied(reply: &Reply) -> bool {
 pub fn seconds(n: u32) -> Span {
     Span::seconds(n)
 }
-

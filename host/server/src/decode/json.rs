@@ -12,10 +12,23 @@ pub(crate) fn json<T: DeserializeOwned>(text: &[u8], at: &str) -> Result<T, Prob
     let mut reader = serde_json::Deserializer::from_slice(text);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = format!("{at}{}", pointer(error.path()));
-        problem(error.inner(), &pointer)
+        misread(text, error.inner(), &pointer)
     })?;
     reader.end().map_err(|error| problem(&error, at))?;
     Ok(read)
+}
+
+/// What is wrong with a text that a type could not be read from. The reader's own word is not enough: it stops at the first
+/// field that does not fit, before it has seen the rest, and calls `true` where a choice is expected a slip of syntax.
+fn misread(text: &[u8], error: &serde_json::Error, pointer: &str) -> Problem {
+    if let Err(error) = std::str::from_utf8(text) {
+        return Problem::new(Code::Malformed, format!("the body is not UTF-8: {error}"));
+    }
+    match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
+        Err(malformed) => problem(&malformed, pointer),
+        Ok(_) if error.is_data() => problem(error, pointer),
+        Ok(_) => Problem::field(pointer, "expected the text of one of the choices"),
+    }
 }
 
 /// What is wrong with it: the JSON itself (400), or a field (422).
@@ -93,6 +106,8 @@ mod tests {
             "{\"id\": }",
             "{\"id\": \"\u{1}\"}",
             "{\"id\": \"a\",}",
+            "{\"unknown\": 1,}",
+            "{\"ttl_seconds\": \"x\"} {}",
             GOOD_AND_MORE,
         ] {
             check::<ExtendBody>(body, Code::Malformed, "", "the body is not JSON");
@@ -215,7 +230,12 @@ mod tests {
             "/cadence",
             "unknown variant `hourly`",
         );
-        check::<SettleBody>(r#"{"above_hold": true}"#, Field, "/above_hold", "above_hold");
+        check::<SettleBody>(
+            r#"{"above_hold": true}"#,
+            Field,
+            "/above_hold",
+            "one of the choices",
+        );
     }
 
     #[test]
