@@ -1,10 +1,8 @@
 //! Seen from outside: no answer leaves before an fdatasync of its bytes has returned.
 
-use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use farebox_crash::{Call, Trace};
@@ -66,8 +64,8 @@ async fn every_answer_follows_an_fdatasync_of_its_bytes() -> Result<()> {
             .await?;
         ensure!(denied.status == 402, "{denied:?}");
     }
-    server.kill()?;
-    let trace = Trace::parse(&whole(&log).await?)?;
+    server.kill_traced()?;
+    let trace = Trace::parse(&String::from_utf8_lossy(&std::fs::read(&log)?))?;
     for stream in 0..CLIENTS {
         for n in 0..CALLS_PER_CLIENT {
             let marker = format!("marker-{stream}-{n}-end");
@@ -79,18 +77,6 @@ async fn every_answer_follows_an_fdatasync_of_its_bytes() -> Result<()> {
         check(&trace, &format!("marker-denied-{n}-end"), "HTTP/1.1 402")?;
     }
     Ok(())
-}
-
-/// What strace wrote, once it has seen the end.
-async fn whole(log: &Path) -> Result<String> {
-    for _ in 0..200 {
-        let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned();
-        if text.contains("+++ killed by SIGKILL +++") {
-            return Ok(text);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    bail!("strace did not see the server end")
 }
 
 /// The record with this marker was written, then synced, and only then was the answer sent that is known by `sign`.

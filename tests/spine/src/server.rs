@@ -99,6 +99,23 @@ impl Server {
         Ok(())
     }
 
+    /// `kill -9` of what runs under the program that was started (a tracer), which then ends by itself. Killing the
+    /// tracer would leave the server running.
+    pub fn kill_traced(mut self) -> Result<()> {
+        let id = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        for child in children.split_whitespace() {
+            let pid: libc::pid_t = child.parse()?;
+            // SAFETY: a signal to a process that our own child has not waited for, so the id is still its.
+            ensure!(
+                unsafe { libc::kill(pid, libc::SIGKILL) } == 0,
+                "SIGKILL was refused"
+            );
+        }
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn stop(mut self) -> Result<()> {
         let pid = libc::pid_t::try_from(self.child.id())?;
