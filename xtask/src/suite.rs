@@ -44,16 +44,18 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let part = Part::announced("building the tests");
     workspace::run(workspace::cargo().args(["test", "--workspace", "--no-run"]))?;
     part.done();
-    test(options, untidy)
+    test(options, &farebox, untidy)
 }
 
 /// Runs `cargo test` and passes its output on. The newest `test result` line is held back until more follows, so that
 /// the time can be said before it and cargo has the last word.
-fn test(options: &Options, untidy: usize) -> anyhow::Result<ExitCode> {
+fn test(options: &Options, farebox: &std::path::Path, untidy: usize) -> anyhow::Result<ExitCode> {
     eprintln!("==> tests");
     let started = Instant::now();
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
+    // Built above: the end-to-end tests need not ask cargo for it again.
+    command.env("FAREBOX_BIN", farebox);
     if options.long {
         command.env("FAREBOX_TEST_LONG", "1");
     }

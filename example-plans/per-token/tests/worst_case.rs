@@ -18,8 +18,10 @@ const ODD: &str = r#"{"providers": {"odd": {
     "models": {
         "cheaper-when-long": {
             "prices": {"input": "9", "cache_read": "11.0005", "cache_write_5m": "0.0003", "output": "3"},
-            "above": [{"prompt_tokens": 40, "prices": {"input": "1", "cache_read": "0.7", "cache_write_5m": "0.0001", "output": "5.5"}},
-                      {"prompt_tokens": 90, "prices": {"input": "2", "cache_read": "2", "cache_write_5m": "2.0001", "output": "1"}}]},
+            "above": [{"prompt_tokens": 40, 
+                "prices": {"input": "1", "cache_read": "0.7", "cache_write_5m": "0.0001", "output": "5.5"}},
+                      {"prompt_tokens": 90, 
+                "prices": {"input": "2", "cache_read": "2", "cache_write_5m": "2.0001", "output": "1"}}]},
         "many-digits": {"prices": {"input": "0.0005", "cache_read": "0.0005", "cache_write_5m": "0.0005",
                                    "cache_write_1h": "0.0005", "output": "0.0005", "reasoning": "0.00049"}},
         "reasoning-dearer": {"prices": {"input": "1", "output": "2", "reasoning": "7"}}

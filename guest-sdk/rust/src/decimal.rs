@@ -12,7 +12,8 @@ pub const DECIMAL_DIGITS_MAX: usize = 18;
 
 /// A decimal number in parameters: `"0.30"`, `"1.8"`, `"-2"`.
 ///
-/// It is text in JSON (two integers in prepared parameters), in quotes, because a JSON number passes through a float in most programs that write it, and
+/// It is text in JSON (two integers in prepared parameters), in quotes, because a JSON number passes through a
+/// float in most programs that write it, and
 /// 0.1 is none. There is no arithmetic here that could round: it becomes a [`Rate`](crate::Rate) or an amount.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Decimal {

@@ -60,13 +60,18 @@ impl Engine {
         secret: Hash,
         role: farebox_record::control::Role,
     ) -> Result<(), ControlError> {
-        self.change(tenant, ControlCommand::CreateKey { id, secret, role }, None, None)
-            .map(drop)
+        self.change(
+            tenant,
+            &ControlCommand::CreateKey { id, secret, role },
+            None,
+            None,
+        )
+        .map(drop)
     }
 
     /// Lets an API key in no longer. Blocks until it is durable.
     pub fn revoke_key(&self, tenant: &TenantId, id: CallId) -> Result<ControlDone, ControlError> {
-        self.change(tenant, ControlCommand::RevokeKey { id }, None, None)
+        self.change(tenant, &ControlCommand::RevokeKey { id }, None, None)
     }
 
     /// Admits a component, keeps its bytes, and makes it known under a plan. The same bytes again change nothing. Blocks
@@ -94,7 +99,7 @@ impl Engine {
             bytes: bytes.len() as u64,
             description: Box::new(description.clone()),
         };
-        let done = self.change(tenant, command, Some(admitted), None)?;
+        let done = self.change(tenant, &command, Some(&admitted), None)?;
         Ok(ComponentPushed {
             hash,
             done,
@@ -137,7 +142,7 @@ impl Engine {
             effective,
             open_holds,
         };
-        let done = self.change(tenant, command, None, Some(prepared))?;
+        let done = self.change(tenant, &command, None, Some(&prepared))?;
         self.activated(tenant, plan, revision, done)
     }
 
@@ -145,7 +150,7 @@ impl Engine {
     pub fn rollback(&self, tenant: &TenantId, plan: &PlanName) -> Result<Activated, ControlError> {
         let done = self.change(
             tenant,
-            ControlCommand::Rollback { plan: plan.clone() },
+            &ControlCommand::Rollback { plan: plan.clone() },
             None,
             None,
         )?;
@@ -208,9 +213,9 @@ impl Engine {
     fn change(
         &self,
         tenant: &TenantId,
-        command: ControlCommand,
-        plan: Option<Arc<Plan>>,
-        revision: Option<Arc<Revision>>,
+        command: &ControlCommand,
+        plan: Option<&Arc<Plan>>,
+        revision: Option<&Arc<Revision>>,
     ) -> Result<ControlDone, ControlError> {
         let _one_at_a_time = self.control_lock();
         for _ in 0..ATTEMPTS_MAX {
@@ -222,7 +227,7 @@ impl Engine {
                 .cloned()
                 .unwrap_or_default();
             let at = self.now(tenant).max(state.header.at);
-            let effects = decide(&state, &command, at)?;
+            let effects = decide(&state, command, at)?;
             if effects.is_empty() {
                 return Ok(ControlDone::Unchanged);
             }
@@ -248,9 +253,9 @@ impl Engine {
                 parts,
                 due: None,
             };
-            match self.commit_control(tenant, commit, state, plan.clone(), revision.clone())? {
+            match self.commit_control(tenant, commit, state, plan.cloned(), revision.cloned())? {
                 Fate::Committed => {
-                    self.rate_unpriced(tenant, &command);
+                    self.rate_unpriced(tenant, command);
                     return Ok(ControlDone::Changed);
                 }
                 Fate::Lost => self.refresh(tenant)?,

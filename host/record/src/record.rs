@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::command::{Command, Identity};
 use crate::ids::{CustomerId, Hash, TenantId};
-use crate::outcome::{Effect, Outcome, Seen};
+use crate::outcome::{Answer, Effect, Outcome, Seen};
 use crate::time::Timestamp;
 
 /// One command of one wallet, what it was decided on, and what came of it.
@@ -46,8 +46,12 @@ impl Record {
     /// Every identity under which this record is found again.
     pub fn identities(&self) -> Vec<Identity> {
         let mut identities: Vec<Identity> = self.command.identity().into_iter().collect();
+        // A hold ends once: one that is settled late ended when it expired.
+        let late = matches!(&self.outcome.answer, Answer::Settled(settled) if settled.late);
         for effect in &self.outcome.effects {
-            if let Effect::HoldEnded(hold, _) = effect {
+            if let Effect::HoldEnded(hold, _) = effect
+                && !late
+            {
                 identities.push(Identity::HoldEnd(hold.clone()));
             }
         }

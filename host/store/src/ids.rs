@@ -333,7 +333,8 @@ impl Places {
             {
                 run.drop_filter();
                 bytes -= held;
-                tracing::warn!(path = %run.path().display(), "no memory for the filter of these ids (ID_FILTER_BYTES_MAX): look-ups read the disk");
+                let path = run.path().display();
+                tracing::warn!(%path, "no memory for these ids' filter (ID_FILTER_BYTES_MAX): look-ups read the disk");
             }
         }
         metrics::gauge!("farebox_store_id_filter_bytes").set(bytes as f64);

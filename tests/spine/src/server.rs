@@ -107,10 +107,8 @@ impl Server {
         for child in children.split_whitespace() {
             let pid: libc::pid_t = child.parse()?;
             // SAFETY: a signal to a process that our own child has not waited for, so the id is still its.
-            ensure!(
-                unsafe { libc::kill(pid, libc::SIGKILL) } == 0,
-                "SIGKILL was refused"
-            );
+            let refused = unsafe { libc::kill(pid, libc::SIGKILL) };
+            ensure!(refused == 0, "SIGKILL was refused");
         }
         self.child.wait()?;
         Ok(())
@@ -120,10 +118,8 @@ impl Server {
     pub fn stop(mut self) -> Result<()> {
         let pid = libc::pid_t::try_from(self.child.id())?;
         // SAFETY: a signal to a child that has not been waited for, so the id is its own.
-        ensure!(
-            unsafe { libc::kill(pid, libc::SIGTERM) } == 0,
-            "SIGTERM was refused"
-        );
+        let refused = unsafe { libc::kill(pid, libc::SIGTERM) };
+        ensure!(refused == 0, "SIGTERM was refused");
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {

@@ -140,13 +140,18 @@ fn owner<'w>(wallet: &'w Wallet, event: &Event) -> Option<(&'w SubscriptionId, &
         .find(|(_, s)| s.event_types.contains(&event.event_type))
 }
 
+/// What a settlement or an extension says of a held call.
+pub(crate) struct Reported<'a> {
+    pub measures: &'a BTreeMap<String, Nanos>,
+    pub attributes: &'a BTreeMap<String, String>,
+    pub purpose: Purpose,
+}
+
 /// The question behind a settlement or a raise of a hold: in the terms that were pinned when it was quoted.
 pub(crate) fn hold_question(
     hold: &HoldState,
     wallet: &Wallet,
-    measures: &BTreeMap<String, Nanos>,
-    attributes: &BTreeMap<String, String>,
-    purpose: Purpose,
+    reported: &Reported<'_>,
     tenant: &TenantId,
     controls: &Controls,
     now: Timestamp,
@@ -159,14 +164,14 @@ pub(crate) fn hold_question(
     });
     let revision = controls.revision(&replaced.unwrap_or(hold.revision))?;
     let mut event = hold.event.clone();
-    event.measures.clone_from(measures);
-    event.attributes.extend(attributes.clone());
+    event.measures.clone_from(reported.measures);
+    event.attributes.extend(reported.attributes.clone());
     Some(Question {
         revision: Arc::clone(revision),
         subscription: hold.subscription.clone(),
         period: hold.period,
         seats: subscription.map_or(0, |s| s.seats),
-        purpose,
+        purpose: reported.purpose,
         time: hold.time,
         event,
     })

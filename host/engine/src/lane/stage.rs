@@ -15,7 +15,7 @@ use farebox_store::{IdHash, WalletKey};
 use crate::controls::Controls;
 use crate::lane::Lane;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
-use crate::lane::pricing::{self, Calls, Place, Question};
+use crate::lane::pricing::{self, Calls, Place, Question, Reported};
 use crate::lane::slot::{Known, Slot};
 use crate::loader::Load;
 use crate::request::{Done, Reply};
@@ -262,9 +262,11 @@ impl Lane {
                     pricing::hold_question(
                         hold,
                         wallet,
-                        &settle.measures,
-                        &settle.attributes,
-                        Purpose::Usage,
+                        &Reported {
+                            measures: &settle.measures,
+                            attributes: &settle.attributes,
+                            purpose: Purpose::Usage,
+                        },
                         &turn.tenant,
                         controls,
                         turn.now,
@@ -281,9 +283,11 @@ impl Lane {
                     pricing::hold_question(
                         hold,
                         wallet,
-                        &extend.measures,
-                        same,
-                        Purpose::WorstCase,
+                        &Reported {
+                            measures: &extend.measures,
+                            attributes: same,
+                            purpose: Purpose::WorstCase,
+                        },
                         &turn.tenant,
                         controls,
                         turn.now,
