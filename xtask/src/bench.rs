@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::client::Client;
 use crate::server::Server;
 use crate::terminal::Part;
-use crate::workspace::{self, Profile};
+use crate::workspace::{self, Build};
 use report::{Measured, Report};
 
 const PLAN: &str = "per-token";
@@ -48,9 +48,12 @@ pub struct Options {
 /// Builds, measures, reports. A target that is missed is reported as such, and is no failure of the command.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     workspace::ensure_plan_target()?;
-    let farebox = workspace::build_farebox(Profile::Release)?;
+    let farebox = workspace::build(Build::Bench)?;
     let component = workspace::build_plan(&farebox, PLAN)?;
-    let bench = Bench::build(options.seconds)?;
+    let bench = Bench {
+        program: Build::Bench.program("farebox-bench")?,
+        seconds: options.seconds,
+    };
     // Below the target folder: a temporary folder is often in memory, where a sync costs nothing.
     let folder = tempfile::Builder::new()
         .prefix("bench-")
@@ -95,16 +98,6 @@ struct Bench {
 }
 
 impl Bench {
-    fn build(seconds: u64) -> anyhow::Result<Bench> {
-        let part = Part::announced("building the load generator");
-        workspace::run(workspace::cargo().args(["build", "--release", "--package", "farebox-bench"]))?;
-        part.done();
-        Ok(Bench {
-            program: workspace::target_dir().join("release/farebox-bench"),
-            seconds,
-        })
-    }
-
     fn disk(&self, folder: &Path) -> anyhow::Result<Vec<Measured>> {
         self.ask(Command::new(&self.program).arg("disk").arg(folder))
     }

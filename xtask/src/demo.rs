@@ -28,7 +28,7 @@ use rust_decimal::Decimal;
 
 use crate::server::Server;
 use crate::terminal::{Part, grouped, seconds};
-use crate::workspace::{self, Profile};
+use crate::workspace::{self, Build};
 use dice::Dice;
 use pace::Pace;
 use prices::PriceList;
@@ -98,7 +98,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let script = script::write(&trace[..pace.requests], &first, options.customers.into(), dice)?;
 
     workspace::ensure_plan_target()?;
-    let farebox = workspace::build_farebox(Profile::Release)?;
+    let farebox = workspace::build(Build::Farebox)?;
     let component = workspace::build_plan(&farebox, PLAN)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let data = options.keep.clone().unwrap_or_else(|| folder.path().join("data"));

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::terminal::{Part, seconds};
 use crate::tidy;
-use crate::workspace::{self, Profile};
+use crate::workspace::{self, Build};
 
 /// Flags of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     workspace::ensure_plan_target()?;
     part.done();
 
-    let farebox = workspace::build_farebox(Profile::Dev)?;
+    let farebox = workspace::build(Build::Tests)?;
     for plan in workspace::plans()? {
         workspace::build_plan(&farebox, &plan)?;
     }
@@ -41,9 +41,6 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Some(_) => 0,
     };
 
-    let part = Part::announced("building the tests");
-    workspace::run(workspace::cargo().args(["test", "--workspace", "--no-run"]))?;
-    part.done();
     test(options, &farebox, untidy)
 }
 

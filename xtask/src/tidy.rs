@@ -18,7 +18,7 @@ use std::process::ExitCode;
 pub use source::{File, Tree};
 
 use crate::terminal::Part;
-use crate::workspace::{self, Profile};
+use crate::workspace::{self, Build};
 
 /// Flags of `cargo xtask tidy`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let findings = if options.cheap {
         cheap(&workspace::root())?
     } else {
-        let farebox = workspace::build_farebox(Profile::Dev)?;
+        let farebox = workspace::build(Build::Tests)?;
         everything(&farebox)?
     };
     Ok(if report(&findings) == 0 {

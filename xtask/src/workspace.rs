@@ -103,44 +103,62 @@ pub fn ensure_plan_target() -> anyhow::Result<()> {
     })
 }
 
-/// How a program is built.
+/// What cargo is asked for. Each is one call: packages that are built together share their dependencies' features, so
+/// that nothing large is compiled twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// For tests.
-    Dev,
-    /// For measuring and for demonstrations.
-    Release,
+pub enum Build {
+    /// Every test of the workspace, and the programs that they start; not optimised.
+    Tests,
+    /// The `farebox` program, optimised.
+    Farebox,
+    /// The same, with the load generator.
+    Bench,
 }
 
-/// Builds the `farebox` program and gives its path. Cargo's own progress is shown.
-pub fn build_farebox(profile: Profile) -> anyhow::Result<PathBuf> {
-    let part = Part::announced("building");
-    let mut command = cargo();
-    let folder = match profile {
-        // All of the workspace at once, as the tests will be: with the same features, so nothing is compiled twice.
-        Profile::Dev => {
-            command.args(["build", "--workspace"]);
-            "debug"
-        }
-        Profile::Release => {
-            command.args([
+impl Build {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Build::Tests => &["test", "--workspace", "--no-run"],
+            Build::Farebox => &["build", "--release", "--package", "farebox-cli"],
+            Build::Bench => &[
                 "build",
                 "--release",
                 "--package",
                 "farebox-cli",
-                "--bin",
-                "farebox",
-            ]);
-            "release"
+                "--package",
+                "farebox-bench",
+            ],
         }
-    };
-    run(&mut command)?;
-    part.done();
-    let path = target_dir().join(folder).join("farebox");
-    if !path.is_file() {
-        bail!("cargo built farebox, but {} is not there", path.display());
     }
-    Ok(path)
+
+    /// The folder of the target folder that the programs are in.
+    fn folder(self) -> &'static str {
+        match self {
+            Build::Tests => "debug",
+            Build::Farebox | Build::Bench => "release",
+        }
+    }
+
+    /// Where a program is once it was built.
+    pub fn program(self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = target_dir().join(self.folder()).join(name);
+        if !path.is_file() {
+            bail!("cargo built {name}, but {} is not there", path.display());
+        }
+        Ok(path)
+    }
+}
+
+/// Builds, and gives the path of the `farebox` program. Cargo's own progress is shown.
+pub fn build(what: Build) -> anyhow::Result<PathBuf> {
+    let part = Part::announced(match what {
+        Build::Tests => "building farebox and the tests",
+        Build::Farebox => "building farebox",
+        Build::Bench => "building farebox and the load generator",
+    });
+    run(cargo().args(what.arguments()))?;
+    part.done();
+    what.program("farebox")
 }
 
 /// Builds a plan of `example-plans/` with `farebox plan build` and gives the path of the component.
