@@ -58,7 +58,7 @@ pub(crate) struct Landed {
     /// The commands, where the flight was lost and they must be carried out again.
     pub lost: Option<Vec<Job>>,
     /// Whether an event type got a new owner, so that unpriced events may have a price.
-    pub subscribed: bool,
+    pub plan_changed: bool,
 }
 
 /// Runs until every sender is gone, or the store fails.
@@ -166,12 +166,12 @@ fn land(
             epoch,
             ids,
             lost: Some(lost),
-            subscribed: false,
+            plan_changed: false,
         };
     }
-    let mut subscribed = false;
+    let mut plan_changed = false;
     for (job, reply) in answered {
-        subscribed |= job.starts_subscription();
+        plan_changed |= job.brings_a_plan();
         job.answer(reply);
     }
     Landed {
@@ -179,7 +179,7 @@ fn land(
         epoch,
         ids,
         lost: None,
-        subscribed,
+        plan_changed,
     }
 }
 

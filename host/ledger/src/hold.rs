@@ -3,6 +3,7 @@
 use farebox_money::Nanos;
 use farebox_record::command::{Authorize, AuthorizeMode, Extend, Release};
 use farebox_record::ids::GrantId;
+use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{
     Allowed, Answer, DenialReason, Denied, Effect, HoldEnd, Outcome, Pricing, Seen, Verdict,
 };
@@ -30,6 +31,10 @@ pub(crate) fn authorize(
     let Some(pricing) = &seen.pricing else {
         return Ok(deny(wallet, at, denied(DenialReason::NoSubscription)));
     };
+    let subscription = wallet.subscription(&pricing.subscription);
+    if subscription.is_some_and(|s| matches!(s.status, SubscriptionStatus::Paused(_))) {
+        return Ok(deny(wallet, at, denied(DenialReason::Paused)));
+    }
     let priced = match priced(pricing)? {
         Ok(priced) => priced,
         Err(rejection) => return Ok(deny(wallet, at, denied(DenialReason::Unpriceable(rejection)))),
@@ -85,10 +90,12 @@ fn open(
         revision: pricing.revision,
         subscription: pricing.subscription.clone(),
         period: pricing.period,
+        term: wallet.subscription(&pricing.subscription).map_or(0, |s| s.term),
         quoted: per_asset(priced.charges.iter().map(|c| (&c.price.asset, c.price.amount))),
         pins: pins(&covered.draws),
         overdraft: per_asset(covered.uncovered.iter().map(|u| (&u.asset, u.missing))),
         taken: Vec::new(),
+        codes: Vec::new(),
     };
     let held = held(&hold);
     let mut draft = Draft::new(wallet, at);

@@ -26,3 +26,6 @@ pub const TIMER_STEP_MIN: Span = Span::seconds(1);
 pub const EVENT_AHEAD_MAX: Span = Span::seconds(300);
 /// How long after it happened an event may be reported. Ids are kept for longer, so that no retry bills twice.
 pub const LATE_WINDOW: Span = Span::days(35);
+/// How long after its end a term of a subscription is kept for late events: the window, and a day for holds that were
+/// open when it ended.
+pub const TERM_KEPT: Span = Span::days(36);

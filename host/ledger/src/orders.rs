@@ -1,6 +1,8 @@
 //! What a plan orders: its answer is checked against the wallet, then carried out.
 
+use farebox_record::correction::TakenSlice;
 use farebox_record::event::Event;
+use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, Pricing};
 use farebox_record::plan::{Charge, GrantOrder, Priced};
 use farebox_record::time::Timestamp;
@@ -30,6 +32,22 @@ impl<'p> Ready<'p> {
         let mut draws = covered.draws;
         draws.extend(covered.uncovered.into_iter().map(debt));
         Ok(Ready { priced, draws })
+    }
+
+    /// What its charges take, and from where.
+    pub fn slices(&self) -> Vec<TakenSlice> {
+        let taken = self.draws.iter().map(|draw| TakenSlice {
+            code: self
+                .priced
+                .charges
+                .get(usize::from(draw.slice.charge))
+                .map(|charge| charge.code.clone())
+                .unwrap_or_default(),
+            asset: draw.slice.asset.clone(),
+            from: draw.slice.from.clone(),
+            amount: draw.slice.amount,
+        });
+        taken.collect()
     }
 
     /// Posts charges, then grants, then the plan's state, its subject's state and its timers.
@@ -91,12 +109,23 @@ pub(crate) fn carry_out(
         return;
     };
     let mut changed = subscription.clone();
-    if let Some(state) = &priced.state {
+    if let (Some(term), Some(state)) = (&pricing.term, &priced.state) {
+        // The open term knows nothing of it: nothing cascades past a renewal.
+        let after = TermState {
+            state: state.clone(),
+            state_version: pricing.state_version,
+            revision: pricing.revision,
+            ..(**term).clone()
+        };
+        draft.put(Effect::TermPut(pricing.subscription.clone(), Box::new(after)));
+    } else if let Some(state) = &priced.state {
         changed.state.clone_from(state);
         changed.state_version = pricing.state_version;
         changed.revision = pricing.revision;
     }
-    for timer in &priced.timers {
+    // A plan that no longer serves the subscription sets no timers in it.
+    let serves = pricing.term.as_ref().is_none_or(|term| term.plan == changed.plan);
+    for timer in priced.timers.iter().filter(|_| serves) {
         match (timer.at, cause) {
             // A plan that is woken can only ask for a later time: else it would be woken for ever at one instant.
             (Some(at), Cause::Due(instant)) => {
@@ -107,7 +136,7 @@ pub(crate) fn carry_out(
             (None, _) => changed.timers.remove(&timer.key),
         };
     }
-    if changed != *subscription {
+    if draft.wallet.subscription(&pricing.subscription) != Some(&changed) {
         draft.put(Effect::SubscriptionPut(
             pricing.subscription.clone(),
             Box::new(changed),

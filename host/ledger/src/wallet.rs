@@ -6,6 +6,7 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
 use farebox_record::command::DueItem;
 use farebox_record::ids::{GrantId, SubscriptionId};
+use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::state::{
@@ -88,7 +89,7 @@ impl Wallet {
                     wallet.enter_subscription(&id, &subscription);
                     wallet.subscriptions.insert(id, subscription);
                 }
-                Part::Subject(..) | Part::Unpriced(_) => {}
+                Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => {}
             }
         }
         Ok(wallet)
@@ -160,7 +161,7 @@ impl Wallet {
                 self.dirty.insert(Part::Header);
             }
             Effect::Entry(entry) => self.fold_entry(entry)?,
-            Effect::GrantOpened(id, grant) => {
+            Effect::GrantOpened(id, grant) | Effect::GrantReopened(id, grant) => {
                 self.enter_grant(id, grant);
                 self.grants.insert(id.clone(), (**grant).clone());
                 self.dirty.insert(Part::Grant(id.clone()));
@@ -207,6 +208,22 @@ impl Wallet {
                 self.dirty.insert(Part::Header);
                 self.passed_on.insert(Part::Unpriced(*sequence), None);
             }
+            Effect::TermPut(id, term) => {
+                let part = Part::Term(id.clone(), term.number);
+                self.passed_on.insert(part, Some(codec::encode(&**term)));
+            }
+            Effect::TermForgotten(id, number) => {
+                self.passed_on.insert(Part::Term(id.clone(), *number), None);
+            }
+            Effect::SubscriptionForgotten(id) => {
+                self.leave_subscription(id);
+                self.subscriptions.remove(id);
+                self.dirty.insert(Part::Subscription(id.clone()));
+            }
+            Effect::StandingPut(event, standing) => {
+                let part = Part::Standing(event.clone());
+                self.passed_on.insert(part, Some(codec::encode(&**standing)));
+            }
         }
         Ok(())
     }
@@ -228,7 +245,7 @@ impl Wallet {
                 Part::Grant(id) => self.grants.get(id).map(codec::encode),
                 Part::Hold(event) => self.holds.get(event).map(codec::encode),
                 Part::Subscription(id) => self.subscriptions.get(id).map(codec::encode),
-                Part::Subject(..) | Part::Unpriced(_) => continue,
+                Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => continue,
             };
             changes.push((part.key(), value));
         }
@@ -386,6 +403,9 @@ impl Wallet {
     }
 
     fn subscription_due(id: &SubscriptionId, subscription: &SubscriptionState) -> Vec<(Timestamp, DueItem)> {
+        if let SubscriptionStatus::Cancelled(_) = subscription.status {
+            return Vec::new();
+        }
         let timers = subscription.timers.iter().map(|(key, at)| {
             (
                 *at,

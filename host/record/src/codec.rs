@@ -65,6 +65,8 @@ const HOLD: u8 = 0x03;
 const SUBSCRIPTION: u8 = 0x04;
 const SUBJECT: u8 = ON_DEMAND | 0x01;
 const UNPRICED: u8 = ON_DEMAND | 0x02;
+const TERM: u8 = ON_DEMAND | 0x03;
+const STANDING: u8 = ON_DEMAND | 0x04;
 
 impl Part {
     /// Prefix of the keys of all unpriced events, in order of arrival.
@@ -83,6 +85,8 @@ impl Part {
                 bytes.extend_from_slice(&sequence.to_be_bytes());
                 bytes
             }
+            Part::Term(id, number) => key(TERM, &[id.as_str(), &number.to_string()]),
+            Part::Standing(event) => key(STANDING, &[event.source.as_str(), event.id.as_str()]),
         }
     }
 
@@ -113,6 +117,14 @@ impl Part {
                 SubscriptionId::new(next()?).map_err(name_error)?,
                 next()?.to_string(),
             ),
+            TERM => Part::Term(
+                SubscriptionId::new(next()?).map_err(name_error)?,
+                next()?.parse().map_err(|_| malformed("number of a term"))?,
+            ),
+            STANDING => Part::Standing(EventRef {
+                source: Source::new(next()?).map_err(name_error)?,
+                id: EventId::new(next()?).map_err(name_error)?,
+            }),
             _ => return Err(malformed("unknown kind")),
         })
     }

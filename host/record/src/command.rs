@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::correction::{Adjust, Amend, Pay, Refund, Void};
 use crate::event::Event;
 use crate::ids::{CallId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use crate::lifecycle::ChangeSubscription;
 use crate::plan::{AppliesTo, Category, EventRef};
-use crate::state::{Cadence, Shortfall};
+use crate::state::{Cadence, MissedTransition, Shortfall};
 use crate::time::{Span, Timestamp};
 
 /// One change of one wallet, as it was asked for. Part of its record, so that a retry can be compared with it.
@@ -34,6 +36,20 @@ pub enum Command {
     RateUnpriced(RateUnpriced),
     /// Something fell due.
     Due(Due),
+    /// Change seats or plan of a subscription, pause it, resume it, end it.
+    ChangeSubscription(ChangeSubscription),
+    /// Put a balance right.
+    Adjust(Adjust),
+    /// The customer paid a receivable.
+    Pay(Pay),
+    /// Give money back.
+    Refund(Refund),
+    /// Take an event back.
+    Void(Void),
+    /// Replace an event.
+    Amend(Amend),
+    /// Ask a plan again about a renewal or a timer that it had no answer to.
+    RetryTransition(RetryTransition),
 }
 
 /// See [`Command::PutCustomer`].
@@ -177,6 +193,15 @@ pub struct RateUnpriced {
     pub event: Event,
 }
 
+/// See [`Command::RetryTransition`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryTransition {
+    /// Sequence of the record that kept it.
+    pub sequence: u64,
+    /// What waits.
+    pub missed: MissedTransition,
+}
+
 /// See [`Command::Due`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
@@ -227,6 +252,22 @@ pub enum Identity {
     HoldEnd(EventRef),
     /// The rating of an event that was unpriced at first: looked up like an id too.
     Rated(EventRef),
+    /// A change of a subscription.
+    Change(SubscriptionId, CallId),
+    /// An adjustment.
+    Adjustment(CallId),
+    /// A payment.
+    Payment(CallId),
+    /// A refund.
+    Refund(CallId),
+    /// An event that was taken back.
+    Void(EventRef, CallId),
+    /// An event that was replaced.
+    Amend(EventRef, CallId),
+    /// A settlement that came after its hold had expired: not a caller's id, but looked up like one.
+    LateSettle(EventRef),
+    /// The answer to a transition that the record of this sequence had kept: looked up like an id too.
+    Retried(u64),
 }
 
 impl Command {
@@ -241,7 +282,13 @@ impl Command {
             Command::Extend(extend) => Identity::Extend(extend.hold.clone(), extend.id.clone()),
             Command::Release(release) => Identity::Release(release.hold.clone(), release.id.clone()),
             Command::Usage(event) => Identity::Event(event.reference()),
-            Command::RateUnpriced(_) | Command::Due(_) => return None,
+            Command::ChangeSubscription(c) => Identity::Change(c.subscription.clone(), c.id.clone()),
+            Command::Adjust(adjust) => Identity::Adjustment(adjust.id.clone()),
+            Command::Pay(pay) => Identity::Payment(pay.id.clone()),
+            Command::Refund(refund) => Identity::Refund(refund.id.clone()),
+            Command::Void(void) => Identity::Void(void.event.clone(), void.id.clone()),
+            Command::Amend(amend) => Identity::Amend(amend.event.reference(), amend.id.clone()),
+            Command::RateUnpriced(_) | Command::Due(_) | Command::RetryTransition(_) => return None,
         })
     }
 
@@ -275,6 +322,21 @@ impl Command {
                 .or_else(|| map_differs("measures", &a.measures, &b.measures)),
             (C::Release(_), C::Release(_)) => None,
             (C::Usage(a), C::Usage(b)) => event_differs(a, b),
+            (C::ChangeSubscription(a), C::ChangeSubscription(b)) => differs("change", &a.change, &b.change)
+                .or_else(|| differs("when", &a.when, &b.when))
+                .or_else(|| differs("proration", &a.proration, &b.proration)),
+            (C::Adjust(a), C::Adjust(b)) => differs("asset", &a.asset, &b.asset)
+                .or_else(|| differs("amount", &a.amount, &b.amount))
+                .or_else(|| differs("target", &a.target, &b.target))
+                .or_else(|| differs("reason", &a.reason, &b.reason)),
+            (C::Pay(a), C::Pay(b)) => differs("asset", &a.asset, &b.asset)
+                .or_else(|| differs("amount", &a.amount, &b.amount))
+                .or_else(|| differs("label", &a.label, &b.label)),
+            (C::Refund(a), C::Refund(b)) => {
+                differs("target", &a.target, &b.target).or_else(|| differs("reason", &a.reason, &b.reason))
+            }
+            (C::Void(a), C::Void(b)) => differs("reason", &a.reason, &b.reason),
+            (C::Amend(a), C::Amend(b)) => event_differs(&a.event, &b.event),
             _ => Some("the kind of request".to_string()),
         }
     }
@@ -285,6 +347,7 @@ impl Command {
             Command::Authorize(authorize) => Some(&authorize.event.event_type),
             Command::Usage(event) => Some(&event.event_type),
             Command::RateUnpriced(rate) => Some(&rate.event.event_type),
+            Command::Amend(amend) => Some(&amend.event.event_type),
             _ => None,
         }
     }

@@ -6,8 +6,10 @@
 pub mod codec;
 pub mod command;
 pub mod control;
+pub mod correction;
 pub mod event;
 pub mod ids;
+pub mod lifecycle;
 pub mod outcome;
 pub mod plan;
 pub mod record;

@@ -48,6 +48,8 @@ codes! {
         "Put value into the wallet, then authorize again under a new id: this one stays denied.";
     Debt "debt" PAYMENT_REQUIRED "The customer owes more than its policy allows"
         "A `paid` grant pays the debt; then authorize again under a new id: this one stays denied.";
+    SubscriptionPaused "subscription_paused" PAYMENT_REQUIRED "The subscription is paused"
+        "Resume it, then authorize again under a new id: this one stays denied.";
     Forbidden "forbidden" FORBIDDEN "The key's role does not allow this"
         "Use a key with one of the roles that the endpoint's documentation names.";
     NotFound "not_found" NOT_FOUND "There is no such endpoint"
@@ -60,6 +62,8 @@ codes! {
         "Check the id, the customer, and the source: `api` unless the event named one.";
     UnknownSubscription "unknown_subscription" NOT_FOUND "There is no such subscription"
         "Start it with POST /v1/subscriptions.";
+    UnknownGrant "unknown_grant" NOT_FOUND "There is no such grant in the wallet"
+        "GET the customer's balance for its grants; one that is used up is gone.";
     UnknownPlan "unknown_plan" NOT_FOUND "There is no such plan"
         "Push a component under this name, then activate a revision.";
     UnknownComponent "unknown_component" NOT_FOUND "There is no such component under this plan"
@@ -82,6 +86,20 @@ codes! {
         "One subscription of a customer owns each event type.";
     GrantExists "grant_exists" CONFLICT "The wallet has a grant of this name"
         "A plan gave it. Take another id.";
+    StillHeld "still_held" CONFLICT "The call is still held"
+        "Release the hold, or settle it; what is settled can be voided, amended and refunded.";
+    EventVoided "event_voided" CONFLICT "The event was voided before"
+        "Send what should be charged as a new event.";
+    NothingToGiveBack "nothing_to_give_back" CONFLICT "The event holds nothing that could be given back"
+        "GET the event for what was charged and given back before.";
+    NotRefundable "not_refundable" CONFLICT "The grant was not bought"
+        "Take it away with an adjustment.";
+    CannotRefold "cannot_refold" CONFLICT "The correction cannot be carried through the events behind it"
+        "Refund the event instead.";
+    SubscriptionEnded "subscription_ended" CONFLICT "The subscription was cancelled"
+        "Start a new one under another id.";
+    ChangeNotPossible "change_not_possible" CONFLICT "The subscription cannot be changed so"
+        "GET the subscription for how it stands.";
     KeyExists "key_exists" CONFLICT "The key's name is taken"
         "Names of keys are taken for good. Choose another one.";
     NothingToRollBack "nothing_to_roll_back" CONFLICT "There is no earlier revision"

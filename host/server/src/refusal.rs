@@ -38,6 +38,19 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
         Refusal::Time { field, .. } => Problem::new(Code::InvalidTime, said).with("field", *field),
         Refusal::Amount { field, .. } => Problem::new(Code::InvalidAmount, said).with("field", *field),
         Refusal::Limit { limit, .. } => Problem::new(Code::LimitExceeded, said).with("limit", *limit),
+        Refusal::TooMuch { most, .. } => Problem::new(Code::InvalidAmount, said)
+            .with("field", "amount")
+            .with("available", most.to_string()),
+        Refusal::UnknownGrant(_) => Problem::new(Code::UnknownGrant, said),
+        Refusal::NotRefundable(_) => Problem::new(Code::NotRefundable, said),
+        Refusal::UnknownEvent => Problem::new(Code::UnknownEvent, said),
+        Refusal::StillHeld => Problem::new(Code::StillHeld, said),
+        Refusal::EventVoided => Problem::new(Code::EventVoided, said),
+        Refusal::NothingToGiveBack => Problem::new(Code::NothingToGiveBack, said),
+        Refusal::CannotRefold(_) => Problem::new(Code::CannotRefold, said),
+        Refusal::UnknownSubscription(_) => Problem::new(Code::UnknownSubscription, said),
+        Refusal::SubscriptionEnded => Problem::new(Code::SubscriptionEnded, said),
+        Refusal::ChangeNotPossible(_) => Problem::new(Code::ChangeNotPossible, said),
         Refusal::NotDue => internal("a caller's command was called not due"),
     }
 }
@@ -77,6 +90,7 @@ pub(crate) fn denied(denied: &Denied, replayed: bool) -> Problem {
             "no subscription of the customer prices this type of event",
         ),
         DenialReason::Unpriceable(rejection) => rejected(Code::Unpriceable, rejection),
+        DenialReason::Paused => Problem::new(Code::SubscriptionPaused, "the subscription is paused"),
     };
     let problem = problem.with("allowed", false);
     let problem = match &denied.asset {

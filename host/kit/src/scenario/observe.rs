@@ -79,12 +79,14 @@ impl Observed {
                     DenialReason::Debt => plain("debt", format!("{} owed", denied.required), None),
                     DenialReason::NoSubscription => plain("no_subscription", String::new(), None),
                     DenialReason::Unpriceable(rejection) => of_rejection(rejection),
+                    DenialReason::Paused => plain("subscription_paused", String::new(), None),
                 };
                 self.refused = Some(Refused { required, ..refused });
             }
             Answer::Unpriced(reason) => {
                 self.refused = Some(match reason {
                     UnpricedReason::NoSubscription => plain("no_subscription", String::new(), None),
+                    UnpricedReason::NoPlan => plain("unknown_plan", String::new(), None),
                     UnpricedReason::Rejected(rejection) => of_rejection(rejection),
                     UnpricedReason::PlanFailed { code, message } => plain(code, message.clone(), None),
                 });

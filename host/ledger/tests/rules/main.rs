@@ -9,13 +9,16 @@
 mod world;
 
 mod above_hold;
+mod adjustments;
 mod agenda;
 mod burn_order;
 mod chain;
+mod corrections;
 mod debt;
 mod grants;
 mod holds;
 mod late;
+mod lifecycle;
 mod limits;
 mod plan_orders;
 mod retry;

@@ -48,14 +48,46 @@ fn say_answer(answer: &Answer) -> String {
             text
         }
         Answer::Extended { held, expires, .. } => {
-            let until = (expires.as_micros() - t(0).as_micros()) / 1_000_000;
-            format!("{} until {until}", parts("extended", &[("held", held)]))
+            format!(
+                "{} until {}",
+                parts("extended", &[("held", held)]),
+                since_start(*expires)
+            )
         }
         Answer::HoldEnded { end, returned, .. } => {
             parts(&format!("{end:?}").to_lowercase(), &[("returned", returned)])
         }
         Answer::Handled => "handled".into(),
+        Answer::SubscriptionChanged(changed) => format!(
+            "{:?}, seats {}, period {}, in force at {}",
+            changed.status,
+            changed.seats,
+            changed.period.index,
+            since_start(changed.effective)
+        ),
+        Answer::Adjusted { .. } => "adjusted".into(),
+        Answer::Paid { .. } => "paid".into(),
+        Answer::Corrected(c) => {
+            let charged: Vec<(Asset, Nanos)> = c
+                .charges
+                .iter()
+                .map(|line| (line.asset.clone(), line.amount))
+                .collect();
+            parts(
+                "corrected",
+                &[
+                    ("reversed", &c.reversed),
+                    ("paid", &c.paid),
+                    ("expired", &c.expired),
+                    ("charged", &charged),
+                ],
+            )
+        }
     }
+}
+
+fn since_start(at: farebox_record::time::Timestamp) -> i64 {
+    (at.as_micros() - t(0).as_micros()) / 1_000_000
 }
 
 fn parts(head: &str, lists: &[(&str, &[(Asset, Nanos)])]) -> String {
