@@ -21,6 +21,7 @@ mod loader;
 mod request;
 mod shared;
 mod sweeper;
+mod tenants;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use control::{Activated, ComponentPushed, ControlDone};
@@ -29,3 +30,4 @@ pub use engine::{Config, Engine};
 pub use error::{ControlError, EngineError};
 pub use fold::LedgerFold;
 pub use request::{Ask, Done, Rejected, Reply, Request};
+pub use tenants::{Advanced, DEFAULT_TENANT, TenantMade};

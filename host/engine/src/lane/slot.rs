@@ -10,7 +10,7 @@ use farebox_record::record::Record;
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
-use crate::lane::job::{Job, id_hashes};
+use crate::lane::job::{Job, Task, id_hashes};
 use crate::request::Reply;
 
 /// Subjects whose state one wallet keeps in memory while it rests.
@@ -27,6 +27,8 @@ pub(crate) struct Slot {
     pub touched: bool,
     /// When it was last used, in drains.
     pub used: u64,
+    /// Items of the agenda that were handled since somebody last asked to catch up, those of lost flights left out.
+    pub caught_up: u64,
     /// What the next flight carries.
     draft: Draft,
     /// Version that the newest shipped record leaves behind.
@@ -82,6 +84,14 @@ impl Slot {
     /// Whether commands can be carried out.
     pub fn can_run(&self) -> bool {
         self.wallet.is_some() && !self.waiting
+    }
+
+    /// A command comes in.
+    pub fn take_in(&mut self, job: Job) {
+        if matches!(job.task, Task::CatchUp) {
+            self.caught_up = 0;
+        }
+        self.queue.push_back(job);
     }
 
     pub fn loaded(&mut self, wallet: Wallet) {
@@ -179,6 +189,11 @@ impl Slot {
         self.draft.control = self.draft.control.max(control);
     }
 
+    /// Bytes of the record that was noted last.
+    pub fn newest_record_bytes(&self) -> usize {
+        self.draft.records.last().map_or(0, |record| record.body.len())
+    }
+
     /// Notes an answer that changes nothing, but shows what may not be durable yet.
     pub fn answered(&mut self, job: Job, reply: Option<Reply>) {
         self.draft.answered.push((job, reply));
@@ -247,8 +262,12 @@ impl Slot {
                     "a lane ships before it takes messages"
                 );
             }
+            let taken_in = lost.len();
+            let repeated = self.lost.len();
             self.lost
                 .extend(lost.into_iter().filter(Job::is_repeated_when_lost));
+            let dues = taken_in - (self.lost.len() - repeated);
+            self.caught_up = self.caught_up.saturating_sub(dues as u64);
         }
         if self.in_flight == 0 && self.subjects.len() > SUBJECTS_KEPT_MAX {
             self.subjects.clear();

@@ -17,6 +17,7 @@ use crate::lane::Lane;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
 use crate::lane::pricing::{self, Calls, Place, Question, Reported};
 use crate::lane::slot::{Known, Slot};
+use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
 use crate::loader::Load;
 use crate::request::{Done, Reply};
 
@@ -31,6 +32,17 @@ struct Turn {
     slot: Slot,
     now: Timestamp,
     staged: Vec<Staged>,
+    agenda: Agenda,
+}
+
+/// Where a wallet's agenda stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agenda {
+    /// Nothing that can be handled is overdue.
+    Empty,
+    /// More is overdue than one turn handles. The wallet goes on when what it made is durable, so that a long past holds
+    /// up neither other wallets nor memory.
+    Open,
 }
 
 /// A command that is ready to be decided.
@@ -59,6 +71,8 @@ enum Step {
     Show,
     /// The wallet is shown, and how a hold ended.
     ShowHold(Option<HoldEnd>),
+    /// What was handled of the agenda is told.
+    CaughtUp,
 }
 
 /// What becomes of the head of a wallet's queue.
@@ -91,7 +105,7 @@ impl Lane {
             for staged in std::mem::take(&mut turn.staged) {
                 turn.decide(staged, controls, |place| answers.take(place));
             }
-            if turn.slot.can_run() && !turn.slot.queue.is_empty() {
+            if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
                 self.runnable.push(turn.key.clone());
             }
             self.slots.insert(turn.key, turn.slot);
@@ -105,7 +119,7 @@ impl Lane {
         }
         let (tenant, customer) = (tenant_of(key)?, customer_of(key)?);
         let slot = self.slots.remove(key)?;
-        let clock = self.shared.clock.now(&tenant);
+        let clock = controls.now(&*self.shared.clock, &tenant);
         let now = slot.wallet.as_ref().map_or(clock, |w| clock.max(w.header().at));
         let mut turn = Turn {
             key: key.clone(),
@@ -114,10 +128,12 @@ impl Lane {
             slot,
             now,
             staged: Vec::new(),
+            agenda: Agenda::Empty,
         };
         turn.slot.touched = false;
-        self.run_agenda(&mut turn, controls);
-        while turn.staged.len() < STAGED_PER_WALLET_MAX
+        turn.agenda = self.run_agenda(&mut turn, controls);
+        while turn.agenda == Agenda::Empty
+            && turn.staged.len() < STAGED_PER_WALLET_MAX
             && self.room_bytes > 0
             && let Some(job) = turn.slot.queue.pop_front()
         {
@@ -148,14 +164,18 @@ impl Lane {
         Some(turn)
     }
 
-    /// Handles everything that is overdue, before any command of this time.
-    fn run_agenda(&self, turn: &mut Turn, controls: &Controls) {
+    /// Handles what is overdue, before any command of this time: all of it, or as much as one turn handles.
+    fn run_agenda(&mut self, turn: &mut Turn, controls: &Controls) -> Agenda {
+        let mut handled = 0;
         while let Some(due) = turn
             .slot
             .wallet
             .as_ref()
             .and_then(|wallet| wallet.overdue(turn.now))
         {
+            if handled == AGENDA_ITEMS_PER_TURN_MAX || (handled > 0 && self.room_bytes == 0) {
+                return Agenda::Open;
+            }
             let pricing = match (&turn.slot.wallet, Wallet::needs_plan(&due.item)) {
                 (Some(wallet), true) => {
                     pricing::due(&due, wallet, &self.shared.runtime, &turn.tenant, controls).map(Box::new)
@@ -176,9 +196,13 @@ impl Lane {
             );
             if turn.slot.wallet.as_ref().map(|w| w.header().sequence) == before {
                 tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");
-                return;
+                return Agenda::Empty;
             }
+            handled += 1;
+            turn.slot.caught_up += 1;
+            self.room_bytes = self.room_bytes.saturating_sub(turn.slot.newest_record_bytes());
         }
+        Agenda::Empty
     }
 
     /// Looks at the head of the queue.
@@ -207,6 +231,7 @@ impl Lane {
         }
         let next = match &job.task {
             Task::Read => Next::Ready(Step::Show),
+            Task::CatchUp => Next::Ready(Step::CaughtUp),
             Task::ReadHold(hold) => self.hold_end(turn, hold, |end| Next::Ready(Step::ShowHold(end))),
             Task::Command(command) => self.next_command(turn, command, controls, calls),
         };
@@ -417,6 +442,10 @@ impl Turn {
             Step::Replay(record) => return self.replay(job, &record),
             Step::Refuse(refusal) => return self.slot.answered(job, Some(Reply::Refused(refusal))),
             Step::Show => return self.show(job, Reply::Wallet),
+            Step::CaughtUp => {
+                let reply = Reply::CaughtUp(self.slot.caught_up);
+                return self.slot.answered(job, Some(reply));
+            }
             Step::ShowHold(end) => return self.show(job, |wallet| Reply::Hold(wallet, end)),
             Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
             Step::Ask(question, place) => {

@@ -1,6 +1,5 @@
 //! Reading: what is pending over what the state has, and history along the positions in the journal.
 
-
 use super::JournalStore;
 use crate::contract::{IdHash, Image, ON_DEMAND, PartKey, StoreError, StoredRecord, Version, WalletKey};
 use crate::heads::Head;
