@@ -23,7 +23,7 @@ pub(crate) struct Slot {
     pub wallet: Option<Wallet>,
     /// Commands, in order.
     pub queue: VecDeque<Job>,
-    /// Something may be due even though no command came.
+    /// Something may be due even though no command came, or is, and waits for its next turn.
     pub touched: bool,
     /// When it was last used, in drains.
     pub used: u64,

@@ -130,8 +130,12 @@ impl Lane {
             staged: Vec::new(),
             agenda: Agenda::Empty,
         };
-        turn.slot.touched = false;
-        turn.agenda = self.run_agenda(&mut turn, controls);
+        // A wallet that only hears that its records are durable has nobody who asks for its present: its agenda can wait
+        // for whoever does, or for the sweeper.
+        if turn.slot.touched || !turn.slot.queue.is_empty() {
+            turn.agenda = self.run_agenda(&mut turn, controls);
+        }
+        turn.slot.touched = turn.agenda == Agenda::Open;
         while turn.agenda == Agenda::Empty
             && turn.staged.len() < STAGED_PER_WALLET_MAX
             && self.room_bytes > 0
