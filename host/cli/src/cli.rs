@@ -13,6 +13,7 @@ use crate::ledger::LedgerCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
+use crate::tenants::TenantsCommand;
 use crate::wallet::WalletCommand;
 
 /// Real-time billing for AI: authorize each call before it is made, charge it when it is done.
@@ -78,10 +79,11 @@ pub struct Data {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server; the first start makes its data folder and prints an admin key
+    /// Run the server; the first start makes its data folder and prints an operator's key
     ///
-    /// Starts with nothing configured. The first start makes the data folder (for its owner alone) and an admin key for
-    /// tenant `default`, which is printed once. Stops on SIGINT and SIGTERM: what was taken in is answered, and nothing
+    /// Starts with nothing configured. The first start makes the data folder (for its owner alone) and a key of tenant
+    /// `default`, which is printed once. It is an operator's: it may do everything in `default`, and make further tenants
+    /// with `farebox tenants create`, sandboxes with a clock of their own among them. Stops on SIGINT and SIGTERM: what was taken in is answered, and nothing
     /// is lost; a second signal leaves at once, which loses nothing that was answered.
     Serve(Serve),
     /// Make, build, check and test plans; push them to a server and put them in force
@@ -90,6 +92,9 @@ pub enum Command {
     /// API keys of a server
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tenants of a server, and the clocks of its sandboxes
+    #[command(subcommand)]
+    Tenants(TenantsCommand),
     /// Customers of a server
     #[command(subcommand)]
     Customers(CustomersCommand),
@@ -152,13 +157,15 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 12] = [
             &[],
             &["serve"],
             &["plan"],
             &["plan", "push"],
             &["plan", "activate"],
             &["keys", "create"],
+            &["tenants"],
+            &["tenants", "advance"],
             &["wallet", "grant"],
             &["events", "send"],
             &["journal", "rebuild"],

@@ -16,6 +16,7 @@ mod plan;
 mod progress;
 mod serve;
 mod settings;
+mod tenants;
 mod verify;
 mod wallet;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(&global),
         Command::Plan(plan) => plan.run(&global),
         Command::Keys(keys) => keys.run(&global),
+        Command::Tenants(tenants) => tenants.run(&global),
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
         Command::Events(events) => events.run(&global),

@@ -9,6 +9,7 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::{Plan, Revision, Runtime};
 use farebox_store::{Store, WalletKey};
 
+use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::fold::control_of;
 
@@ -30,6 +31,16 @@ impl Controls {
     /// Version of a tenant's control plane; 0 where it has none.
     pub fn version(&self, tenant: &TenantId) -> u64 {
         self.tenant(tenant).map_or(0, |state| state.header.sequence)
+    }
+
+    /// Where a sandbox's clock stands; none for a live tenant, whose time is the machine's.
+    pub fn sandbox_clock(&self, tenant: &TenantId) -> Option<Timestamp> {
+        self.tenant(tenant)?.sandbox_clock()
+    }
+
+    /// Now, for a tenant: where its clock stands, or what `clock` says.
+    pub(crate) fn now(&self, clock: &dyn Clock, tenant: &TenantId) -> Timestamp {
+        self.sandbox_clock(tenant).unwrap_or_else(|| clock.now(tenant))
     }
 
     /// The good API key with this secret.

@@ -26,6 +26,9 @@ use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
 use crate::shared::Shared;
 use crate::sweeper;
 
+/// What the engine's own work waits for room on a lane before it asks again.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
+
 /// How an engine is set up.
 pub struct Config {
     /// Lanes: OS threads that own wallets. As many as cores is a good number.
@@ -132,6 +135,24 @@ impl Engine {
             .unwrap_or(Reply::Stopped))
     }
 
+    /// All of the requests, as [`Engine::call`] does it, with patience while lanes are full. Blocks.
+    pub(crate) fn call_patiently(
+        &self,
+        tenant: &TenantId,
+        requests: &[Request],
+    ) -> Result<Vec<Reply>, Rejected> {
+        loop {
+            match self.submit(tenant, requests.to_vec()) {
+                Ok((collector, woken)) => {
+                    let _ = woken.blocking_recv(); // a sender that is gone has left its replies behind
+                    return Ok(collector.take());
+                }
+                Err(Rejected::Busy) => std::thread::sleep(BUSY_WAIT),
+                Err(rejected) => return Err(rejected),
+            }
+        }
+    }
+
     fn submit(
         &self,
         tenant: &TenantId,
@@ -161,6 +182,7 @@ impl Engine {
                 Ask::Command(command) => Task::Command(command),
                 Ask::Read => Task::Read,
                 Ask::ReadHold(hold) => Task::ReadHold(hold),
+                Ask::CatchUp => Task::CatchUp,
             };
             jobs[*lane].push(Job::new(key, task, reply));
         }
@@ -202,7 +224,7 @@ impl Engine {
 
     /// Now, for this tenant.
     pub fn now(&self, tenant: &TenantId) -> Timestamp {
-        self.inner.shared.clock.now(tenant)
+        self.inner.shared.now(tenant)
     }
 
     /// False once the engine has failed or stops.

@@ -22,6 +22,7 @@ mod loader;
 mod request;
 mod shared;
 mod sweeper;
+mod tenants;
 
 pub use again::ask_again;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -31,3 +32,4 @@ pub use engine::{Config, Engine};
 pub use error::{ControlError, EngineError};
 pub use fold::LedgerFold;
 pub use request::{Ask, Done, Rejected, Reply, Request};
+pub use tenants::{Advanced, DEFAULT_TENANT, TenantMade};

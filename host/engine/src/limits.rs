@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use farebox_record::time::{Span, Timestamp};
+
 /// Commands that one lane takes in before it is called full (429, nothing done).
 pub const LANE_QUEUE_MAX: usize = 65_536;
 /// Commands of one call.
@@ -15,11 +17,23 @@ pub const LANE_ROUND_BYTES_MAX: usize = 4 << 20;
 pub const ACTIVATIONS_PER_PLAN_MAX: usize = 4_096;
 /// Components of one plan.
 pub const COMPONENTS_PER_PLAN_MAX: usize = 1_024;
+/// Tenants of one Farebox, `default` included.
+pub const TENANTS_MAX: usize = 10_000;
+/// How far one call may advance a sandbox's clock: a year, and a month to spare.
+pub const ADVANCE_SPAN_MAX: Span = Span::days(400);
+/// Where a sandbox's clock may stand at the earliest: 1970-01-01T00:00:00Z.
+pub const SANDBOX_CLOCK_MIN: Timestamp = Timestamp::EPOCH;
+/// Where a sandbox's clock may stand at the latest: 2200-01-01T00:00:00Z.
+pub const SANDBOX_CLOCK_MAX: Timestamp = Timestamp::from_micros(7_258_118_400_000_000);
+/// Wallets that an advance has catch up at once.
+pub const CATCH_UP_WALLETS_MAX: usize = 1_024;
+/// Overdue items that one wallet handles before others have their turn and the disk has what it made.
+pub const AGENDA_ITEMS_PER_TURN_MAX: usize = 256;
 /// Wallets that one lane keeps in memory; beyond, those that rest longest are let go.
 pub const WALLETS_PER_LANE_MAX: usize = 200_000;
 /// Threads that fetch wallets and records for the lanes.
 pub const LOADER_THREADS: usize = 2;
-/// Wallets that one sweep wakes.
+/// Wallets that one sweep wakes, of all tenants; each gets at most half of what those before it have left.
 pub const SWEEP_WALLETS_MAX: usize = 1_024;
 /// Time between two sweeps for what fell due.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);

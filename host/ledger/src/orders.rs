@@ -93,6 +93,12 @@ pub(crate) fn carry_out(
     cause: Cause<'_>,
     at: Timestamp,
 ) {
+    // What is caught up later than it fell due opens as it would have at its instant: a grant for the month after waits for
+    // that month, though it may have begun by now.
+    let from = match cause {
+        Cause::Due(instant) => instant,
+        Cause::Event(_) | Cause::Start => at,
+    };
     for (index, order) in priced.grants.iter().enumerate() {
         let sequence = draft.wallet.header.sequence + 1;
         // A subscription's name may take all of the room; its grants then go by the record alone.
@@ -103,7 +109,7 @@ pub(crate) fn carry_out(
         let Some(id) = draft.unused_grant_id(&wanted) else {
             continue;
         };
-        open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, at));
+        open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, from));
     }
     let Some(subscription) = draft.wallet.subscription(&pricing.subscription) else {
         return;

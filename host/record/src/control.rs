@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use crate::plan::Description;
-use crate::time::Timestamp;
+use crate::time::{CalendarSpan, Timestamp};
 
 /// What a control plane is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,52 @@ pub enum ControlCommand {
         /// Which plan.
         plan: PlanName,
     },
+    /// Make the tenant, and let its first key in, an admin's. Always the first record of a control plane.
+    CreateTenant {
+        /// What kind of tenant it is, for good.
+        tenant: NewTenant,
+        /// Name of the first key.
+        key: CallId,
+        /// Hash of the first key's secret.
+        secret: Hash,
+    },
+    /// Move a sandbox's time on.
+    AdvanceClock {
+        /// The caller's key, under which a retry is told what came of it.
+        id: Option<CallId>,
+        /// How far.
+        step: ClockStep,
+    },
+    /// Everything that fell due up to the instant to which a record moved the clock is handled.
+    FinishAdvance {
+        /// The key of the advance.
+        id: Option<CallId>,
+        /// Which record moved the clock.
+        sequence: u64,
+        /// How many items of wallets' agendas were handled.
+        handled: u64,
+    },
+}
+
+/// What a tenant is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NewTenant {
+    /// Its time is the machine's.
+    Live,
+    /// Its time stands still between advances.
+    Sandbox {
+        /// Where its time begins; none: at the machine's.
+        clock: Option<Timestamp>,
+    },
+}
+
+/// How far a sandbox's time is to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClockStep {
+    /// By so much.
+    By(CalendarSpan),
+    /// To this instant.
+    To(Timestamp),
 }
 
 /// Which revision settles a hold that an earlier one quoted.
@@ -93,6 +139,29 @@ pub enum ControlEffect {
     ComponentPut(Hash, Box<ComponentState>),
     /// A timeline changed.
     PlanPut(PlanName, PlanState),
+    /// The tenant was made, or its time moved.
+    TenantPut(TenantState),
+}
+
+/// What a tenant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantState {
+    /// When it was made, by its own clock.
+    pub created: Timestamp,
+    /// Which clock it has.
+    pub kind: TenantKind,
+}
+
+/// Which clock a tenant has. Said once, when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TenantKind {
+    /// The machine's.
+    Live,
+    /// One that stands still until it is advanced.
+    Sandbox {
+        /// Where it stands.
+        now: Timestamp,
+    },
 }
 
 /// An API key.
@@ -180,6 +249,8 @@ pub struct ControlState {
     pub components: BTreeMap<Hash, ComponentState>,
     /// Plans by name.
     pub plans: BTreeMap<PlanName, PlanState>,
+    /// What was said when the tenant was made; none for one that was never made as such (`default`), which is live.
+    pub tenant: Option<TenantState>,
 }
 
 /// Where a control plane's history stands.
@@ -214,8 +285,48 @@ const HEADER: u8 = 0x01;
 const KEY: u8 = 0x02;
 const PLAN: u8 = 0x03;
 const COMPONENT: u8 = 0x04;
+const TENANT: u8 = 0x05;
+
+/// Under what a control plane's record is found again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlIdentity {
+    /// The clock was moved under this key.
+    Advance(CallId),
+    /// What fell due by that is handled.
+    Advanced(CallId),
+}
+
+impl ControlIdentity {
+    /// Hash under which a store finds the record.
+    pub fn hash(&self, tenant: &TenantId) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&codec::encode(&("control", tenant, self)));
+        let mut hash = [0; 16];
+        hasher.finalize_xof().fill(&mut hash);
+        hash
+    }
+}
+
+impl ControlRecord {
+    /// Under what it is found again.
+    pub fn identity(&self) -> Option<ControlIdentity> {
+        match &self.command {
+            ControlCommand::AdvanceClock { id, .. } => id.clone().map(ControlIdentity::Advance),
+            ControlCommand::FinishAdvance { id, .. } => id.clone().map(ControlIdentity::Advanced),
+            _ => None,
+        }
+    }
+}
 
 impl ControlState {
+    /// Where a sandbox's clock stands; none for a live tenant, whose time is the machine's.
+    pub fn sandbox_clock(&self) -> Option<Timestamp> {
+        match self.tenant?.kind {
+            TenantKind::Live => None,
+            TenantKind::Sandbox { now } => Some(now),
+        }
+    }
+
     /// A control plane from its parts.
     pub fn from_parts<'a>(
         parts: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
@@ -241,6 +352,7 @@ impl ControlState {
                         .map_err(|_| CodecError::Malformed("hash".into()))?;
                     state.components.insert(Hash(hash), codec::decode(value)?);
                 }
+                TENANT => state.tenant = Some(codec::decode(value)?),
                 _ => return Err(CodecError::Malformed(format!("control part {kind:#04x}"))),
             }
         }
@@ -263,6 +375,10 @@ impl ControlState {
                 ControlEffect::PlanPut(name, plan) => {
                     parts.push((part(PLAN, name.as_str().as_bytes()), Some(codec::encode(plan))));
                     self.plans.insert(name.clone(), plan.clone());
+                }
+                ControlEffect::TenantPut(tenant) => {
+                    parts.push((vec![TENANT], Some(codec::encode(tenant))));
+                    self.tenant = Some(*tenant);
                 }
             }
         }

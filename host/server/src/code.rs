@@ -70,6 +70,8 @@ codes! {
         "Push it with POST /v1/plans/{plan}/components; the answer carries its hash.";
     UnknownKey "unknown_key" NOT_FOUND "There is no such key"
         "GET /v1/keys lists the keys.";
+    UnknownTenant "unknown_tenant" NOT_FOUND "There is no such tenant"
+        "GET /v1/tenants lists the tenants; POST /v1/tenants makes one.";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The endpoint has no such method"
         "The `Allow` header names those that it has.";
     BodyTimeout "body_timeout" REQUEST_TIMEOUT "The body took too long to arrive"
@@ -102,6 +104,12 @@ codes! {
         "GET the subscription for how it stands.";
     KeyExists "key_exists" CONFLICT "The key's name is taken"
         "Names of keys are taken for good. Choose another one.";
+    TenantExists "tenant_exists" CONFLICT "The tenant's name is taken"
+        "Choose another one. `default` exists from the start.";
+    LiveTenant "live_tenant" CONFLICT "The tenant's time is the machine's"
+        "Only a sandbox's clock can be advanced. Make one: POST /v1/tenants with `\"kind\": \"sandbox\"`.";
+    Advancing "advancing" CONFLICT "The clock is being advanced"
+        "Nothing was done. Send the same request again when the other one is answered.";
     NothingToRollBack "nothing_to_roll_back" CONFLICT "There is no earlier revision"
         "Activate another revision instead.";
     Contended "contended" CONFLICT "The control plane kept changing"

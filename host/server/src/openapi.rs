@@ -14,7 +14,7 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system,
+    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system, tenants,
 };
 
 #[derive(OpenApi)]
@@ -34,7 +34,8 @@ use crate::routes::{
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
         grants::grant, subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
-        plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke, system::alive,
+        plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke,
+        tenants::create, tenants::list, tenants::show, tenants::create_key, tenants::clock, tenants::advance, system::alive,
         system::ready, system::metrics, system::openapi,
     ),
     components(schemas(ProblemDocument, ParameterErrorDocument, Code)),
@@ -45,6 +46,7 @@ use crate::routes::{
         (name = "subscriptions", description = "Which customer is on which plan"),
         (name = "plans", description = "Code, prices, and when they apply"),
         (name = "keys", description = "Who is let in"),
+        (name = "tenants", description = "Organisations, and the clocks of sandboxes"),
         (name = "system", description = "The server itself")
     ),
     modifiers(&Bearer, &Problems, &Roles)
@@ -255,6 +257,23 @@ fn own_problems(operation: &str) -> &'static [Code] {
         "rollBack" => &[C::UnknownPlan, C::NothingToRollBack, C::Contended],
         "getPlan" => &[C::UnknownPlan],
         "createKey" => &[C::KeyExists, C::Contended, C::LimitExceeded],
+        "createTenant" => &[
+            C::Conflict,
+            C::TenantExists,
+            C::Contended,
+            C::InvalidTime,
+            C::LimitExceeded,
+        ],
+        "getTenant" | "getClock" => &[C::UnknownTenant],
+        "createTenantKey" => &[C::UnknownTenant, C::KeyExists, C::Contended],
+        "advanceClock" => &[
+            C::UnknownTenant,
+            C::LiveTenant,
+            C::Advancing,
+            C::Conflict,
+            C::Contended,
+            C::InvalidTime,
+        ],
         "revokeKey" => &[C::UnknownKey, C::Contended],
         _ => &[],
     }

@@ -156,6 +156,21 @@ impl From<ControlError> for Problem {
                 Problem::new(Code::EffectiveInThePast, said).with("pointer", "/effective_at")
             }
             ControlError::StateVersion { .. } => Problem::new(Code::StateVersion, said),
+            ControlError::UnknownTenant(_) => Problem::new(Code::UnknownTenant, said),
+            ControlError::TenantExists(_) => Problem::new(Code::TenantExists, said),
+            ControlError::TooManyTenants { .. } => {
+                Problem::new(Code::LimitExceeded, said).with("limit", "TENANTS_MAX")
+            }
+            ControlError::Conflict { field } => Problem::new(Code::Conflict, said).with("field", field),
+            ControlError::LiveTenant(_) => Problem::new(Code::LiveTenant, said),
+            ControlError::Clock { field, limit, .. } => {
+                let problem = Problem::new(Code::InvalidTime, said).with("field", field);
+                match limit {
+                    Some(limit) => problem.with("limit", limit),
+                    None => problem,
+                }
+            }
+            ControlError::Advancing(_) => Problem::new(Code::Advancing, said),
             ControlError::Stopped => stopped(),
             ControlError::Contended => Problem::new(Code::Contended, said),
             ControlError::Limit { limit, .. } => Problem::new(Code::LimitExceeded, said).with("limit", limit),

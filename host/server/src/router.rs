@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system,
+    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system, tenants,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -56,6 +56,13 @@ impl Server {
             .route("/v1/plans/{plan}/rollback", post(plans::roll_back))
             .route("/v1/keys", post(keys::create).get(keys::list))
             .route("/v1/keys/{key}", delete(keys::revoke))
+            .route("/v1/tenants", post(tenants::create).get(tenants::list))
+            .route("/v1/tenants/{tenant}", get(tenants::show))
+            .route("/v1/tenants/{tenant}/keys", post(tenants::create_key))
+            .route(
+                "/v1/tenants/{tenant}/clock",
+                get(tenants::clock).post(tenants::advance),
+            )
             .route("/healthz", get(system::alive))
             .route("/readyz", get(system::ready))
             .route("/metrics", get(system::metrics))

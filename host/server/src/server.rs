@@ -132,7 +132,7 @@ pub(crate) fn unexpected(reply: Reply) -> Problem {
         }
         Reply::Refused(refusal) => refusal::refused(&refusal),
         Reply::Stopped => refusal::stopped(),
-        Reply::Done(_) | Reply::Wallet(_) | Reply::Hold(..) => {
+        Reply::Done(_) | Reply::Wallet(_) | Reply::Hold(..) | Reply::CaughtUp(_) => {
             refusal::internal("the engine answered another question than it was asked")
         }
     }

@@ -26,8 +26,8 @@ pub use commits::{
 };
 pub use ids::{ids_are_found, ids_are_never_missed};
 pub use reads::{
-    blobs_are_kept, due_wallets_come_in_order, histories_are_paged, on_demand_parts_are_left_out,
-    parts_are_paged, parts_are_set_and_removed, reopened_stores_hold_the_same,
+    blobs_are_kept, due_wallets_are_those_of_one_tenant, due_wallets_come_in_order, histories_are_paged,
+    on_demand_parts_are_left_out, parts_are_paged, parts_are_set_and_removed, reopened_stores_hold_the_same,
     wallets_and_tenants_are_listed,
 };
 
@@ -65,6 +65,7 @@ pub fn all(subject: Subject<'_>) {
     on_demand_parts_are_left_out(subject);
     parts_are_paged(subject);
     due_wallets_come_in_order(subject);
+    due_wallets_are_those_of_one_tenant(subject);
     histories_are_paged(subject);
     wallets_and_tenants_are_listed(subject);
     blobs_are_kept(subject);

@@ -234,8 +234,9 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError>;
 
-    /// Up to `limit` wallets whose due instant is at or before `until`, earliest first.
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError>;
+    /// Up to `limit` wallets of the tenant whose due instant is at or before `until`, earliest first. Tenants have
+    /// clocks of their own, so what is due is always asked of one of them.
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError>;
 
     /// Up to `limit` wallets of the tenant (control plane left out) whose name comes after `after`, in order of name.
     fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError>;

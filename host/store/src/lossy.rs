@@ -104,8 +104,8 @@ impl<S: Store> Store for LossyStore<S> {
         self.inner.history(wallet, before, limit)
     }
 
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
-        self.inner.due(until, limit)
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+        self.inner.due(tenant, until, limit)
     }
 
     fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {

@@ -17,7 +17,8 @@ pub struct MemoryStore(RwLock<Contents>);
 #[derive(Debug, Default)]
 struct Contents {
     wallets: BTreeMap<WalletKey, Wallet>,
-    due: BTreeSet<(i64, WalletKey)>,
+    /// Tenant first: each has a clock of its own.
+    due: BTreeSet<(String, i64, WalletKey)>,
     ids: BTreeMap<IdHash, BTreeSet<(WalletKey, Version)>>,
     blobs: BTreeMap<String, Vec<u8>>,
     closed: bool,
@@ -41,6 +42,10 @@ impl MemoryStore {
         contents.check_open()?;
         Ok(look(&contents))
     }
+}
+
+fn due_key(instant: i64, wallet: &WalletKey) -> (String, i64, WalletKey) {
+    (wallet.tenant().to_string(), instant, wallet.clone())
 }
 
 impl Contents {
@@ -85,10 +90,10 @@ impl Contents {
             };
         }
         if let Some(instant) = std::mem::replace(&mut wallet.due, commit.due) {
-            self.due.remove(&(instant, commit.wallet.clone()));
+            self.due.remove(&due_key(instant, &commit.wallet));
         }
         if let Some(instant) = commit.due {
-            self.due.insert((instant, commit.wallet));
+            self.due.insert(due_key(instant, &commit.wallet));
         }
         Fate::Committed
     }
@@ -192,14 +197,15 @@ impl Store for MemoryStore {
         })
     }
 
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
         self.read(|contents| {
+            let first = (tenant.to_string(), i64::MIN, WalletKey::new("", ""));
             contents
                 .due
-                .iter()
-                .take_while(|due| due.0 <= until)
+                .range(first..)
+                .take_while(|due| due.0 == tenant && due.1 <= until)
                 .take(limit)
-                .cloned()
+                .map(|(_, instant, wallet)| (*instant, wallet.clone()))
                 .collect()
         })
     }

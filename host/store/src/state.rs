@@ -163,13 +163,14 @@ impl State {
         }
     }
 
-    /// What falls due at or before `until`, earliest first, for as long as `visit` answers true.
+    /// What falls due for a tenant at or before `until`, earliest first, for as long as `visit` answers true.
     pub(crate) fn due(
         &self,
+        tenant: &str,
         until: i64,
         visit: &mut dyn FnMut(i64, WalletKey) -> bool,
     ) -> Result<(), StoreError> {
-        for row in self.db.scan_prefix(keys::DUES) {
+        for row in self.db.scan_prefix(keys::dues_of(tenant)) {
             let (key, _) = row.map_err(|error| unusable(&error))?;
             let (instant, wallet) =
                 keys::due_of(&key).ok_or_else(|| rows::broken("a due instant has no readable key"))?;

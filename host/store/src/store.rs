@@ -230,9 +230,9 @@ impl Store for JournalStore {
         self.records_before(wallet, before, limit)
     }
 
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
         self.latch.check()?;
-        self.due_until(until, limit)
+        self.due_until(tenant, until, limit)
     }
 
     fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {

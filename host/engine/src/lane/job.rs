@@ -28,6 +28,8 @@ pub(crate) enum Task {
     Read,
     /// Show it, and how a hold ended.
     ReadHold(EventRef),
+    /// Handle what is overdue, and tell how much that was.
+    CatchUp,
 }
 
 impl Job {
@@ -68,7 +70,7 @@ impl Job {
     pub fn command(&self) -> Option<&Command> {
         match &self.task {
             Task::Command(command) => Some(command),
-            Task::Read | Task::ReadHold(_) => None,
+            Task::Read | Task::ReadHold(_) | Task::CatchUp => None,
         }
     }
 

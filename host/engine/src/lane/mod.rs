@@ -125,7 +125,7 @@ impl Lane {
                 let count = jobs.len();
                 for job in jobs {
                     let key = job.wallet.clone();
-                    self.slot(&key).queue.push_back(job);
+                    self.slot(&key).take_in(job);
                     self.runnable.push(key);
                 }
                 return count;

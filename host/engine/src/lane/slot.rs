@@ -13,7 +13,7 @@ use farebox_record::record::Record;
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
-use crate::lane::job::{Job, id_hashes};
+use crate::lane::job::{Job, Task, id_hashes};
 use crate::request::Reply;
 
 /// Subjects whose state one wallet keeps in memory while it rests.
@@ -28,10 +28,12 @@ pub(crate) struct Slot {
     pub wallet: Option<Wallet>,
     /// Commands, in order.
     pub queue: VecDeque<Job>,
-    /// Something may be due even though no command came.
+    /// Something may be due even though no command came, or is, and waits for its next turn.
     pub touched: bool,
     /// When it was last used, in drains.
     pub used: u64,
+    /// Items of the agenda that were handled since somebody last asked to catch up, those of lost flights left out.
+    pub caught_up: u64,
     /// What the next flight carries.
     draft: Draft,
     /// Version that the newest shipped record leaves behind.
@@ -95,6 +97,14 @@ impl Slot {
         self.wallet.is_some() && !self.waiting && !self.landing
     }
 
+    /// A command comes in.
+    pub fn take_in(&mut self, job: Job) {
+        if matches!(job.task, Task::CatchUp) {
+            self.caught_up = 0;
+        }
+        self.queue.push_back(job);
+    }
+
     pub fn loaded(&mut self, wallet: Wallet) {
         self.shipped = wallet.header().sequence;
         self.wallet = Some(wallet);
@@ -150,7 +160,7 @@ impl Slot {
 
     /// The head of the queue waits until everything that was decided is durable. False: it is.
     pub fn wait_to_land(&mut self) -> bool {
-        self.landing = self.in_flight > 0 || !self.draft.answered.is_empty();
+        self.landing = self.in_flight > 0 || !self.draft.records.is_empty();
         self.landing
     }
 
@@ -227,6 +237,11 @@ impl Slot {
         self.draft.control = self.draft.control.max(control);
     }
 
+    /// Bytes of the record that was noted last.
+    pub fn newest_record_bytes(&self) -> usize {
+        self.draft.records.last().map_or(0, |record| record.body.len())
+    }
+
     /// Notes an answer that changes nothing, but shows what may not be durable yet.
     pub fn answered(&mut self, job: Job, reply: Option<Reply>) {
         self.draft.answered.push((job, reply));
@@ -295,8 +310,12 @@ impl Slot {
                     "a lane ships before it takes messages"
                 );
             }
+            let taken_in = lost.len();
+            let repeated = self.lost.len();
             self.lost
                 .extend(lost.into_iter().filter(Job::is_repeated_when_lost));
+            let dues = taken_in - (self.lost.len() - repeated);
+            self.caught_up = self.caught_up.saturating_sub(dues as u64);
         }
         if self.in_flight == 0 {
             self.landing = false;

@@ -18,7 +18,8 @@ use crate::lane::job::{Job, Task, customer_of, tenant_of};
 use crate::lane::pricing::{self, Asked, Calls, Needs, Reported};
 use crate::lane::slot::Known;
 use crate::lane::transition::{self, Told};
-use crate::lane::turn::{Staged, Step, Turn};
+use crate::lane::turn::{Agenda, Staged, Step, Turn};
+use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
 use crate::loader::Load;
 
 /// What an extension says of a call besides its maximums.
@@ -59,7 +60,7 @@ impl Lane {
             for staged in std::mem::take(&mut turn.staged) {
                 turn.decide(staged, controls, |place| answers.take(place));
             }
-            if turn.slot.can_run() && !turn.slot.queue.is_empty() {
+            if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
                 self.runnable.push(turn.key.clone());
             }
             self.slots.insert(turn.key, turn.slot);
@@ -73,7 +74,7 @@ impl Lane {
         }
         let (tenant, customer) = (tenant_of(key)?, customer_of(key)?);
         let slot = self.slots.remove(key)?;
-        let clock = self.shared.clock.now(&tenant);
+        let clock = controls.now(&*self.shared.clock, &tenant);
         let now = slot.wallet.as_ref().map_or(clock, |w| clock.max(w.header().at));
         let mut turn = Turn {
             key: key.clone(),
@@ -82,10 +83,16 @@ impl Lane {
             slot,
             now,
             staged: Vec::new(),
+            agenda: Agenda::Empty,
         };
-        turn.slot.touched = false;
-        self.run_agenda(&mut turn, controls);
-        while turn.staged.len() < STAGED_PER_WALLET_MAX
+        // A wallet that only hears that its records are durable has nobody who asks for its present: its agenda can wait
+        // for whoever does, or for the sweeper.
+        if turn.slot.touched || !turn.slot.queue.is_empty() {
+            turn.agenda = self.run_agenda(&mut turn, controls);
+        }
+        turn.slot.touched = turn.agenda == Agenda::Open;
+        while turn.agenda == Agenda::Empty
+            && turn.staged.len() < STAGED_PER_WALLET_MAX
             && self.room_bytes > 0
             && let Some(job) = turn.slot.queue.pop_front()
         {
@@ -120,14 +127,18 @@ impl Lane {
         Some(turn)
     }
 
-    /// Handles everything that is overdue, before any command of this time.
-    fn run_agenda(&self, turn: &mut Turn, controls: &Controls) {
+    /// Handles what is overdue, before any command of this time: all of it, or as much as one turn handles.
+    fn run_agenda(&mut self, turn: &mut Turn, controls: &Controls) -> Agenda {
+        let mut handled = 0;
         while let Some(due) = turn
             .slot
             .wallet
             .as_ref()
             .and_then(|wallet| wallet.overdue(turn.now))
         {
+            if handled == AGENDA_ITEMS_PER_TURN_MAX || (handled > 0 && self.room_bytes == 0) {
+                return Agenda::Open;
+            }
             let command = Command::Due(due.clone());
             let pricing = match (&turn.slot.wallet, Wallet::needs_plan(&due.item)) {
                 (Some(wallet), true) => {
@@ -149,9 +160,13 @@ impl Lane {
             );
             if turn.slot.wallet.as_ref().map(|w| w.header().sequence) == before {
                 tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");
-                return;
+                return Agenda::Empty;
             }
+            handled += 1;
+            turn.slot.caught_up += 1;
+            self.room_bytes = self.room_bytes.saturating_sub(turn.slot.newest_record_bytes());
         }
+        Agenda::Empty
     }
 
     /// Looks at the head of the queue.
@@ -180,6 +195,7 @@ impl Lane {
         }
         let next = match &job.task {
             Task::Read => Next::Ready(Step::Show),
+            Task::CatchUp => Next::Ready(Step::CaughtUp),
             Task::ReadHold(hold) => self.hold_end(turn, hold, |end| Next::Ready(Step::ShowHold(end))),
             Task::Command(command) => self.next_command(turn, command, controls, calls),
         };

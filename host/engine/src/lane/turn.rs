@@ -25,6 +25,17 @@ pub(super) struct Turn {
     pub slot: Slot,
     pub now: Timestamp,
     pub staged: Vec<Staged>,
+    pub agenda: Agenda,
+}
+
+/// Where a wallet's agenda stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agenda {
+    /// Nothing that can be handled is overdue.
+    Empty,
+    /// More is overdue than one turn handles. The wallet goes on when what it made is durable, so that a long past holds
+    /// up neither other wallets nor memory.
+    Open,
 }
 
 /// A command that is ready to be decided.
@@ -53,6 +64,8 @@ pub(super) enum Step {
     Show,
     /// The wallet is shown, and how a hold ended.
     ShowHold(Option<HoldEnd>),
+    /// What was handled of the agenda is told.
+    CaughtUp,
 }
 
 impl Turn {
@@ -73,6 +86,10 @@ impl Turn {
             Step::Replay(record) => return self.replay(job, &record),
             Step::Refuse(refusal) => return self.slot.answered(job, Some(Reply::Refused(refusal))),
             Step::Show => return self.show(job, Reply::Wallet),
+            Step::CaughtUp => {
+                let reply = Reply::CaughtUp(self.slot.caught_up);
+                return self.slot.answered(job, Some(reply));
+            }
             Step::ShowHold(end) => return self.show(job, |wallet| Reply::Hold(wallet, end)),
             Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
             Step::Ask(question, place) => {

@@ -8,4 +8,5 @@ mod house;
 mod losses;
 mod plans;
 mod restart;
+mod tenants;
 mod unpriced;

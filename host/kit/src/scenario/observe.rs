@@ -49,7 +49,7 @@ impl Observed {
             }
         }
         match reply {
-            None | Some(Reply::Wallet(_) | Reply::Hold(..)) => {}
+            None | Some(Reply::Wallet(_) | Reply::Hold(..) | Reply::CaughtUp(_)) => {}
             Some(Reply::Done(done)) => {
                 observed.replayed = done.replayed;
                 observed.take(&done.answer);

@@ -10,6 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod plans;
 pub(crate) mod subscriptions;
 pub(crate) mod system;
+pub(crate) mod tenants;
 
 use serde::Deserialize;
 

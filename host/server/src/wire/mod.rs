@@ -8,6 +8,7 @@ pub mod event;
 pub mod hold;
 pub mod measures;
 pub mod plan;
+pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod usage;

@@ -9,3 +9,4 @@ mod events;
 mod keys;
 mod plans;
 mod support;
+mod tenants;
