@@ -14,6 +14,7 @@ use crate::hold;
 use crate::limits;
 use crate::refusal::{Refusal, too_many};
 use crate::settle;
+use crate::spending;
 use crate::subscription::{period_after, start_subscription, transition};
 use crate::usage::{charge_usage, rate_unpriced};
 use crate::wallet::Wallet;
@@ -43,6 +44,8 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::Extend(extend) => hold::extend(wallet, extend, seen, at),
         Command::Release(release) => hold::release(wallet, release, at),
         Command::Due(due) => handle_due(wallet, due, seen, at),
+        Command::PutLimit(put) => spending::put_limit(wallet, put, at),
+        Command::DeleteLimit(delete) => spending::delete_limit(wallet, delete, at),
     }
 }
 

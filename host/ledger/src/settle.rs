@@ -17,6 +17,7 @@ use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
 use crate::pins::{held, merged, per_asset, pin};
 use crate::refusal::Refusal;
+use crate::spending::count_settlement;
 use crate::wallet::Wallet;
 
 /// Charges what a call used so far. The event is covered as a whole, with what the hold already took and pinned first,
@@ -67,6 +68,7 @@ pub(crate) fn settle(
     let now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
     let summary = Summary::of(&hold, &now, &covered, back.returned, waived, ended, late);
     draft.put(Effect::HoldPut(settle.hold.clone(), Box::new(now)));
+    count_settlement(&mut draft, &hold, &event.attributes, at);
     if ended {
         end(&mut draft, &settle.hold, HoldEnd::Settled);
         carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);

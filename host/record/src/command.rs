@@ -6,8 +6,9 @@ use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::ids::{CallId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
 use crate::plan::{AppliesTo, Category, EventRef};
+use crate::spending::LimitTerms;
 use crate::state::{Cadence, Shortfall};
 use crate::time::{Span, Timestamp};
 
@@ -34,6 +35,10 @@ pub enum Command {
     RateUnpriced(RateUnpriced),
     /// Something fell due.
     Due(Due),
+    /// Make a spending limit, or change one.
+    PutLimit(PutLimit),
+    /// Take a spending limit away.
+    DeleteLimit(DeleteLimit),
 }
 
 /// See [`Command::PutCustomer`].
@@ -206,6 +211,26 @@ pub enum DueItem {
     GrantEffective(GrantId),
 }
 
+/// See [`Command::PutLimit`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutLimit {
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// Made by the caller.
+    pub name: LimitName,
+    /// What it says.
+    pub terms: LimitTerms,
+}
+
+/// See [`Command::DeleteLimit`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteLimit {
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// Which one.
+    pub name: LimitName,
+}
+
 /// Under which name a caller may repeat a command. Two commands with equal identities are the same request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Identity {
@@ -227,6 +252,8 @@ pub enum Identity {
     HoldEnd(EventRef),
     /// The rating of an event that was unpriced at first: looked up like an id too.
     Rated(EventRef),
+    /// A change of a spending limit.
+    Limit(LimitName, CallId),
 }
 
 impl Command {
@@ -241,6 +268,8 @@ impl Command {
             Command::Extend(extend) => Identity::Extend(extend.hold.clone(), extend.id.clone()),
             Command::Release(release) => Identity::Release(release.hold.clone(), release.id.clone()),
             Command::Usage(event) => Identity::Event(event.reference()),
+            Command::PutLimit(put) => Identity::Limit(put.name.clone(), put.id.clone()),
+            Command::DeleteLimit(delete) => Identity::Limit(delete.name.clone(), delete.id.clone()),
             Command::RateUnpriced(_) | Command::Due(_) => return None,
         })
     }
@@ -275,6 +304,8 @@ impl Command {
                 .or_else(|| map_differs("measures", &a.measures, &b.measures)),
             (C::Release(_), C::Release(_)) => None,
             (C::Usage(a), C::Usage(b)) => event_differs(a, b),
+            (C::PutLimit(a), C::PutLimit(b)) => terms_differ(&a.terms, &b.terms),
+            (C::DeleteLimit(_), C::DeleteLimit(_)) => None,
             _ => Some("the kind of request".to_string()),
         }
     }
@@ -307,6 +338,15 @@ fn map_differs<K: Ord + std::fmt::Display, V: PartialEq>(
 ) -> Option<String> {
     let key = a.keys().chain(b.keys()).find(|key| a.get(*key) != b.get(*key))?;
     Some(format!("{name}.{key}"))
+}
+
+fn terms_differ(a: &LimitTerms, b: &LimitTerms) -> Option<String> {
+    differs("asset", &a.asset, &b.asset)
+        .or_else(|| differs("amount", &a.amount, &b.amount))
+        .or_else(|| differs("scope", &a.scope, &b.scope))
+        .or_else(|| differs("window", &a.window, &b.window))
+        .or_else(|| differs("thresholds", &a.thresholds, &b.thresholds))
+        .or_else(|| differs("on_exceed", &a.on_exceed, &b.on_exceed))
 }
 
 fn event_differs(a: &Event, b: &Event) -> Option<String> {

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod outcome;
 pub mod plan;
 pub mod record;
+pub mod spending;
 pub mod state;
 pub mod time;
 

@@ -6,7 +6,7 @@ use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::ids::{EventType, GrantId, Hash, PlanName, RevisionHash, SubscriptionId};
+use crate::ids::{EventType, GrantId, Hash, LimitName, PlanName, RevisionHash, SubscriptionId};
 use crate::plan::{AppliesTo, Category};
 use crate::time::{Period, Timestamp};
 
@@ -247,4 +247,6 @@ pub enum Part {
     Subject(SubscriptionId, String),
     /// An [`UnpricedState`], by the sequence of the record that kept it. On demand.
     Unpriced(u64),
+    /// A [`crate::spending::LimitState`].
+    Limit(LimitName),
 }
