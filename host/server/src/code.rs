@@ -48,6 +48,8 @@ codes! {
         "Put value into the wallet, then authorize again under a new id: this one stays denied.";
     Debt "debt" PAYMENT_REQUIRED "The customer owes more than its policy allows"
         "A `paid` grant pays the debt; then authorize again under a new id: this one stays denied.";
+    SpendingLimit "limit_exceeded" PAYMENT_REQUIRED "A spending limit does not allow it"
+        "Wait until `resets_at`, or raise the limit; then authorize again under a new id: this one stays denied.";
     Forbidden "forbidden" FORBIDDEN "The key's role does not allow this"
         "Use a key with one of the roles that the endpoint's documentation names.";
     NotFound "not_found" NOT_FOUND "There is no such endpoint"
@@ -60,6 +62,8 @@ codes! {
         "Check the id, the customer, and the source: `api` unless the event named one.";
     UnknownSubscription "unknown_subscription" NOT_FOUND "There is no such subscription"
         "Start it with POST /v1/subscriptions.";
+    UnknownLimit "unknown_limit" NOT_FOUND "There is no such spending limit"
+        "Create it with PUT /v1/customers/{customer}/limits/{limit}.";
     UnknownPlan "unknown_plan" NOT_FOUND "There is no such plan"
         "Push a component under this name, then activate a revision.";
     UnknownComponent "unknown_component" NOT_FOUND "There is no such component under this plan"
@@ -112,7 +116,7 @@ codes! {
         "Correct the field that `field` names.";
     InvalidAmount "invalid_amount" UNPROCESSABLE_ENTITY "An amount does not fit"
         "Correct the field that `field` names.";
-    LimitExceeded "limit_exceeded" UNPROCESSABLE_ENTITY "There is no room for more"
+    NoRoom "no_room" UNPROCESSABLE_ENTITY "There is no room for more"
         "Let some of what is there end first; `limit` names what is full.";
     ComponentRefused "component_refused" UNPROCESSABLE_ENTITY "The component is not taken into service"
         "Run `farebox plan check` on it.";

@@ -14,7 +14,7 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system,
+    authorize, customers, entries, events, grants, holds, keys, limits, plans, subscriptions, system,
 };
 
 #[derive(OpenApi)]
@@ -33,7 +33,7 @@ use crate::routes::{
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
-        grants::grant, subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
+        grants::grant, limits::list, limits::put, limits::show, limits::delete, subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
         plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke, system::alive,
         system::ready, system::metrics, system::openapi,
     ),
@@ -42,6 +42,7 @@ use crate::routes::{
         (name = "authorize", description = "Before a call, and after it"),
         (name = "events", description = "Usage that happened"),
         (name = "customers", description = "Who pays, and what they have"),
+        (name = "limits", description = "How much may be spent, and what is announced on the way"),
         (name = "subscriptions", description = "Which customer is on which plan"),
         (name = "plans", description = "Code, prices, and when they apply"),
         (name = "keys", description = "Who is let in"),
@@ -174,6 +175,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
         "authorize" => &[
             C::InsufficientFunds,
             C::Debt,
+            C::SpendingLimit,
             C::UnknownCustomer,
             C::Conflict,
             C::HoldExists,
@@ -182,7 +184,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::NoSubscription,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "settleHold" => &[
@@ -194,11 +196,12 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::InvalidEvent,
             C::Unpriceable,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "extendHold" => &[
             C::InsufficientFunds,
+            C::SpendingLimit,
             C::UnknownHold,
             C::UnknownPlan,
             C::Conflict,
@@ -217,16 +220,19 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::TooManyEvents,
             C::InvalidParameter,
             C::InvalidTime,
-            C::LimitExceeded,
+            C::NoRoom,
         ],
         "getEvent" => &[C::UnknownEvent],
-        "putCustomer" => &[C::Conflict, C::LimitExceeded],
+        "putCustomer" => &[C::Conflict, C::NoRoom],
+        "putLimit" => &[C::Conflict, C::InvalidTime, C::InvalidAmount, C::NoRoom],
+        "getLimit" => &[C::UnknownLimit],
+        "deleteLimit" => &[C::UnknownLimit, C::Conflict],
         "grant" => &[
             C::Conflict,
             C::GrantExists,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
         ],
         "subscribe" => &[
             C::UnknownCustomer,
@@ -236,17 +242,17 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::PlanRefused,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "listSubscriptions" => &[C::UnknownCustomer],
         "getSubscription" => &[C::UnknownCustomer, C::UnknownSubscription],
-        "pushComponent" => &[C::ComponentRefused, C::Contended, C::LimitExceeded],
+        "pushComponent" => &[C::ComponentRefused, C::Contended, C::NoRoom],
         "activateRevision" => &[
             C::UnknownPlan,
             C::UnknownComponent,
             C::Contended,
-            C::LimitExceeded,
+            C::NoRoom,
             C::Unsupported,
             C::ParametersRefused,
             C::EffectiveInThePast,
@@ -254,7 +260,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
         ],
         "rollBack" => &[C::UnknownPlan, C::NothingToRollBack, C::Contended],
         "getPlan" => &[C::UnknownPlan],
-        "createKey" => &[C::KeyExists, C::Contended, C::LimitExceeded],
+        "createKey" => &[C::KeyExists, C::Contended, C::NoRoom],
         "revokeKey" => &[C::UnknownKey, C::Contended],
         _ => &[],
     }

@@ -191,6 +191,8 @@ fn event(command: &Command, wallet: &Wallet) -> Option<(Event, Purpose)> {
         | Command::Grant(_)
         | Command::Subscribe(_)
         | Command::Release(_)
+        | Command::PutLimit(_)
+        | Command::DeleteLimit(_)
         | Command::Due(_) => None,
     }
 }

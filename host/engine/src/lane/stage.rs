@@ -232,7 +232,11 @@ impl Lane {
             return Next::NotYet;
         };
         match command {
-            Command::PutCustomer(_) | Command::Grant(_) | Command::Due(_) => Next::Ready(plain(false)),
+            Command::PutCustomer(_)
+            | Command::Grant(_)
+            | Command::PutLimit(_)
+            | Command::DeleteLimit(_)
+            | Command::Due(_) => Next::Ready(plain(false)),
             Command::Subscribe(subscribe) => {
                 if !turn.staged.is_empty() {
                     return Next::NotYet;

@@ -128,6 +128,8 @@ fn kind(command: &Command) -> &'static str {
         Command::Release(_) => "release",
         Command::Usage(_) => "usage",
         Command::RateUnpriced(_) => "usage_rated",
+        Command::PutLimit(_) => "limit",
+        Command::DeleteLimit(_) => "limit_deleted",
         Command::Due(due) => match &due.item {
             DueItem::HoldExpiry(_) => "hold_expired",
             DueItem::Timer { .. } => "timer",
@@ -160,7 +162,11 @@ fn event_of(command: &Command) -> Option<EventRefView> {
             DueItem::HoldExpiry(hold) => hold.clone(),
             _ => return None,
         },
-        Command::PutCustomer(_) | Command::Grant(_) | Command::Subscribe(_) => return None,
+        Command::PutCustomer(_)
+        | Command::Grant(_)
+        | Command::Subscribe(_)
+        | Command::PutLimit(_)
+        | Command::DeleteLimit(_) => return None,
     };
     Some(EventRefView {
         source: reference.source.to_string(),
@@ -292,6 +298,8 @@ impl EventRecordView {
             | Answer::Granted { .. }
             | Answer::Subscribed { .. }
             | Answer::Extended { .. }
+            | Answer::LimitPut { .. }
+            | Answer::LimitDeleted(_)
             | Answer::Handled => {}
         }
         view
