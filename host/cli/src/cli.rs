@@ -10,6 +10,7 @@ use crate::failure::{EXIT_CODES, Failure};
 use crate::journal::JournalCommand;
 use crate::keys::KeysCommand;
 use crate::ledger::LedgerCommand;
+use crate::limits::LimitsCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
@@ -96,6 +97,9 @@ pub enum Command {
     /// What a customer has, and giving more
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// How much a customer, or a part of one, may spend
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// Report usage, and look at it
     #[command(subcommand)]
     Events(EventsCommand),
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 11] = [
             &[],
             &["serve"],
             &["plan"],
@@ -160,6 +164,7 @@ mod tests {
             &["plan", "activate"],
             &["keys", "create"],
             &["wallet", "grant"],
+            &["limits", "put"],
             &["events", "send"],
             &["journal", "rebuild"],
             &["ledger", "verify"],

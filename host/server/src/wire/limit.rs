@@ -144,8 +144,8 @@ impl ToSchema for ScopeBody {}
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = Window)]
 pub enum WindowBody {
-    /// `hour`, `day`, `week` (from Monday), `month` or `year`.
-    Calendar(#[schema(schema_with = unit_schema)] CalendarUnit),
+    /// From one boundary of the calendar to the next.
+    Calendar(UnitBody),
     /// The last so many seconds.
     Rolling(RollingBody),
 }
@@ -163,8 +163,43 @@ pub struct RollingBody {
     pub step_seconds: u32,
 }
 
-fn unit_schema() -> Object {
-    choice(&["hour", "day", "week", "month", "year"])
+/// A part of the calendar, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CalendarUnit)]
+pub enum UnitBody {
+    /// From a full hour.
+    Hour,
+    /// From midnight.
+    Day,
+    /// From Monday.
+    Week,
+    /// From the first of the month.
+    Month,
+    /// From 1 January.
+    Year,
+}
+
+impl UnitBody {
+    fn known(self) -> CalendarUnit {
+        match self {
+            UnitBody::Hour => CalendarUnit::Hour,
+            UnitBody::Day => CalendarUnit::Day,
+            UnitBody::Week => CalendarUnit::Week,
+            UnitBody::Month => CalendarUnit::Month,
+            UnitBody::Year => CalendarUnit::Year,
+        }
+    }
+
+    fn shown(unit: CalendarUnit) -> UnitBody {
+        match unit {
+            CalendarUnit::Hour => UnitBody::Hour,
+            CalendarUnit::Day => UnitBody::Day,
+            CalendarUnit::Week => UnitBody::Week,
+            CalendarUnit::Month => UnitBody::Month,
+            CalendarUnit::Year => UnitBody::Year,
+        }
+    }
 }
 
 impl WindowBody {
@@ -173,7 +208,7 @@ impl WindowBody {
             seconds,
             step_seconds,
         } = match self {
-            WindowBody::Calendar(unit) => return Ok(Window::Calendar(unit)),
+            WindowBody::Calendar(unit) => return Ok(Window::Calendar(unit.known())),
             WindowBody::Rolling(rolling) => rolling,
         };
         let steps = seconds.checked_div(step_seconds).unwrap_or(0);
@@ -195,7 +230,7 @@ impl WindowBody {
         // Both are whole seconds of at most 366 days: they came in as such.
         let seconds = |micros: i64| u32::try_from(micros / 1_000_000).unwrap_or(u32::MAX);
         match window {
-            Window::Calendar(unit) => WindowBody::Calendar(unit),
+            Window::Calendar(unit) => WindowBody::Calendar(UnitBody::shown(unit)),
             Window::Rolling { step, steps } => WindowBody::Rolling(RollingBody {
                 seconds: seconds(step.as_micros().saturating_mul(i64::from(steps))),
                 step_seconds: seconds(step.as_micros()),
@@ -209,8 +244,8 @@ impl WindowBody {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = Threshold)]
 pub enum ThresholdBody {
-    /// Of the limit.
-    Percent(#[schema(minimum = 1, maximum = 1000)] u16),
+    /// Of the limit: 1 to 1000.
+    Percent(u16),
     /// Of the limit's asset.
     Amount(Amount),
 }

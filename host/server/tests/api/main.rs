@@ -7,5 +7,6 @@ mod customers;
 mod edge;
 mod events;
 mod keys;
+mod limits;
 mod plans;
 mod support;
