@@ -40,33 +40,86 @@ enum Step {
         notify: bool,
     },
     Delete(usize),
-    Usage { team: usize, agent: bool, amount: u32, receivable: bool },
-    Hold { team: usize, agent: bool, amount: u32, one_shot: bool, ttl: u32 },
+    Usage {
+        team: usize,
+        agent: bool,
+        amount: u32,
+        receivable: bool,
+    },
+    Hold {
+        team: usize,
+        agent: bool,
+        amount: u32,
+        one_shot: bool,
+        ttl: u32,
+    },
     /// Settles with the team of the authorize, or with another one.
-    Settle { hold: usize, amount: u32, last: bool, team: Option<usize> },
-    Extend { hold: usize, amount: u32 },
+    Settle {
+        hold: usize,
+        amount: u32,
+        last: bool,
+        team: Option<usize>,
+    },
+    Extend {
+        hold: usize,
+        amount: u32,
+    },
     Release(usize),
     Advance(i64),
     Crash,
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let put = (0..NAMES.len(), 0..40_u32, 0..5_usize, 0..TEAMS.len(), 0..4_usize, any::<bool>()).prop_map(
-        |(name, amount, window, team, thresholds, notify)| Step::Put {
+    let put = (
+        0..NAMES.len(),
+        0..40_u32,
+        0..5_usize,
+        0..TEAMS.len(),
+        0..4_usize,
+        any::<bool>(),
+    )
+        .prop_map(|(name, amount, window, team, thresholds, notify)| Step::Put {
             name,
             amount,
             window,
             team,
             thresholds,
             notify,
+        });
+    let usage = (0..TEAMS.len(), any::<bool>(), 0..12_u32, any::<bool>()).prop_map(
+        |(team, agent, amount, receivable)| Step::Usage {
+            team,
+            agent,
+            amount,
+            receivable,
         },
     );
-    let usage = (0..TEAMS.len(), any::<bool>(), 0..12_u32, any::<bool>())
-        .prop_map(|(team, agent, amount, receivable)| Step::Usage { team, agent, amount, receivable });
-    let hold = (0..TEAMS.len(), any::<bool>(), 0..15_u32, prop::bool::weighted(0.2), 1..4_000_u32)
-        .prop_map(|(team, agent, amount, one_shot, ttl)| Step::Hold { team, agent, amount, one_shot, ttl });
-    let settle = (0..99_usize, 0..20_u32, any::<bool>(), prop::option::weighted(0.3, 1..TEAMS.len()))
-        .prop_map(|(hold, amount, last, team)| Step::Settle { hold, amount, last, team });
+    let hold = (
+        0..TEAMS.len(),
+        any::<bool>(),
+        0..15_u32,
+        prop::bool::weighted(0.2),
+        1..4_000_u32,
+    )
+        .prop_map(|(team, agent, amount, one_shot, ttl)| Step::Hold {
+            team,
+            agent,
+            amount,
+            one_shot,
+            ttl,
+        });
+    let settle = (
+        0..99_usize,
+        0..20_u32,
+        any::<bool>(),
+        prop::option::weighted(0.3, 1..TEAMS.len()),
+    )
+        .prop_map(|(hold, amount, last, team)| Step::Settle {
+            hold,
+            amount,
+            last,
+            team,
+        });
     prop_oneof![
         3 => put,
         1 => (0..NAMES.len()).prop_map(Step::Delete),
@@ -92,7 +145,15 @@ fn attributes(team: usize, agent: bool) -> Vec<(&'static str, &'static str)> {
 }
 
 fn limit(step: &Step) -> PutLimit {
-    let Step::Put { name, amount, window, team, thresholds, notify } = step else {
+    let Step::Put {
+        name,
+        amount,
+        window,
+        team,
+        thresholds,
+        notify,
+    } = step
+    else {
         unreachable!("a limit")
     };
     let mut put = bound::limit(NAMES[*name], "usd", &amount.to_string());
@@ -111,7 +172,7 @@ fn limit(step: &Step) -> PutLimit {
     };
     let percents: [&[u16]; 4] = [&[], &[50], &[100, 50, 80], &[200, 1]];
     put = put.percent(percents[*thresholds]);
-    match notify && *thresholds > 0 {
+    match *notify && *thresholds > 0 {
         true => put.amount("7").notify(),
         false => put,
     }
@@ -123,15 +184,28 @@ fn take(world: &mut World, step: &Step, made: usize, holds: &mut Vec<String>) ->
     match step {
         Step::Put { .. } => drop(world.act(limit(step).set()).unwrap()),
         Step::Delete(name) => drop(world.act(bound::delete(NAMES[*name]))), // it may not be there
-        Step::Usage { team, agent, amount, receivable } => {
+        Step::Usage {
+            team,
+            agent,
+            amount,
+            receivable,
+        } => {
             let part = n(&amount.to_string()).to_string();
             let charges = match receivable {
                 true => vec![charge("t", "usd", &part), fee("f", "usd", "1")],
                 false => vec![charge("t", "usd", &part)],
             };
-            world.ask(bound::usage_of(&id, &attributes(*team, *agent)), priced(&charges)).unwrap();
+            world
+                .ask(bound::usage_of(&id, &attributes(*team, *agent)), priced(&charges))
+                .unwrap();
         }
-        Step::Hold { team, agent, amount, one_shot, ttl } => {
+        Step::Hold {
+            team,
+            agent,
+            amount,
+            one_shot,
+            ttl,
+        } => {
             let attributes = attributes(*team, *agent);
             let mut command = match one_shot {
                 true => bound::one_shot_of(&id, &attributes),
@@ -158,7 +232,12 @@ fn take(world: &mut World, step: &Step, made: usize, holds: &mut Vec<String>) ->
                 other => panic!("{other:?}"),
             }
         }
-        Step::Settle { hold, amount, last, team } => {
+        Step::Settle {
+            hold,
+            amount,
+            last,
+            team,
+        } => {
             let Some(hold) = hold.checked_rem(holds.len()).map(|index| &holds[index]) else {
                 return Ok(());
             };

@@ -64,8 +64,15 @@ pub fn recount(records: &[Record], now: Timestamp) -> Counted {
             for (name, tally) in &mut tallies {
                 // A limit that is younger than the call takes over what its own attributes say.
                 let own = tally.terms.scope.holds(&call.attributes);
-                let counted = *tally.calls.get(&event.reference()).unwrap_or(&if own { before } else { 0 });
-                let counts = if tally.terms.scope.holds(&attributes) { call.earned } else { 0 };
+                let counted = *tally
+                    .calls
+                    .get(&event.reference())
+                    .unwrap_or(&if own { before } else { 0 });
+                let counts = if tally.terms.scope.holds(&attributes) {
+                    call.earned
+                } else {
+                    0
+                };
                 tally.calls.insert(event.reference(), counts);
                 tally.add(at, counts - counted);
                 tally.announce(name, &mut announced);
@@ -85,7 +92,9 @@ pub fn recount(records: &[Record], now: Timestamp) -> Counted {
     let now = now.as_micros() / 1_000_000;
     let limits = tallies.into_iter().map(|(name, mut tally)| {
         tally.move_on(now);
-        let matching = holds.values().filter(|h| tally.terms.scope.holds(&h.event.attributes));
+        let matching = holds
+            .values()
+            .filter(|h| tally.terms.scope.holds(&h.event.attributes));
         let held = matching.map(|h| {
             let pins: i128 = h.pins.iter().map(|pin| pin.amount.get()).sum();
             pins + h.overdraft.iter().map(|(_, amount)| amount.get()).sum::<i128>()
@@ -108,11 +117,13 @@ fn earned(record: &Record, calls: &BTreeMap<EventRef, Call>) -> Option<(Event, A
     let revenue = revenue.sum();
     match &record.command {
         Command::Usage(event) => Some((event.clone(), event.attributes.clone(), revenue)),
-        Command::Authorize(authorize) => {
-            Some((authorize.event.clone(), authorize.event.attributes.clone(), revenue))
-        }
+        Command::Authorize(authorize) => Some((
+            authorize.event.clone(),
+            authorize.event.attributes.clone(),
+            revenue,
+        )),
         Command::Settle(settle) => {
-            let mut event = crate::make::event("any");
+            let mut event = crate::world::make::event("any");
             (event.id, event.source) = (settle.hold.id.clone(), settle.hold.source.clone());
             let mut attributes = calls.get(&settle.hold)?.attributes.clone();
             attributes.extend(settle.attributes.clone());

@@ -143,12 +143,14 @@ fn a_limit_that_was_changed_is_found() {
         }]
     );
     for name in ["l", "r"] {
-        let used = damaged_of(&limited(), &Part::Limit(name.parse().unwrap()), |limit: &mut LimitState| {
-            match &mut limit.used {
+        let used = damaged_of(
+            &limited(),
+            &Part::Limit(name.parse().unwrap()),
+            |limit: &mut LimitState| match &mut limit.used {
                 Used::Calendar { amount, .. } => *amount = n("-1"),
                 Used::Rolling(counted) => counted.push((0, n("-1"))),
-            }
-        });
+            },
+        );
         assert_eq!(
             verify(&used),
             [Violation::LimitUsed {
