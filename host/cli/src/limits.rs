@@ -110,7 +110,10 @@ impl LimitsCommand {
             LimitsCommand::Delete(one) => {
                 let client = Client::new(&global.remote(&one.remote)?)?;
                 let limit = client.delete(&["customers", &one.customer, "limits", &one.name])?;
-                Ok(Output::new(format!("{} limits nothing any more", one.name), limit))
+                Ok(Output::new(
+                    format!("{} limits nothing any more", one.name),
+                    limit,
+                ))
             }
         }
     }
@@ -150,7 +153,13 @@ fn listed(limits: &[Value]) -> String {
         return "There are no limits; `farebox limits put` makes one.".to_string();
     }
     let columns = [
-        "/name", "/level", "/asset", "/used", "/held", "/available", "/amount",
+        "/name",
+        "/level",
+        "/asset",
+        "/used",
+        "/held",
+        "/available",
+        "/amount",
     ];
     let rows = limits.iter().map(|limit| {
         let mut row: Vec<String> = columns.iter().map(|column| field(limit, column)).collect();
@@ -160,7 +169,16 @@ fn listed(limits: &[Value]) -> String {
         row
     });
     let heads = [
-        "limit", "level", "asset", "used", "held", "left", "of", "window", "on exceed", "resets",
+        "limit",
+        "level",
+        "asset",
+        "used",
+        "held",
+        "left",
+        "of",
+        "window",
+        "on exceed",
+        "resets",
     ];
     table(&heads, &[3, 4, 5, 6], rows)
 }
@@ -168,7 +186,11 @@ fn listed(limits: &[Value]) -> String {
 fn shown(window: &Value) -> String {
     match window.get("rolling") {
         None => field(window, "/calendar"),
-        Some(rolling) => format!("{}s/{}s", field(rolling, "/seconds"), field(rolling, "/step_seconds")),
+        Some(rolling) => format!(
+            "{}s/{}s",
+            field(rolling, "/seconds"),
+            field(rolling, "/step_seconds")
+        ),
     }
 }
 
@@ -227,7 +249,8 @@ mod tests {
 
     #[test]
     fn windows_and_thresholds_are_read_as_people_write_them() {
-        let rolling = |seconds: u32, step: u32| json!({"rolling": {"seconds": seconds, "step_seconds": step}});
+        let rolling =
+            |seconds: u32, step: u32| json!({"rolling": {"seconds": seconds, "step_seconds": step}});
         for (text, expected) in [
             ("week", json!({"calendar": "week"})),
             ("24h/1h", rolling(86_400, 3_600)),
@@ -257,6 +280,6 @@ mod tests {
                 "available": "5", "amount": "5", "on_exceed": "notify",
                 "window": {"rolling": {"seconds": 86400, "step_seconds": 3600}}},
         ]);
-        insta::assert_snapshot!(listed(list(&json!({ "limits": limits }), "/limits")), @"");
+        insta::assert_snapshot!(listed(list(&json!({ "limits": limits }), "/limits")));
     }
 }

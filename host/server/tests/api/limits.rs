@@ -27,20 +27,45 @@ const LIMITS: &str = "/v1/customers/acme/limits";
 async fn a_denial_names_the_limit_its_level_and_when_it_resets() {
     let house = House::with_customer("10").await;
     let client = house.admin.clone();
-    let all = client.put(&format!("{LIMITS}/all"), monthly("1", json!({}))).await.expect(201);
-    assert_eq!((&all["level"], &all["available"]), (&json!("customer"), &json!("1")));
+    let all = client
+        .put(&format!("{LIMITS}/all"), monthly("1", json!({})))
+        .await
+        .expect(201);
+    assert_eq!(
+        (&all["level"], &all["available"]),
+        (&json!("customer"), &json!("1"))
+    );
     assert_eq!(all["resets_at"], "2026-12-01T00:00:00Z");
     let scope = json!({"team": "search", "agent": "bot-7"});
-    let bot = client.put(&format!("{LIMITS}/bot"), monthly("0.3", scope.clone())).await.expect(201);
-    assert_eq!((&bot["scope"], &bot["since"]), (&scope, &json!("2026-11-23T09:30:00Z")));
-    assert_eq!(bot["thresholds"], json!([{"percent": 50}, {"percent": 80}, {"percent": 100}]));
+    let bot = client
+        .put(&format!("{LIMITS}/bot"), monthly("0.3", scope.clone()))
+        .await
+        .expect(201);
+    assert_eq!(
+        (&bot["scope"], &bot["since"]),
+        (&scope, &json!("2026-11-23T09:30:00Z"))
+    );
+    assert_eq!(
+        bot["thresholds"],
+        json!([{"percent": 50}, {"percent": 80}, {"percent": 100}])
+    );
 
     let held = authorize(&client, "c1", scope.clone(), 200_000).await.expect(200);
     let refused = authorize(&client, "c2", scope.clone(), 200_000).await;
     let problem = refused.problem(402, "limit_exceeded");
     assert_eq!(
-        (&problem["allowed"], &problem["limit"], &problem["level"], &problem["asset"]),
-        (&json!(false), &json!("bot"), &json!("team=search/agent=bot-7"), &json!("usd"))
+        (
+            &problem["allowed"],
+            &problem["limit"],
+            &problem["level"],
+            &problem["asset"]
+        ),
+        (
+            &json!(false),
+            &json!("bot"),
+            &json!("team=search/agent=bot-7"),
+            &json!("usd")
+        )
     );
     assert_eq!(
         (&problem["required"], &problem["available"], &problem["resets_at"]),
@@ -49,7 +74,10 @@ async fn a_denial_names_the_limit_its_level_and_when_it_resets() {
     assert_eq!(client.balance("acme").await, ("9.8".into(), "0.2".into()));
 
     // It stays denied under its id, whatever the limit says by then.
-    client.put(&format!("{LIMITS}/bot"), monthly("0.6", scope.clone())).await.expect(200);
+    client
+        .put(&format!("{LIMITS}/bot"), monthly("0.6", scope.clone()))
+        .await
+        .expect(200);
     let again = authorize(&client, "c2", scope.clone(), 200_000).await;
     assert!(again.is_replayed());
     again.problem(402, "limit_exceeded");
@@ -58,14 +86,22 @@ async fn a_denial_names_the_limit_its_level_and_when_it_resets() {
     // 100,000 of the 200,000 were used.
     let hold = held["hold"]["id"].as_str().unwrap();
     let settle = json!({"id": "s", "measures": {"input_tokens": 100_000, "output_tokens": 0}});
-    client.post(&format!("/v1/holds/{hold}/settle"), settle).await.expect(200);
+    client
+        .post(&format!("/v1/holds/{hold}/settle"), settle)
+        .await
+        .expect(200);
     let shown = client.get(&format!("{LIMITS}/bot")).await.expect(200);
     assert_eq!(
         (&shown["used"], &shown["held"], &shown["available"]),
         (&json!("0.1"), &json!("0.2"), &json!("0.3"))
     );
     let listed = client.get(LIMITS).await.expect(200);
-    let names: Vec<&Value> = listed["limits"].as_array().unwrap().iter().map(|l| &l["name"]).collect();
+    let names: Vec<&Value> = listed["limits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| &l["name"])
+        .collect();
     assert_eq!(names, ["all", "bot"]);
     house.close().await.unwrap();
 }
@@ -74,15 +110,22 @@ async fn a_denial_names_the_limit_its_level_and_when_it_resets() {
 async fn an_extension_meets_the_limits_too() {
     let house = House::with_customer("10").await;
     let client = house.admin.clone();
-    client.put(&format!("{LIMITS}/all"), monthly("0.3", json!({}))).await.expect(201);
+    client
+        .put(&format!("{LIMITS}/all"), monthly("0.3", json!({})))
+        .await
+        .expect(201);
     let held = authorize(&client, "c1", json!({}), 200_000).await.expect(200);
     let hold = held["hold"]["id"].as_str().unwrap();
-    let extend = |id: &str, input: u64| {
-        json!({"id": id, "ttl_seconds": 60, "measures": {"input_tokens": input, "output_tokens": 0}})
-    };
+    let extend = |id: &str, input: u64| json!({"id": id, "ttl_seconds": 60, "measures": {"input_tokens": input, "output_tokens": 0}});
     let path = format!("/v1/holds/{hold}/extend");
-    let problem = client.post(&path, extend("x1", 400_000)).await.problem(402, "limit_exceeded");
-    assert_eq!((&problem["required"], &problem["available"]), (&json!("0.4"), &json!("0.3")));
+    let problem = client
+        .post(&path, extend("x1", 400_000))
+        .await
+        .problem(402, "limit_exceeded");
+    assert_eq!(
+        (&problem["required"], &problem["available"]),
+        (&json!("0.4"), &json!("0.3"))
+    );
     client.post(&path, extend("x2", 300_000)).await.expect(200);
     house.close().await.unwrap();
 }
@@ -93,15 +136,26 @@ async fn a_rolling_window_moves_and_thresholds_are_shown() {
     let client = house.admin.clone();
     let body = json!({"asset": "usd", "amount": "0.4", "window": {"rolling": {"seconds": 180, "step_seconds": 60}},
         "thresholds": [{"percent": 50}, {"amount": "0.35"}]});
-    let put = client.put(&format!("{LIMITS}/burst"), body.clone()).await.expect(201);
-    assert_eq!((&put["window"], &put["thresholds"]), (&body["window"], &body["thresholds"]));
+    let put = client
+        .put(&format!("{LIMITS}/burst"), body.clone())
+        .await
+        .expect(201);
+    assert_eq!(
+        (&put["window"], &put["thresholds"]),
+        (&body["window"], &body["thresholds"])
+    );
     assert_eq!(put.get("resets_at"), None);
     let event = json!({"id": "e", "customer": "acme", "type": "llm.call", "attributes": {"model": "one"},
         "measures": {"input_tokens": 300_000, "output_tokens": 0}});
     client.post("/v1/events", event).await.expect(200);
     let shown = client.get(&format!("{LIMITS}/burst")).await.expect(200);
-    assert_eq!((&shown["used"], &shown["crossed"]), (&json!("0.3"), &json!([{"percent": 50}])));
-    let problem = authorize(&client, "c1", json!({}), 200_000).await.problem(402, "limit_exceeded");
+    assert_eq!(
+        (&shown["used"], &shown["crossed"]),
+        (&json!("0.3"), &json!([{"percent": 50}]))
+    );
+    let problem = authorize(&client, "c1", json!({}), 200_000)
+        .await
+        .problem(402, "limit_exceeded");
     // Used at 9:30:00, it leaves when its step and three more are over.
     assert_eq!(problem["resets_at"], "2026-11-23T09:34:00Z");
     house.clock.advance(Span::seconds(240));
@@ -109,7 +163,9 @@ async fn a_rolling_window_moves_and_thresholds_are_shown() {
     assert_eq!((&shown["used"], &shown["crossed"]), (&json!("0"), &json!([])));
     authorize(&client, "c2", json!({}), 400_000).await.expect(200);
     // Only a hold stands in the way: no time is named.
-    let problem = authorize(&client, "c3", json!({}), 1).await.problem(402, "limit_exceeded");
+    let problem = authorize(&client, "c3", json!({}), 1)
+        .await
+        .problem(402, "limit_exceeded");
     assert_eq!(problem.get("resets_at"), None);
     house.close().await.unwrap();
 }
@@ -132,12 +188,20 @@ async fn a_limit_is_put_once_changed_and_deleted() {
             None => request,
         })
     };
-    keyed(Method::PUT, "k1", Some(monthly("1", json!({})))).await.expect(201);
-    keyed(Method::PUT, "k2", Some(monthly("2", json!({})))).await.expect(200);
+    keyed(Method::PUT, "k1", Some(monthly("1", json!({}))))
+        .await
+        .expect(201);
+    keyed(Method::PUT, "k2", Some(monthly("2", json!({}))))
+        .await
+        .expect(200);
     let again = keyed(Method::PUT, "k1", Some(monthly("1", json!({})))).await;
     assert!(again.is_replayed());
     assert_eq!(again.expect(200)["amount"], "1", "the answer that it got");
-    assert_eq!(client.get(&path).await.expect(200)["amount"], "2", "and it changed nothing");
+    assert_eq!(
+        client.get(&path).await.expect(200)["amount"],
+        "2",
+        "and it changed nothing"
+    );
     let other = keyed(Method::PUT, "k1", Some(monthly("3", json!({})))).await;
     assert_eq!(other.problem(409, "conflict")["field"], "amount");
     // Without a key, a limit that says so already is left alone.
@@ -150,7 +214,10 @@ async fn a_limit_is_put_once_changed_and_deleted() {
     assert!(again.is_replayed());
     again.expect(200);
     client.get(&path).await.problem(404, "unknown_limit");
-    client.call(Method::DELETE, &path, None).await.problem(404, "unknown_limit");
+    client
+        .call(Method::DELETE, &path, None)
+        .await
+        .problem(404, "unknown_limit");
     client.put(&path, monthly("2", json!({}))).await.expect(201);
     client.call(Method::DELETE, &path, None).await.expect(200);
     house.close().await.unwrap();
@@ -182,16 +249,31 @@ async fn what_makes_no_sense_is_refused_by_place() {
         let place = problem["pointer"].as_str().unwrap();
         assert!(place.starts_with(pointer), "{problem}");
     }
-    let problem = client.put(&path, with("amount", json!("-1"))).await.problem(422, "invalid_amount");
+    let problem = client
+        .put(&path, with("amount", json!("-1")))
+        .await
+        .problem(422, "invalid_amount");
     assert_eq!(problem["field"], "amount");
     let steps = json!({"rolling": {"seconds": 61, "step_seconds": 1}});
-    let problem = client.put(&path, with("window", steps)).await.problem(422, "invalid_time");
+    let problem = client
+        .put(&path, with("window", steps))
+        .await
+        .problem(422, "invalid_time");
     assert_eq!(problem["field"], "window");
     let many: Vec<Value> = (1..10).map(|percent| json!({"percent": percent})).collect();
-    let problem = client.put(&path, with("thresholds", json!(many))).await.problem(422, "no_room");
+    let problem = client
+        .put(&path, with("thresholds", json!(many)))
+        .await
+        .problem(422, "no_room");
     assert_eq!(problem["limit"], "THRESHOLDS_PER_LIMIT_MAX");
-    client.put("/v1/customers/nobody/limits/l", monthly("1", json!({}))).await.problem(404, "unknown_customer");
-    client.get("/v1/customers/nobody/limits").await.problem(404, "unknown_customer");
+    client
+        .put("/v1/customers/nobody/limits/l", monthly("1", json!({})))
+        .await
+        .problem(404, "unknown_customer");
+    client
+        .get("/v1/customers/nobody/limits")
+        .await
+        .problem(404, "unknown_customer");
     house.close().await.unwrap();
 }
 
@@ -204,8 +286,12 @@ async fn billing_writes_limits_and_read_reads_them() {
     billing.put(&path, monthly("1", json!({}))).await.expect(201);
     read.get(&path).await.expect(200);
     read.get(LIMITS).await.expect(200);
-    read.put(&path, monthly("2", json!({}))).await.problem(403, "forbidden");
-    read.call(Method::DELETE, &path, None).await.problem(403, "forbidden");
+    read.put(&path, monthly("2", json!({})))
+        .await
+        .problem(403, "forbidden");
+    read.call(Method::DELETE, &path, None)
+        .await
+        .problem(403, "forbidden");
     gateway.get(&path).await.problem(403, "forbidden");
     billing.call(Method::DELETE, &path, None).await.expect(200);
     house.close().await.unwrap();
