@@ -26,6 +26,8 @@ pub const TIMER_STEP_MIN: Span = Span::seconds(1);
 pub const SPENDING_LIMITS_PER_WALLET_MAX: usize = 64;
 /// Attributes in the scope of one spending limit: how deep the tree can be.
 pub const SCOPE_ATTRIBUTES_MAX: usize = 8;
+/// Bytes of the names and values in the scope of one spending limit: they stand in every threshold that is announced.
+pub const SCOPE_BYTES_MAX: usize = 512;
 /// Thresholds of one spending limit.
 pub const THRESHOLDS_PER_LIMIT_MAX: usize = 8;
 /// Largest threshold of a spending limit, in percent of its amount.

@@ -61,6 +61,29 @@ enum Step {
     ShowHold(Option<HoldEnd>),
 }
 
+/// How large spending limits may make a wallet's records, roughly: each record counts towards each limit, and one of a
+/// round may announce its thresholds.
+#[derive(Default)]
+struct LimitBytes {
+    each: usize,
+    once: usize,
+}
+
+impl LimitBytes {
+    fn of(wallet: &Wallet) -> LimitBytes {
+        const BESIDES_NAMES: usize = 64;
+        let mut bytes = LimitBytes::default();
+        for (name, limit) in wallet.limits() {
+            let scope = limit.terms.scope.0.iter();
+            let level: usize = scope.map(|(name, value)| name.len() + value.len() + 2).sum();
+            let named = name.as_str().len() + BESIDES_NAMES;
+            bytes.each += named;
+            bytes.once += limit.terms.thresholds.len() * (named + level + BESIDES_NAMES);
+        }
+        bytes
+    }
+}
+
 /// What becomes of the head of a wallet's queue.
 enum Next {
     /// It is ready; more can follow in this round.
@@ -117,12 +140,16 @@ impl Lane {
         };
         turn.slot.touched = false;
         self.run_agenda(&mut turn, controls);
+        let limits = turn.slot.wallet.as_ref().map(LimitBytes::of).unwrap_or_default();
+        if !turn.slot.queue.is_empty() {
+            self.room_bytes = self.room_bytes.saturating_sub(limits.once);
+        }
         while turn.staged.len() < STAGED_PER_WALLET_MAX
             && self.room_bytes > 0
             && let Some(job) = turn.slot.queue.pop_front()
         {
             let id = job.id(&turn.tenant, &turn.customer);
-            let bytes = job.record_bytes();
+            let bytes = job.record_bytes() + limits.each;
             match self.next(&mut turn, &job, id, controls, calls) {
                 Next::Ready(step) => {
                     self.room_bytes = self.room_bytes.saturating_sub(bytes);

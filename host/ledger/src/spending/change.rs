@@ -9,7 +9,7 @@ use farebox_record::time::Timestamp;
 use crate::draft::Draft;
 use crate::grant::GRANT_NANOS_MAX;
 use crate::limits::{
-    ROLLING_LENGTH_MAX, ROLLING_STEP_MIN, ROLLING_STEPS_MAX, SCOPE_ATTRIBUTES_MAX,
+    ROLLING_LENGTH_MAX, ROLLING_STEP_MIN, ROLLING_STEPS_MAX, SCOPE_ATTRIBUTES_MAX, SCOPE_BYTES_MAX,
     SPENDING_LIMITS_PER_WALLET_MAX, THRESHOLD_PERCENT_MAX, THRESHOLDS_PER_LIMIT_MAX,
 };
 use crate::refusal::{Refusal, too_many};
@@ -108,6 +108,14 @@ fn check(terms: &LimitTerms) -> Result<(), Refusal> {
             "attributes in the scope of a limit",
             "SCOPE_ATTRIBUTES_MAX",
             SCOPE_ATTRIBUTES_MAX,
+        ));
+    }
+    let bytes = terms.scope.0.iter().map(|(name, value)| name.len() + value.len());
+    if bytes.sum::<usize>() > SCOPE_BYTES_MAX {
+        return Err(too_many(
+            "bytes in the scope of a limit",
+            "SCOPE_BYTES_MAX",
+            SCOPE_BYTES_MAX,
         ));
     }
     check_window(terms.window)?;

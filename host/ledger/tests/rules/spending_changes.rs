@@ -119,7 +119,7 @@ fn what_makes_no_sense_is_refused() {
     let l = || limit("l", "usd", "10");
     let many: Vec<u16> = (1..=9).collect();
     let nested = (0..9).fold(l(), |limit, n| limit.on(&format!("a{n}"), "x"));
-    let cases: [(PutLimit, &str); 14] = [
+    let cases: [(PutLimit, &str); 15] = [
         (limit("l", "usd", "-1"), "amount of a limit must be zero or more"),
         (
             limit("l", "usd", "1000000000000000000.000000001"),
@@ -136,6 +136,7 @@ fn what_makes_no_sense_is_refused() {
         (l().rolling(1, 0), "ROLLING_STEP_MIN"),
         (l().rolling(2, 366 * 43_200 + 1), "ROLLING_LENGTH_MAX"),
         (nested, "SCOPE_ATTRIBUTES_MAX"),
+        (l().on("team", &"x".repeat(509)), "SCOPE_BYTES_MAX"),
         (
             limit("l", "usd", "1").rolling(u16::MAX, u32::MAX),
             "ROLLING_STEPS_MAX",
@@ -153,6 +154,7 @@ fn what_makes_no_sense_is_refused() {
         .rolling(2, 366 * 43_200)
         .percent(&[1, 1_000])
         .amount("50")
+        .on("team", &"x".repeat(508))
         .percent(&many[1..6]);
     world.ok(at_the_edge.set());
 }

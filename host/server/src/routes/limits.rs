@@ -53,7 +53,7 @@ pub(crate) async fn put(
             if let Some(limit) = wallet.limit(&name).filter(|limit| limit.terms == terms) {
                 return Ok(answer(
                     Made::Done,
-                    &view(&server, &caller, &customer, &name, limit),
+                    &view(&server, &caller, &customer, &wallet, &name, limit),
                 ));
             }
             derived_key(&wallet, Some(&terms))?
@@ -100,7 +100,7 @@ pub(crate) async fn show(
         .ok_or_else(|| unknown_limit(&customer, &name))?;
     Ok(answer(
         Made::Done,
-        &view(&server, &caller, &customer, &name, limit),
+        &view(&server, &caller, &customer, &wallet, &name, limit),
     ))
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn list(
     let wallet = server.wallet(&caller, &customer).await?;
     let limits = wallet
         .limits()
-        .map(|(name, limit)| view(&server, &caller, &customer, name, limit))
+        .map(|(name, limit)| view(&server, &caller, &customer, &wallet, name, limit))
         .collect();
     Ok(answer(Made::Done, &LimitList { limits }))
 }
@@ -173,10 +173,12 @@ fn view(
     server: &Server,
     caller: &Caller,
     customer: &CustomerId,
+    wallet: &Wallet,
     name: &LimitName,
     limit: &LimitState,
 ) -> LimitView {
-    LimitView::new(customer, name, limit, server.engine().now(&caller.tenant))
+    let now = server.engine().now(&caller.tenant).max(wallet.header().at);
+    LimitView::new(customer, name, limit, now)
 }
 
 /// A key for a change without one: what is said, and the version of the wallet that it was said about. The same change
