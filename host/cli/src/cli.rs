@@ -10,6 +10,7 @@ use crate::failure::{EXIT_CODES, Failure};
 use crate::journal::JournalCommand;
 use crate::keys::KeysCommand;
 use crate::ledger::LedgerCommand;
+use crate::limits::LimitsCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
@@ -101,6 +102,9 @@ pub enum Command {
     /// What a customer has, and giving more
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// How much a customer, or a part of one, may spend
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// Report usage, and look at it
     #[command(subcommand)]
     Events(EventsCommand),
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 12] = [
+        let commands: [&[&str]; 13] = [
             &[],
             &["serve"],
             &["plan"],
@@ -167,6 +171,7 @@ mod tests {
             &["tenants"],
             &["tenants", "advance"],
             &["wallet", "grant"],
+            &["limits", "put"],
             &["events", "send"],
             &["journal", "rebuild"],
             &["ledger", "verify"],

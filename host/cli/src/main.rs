@@ -11,6 +11,7 @@ mod failure;
 mod journal;
 mod keys;
 mod ledger;
+mod limits;
 mod output;
 mod plan;
 mod progress;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Tenants(tenants) => tenants.run(&global),
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
+        Command::Limits(limits) => limits.run(&global),
         Command::Events(events) => events.run(&global),
         Command::Journal(journal) => journal.run(&global),
         Command::Ledger(ledger) => ledger.run(&global),

@@ -18,6 +18,7 @@ use crate::limits;
 use crate::refusal::{Refusal, too_many};
 use crate::renewal::{renew, wake};
 use crate::settle;
+use crate::spending;
 use crate::subscription::start_subscription;
 use crate::usage::{charge_usage, rate_unpriced, retry_transition};
 use crate::wallet::Wallet;
@@ -57,6 +58,8 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
             check_event_time(&amend.event, at)?;
             correct::amend(wallet, amend, seen, at)
         }
+        Command::PutLimit(put) => spending::put_limit(wallet, put, at),
+        Command::DeleteLimit(delete) => spending::delete_limit(wallet, delete, at),
     }
 }
 

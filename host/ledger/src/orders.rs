@@ -12,6 +12,7 @@ use crate::draft::Draft;
 use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::spending::count_event;
 use crate::wallet::Wallet;
 
 /// A plan's answer that is known to fit the wallet: every charge has its slices.
@@ -53,6 +54,9 @@ impl<'p> Ready<'p> {
     /// Posts charges, then grants, then the plan's state, its subject's state and its timers.
     pub fn post(self, draft: &mut Draft<'_>, pricing: &Pricing, cause: Cause<'_>, at: Timestamp) {
         draft.take(&self.draws);
+        if let Cause::Event(event) = cause {
+            count_event(draft, event, &self.draws, at);
+        }
         carry_out(draft, self.priced, pricing, cause, at);
     }
 }

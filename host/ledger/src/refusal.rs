@@ -14,6 +14,9 @@ pub enum Refusal {
     /// No such hold, now or ever.
     #[error("there is no such hold; authorize first")]
     UnknownHold,
+    /// No such spending limit.
+    #[error("there is no such limit; create it with PUT /v1/customers/{{customer}}/limits/{{name}}")]
+    UnknownLimit,
     /// A hold of this id is open, or expired and within its grace, and what opened it is too long ago to be answered
     /// again.
     #[error("a hold of this id is open already; take another id")]

@@ -17,6 +17,7 @@ use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
 use crate::pins::{held, merged, per_asset, pin};
 use crate::refusal::Refusal;
+use crate::spending::count_settlement;
 use crate::wallet::Wallet;
 
 /// Charges what a call used so far. The event is covered as a whole, with what the hold already took and pinned first,
@@ -70,6 +71,7 @@ pub(crate) fn settle(
     now.codes = priced.charges.iter().map(|c| c.code.clone()).collect();
     let summary = Summary::of(&hold, &now, &covered, back.returned, waived, ended, late);
     draft.put(Effect::HoldPut(settle.hold.clone(), Box::new(now)));
+    count_settlement(&mut draft, &hold, &event.attributes, at);
     if ended {
         end(&mut draft, &settle.hold, HoldEnd::Settled);
         carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::correction::{Adjust, Amend, Pay, Refund, Void};
 use crate::event::Event;
-use crate::ids::{CallId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
 use crate::lifecycle::ChangeSubscription;
 use crate::plan::{AppliesTo, Category, EventRef};
+use crate::spending::LimitTerms;
 use crate::state::{Cadence, MissedTransition, Shortfall};
 use crate::time::{Span, Timestamp};
 
@@ -50,6 +51,10 @@ pub enum Command {
     Amend(Amend),
     /// Ask a plan again about a renewal or a timer that it had no answer to.
     RetryTransition(RetryTransition),
+    /// Make a spending limit, or change one.
+    PutLimit(PutLimit),
+    /// Take a spending limit away.
+    DeleteLimit(DeleteLimit),
 }
 
 /// See [`Command::PutCustomer`].
@@ -231,6 +236,26 @@ pub enum DueItem {
     GrantEffective(GrantId),
 }
 
+/// See [`Command::PutLimit`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutLimit {
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// Made by the caller.
+    pub name: LimitName,
+    /// What it says.
+    pub terms: LimitTerms,
+}
+
+/// See [`Command::DeleteLimit`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteLimit {
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// Which one.
+    pub name: LimitName,
+}
+
 /// Under which name a caller may repeat a command. Two commands with equal identities are the same request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Identity {
@@ -268,6 +293,8 @@ pub enum Identity {
     LateSettle(EventRef),
     /// The answer to a transition that the record of this sequence had kept: looked up like an id too.
     Retried(u64),
+    /// A change of a spending limit.
+    Limit(LimitName, CallId),
 }
 
 impl Command {
@@ -282,6 +309,8 @@ impl Command {
             Command::Extend(extend) => Identity::Extend(extend.hold.clone(), extend.id.clone()),
             Command::Release(release) => Identity::Release(release.hold.clone(), release.id.clone()),
             Command::Usage(event) => Identity::Event(event.reference()),
+            Command::PutLimit(put) => Identity::Limit(put.name.clone(), put.id.clone()),
+            Command::DeleteLimit(delete) => Identity::Limit(delete.name.clone(), delete.id.clone()),
             Command::ChangeSubscription(c) => Identity::Change(c.subscription.clone(), c.id.clone()),
             Command::Adjust(adjust) => Identity::Adjustment(adjust.id.clone()),
             Command::Pay(pay) => Identity::Payment(pay.id.clone()),
@@ -337,6 +366,8 @@ impl Command {
             }
             (C::Void(a), C::Void(b)) => differs("reason", &a.reason, &b.reason),
             (C::Amend(a), C::Amend(b)) => event_differs(&a.event, &b.event),
+            (C::PutLimit(a), C::PutLimit(b)) => terms_differ(&a.terms, &b.terms),
+            (C::DeleteLimit(_), C::DeleteLimit(_)) => None,
             _ => Some("the kind of request".to_string()),
         }
     }
@@ -370,6 +401,15 @@ fn map_differs<K: Ord + std::fmt::Display, V: PartialEq>(
 ) -> Option<String> {
     let key = a.keys().chain(b.keys()).find(|key| a.get(*key) != b.get(*key))?;
     Some(format!("{name}.{key}"))
+}
+
+fn terms_differ(a: &LimitTerms, b: &LimitTerms) -> Option<String> {
+    differs("asset", &a.asset, &b.asset)
+        .or_else(|| differs("amount", &a.amount, &b.amount))
+        .or_else(|| differs("scope", &a.scope, &b.scope))
+        .or_else(|| differs("window", &a.window, &b.window))
+        .or_else(|| differs("thresholds", &a.thresholds, &b.thresholds))
+        .or_else(|| differs("on_exceed", &a.on_exceed, &b.on_exceed))
 }
 
 fn event_differs(a: &Event, b: &Event) -> Option<String> {

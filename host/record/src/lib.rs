@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod outcome;
 pub mod plan;
 pub mod record;
+pub mod spending;
 pub mod state;
 pub mod time;
 

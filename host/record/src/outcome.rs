@@ -4,9 +4,10 @@ use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::correction::{Original, Standing};
-use crate::ids::{EventType, GrantId, RevisionHash, SubscriptionId};
+use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
 use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
+use crate::spending::{CrossedThreshold, ExceededLimit, LimitState};
 use crate::state::{Customer, GrantState, HoldState, SubscriptionState, UnpricedState};
 use crate::time::{Period, Timestamp};
 
@@ -115,6 +116,31 @@ pub enum Effect {
     SubscriptionForgotten(SubscriptionId),
     /// An event stands otherwise than its own record says.
     StandingPut(EventRef, Box<Standing>),
+    /// A spending limit was made or changed.
+    LimitPut(LimitName, Box<LimitState>),
+    /// A spending limit is gone.
+    LimitDeleted(LimitName),
+    /// Something was used that a spending limit counts, or turned out not to have been.
+    LimitCounted {
+        /// Which limit.
+        limit: LimitName,
+        /// When it was posted.
+        at: Timestamp,
+        /// How much; negative where less was used than was counted. Usage never falls below zero.
+        amount: Nanos,
+    },
+    /// What a hold that is settled in part counts for towards a limit; none: what its own attributes say.
+    LimitCountedApart {
+        /// Which limit.
+        limit: LimitName,
+        /// Which hold.
+        hold: EventRef,
+        /// How much.
+        amount: Option<Nanos>,
+    },
+    /// A threshold of a spending limit was reached. Once for each window; in a rolling one, once each time that usage
+    /// comes from below.
+    ThresholdCrossed(Box<CrossedThreshold>),
 }
 
 /// A posting to one account. Positive: to the customer's good.
@@ -227,6 +253,15 @@ pub enum Answer {
     },
     /// Something that fell due was handled.
     Handled,
+    /// The spending limit is in force.
+    LimitPut {
+        /// Whether it is new.
+        created: bool,
+        /// As it is now.
+        limit: Box<LimitState>,
+    },
+    /// The spending limit is gone.
+    LimitDeleted(Box<LimitState>),
     /// A subscription was changed, or will be.
     SubscriptionChanged(Box<SubscriptionChanged>),
     /// A balance was put right.
@@ -316,6 +351,8 @@ pub enum DenialReason {
     Unpriceable(Rejection),
     /// The subscription is paused.
     Paused,
+    /// The customer, or a part of it, would spend more than a limit allows.
+    Limit(Box<ExceededLimit>),
 }
 
 /// A hold that was settled, wholly or in part.

@@ -6,7 +6,7 @@ use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::ids::{EventType, GrantId, Hash, PlanName, RevisionHash, SubscriptionId};
+use crate::ids::{EventType, GrantId, Hash, LimitName, PlanName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{PastTerm, Scheduled, SubscriptionStatus};
 use crate::plan::{AppliesTo, Category};
 use crate::time::{Period, Timestamp};
@@ -290,4 +290,6 @@ pub enum Part {
     Term(SubscriptionId, u32),
     /// A [`crate::correction::Standing`], for events that were corrected. On demand.
     Standing(crate::plan::EventRef),
+    /// A [`crate::spending::LimitState`].
+    Limit(LimitName),
 }

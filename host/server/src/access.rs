@@ -91,6 +91,10 @@ pub static ENDPOINTS: &[Endpoint] = &[
     get("/v1/customers/{customer}/entries", READ),
     get("/v1/customers/{customer}/events/{event}", READ),
     post("/v1/customers/{customer}/grants", BILL),
+    get("/v1/customers/{customer}/limits", READ),
+    put("/v1/customers/{customer}/limits/{limit}", BILL),
+    get("/v1/customers/{customer}/limits/{limit}", READ),
+    delete("/v1/customers/{customer}/limits/{limit}", BILL),
     post("/v1/subscriptions", BILL),
     get("/v1/subscriptions", READ),
     get("/v1/subscriptions/{subscription}", READ),
@@ -208,6 +212,8 @@ mod tests {
             [
                 "PUT /v1/customers/{customer}",
                 "POST /v1/customers/{customer}/grants",
+                "PUT /v1/customers/{customer}/limits/{limit}",
+                "DELETE /v1/customers/{customer}/limits/{limit}",
                 "POST /v1/subscriptions"
             ]
         );

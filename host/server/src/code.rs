@@ -50,6 +50,8 @@ codes! {
         "A `paid` grant pays the debt; then authorize again under a new id: this one stays denied.";
     SubscriptionPaused "subscription_paused" PAYMENT_REQUIRED "The subscription is paused"
         "Resume it, then authorize again under a new id: this one stays denied.";
+    SpendingLimit "limit_exceeded" PAYMENT_REQUIRED "A spending limit does not allow it"
+        "Wait until `resets_at`, or raise the limit; then authorize again under a new id: this one stays denied.";
     Forbidden "forbidden" FORBIDDEN "The key's role does not allow this"
         "Use a key with one of the roles that the endpoint's documentation names.";
     NotFound "not_found" NOT_FOUND "There is no such endpoint"
@@ -64,6 +66,8 @@ codes! {
         "Start it with POST /v1/subscriptions.";
     UnknownGrant "unknown_grant" NOT_FOUND "There is no such grant in the wallet"
         "GET the customer's balance for its grants; one that is used up is gone.";
+    UnknownLimit "unknown_limit" NOT_FOUND "There is no such spending limit"
+        "Create it with PUT /v1/customers/{customer}/limits/{limit}.";
     UnknownPlan "unknown_plan" NOT_FOUND "There is no such plan"
         "Push a component under this name, then activate a revision.";
     UnknownComponent "unknown_component" NOT_FOUND "There is no such component under this plan"
@@ -138,7 +142,7 @@ codes! {
         "Correct the field that `field` names.";
     InvalidAmount "invalid_amount" UNPROCESSABLE_ENTITY "An amount does not fit"
         "Correct the field that `field` names.";
-    LimitExceeded "limit_exceeded" UNPROCESSABLE_ENTITY "There is no room for more"
+    NoRoom "no_room" UNPROCESSABLE_ENTITY "There is no room for more"
         "Let some of what is there end first; `limit` names what is full.";
     ComponentRefused "component_refused" UNPROCESSABLE_ENTITY "The component is not taken into service"
         "Run `farebox plan check` on it.";

@@ -14,7 +14,7 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system, tenants,
+    authorize, customers, entries, events, grants, holds, keys, limits, plans, subscriptions, system, tenants,
 };
 
 #[derive(OpenApi)]
@@ -33,7 +33,8 @@ use crate::routes::{
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
-        grants::grant, subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
+        grants::grant, limits::list, limits::put, limits::show, limits::delete,
+        subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
         plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke,
         tenants::create, tenants::list, tenants::show, tenants::create_key, tenants::clock, tenants::advance, system::alive,
         system::ready, system::metrics, system::openapi,
@@ -43,6 +44,7 @@ use crate::routes::{
         (name = "authorize", description = "Before a call, and after it"),
         (name = "events", description = "Usage that happened"),
         (name = "customers", description = "Who pays, and what they have"),
+        (name = "limits", description = "How much may be spent, and what is announced on the way"),
         (name = "subscriptions", description = "Which customer is on which plan"),
         (name = "plans", description = "Code, prices, and when they apply"),
         (name = "keys", description = "Who is let in"),
@@ -176,6 +178,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
         "authorize" => &[
             C::InsufficientFunds,
             C::Debt,
+            C::SpendingLimit,
             C::UnknownCustomer,
             C::Conflict,
             C::HoldExists,
@@ -184,7 +187,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::NoSubscription,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "settleHold" => &[
@@ -196,11 +199,12 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::InvalidEvent,
             C::Unpriceable,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "extendHold" => &[
             C::InsufficientFunds,
+            C::SpendingLimit,
             C::UnknownHold,
             C::UnknownPlan,
             C::Conflict,
@@ -219,16 +223,19 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::TooManyEvents,
             C::InvalidParameter,
             C::InvalidTime,
-            C::LimitExceeded,
+            C::NoRoom,
         ],
         "getEvent" => &[C::UnknownEvent],
-        "putCustomer" => &[C::Conflict, C::LimitExceeded],
+        "putCustomer" => &[C::Conflict, C::NoRoom],
+        "putLimit" => &[C::Conflict, C::InvalidTime, C::InvalidAmount, C::NoRoom],
+        "getLimit" => &[C::UnknownLimit],
+        "deleteLimit" => &[C::UnknownLimit, C::Conflict],
         "grant" => &[
             C::Conflict,
             C::GrantExists,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
         ],
         "subscribe" => &[
             C::UnknownCustomer,
@@ -238,17 +245,17 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::PlanRefused,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "listSubscriptions" => &[C::UnknownCustomer],
         "getSubscription" => &[C::UnknownCustomer, C::UnknownSubscription],
-        "pushComponent" => &[C::ComponentRefused, C::Contended, C::LimitExceeded],
+        "pushComponent" => &[C::ComponentRefused, C::Contended, C::NoRoom],
         "activateRevision" => &[
             C::UnknownPlan,
             C::UnknownComponent,
             C::Contended,
-            C::LimitExceeded,
+            C::NoRoom,
             C::Unsupported,
             C::ParametersRefused,
             C::EffectiveInThePast,
@@ -256,13 +263,13 @@ fn own_problems(operation: &str) -> &'static [Code] {
         ],
         "rollBack" => &[C::UnknownPlan, C::NothingToRollBack, C::Contended],
         "getPlan" => &[C::UnknownPlan],
-        "createKey" => &[C::KeyExists, C::Contended, C::LimitExceeded],
+        "createKey" => &[C::KeyExists, C::Contended, C::NoRoom],
         "createTenant" => &[
             C::Conflict,
             C::TenantExists,
             C::Contended,
             C::InvalidTime,
-            C::LimitExceeded,
+            C::NoRoom,
         ],
         "getTenant" | "getClock" => &[C::UnknownTenant],
         "createTenantKey" => &[C::UnknownTenant, C::KeyExists, C::Contended],

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system, tenants,
+    authorize, customers, entries, events, grants, holds, keys, limits, plans, subscriptions, system, tenants,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -44,6 +44,11 @@ impl Server {
             .route("/v1/customers/{customer}/entries", get(entries::list))
             .route("/v1/customers/{customer}/events/{event}", get(entries::event))
             .route("/v1/customers/{customer}/grants", post(grants::grant))
+            .route("/v1/customers/{customer}/limits", get(limits::list))
+            .route(
+                "/v1/customers/{customer}/limits/{limit}",
+                get(limits::show).put(limits::put).delete(limits::delete),
+            )
             .route(
                 "/v1/subscriptions",
                 post(subscriptions::start).get(subscriptions::list),

@@ -28,6 +28,29 @@ static SAME_ATTRIBUTES: BTreeMap<String, String> = BTreeMap::new();
 /// Commands that one wallet contributes to a round, so that one busy wallet does not hold up its lane.
 const STAGED_PER_WALLET_MAX: usize = 1_024;
 
+/// How large spending limits may make a wallet's records, roughly: each record counts towards each limit, and one of a
+/// round may announce its thresholds.
+#[derive(Default)]
+struct LimitBytes {
+    each: usize,
+    once: usize,
+}
+
+impl LimitBytes {
+    fn of(wallet: &Wallet) -> LimitBytes {
+        const BESIDES_NAMES: usize = 64;
+        let mut bytes = LimitBytes::default();
+        for (name, limit) in wallet.limits() {
+            let scope = limit.terms.scope.0.iter();
+            let level: usize = scope.map(|(name, value)| name.len() + value.len() + 2).sum();
+            let named = name.as_str().len() + BESIDES_NAMES;
+            bytes.each += named;
+            bytes.once += limit.terms.thresholds.len() * (named + level + BESIDES_NAMES);
+        }
+        bytes
+    }
+}
+
 /// What becomes of the head of a wallet's queue.
 enum Next {
     /// It is ready; more can follow in this round.
@@ -91,13 +114,17 @@ impl Lane {
             turn.agenda = self.run_agenda(&mut turn, controls);
         }
         turn.slot.touched = turn.agenda == Agenda::Open;
+        let limits = turn.slot.wallet.as_ref().map(LimitBytes::of).unwrap_or_default();
+        if !turn.slot.queue.is_empty() {
+            self.room_bytes = self.room_bytes.saturating_sub(limits.once);
+        }
         while turn.agenda == Agenda::Empty
             && turn.staged.len() < STAGED_PER_WALLET_MAX
             && self.room_bytes > 0
             && let Some(job) = turn.slot.queue.pop_front()
         {
             let id = job.id(&turn.tenant, &turn.customer);
-            let bytes = job.record_bytes();
+            let bytes = job.record_bytes() + limits.each;
             match self.next(&mut turn, &job, id, controls, calls) {
                 Next::Ready(step) => {
                     self.room_bytes = self.room_bytes.saturating_sub(bytes);
@@ -222,7 +249,9 @@ impl Lane {
             | Command::Grant(_)
             | Command::Due(_)
             | Command::Adjust(_)
-            | Command::Pay(_) => Next::Ready(plain(false)),
+            | Command::Pay(_)
+            | Command::PutLimit(_)
+            | Command::DeleteLimit(_) => Next::Ready(plain(false)),
             Command::Subscribe(subscribe) => self.transition(turn, |wallet| {
                 // The ledger refuses a customer that does not exist.
                 wallet.header().customer.as_ref()?;

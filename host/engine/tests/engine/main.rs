@@ -5,6 +5,7 @@
 mod concurrency;
 mod holds;
 mod house;
+mod limits;
 mod losses;
 mod plans;
 mod restart;

@@ -80,6 +80,10 @@ impl Observed {
                     DenialReason::NoSubscription => plain("no_subscription", String::new(), None),
                     DenialReason::Unpriceable(rejection) => of_rejection(rejection),
                     DenialReason::Paused => plain("subscription_paused", String::new(), None),
+                    DenialReason::Limit(why) => {
+                        let message = format!("limit {} at {}", why.limit, why.level);
+                        plain("limit_exceeded", message, None)
+                    }
                 };
                 self.refused = Some(Refused { required, ..refused });
             }
@@ -138,7 +142,7 @@ fn of_refusal(refusal: &Refusal) -> Refused {
         Refusal::EventTypeOwned { .. } => plain("event_type_owned", said, None),
         Refusal::Time { field, .. } => plain("invalid_time", said, Some((*field).to_string())),
         Refusal::Amount { field, .. } => plain("invalid_amount", said, Some((*field).to_string())),
-        Refusal::Limit { .. } => plain("limit_exceeded", said, None),
+        Refusal::Limit { .. } => plain("no_room", said, None),
         other => plain("refused", other.to_string(), None),
     }
 }

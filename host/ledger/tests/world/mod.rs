@@ -2,6 +2,7 @@
 //! that must hold for ever, so each test of a rule is a test of the invariants too.
 #![allow(dead_code, reason = "shared by test crates that each use a part of it")]
 
+pub mod bound;
 pub mod make;
 pub mod say;
 

@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod grants;
 pub(crate) mod holds;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod plans;
 pub(crate) mod subscriptions;
 pub(crate) mod system;

@@ -139,6 +139,8 @@ fn kind(command: &Command) -> &'static str {
         Command::Refund(_) => "refund",
         Command::Void(_) => "void",
         Command::Amend(_) => "amend",
+        Command::PutLimit(_) => "limit",
+        Command::DeleteLimit(_) => "limit_deleted",
         Command::Due(due) => match &due.item {
             DueItem::HoldExpiry(_) => "hold_expired",
             DueItem::Timer { .. } => "timer",
@@ -170,6 +172,8 @@ fn event_of(command: &Command) -> Option<EventRefView> {
         Command::PutCustomer(_)
         | Command::Grant(_)
         | Command::Subscribe(_)
+        | Command::PutLimit(_)
+        | Command::DeleteLimit(_)
         | Command::RetryTransition(_)
         | Command::ChangeSubscription(_)
         | Command::Adjust(_)
@@ -312,6 +316,8 @@ impl EventRecordView {
             | Answer::Granted { .. }
             | Answer::Subscribed { .. }
             | Answer::Extended { .. }
+            | Answer::LimitPut { .. }
+            | Answer::LimitDeleted(_)
             | Answer::Handled => {}
         }
         view

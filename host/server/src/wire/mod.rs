@@ -6,6 +6,7 @@ pub mod balance;
 pub mod entry;
 pub mod event;
 pub mod hold;
+pub mod limit;
 pub mod measures;
 pub mod plan;
 pub mod tenant;

@@ -7,6 +7,7 @@ mod customers;
 mod edge;
 mod events;
 mod keys;
+mod limits;
 mod plans;
 mod support;
 mod tenants;
