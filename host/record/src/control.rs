@@ -53,6 +53,15 @@ pub enum ControlCommand {
         /// Which plan.
         plan: PlanName,
     },
+    /// Note that the runtime took a revision out of service: it broke too often, or leaked from one trigger to another.
+    Quarantine {
+        /// On which plan's timeline.
+        plan: PlanName,
+        /// Which.
+        revision: RevisionHash,
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// Which revision settles a hold that an earlier one quoted.
@@ -93,6 +102,17 @@ pub enum ControlEffect {
     ComponentPut(Hash, Box<ComponentState>),
     /// A timeline changed.
     PlanPut(PlanName, PlanState),
+    /// A revision of a plan prices nothing any more where another one can.
+    QuarantinePut(PlanName, RevisionHash, QuarantineState),
+}
+
+/// A revision that was taken out of service, for good: the code will not become another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineState {
+    /// When.
+    pub since: Timestamp,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// An API key.
@@ -180,6 +200,8 @@ pub struct ControlState {
     pub components: BTreeMap<Hash, ComponentState>,
     /// Plans by name.
     pub plans: BTreeMap<PlanName, PlanState>,
+    /// Revisions of plans that were taken out of service.
+    pub quarantines: BTreeMap<(PlanName, RevisionHash), QuarantineState>,
 }
 
 /// Where a control plane's history stands.
@@ -214,6 +236,7 @@ const HEADER: u8 = 0x01;
 const KEY: u8 = 0x02;
 const PLAN: u8 = 0x03;
 const COMPONENT: u8 = 0x04;
+const QUARANTINE: u8 = 0x05;
 
 impl ControlState {
     /// A control plane from its parts.
@@ -241,6 +264,11 @@ impl ControlState {
                         .map_err(|_| CodecError::Malformed("hash".into()))?;
                     state.components.insert(Hash(hash), codec::decode(value)?);
                 }
+                QUARANTINE => {
+                    let (plan, revision) = quarantined(name)
+                        .ok_or_else(|| CodecError::Malformed("the key of a quarantine".into()))?;
+                    state.quarantines.insert((plan, revision), codec::decode(value)?);
+                }
                 _ => return Err(CodecError::Malformed(format!("control part {kind:#04x}"))),
             }
         }
@@ -264,6 +292,14 @@ impl ControlState {
                     parts.push((part(PLAN, name.as_str().as_bytes()), Some(codec::encode(plan))));
                     self.plans.insert(name.clone(), plan.clone());
                 }
+                ControlEffect::QuarantinePut(plan, revision, quarantine) => {
+                    let mut name = revision.component.0.to_vec();
+                    name.extend_from_slice(&revision.parameters.0);
+                    name.extend_from_slice(plan.as_str().as_bytes());
+                    parts.push((part(QUARANTINE, &name), Some(codec::encode(quarantine))));
+                    self.quarantines
+                        .insert((plan.clone(), *revision), quarantine.clone());
+                }
             }
         }
         self.header = ControlHeader {
@@ -274,6 +310,17 @@ impl ControlState {
         parts.push((vec![HEADER], Some(codec::encode(&self.header))));
         parts
     }
+}
+
+/// The plan and the revision that a quarantine's key names: two hashes, then the plan.
+fn quarantined(name: &[u8]) -> Option<(PlanName, RevisionHash)> {
+    let (component, rest) = name.split_first_chunk::<32>()?;
+    let (parameters, plan) = rest.split_first_chunk::<32>()?;
+    let revision = RevisionHash {
+        component: Hash(*component),
+        parameters: Hash(*parameters),
+    };
+    Some((PlanName::new(std::str::from_utf8(plan).ok()?).ok()?, revision))
 }
 
 fn part(kind: u8, name: &[u8]) -> Vec<u8> {

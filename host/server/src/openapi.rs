@@ -14,7 +14,7 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system,
+    authorize, changes, customers, entries, events, grants, holds, keys, plans, subscriptions, system, usage,
 };
 
 #[derive(OpenApi)]
@@ -32,7 +32,7 @@ use crate::routes::{
     ),
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
-        entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
+        entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list, usage::show, changes::list,
         grants::grant, subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
         plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke, system::alive,
         system::ready, system::metrics, system::openapi,
@@ -43,6 +43,7 @@ use crate::routes::{
         (name = "events", description = "Usage that happened"),
         (name = "customers", description = "Who pays, and what they have"),
         (name = "subscriptions", description = "Which customer is on which plan"),
+        (name = "changes", description = "What happened"),
         (name = "plans", description = "Code, prices, and when they apply"),
         (name = "keys", description = "Who is let in"),
         (name = "system", description = "The server itself")
@@ -221,6 +222,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
         ],
         "getEvent" => &[C::UnknownEvent],
         "putCustomer" => &[C::Conflict, C::LimitExceeded],
+        "listChanges" => &[C::ChangesExpired],
         "grant" => &[
             C::Conflict,
             C::GrantExists,

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod amount;
 pub mod balance;
+pub mod change;
 pub mod entry;
 pub mod event;
 pub mod hold;
@@ -11,3 +12,4 @@ pub mod plan;
 pub mod text;
 pub mod time;
 pub mod usage;
+pub mod usage_page;
