@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::changes::Changes;
 use crate::customers::CustomersCommand;
 use crate::events::EventsCommand;
 use crate::failure::{EXIT_CODES, Failure};
@@ -13,6 +14,7 @@ use crate::ledger::LedgerCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
+use crate::usage::Usage;
 use crate::wallet::WalletCommand;
 
 /// Real-time billing for AI: authorize each call before it is made, charge it when it is done.
@@ -99,6 +101,15 @@ pub enum Command {
     /// Report usage, and look at it
     #[command(subcommand)]
     Events(EventsCommand),
+    /// What a customer used and was charged, by attribute and time
+    ///
+    /// An event counts where it happened, however late it was reported, settled or priced. Charges are what was posted: all
+    /// rows of a customer sum to its ledger. Times are in UTC.
+    Usage(Usage),
+    /// What happened: denials, renewals, expiries, debt, unpriced usage, new prices
+    ///
+    /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
+    Changes(Changes),
     /// The journal of a stopped server
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 12] = [
             &[],
             &["serve"],
             &["plan"],
@@ -161,6 +172,8 @@ mod tests {
             &["keys", "create"],
             &["wallet", "grant"],
             &["events", "send"],
+            &["usage"],
+            &["changes"],
             &["journal", "rebuild"],
             &["ledger", "verify"],
         ];

@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, talk to standard error; with `--json` both are JSON. Exit codes are in [`failure`].
 
+mod changes;
 mod cli;
 mod client;
 mod customers;
@@ -16,6 +17,7 @@ mod plan;
 mod progress;
 mod serve;
 mod settings;
+mod usage;
 mod verify;
 mod wallet;
 
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
         Command::Events(events) => events.run(&global),
+        Command::Usage(usage) => usage.run(&global),
+        Command::Changes(changes) => changes.run(&global),
         Command::Journal(journal) => journal.run(&global),
         Command::Ledger(ledger) => ledger.run(&global),
     };

@@ -75,7 +75,8 @@ impl Controls {
         let noted = self.tenant(tenant).map(|state| &state.quarantines);
         let is_out = |revision: &Revision| {
             let key = (plan.clone(), revision.hash());
-            revision.is_quarantined() || noted.is_some_and(|noted| !noted.is_empty() && noted.contains_key(&key))
+            revision.is_quarantined()
+                || noted.is_some_and(|noted| !noted.is_empty() && noted.contains_key(&key))
         };
         if !is_out(revision) {
             return Some(revision);

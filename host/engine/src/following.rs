@@ -5,7 +5,9 @@ use farebox_store::Position;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::projection::{FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, feed_page, usage_page};
+use crate::projection::{
+    FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, feed_page, usage_page,
+};
 
 impl Engine {
     /// A piece of the tenant's change feed. Blocks.

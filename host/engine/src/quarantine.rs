@@ -26,7 +26,9 @@ pub(crate) fn run(engine: &(dyn Fn() -> Option<Engine> + Send), stop: &Arc<Atomi
             match engine.quarantine(&tenant, &command) {
                 Ok(()) => metrics::counter!("farebox_revisions_quarantined_total").increment(1),
                 Err(ControlError::Stopped) => return,
-                Err(error) => tracing::error!(%error, "a quarantine could not be written down; it is tried again"),
+                Err(error) => {
+                    tracing::error!(%error, "a quarantine could not be written down; it is tried again")
+                }
             }
         }
     }
@@ -42,7 +44,9 @@ fn unwritten(controls: &Controls) -> Vec<(TenantId, ControlCommand)> {
     }
     let mut commands = Vec::new();
     for tenant in controls.tenants() {
-        let Some(state) = controls.tenant(tenant) else { continue };
+        let Some(state) = controls.tenant(tenant) else {
+            continue;
+        };
         for (plan, known) in &state.plans {
             let on = |revision: &RevisionHash| known.timeline.iter().any(|a| a.revision == *revision);
             for (revision, reason) in out.iter().filter(|(revision, _)| on(revision)) {

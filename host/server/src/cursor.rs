@@ -52,7 +52,12 @@ pub(crate) fn feed(place: FeedCursor) -> String {
 
 /// The place in the change feed that a text in `parameter` stands for.
 pub(crate) fn feed_place(parameter: &str, text: &str) -> Result<FeedCursor, Problem> {
-    let wrong = || Problem::parameter(parameter, "is not a cursor of the change feed; use `next` or a change's `cursor`");
+    let wrong = || {
+        Problem::parameter(
+            parameter,
+            "is not a cursor of the change feed; use `next` or a change's `cursor`",
+        )
+    };
     let text = decode('c', text).map_err(|_| wrong())?;
     let numbers = text
         .split_once(':')
@@ -119,7 +124,11 @@ mod tests {
         assert_eq!(feed_place("after", &feed(place)).unwrap(), place);
         let problem = feed_place("Last-Event-ID", &after("acme")).unwrap_err();
         assert_eq!(problem.member("parameter").unwrap(), "Last-Event-ID");
-        for group in [None, Some((true, Vec::new())), Some((false, vec![Some("a:b".into()), None]))] {
+        for group in [
+            None,
+            Some((true, Vec::new())),
+            Some((false, vec![Some("a:b".into()), None])),
+        ] {
             let place = UsageCursor {
                 time: Timestamp::from_micros(-5),
                 group,

@@ -71,7 +71,9 @@ impl Server {
     /// Whether a caller's key is still good: for what goes on for longer than a request.
     pub(crate) fn is_good(&self, caller: &Caller) -> bool {
         let controls = self.engine().controls();
-        let key = controls.tenant(&caller.tenant).and_then(|state| state.keys.get(&caller.key));
+        let key = controls
+            .tenant(&caller.tenant)
+            .and_then(|state| state.keys.get(&caller.key));
         key.is_some_and(|key| key.revoked.is_none())
     }
 

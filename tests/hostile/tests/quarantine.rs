@@ -55,10 +55,14 @@ async fn a_quarantine_is_durable_and_told() {
     let dir = tempfile::tempdir().unwrap();
     let (tenant, plan): (TenantId, PlanName) = ("default".parse().unwrap(), "evil".parse().unwrap());
     let engine = start(dir.path());
-    let pushed = engine.push_component(&tenant, &plan, &guest::hostile("").unwrap()).unwrap();
+    let pushed = engine
+        .push_component(&tenant, &plan, &guest::hostile("").unwrap())
+        .unwrap();
     let activate = |parameters: &str| {
         let quoted = OpenHolds::Quoted;
-        engine.activate(&tenant, &plan, pushed.hash, parameters, None, quoted).unwrap()
+        engine
+            .activate(&tenant, &plan, pushed.hash, parameters, None, quoted)
+            .unwrap()
     };
     activate("");
     let evil = activate("each").activation.revision;
@@ -93,8 +97,15 @@ async fn a_quarantine_is_durable_and_told() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
-    let [(_, change)] = &told[..] else { panic!("{told:?}") };
-    let What::RevisionQuarantined { plan: named, revision, reason } = &change.what else {
+    let [(_, change)] = &told[..] else {
+        panic!("{told:?}")
+    };
+    let What::RevisionQuarantined {
+        plan: named,
+        revision,
+        reason,
+    } = &change.what
+    else {
         panic!("{change:?}")
     };
     assert_eq!((named, revision), (&plan, &evil));
@@ -108,6 +119,10 @@ async fn a_quarantine_is_durable_and_told() {
     assert!(state.quarantines.contains_key(&(plan.clone(), evil)));
     let answer = ask(&engine, &tenant, usage("after", "loop")).await;
     assert!(matches!(answer, Answer::Charged { .. }), "{answer:?}");
-    assert_eq!(engine.changes(&tenant, &quarantined).unwrap().changes, told, "told once");
+    assert_eq!(
+        engine.changes(&tenant, &quarantined).unwrap().changes,
+        told,
+        "told once"
+    );
     engine.stop().unwrap();
 }

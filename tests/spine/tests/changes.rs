@@ -26,10 +26,17 @@ async fn read(
     let mut text = String::new();
     while !enough(seen) {
         let chunk = tokio::time::timeout(Duration::from_secs(60), response.chunk()).await;
-        let Some(chunk) = chunk.context("the stream stalled")?? else { break };
+        let Some(chunk) = chunk.context("the stream stalled")?? else {
+            break;
+        };
         text.push_str(std::str::from_utf8(&chunk)?);
         while let Some((event, rest)) = text.split_once("\n\n") {
-            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            let field = |name: &str| {
+                event
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .map(str::trim)
+            };
             if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
                 seen.push((id.to_string(), serde_json::from_str(data)?));
                 *last = Some(id.to_string());
@@ -72,11 +79,23 @@ async fn no_change_is_lost_or_told_twice_across_kills() -> Result<()> {
     let enough = |seen: &[(String, Value)]| seen.len() >= 120;
     read(&server.url, &key, &mut last, &mut seen, enough).await?;
     let told: Vec<String> = (seen.iter())
-        .map(|(_, change)| change["data"]["event"]["id"].as_str().unwrap_or_default().to_string())
+        .map(|(_, change)| {
+            change["data"]["event"]["id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_string()
+        })
         .collect();
     assert_eq!(told.len(), 120, "nothing comes twice");
-    assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), answered, "and nothing is missing");
-    let sequences: Vec<_> = seen.iter().map(|(_, change)| change["sequence"].as_u64()).collect();
+    assert_eq!(
+        told.iter().cloned().collect::<BTreeSet<_>>(),
+        answered,
+        "and nothing is missing"
+    );
+    let sequences: Vec<_> = seen
+        .iter()
+        .map(|(_, change)| change["sequence"].as_u64())
+        .collect();
     assert!(sequences.is_sorted(), "in the order in which it happened");
     // All of it once more, from the beginning, says the same.
     let client = Client::new(&server.url, &key);
@@ -90,6 +109,9 @@ async fn no_change_is_lost_or_told_twice_across_kills() -> Result<()> {
         let next = page["next"].as_str().context("a cursor")?;
         path = format!("/v1/changes?kind=denied&limit=100&after={next}");
     }
-    assert_eq!(again, seen.into_iter().map(|(_, change)| change).collect::<Vec<_>>());
+    assert_eq!(
+        again,
+        seen.into_iter().map(|(_, change)| change).collect::<Vec<_>>()
+    );
     server.stop()
 }

@@ -37,15 +37,13 @@ pub fn changes_of(record: &Record) -> Vec<Change> {
 /// What a control plane's record is news of, in order.
 pub fn control_changes_of(record: &ControlRecord) -> Vec<Change> {
     let news = match &record.command {
-        ControlCommand::Activate { plan, .. } => {
-            put_on_timeline(record).map(|(revision, effective)| {
-                What::RevisionActivated(Revised {
-                    plan: plan.clone(),
-                    revision,
-                    effective,
-                })
+        ControlCommand::Activate { plan, .. } => put_on_timeline(record).map(|(revision, effective)| {
+            What::RevisionActivated(Revised {
+                plan: plan.clone(),
+                revision,
+                effective,
             })
-        }
+        }),
         ControlCommand::Rollback { plan } => put_on_timeline(record).map(|(revision, effective)| {
             What::RevisionRolledBack(Revised {
                 plan: plan.clone(),
@@ -76,10 +74,7 @@ pub fn control_changes_of(record: &ControlRecord) -> Vec<Change> {
 /// The newest activation of the timeline that the record changed.
 fn put_on_timeline(
     record: &ControlRecord,
-) -> Option<(
-    farebox_record::ids::RevisionHash,
-    farebox_record::time::Timestamp,
-)> {
+) -> Option<(farebox_record::ids::RevisionHash, farebox_record::time::Timestamp)> {
     record.effects.iter().find_map(|effect| match effect {
         ControlEffect::PlanPut(_, plan) => plan.timeline.last().map(|a| (a.revision, a.effective)),
         _ => None,
@@ -171,10 +166,15 @@ fn subscribed(id: &SubscriptionId, state: &SubscriptionState) -> Subscribed {
 }
 
 fn last_put<'r>(record: &'r Record, id: &SubscriptionId) -> Option<&'r SubscriptionState> {
-    record.outcome.effects.iter().rev().find_map(|effect| match effect {
-        Effect::SubscriptionPut(put, state) if put == id => Some(&**state),
-        _ => None,
-    })
+    record
+        .outcome
+        .effects
+        .iter()
+        .rev()
+        .find_map(|effect| match effect {
+            Effect::SubscriptionPut(put, state) if put == id => Some(&**state),
+            _ => None,
+        })
 }
 
 /// The breakage that goes with a grant's expiry: the ledger posts both sides right behind it.

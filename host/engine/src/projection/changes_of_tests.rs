@@ -11,7 +11,11 @@ use super::*;
 
 fn kinds(record: &Record) -> Vec<&'static str> {
     let changes = changes_of(record);
-    assert!(changes.iter().all(|c| c.sequence == 5 && c.at == noon() && c.customer == Some(record.customer.clone())));
+    assert!(
+        changes
+            .iter()
+            .all(|c| c.sequence == 5 && c.at == noon() && c.customer == Some(record.customer.clone()))
+    );
     changes.iter().map(|c| c.what.kind().as_str()).collect()
 }
 
@@ -48,7 +52,11 @@ fn a_denial_says_what_was_needed() {
         required: amount("3"),
         available: amount("1"),
     };
-    let denied = record(authorize(AuthorizeMode::Hold), Answer::Denied(Box::new(why)), Vec::new());
+    let denied = record(
+        authorize(AuthorizeMode::Hold),
+        Answer::Denied(Box::new(why)),
+        Vec::new(),
+    );
     let changes = changes_of(&denied);
     let expected = What::Denied {
         event: reference(),
@@ -64,7 +72,14 @@ fn a_denial_says_what_was_needed() {
 #[test]
 fn what_goes_as_it_should_is_no_news() {
     let until = Some(noon());
-    assert!(kinds(&record(authorize(AuthorizeMode::Hold), allowed(until), vec![hold_put()])).is_empty());
+    assert!(
+        kinds(&record(
+            authorize(AuthorizeMode::Hold),
+            allowed(until),
+            vec![hold_put()]
+        ))
+        .is_empty()
+    );
     assert!(kinds(&record(Command::Usage(event("1")), answered(), charged("0.5", 0))).is_empty());
     let release = Command::Release(Release {
         hold: reference(),
@@ -76,7 +91,10 @@ fn what_goes_as_it_should_is_no_news() {
 
 #[test]
 fn debt_is_told_as_it_moves() {
-    let incurred = vec![entry(Account::Debt, "-2", Some(0)), entry(Account::Revenue, "2", Some(0))];
+    let incurred = vec![
+        entry(Account::Debt, "-2", Some(0)),
+        entry(Account::Revenue, "2", Some(0)),
+    ];
     let incurred = record(Command::Usage(event("1")), answered(), incurred);
     assert_eq!(kinds(&incurred), ["debt_incurred"]);
     let paid = vec![
@@ -94,14 +112,20 @@ fn debt_is_told_as_it_moves() {
     };
     assert_eq!(changes_of(&paid)[1].what, debt_paid);
     // Back and forth within one record: what counts is what is left of it.
-    let back = vec![entry(Account::Debt, "3", Some(0)), entry(Account::Debt, "-1", Some(1))];
+    let back = vec![
+        entry(Account::Debt, "3", Some(0)),
+        entry(Account::Debt, "-1", Some(1)),
+    ];
     let back = record(settle_command(), settled(true), back);
     let cancelled = What::DebtCancelled {
         asset: usd(),
         amount: amount("2"),
     };
     assert_eq!(changes_of(&back)[0].what, cancelled);
-    let nothing = vec![entry(Account::Debt, "1", Some(0)), entry(Account::Debt, "-1", Some(1))];
+    let nothing = vec![
+        entry(Account::Debt, "1", Some(0)),
+        entry(Account::Debt, "-1", Some(1)),
+    ];
     assert!(kinds(&record(settle_command(), settled(true), nothing)).is_empty());
 }
 
@@ -125,8 +149,15 @@ fn a_grant_expires_with_what_was_free_of_it() {
         breakage: amount("4"),
     };
     let changes = changes_of(&record(expiry.clone(), Answer::Handled, expired));
-    assert_eq!(changes.into_iter().map(|c| c.what).collect::<Vec<_>>(), [expected]);
-    let empty = changes_of(&record(expiry, Answer::Handled, vec![Effect::GrantExpired(grant_id())]));
+    assert_eq!(
+        changes.into_iter().map(|c| c.what).collect::<Vec<_>>(),
+        [expected]
+    );
+    let empty = changes_of(&record(
+        expiry,
+        Answer::Handled,
+        vec![Effect::GrantExpired(grant_id())],
+    ));
     assert!(matches!(&empty[0].what, What::GrantExpired { asset: None, breakage, .. } if breakage.is_zero()));
     let late = vec![
         entry(Account::Held(grant_id()), "-1.5", None),

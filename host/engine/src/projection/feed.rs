@@ -44,7 +44,9 @@ pub enum FeedError {
     #[error("changes behind this cursor are older than 35 days and no longer kept (limit CHANGES_KEPT)")]
     Expired,
     /// The place is behind everything that was ever committed here.
-    #[error("this cursor is ahead of everything that happened here: it is of another Farebox, or of one before it was restored")]
+    #[error(
+        "this cursor is ahead of everything that happened here: it is of another Farebox, or of one before it was restored"
+    )]
     Ahead,
     /// The engine.
     #[error(transparent)]
@@ -65,7 +67,8 @@ pub(crate) fn page(
     query: &FeedQuery,
 ) -> Result<FeedPage, FeedError> {
     let end = store.projected()?;
-    if query.after.is_some_and(|after| after.position > store.end().unwrap_or(end).max(end)) {
+    let durable = store.end()?.max(end);
+    if query.after.is_some_and(|after| after.position > durable) {
         return Err(FeedError::Ahead);
     }
     let oldest = clock.now(tenant).saturating_sub(CHANGES_KEPT);
@@ -114,7 +117,8 @@ pub(crate) fn page(
 
 impl FeedQuery {
     fn wants(&self, change: &Change) -> bool {
-        let of_customer = (self.customer.as_ref()).is_none_or(|customer| change.customer.as_ref() == Some(customer));
+        let of_customer =
+            (self.customer.as_ref()).is_none_or(|customer| change.customer.as_ref() == Some(customer));
         of_customer && self.kind.is_none_or(|kind| change.what.kind() == kind)
     }
 }

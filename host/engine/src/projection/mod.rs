@@ -32,7 +32,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use farebox_store::StoreError;
 
 use crate::limits::{
-    PROJECTION_PASS_INTERVAL, PROJECTION_PASS_RECORDS_MAX, PROJECTION_RETRY_INTERVAL, PROJECTION_UPKEEP_INTERVAL,
+    PROJECTION_PASS_INTERVAL, PROJECTION_PASS_RECORDS_MAX, PROJECTION_RETRY_INTERVAL,
+    PROJECTION_UPKEEP_INTERVAL,
 };
 use crate::shared::Shared;
 use pass::Pass;
@@ -123,7 +124,8 @@ impl Projector<'_> {
         self.status.reached(reached, None);
         if self.looked.elapsed() >= PROJECTION_UPKEEP_INTERVAL {
             self.looked = Instant::now();
-            self.upkeep.step(&*self.shared.store, &*self.shared.clock, reached)?;
+            self.upkeep
+                .step(&*self.shared.store, &*self.shared.clock, reached)?;
         }
         Ok(())
     }

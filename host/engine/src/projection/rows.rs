@@ -131,7 +131,12 @@ pub(crate) fn cut(tenant: &TenantId) -> Vec<u8> {
 }
 
 pub(crate) fn note(tenant: &TenantId, customer: &CustomerId, event: &EventRef) -> Vec<u8> {
-    let names = [tenant.as_str(), customer.as_str(), event.source.as_str(), event.id.as_str()];
+    let names = [
+        tenant.as_str(),
+        customer.as_str(),
+        event.source.as_str(),
+        event.id.as_str(),
+    ];
     named(NOTE, &names)
 }
 
@@ -167,7 +172,9 @@ pub(crate) fn other(bucket: &[u8]) -> Vec<u8> {
 /// When the bucket of a usage key begins. `prefix` is what its wallet's keys begin with.
 pub(crate) fn time_of(prefix: &[u8], key: &[u8]) -> Option<Timestamp> {
     let (time, _) = key.strip_prefix(prefix)?.split_first_chunk::<8>()?;
-    Some(Timestamp::from_micros((u64::from_be_bytes(*time) ^ (1 << 63)).cast_signed()))
+    Some(Timestamp::from_micros(
+        (u64::from_be_bytes(*time) ^ (1 << 63)).cast_signed(),
+    ))
 }
 
 /// What the keys of the same feed or the same wallet begin with, and whose they are: tenant, and customer if any.
@@ -194,6 +201,7 @@ fn named(kind: u8, names: &[&str]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::usage::Charged;
     use super::*;
 
     #[test]
@@ -202,11 +210,59 @@ mod tests {
             let time: Timestamp = time.parse().unwrap();
             assert_eq!(every.floor(time).to_string(), expected, "{every:?}");
         };
-        check(Every::Minute, "2026-11-23T09:30:59.999999Z", "2026-11-23T09:30:00Z");
+        check(
+            Every::Minute,
+            "2026-11-23T09:30:59.999999Z",
+            "2026-11-23T09:30:00Z",
+        );
         check(Every::Minute, "2026-11-23T09:31:00Z", "2026-11-23T09:31:00Z");
         check(Every::Hour, "2026-11-23T09:59:59Z", "2026-11-23T09:00:00Z");
         check(Every::Day, "2026-11-23T23:59:59Z", "2026-11-23T00:00:00Z");
         check(Every::Minute, "1969-12-31T23:59:59.5Z", "1969-12-31T23:59:00Z");
+    }
+
+    /// What the choice of separate rows for minutes, hours and days rests on: see `ARCHITECTURE.md`.
+    #[test]
+    fn a_row_of_a_usual_event_is_small() {
+        let names = ["input_tokens", "output_tokens", "cache_read_tokens", "cost_usd"];
+        let mut totals = Totals {
+            events: 40,
+            ..Totals::default()
+        };
+        for (name, code) in names.into_iter().zip(["input", "output", "cache-read"]) {
+            let sum = farebox_money::Nanos::units(123_456);
+            let charged = Charged {
+                amount: farebox_money::Nanos::new(370_368_000),
+                quantity: sum,
+            };
+            totals.measures.insert(name.to_string(), sum);
+            totals
+                .charges
+                .insert((code.to_string(), "usd".parse().unwrap()), charged);
+        }
+        totals
+            .measures
+            .insert("cost_usd".into(), farebox_money::Nanos::new(290_000_000));
+        let attributes = [
+            ("feature", "chat"),
+            ("model", "claude-sonnet-4.6"),
+            ("team", "support"),
+        ];
+        let attributes: BTreeMap<_, _> = attributes.map(|(a, b)| (a.to_string(), b.to_string())).into();
+        let bucket = bucket(
+            Every::Minute,
+            &"default".parse().unwrap(),
+            &"acme".parse().unwrap(),
+            Timestamp::EPOCH,
+        );
+        let key = combination(&bucket, &attributes).len();
+        let row = UsageRow {
+            attributes: Some(attributes),
+            totals,
+        };
+        let bytes = key + farebox_record::codec::encode(&row).len();
+        println!("{bytes} bytes");
+        assert!(bytes < 300, "{bytes}");
     }
 
     #[test]
@@ -219,10 +275,22 @@ mod tests {
         let keys = [at(&a, -60), at(&a, 0), at(&a, 60), at(&ab, -60)];
         assert!(keys.is_sorted());
         let prefix = usage(Every::Minute, &tenant, &a);
-        assert_eq!(time_of(&prefix, &keys[0]), Some(Timestamp::from_micros(-60_000_000)));
-        assert_eq!(owner(&keys[3]), Some((usage(Every::Minute, &tenant, &ab), tenant.clone(), Some(ab))));
-        let cursor = FeedCursor { position: Position(7), index: 2 };
+        assert_eq!(
+            time_of(&prefix, &keys[0]),
+            Some(Timestamp::from_micros(-60_000_000))
+        );
+        assert_eq!(
+            owner(&keys[3]),
+            Some((usage(Every::Minute, &tenant, &ab), tenant.clone(), Some(ab)))
+        );
+        let cursor = FeedCursor {
+            position: Position(7),
+            index: 2,
+        };
         let item = item(&tenant, cursor);
-        assert_eq!((cursor_of(&item), owner(&item)), (Some(cursor), Some((feed(&tenant), tenant, None))));
+        assert_eq!(
+            (cursor_of(&item), owner(&item)),
+            (Some(cursor), Some((feed(&tenant), tenant, None)))
+        );
     }
 }

@@ -7,7 +7,9 @@ use farebox_record::Record;
 use farebox_record::command::{Authorize, AuthorizeMode, Command, RateUnpriced, default_source};
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, GrantId, Hash, RevisionHash, TenantId};
-use farebox_record::outcome::{Account, Allowed, Answer, Effect, Entry, Outcome, Pricing, Seen, Settled, Verdict};
+use farebox_record::outcome::{
+    Account, Allowed, Answer, Effect, Entry, Outcome, Pricing, Seen, Settled, Verdict,
+};
 use farebox_record::plan::{Category, Charge, Collect, EventRef, Price, Priced};
 use farebox_record::state::{GrantPhase, GrantState, HoldState};
 use farebox_record::time::{Period, Span, Timestamp};
@@ -41,7 +43,10 @@ pub(super) fn measures(tokens: &str) -> BTreeMap<String, Nanos> {
 }
 
 pub(super) fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+    pairs
+        .iter()
+        .map(|(a, b)| (a.to_string(), b.to_string()))
+        .collect()
 }
 
 pub(super) fn event(tokens: &str) -> Event {

@@ -41,7 +41,12 @@ pub struct Watch(watch::Receiver<Reached>);
 impl Watch {
     /// Waits until everything up to `position` is in them. Never returns once the engine has stopped before that: bound it.
     pub async fn until(&mut self, position: Position) {
-        if self.0.wait_for(|reached| reached.position >= position).await.is_err() {
+        if self
+            .0
+            .wait_for(|reached| reached.position >= position)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }

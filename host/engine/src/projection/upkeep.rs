@@ -1,6 +1,7 @@
 //! What is no longer kept goes, a little at a time: items of feeds, and usage by the minute and by the hour.
 
 use farebox_record::ids::TenantId;
+use farebox_record::time::Timestamp;
 use farebox_store::{Position, ProjectionChange, Store, StoreError};
 
 use super::change::Change;
@@ -31,7 +32,9 @@ impl Upkeep {
         for _ in 0..PROJECTION_UPKEEP_MAX {
             let kind = KINDS[self.kind];
             let next = store.projections(&[kind], self.after.as_deref(), 1)?;
-            let Some((prefix, tenant, _)) = next.first().and_then(|(key, _)| rows::owner(key)) else {
+            let Some((first, (prefix, tenant, _))) =
+                next.first().and_then(|row| Some((row, rows::owner(&row.0)?)))
+            else {
                 self.kind = (self.kind + 1) % KINDS.len();
                 self.after = None;
                 if self.kind == 0 {
@@ -39,11 +42,12 @@ impl Upkeep {
                 }
                 continue;
             };
-            let old = match kind {
-                rows::FEED => old_items(store, clock, &prefix, &tenant)?,
-                _ => old_rows(store, clock, &prefix, &tenant)?,
-            };
-            if !old.is_empty() {
+            let now = clock.now(&tenant);
+            if is_old(first, &prefix, now)? {
+                let old = match kind {
+                    rows::FEED => old_items(store, &prefix, &tenant, now)?,
+                    _ => old_rows(store, &prefix, now)?,
+                };
                 metrics::counter!("farebox_projection_rows_removed_total").increment(old.len() as u64);
                 store.project(position, old)?;
             }
@@ -55,49 +59,43 @@ impl Upkeep {
     }
 }
 
+/// Whether a row is no longer kept.
+fn is_old((key, value): &(Vec<u8>, Vec<u8>), prefix: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+    let every = match prefix.first() {
+        Some(&rows::FEED) => {
+            let change: Change = decode(value)?;
+            return Ok(change.at < now.saturating_sub(CHANGES_KEPT));
+        }
+        Some(&kind) if kind == Every::Hour.key() => Every::Hour,
+        _ => Every::Minute,
+    };
+    let oldest = every.oldest_kept(now);
+    Ok(oldest.is_some_and(|oldest| rows::time_of(prefix, key).is_some_and(|time| time < oldest)))
+}
+
 /// The oldest items of a feed that are too old, and up to where the feed is cut off then.
 fn old_items(
     store: &dyn Store,
-    clock: &dyn Clock,
     prefix: &[u8],
     tenant: &TenantId,
+    now: Timestamp,
 ) -> Result<Vec<ProjectionChange>, StoreError> {
-    let oldest = clock.now(tenant).saturating_sub(CHANGES_KEPT);
-    let mut changes = Vec::new();
-    let mut cut = None;
-    for (key, value) in store.projections(prefix, None, PROJECTION_UPKEEP_MAX)? {
-        let change: Change = decode(&value)?;
-        if change.at >= oldest {
-            break;
-        }
-        cut = rows::cursor_of(&key).or(cut);
-        changes.push((key, None));
-    }
-    if let Some(cut) = cut {
+    let mut changes = old_rows(store, prefix, now)?;
+    if let Some(cut) = changes.last().and_then(|(key, _)| rows::cursor_of(key)) {
         let place = (cut.position.0, cut.index);
         changes.push((rows::cut(tenant), Some(encode(&place))));
     }
     Ok(changes)
 }
 
-/// The oldest rows of a wallet's usage that are too old.
-fn old_rows(
-    store: &dyn Store,
-    clock: &dyn Clock,
-    prefix: &[u8],
-    tenant: &TenantId,
-) -> Result<Vec<ProjectionChange>, StoreError> {
-    let every = match prefix.first() {
-        Some(&kind) if kind == Every::Hour.key() => Every::Hour,
-        _ => Every::Minute,
-    };
-    let Some(oldest) = every.oldest_kept(clock.now(tenant)) else {
-        return Ok(Vec::new());
-    };
-    let rows = store.projections(prefix, None, PROJECTION_UPKEEP_MAX)?.into_iter();
-    Ok(rows
-        .map(|(key, _)| key)
-        .take_while(|key| rows::time_of(prefix, key).is_some_and(|time| time < oldest))
-        .map(|key| (key, None))
-        .collect())
+/// The oldest rows of a feed or a wallet that are too old.
+fn old_rows(store: &dyn Store, prefix: &[u8], now: Timestamp) -> Result<Vec<ProjectionChange>, StoreError> {
+    let mut old = Vec::new();
+    for row in store.projections(prefix, None, PROJECTION_UPKEEP_MAX)? {
+        if !is_old(&row, prefix, now)? {
+            break;
+        }
+        old.push((row.0, None));
+    }
+    Ok(old)
 }

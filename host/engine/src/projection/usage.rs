@@ -81,10 +81,12 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
             added: Some(priced(record, event)),
             ..Usage::default()
         },
-        (Command::Authorize(authorize), Answer::Allowed(_)) if authorize.mode == AuthorizeMode::Settle => Usage {
-            added: Some(priced(record, &authorize.event)),
-            ..Usage::default()
-        },
+        (Command::Authorize(authorize), Answer::Allowed(_)) if authorize.mode == AuthorizeMode::Settle => {
+            Usage {
+                added: Some(priced(record, &authorize.event)),
+                ..Usage::default()
+            }
+        }
         (Command::Usage(event), Answer::Unpriced(_)) => {
             let kept = unpriced(record, event);
             Usage {
@@ -153,7 +155,10 @@ fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>) -> 
     attributes.extend(settle.attributes.clone());
     let mut charges = posted(record);
     for (key, earlier) in before.iter().flat_map(|counted| &counted.totals.charges) {
-        add(&mut charges.entry(key.clone()).or_default().amount, earlier.amount);
+        add(
+            &mut charges.entry(key.clone()).or_default().amount,
+            earlier.amount,
+        );
     }
     Counted {
         time: record.seen.time,
@@ -187,7 +192,9 @@ fn fees(record: &Record) -> Option<Counted> {
 /// may still be settled until it is forgotten.
 fn over(record: &Record) -> impl Iterator<Item = (EventRef, Option<Counted>)> {
     record.outcome.effects.iter().filter_map(|effect| match effect {
-        Effect::HoldEnded(event, HoldEnd::Released) | Effect::HoldForgotten(event) => Some((event.clone(), None)),
+        Effect::HoldEnded(event, HoldEnd::Released) | Effect::HoldForgotten(event) => {
+            Some((event.clone(), None))
+        }
         _ => None,
     })
 }
@@ -253,7 +260,11 @@ pub fn is_identifier(attribute: &str) -> bool {
 
 fn add(sum: &mut Nanos, amount: Nanos) {
     // Amounts of a wallet are far inside 128 bits; measures can be anything that a caller says.
-    let most = Nanos::new(if amount.is_negative() { i128::MIN } else { i128::MAX });
+    let most = Nanos::new(if amount.is_negative() {
+        i128::MIN
+    } else {
+        i128::MAX
+    });
     *sum = sum.checked_add(amount).unwrap_or(most);
 }
 

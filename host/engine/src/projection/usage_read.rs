@@ -94,7 +94,8 @@ pub(crate) fn page(
         let found = store.projections(&prefix, Some(&after), CHUNK)?;
         let last = found.len() < CHUNK;
         for (key, value) in found {
-            let time = rows::time_of(&prefix, &key).ok_or_else(|| EngineError::State("a usage key".into()))?;
+            let time =
+                rows::time_of(&prefix, &key).ok_or_else(|| EngineError::State("a usage key".into()))?;
             if time != sums.time {
                 if sums.flush() {
                     return Ok(sums.page);

@@ -55,16 +55,26 @@ async fn groups(house: &House, every: Every, by: &[&str]) -> Vec<UsageGroup> {
 
 async fn feed(house: &House, query: FeedQuery) -> FeedPage {
     followed(house).await;
-    let query = FeedQuery { limit: query.limit.max(1), ..query };
+    let query = FeedQuery {
+        limit: query.limit.max(1),
+        ..query
+    };
     house.engine.changes(&house.tenant, &query).unwrap()
 }
 
 async fn all(house: &House) -> Vec<(FeedCursor, &'static str)> {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let query = FeedQuery { after, limit: 3, ..FeedQuery::default() };
+        let query = FeedQuery {
+            after,
+            limit: 3,
+            ..FeedQuery::default()
+        };
         let page = feed(house, query).await;
-        let kinds = page.changes.iter().map(|(cursor, change)| (*cursor, change.what.kind().as_str()));
+        let kinds = page
+            .changes
+            .iter()
+            .map(|(cursor, change)| (*cursor, change.what.kind().as_str()));
         seen.extend(kinds);
         if !page.more {
             return seen;
@@ -109,13 +119,35 @@ async fn the_feed_tells_what_happened_in_order_and_resumes_anywhere() {
     assert_eq!(texts(&seen), expected);
     for at in 0..seen.len() {
         let after = Some(seen[at].0);
-        let rest = feed(&house, FeedQuery { after, limit: 100, ..FeedQuery::default() }).await;
+        let rest = feed(
+            &house,
+            FeedQuery {
+                after,
+                limit: 100,
+                ..FeedQuery::default()
+            },
+        )
+        .await;
         let rest: Vec<_> = rest.changes.iter().map(|(cursor, _)| *cursor).collect();
-        assert_eq!(rest, seen[at + 1..].iter().map(|(cursor, _)| *cursor).collect::<Vec<_>>());
+        assert_eq!(
+            rest,
+            seen[at + 1..]
+                .iter()
+                .map(|(cursor, _)| *cursor)
+                .collect::<Vec<_>>()
+        );
     }
-    let only = FeedQuery { kind: Some(Kind::Denied), limit: 10, ..FeedQuery::default() };
+    let only = FeedQuery {
+        kind: Some(Kind::Denied),
+        limit: 10,
+        ..FeedQuery::default()
+    };
     assert_eq!(feed(&house, only).await.changes.len(), 1);
-    let of = |name: &str| FeedQuery { customer: Some(name.parse().unwrap()), limit: 10, ..FeedQuery::default() };
+    let of = |name: &str| FeedQuery {
+        customer: Some(name.parse().unwrap()),
+        limit: 10,
+        ..FeedQuery::default()
+    };
     assert_eq!(feed(&house, of("ada")).await.changes.len(), 8);
     let nobody = feed(&house, of("ben")).await;
     assert!(nobody.changes.is_empty() && !nobody.more);
@@ -127,10 +159,21 @@ async fn the_feed_tells_what_happened_in_order_and_resumes_anywhere() {
 async fn a_cursor_behind_which_something_is_gone_is_refused() {
     let house = House::over(Arc::new(MemoryStore::new()));
     house.customer("ada", "1").await;
-    let first = feed(&house, FeedQuery { limit: 1, ..FeedQuery::default() }).await;
+    let first = feed(
+        &house,
+        FeedQuery {
+            limit: 1,
+            ..FeedQuery::default()
+        },
+    )
+    .await;
     house.clock.advance(farebox_record::time::Span::days(36));
     house.done("ada", grant("later", "1")).await;
-    let behind = FeedQuery { after: Some(first.next), limit: 10, ..FeedQuery::default() };
+    let behind = FeedQuery {
+        after: Some(first.next),
+        limit: 10,
+        ..FeedQuery::default()
+    };
     followed(&house).await;
     // Whether or not what is too old was removed already.
     for _ in 0..2 {
@@ -138,12 +181,26 @@ async fn a_cursor_behind_which_something_is_gone_is_refused() {
         assert!(matches!(refused, Err(FeedError::Expired)), "{refused:?}");
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
     }
-    let kept = feed(&house, FeedQuery { limit: 10, ..FeedQuery::default() }).await;
+    let kept = feed(
+        &house,
+        FeedQuery {
+            limit: 10,
+            ..FeedQuery::default()
+        },
+    )
+    .await;
     assert!(!kept.changes.is_empty());
     let young: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
     assert!(kept.changes.iter().all(|(_, change)| change.at > young));
     let ahead = FeedCursor::behind(farebox_engine::projection::Position(u64::MAX));
-    let ahead = house.engine.changes(&house.tenant, &FeedQuery { after: Some(ahead), limit: 1, ..FeedQuery::default() });
+    let ahead = house.engine.changes(
+        &house.tenant,
+        &FeedQuery {
+            after: Some(ahead),
+            limit: 1,
+            ..FeedQuery::default()
+        },
+    );
     assert!(matches!(ahead, Err(FeedError::Ahead)), "{ahead:?}");
     house.engine.stop().unwrap();
 }
@@ -161,7 +218,10 @@ fn part(id: &str, n: u32, tokens: i64, feature: Option<&str>, finality: Finality
         hold: hold(id),
         id: CallId::new(&format!("part-{n}")).unwrap(),
         measures: amounts(&[("input_tokens", tokens)]),
-        attributes: feature.iter().map(|f| ("feature".to_string(), f.to_string())).collect(),
+        attributes: feature
+            .iter()
+            .map(|f| ("feature".to_string(), f.to_string()))
+            .collect(),
         finality,
         above: AboveHold::AllowDebt,
     })
@@ -176,7 +236,10 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
         match random.random_range(0..8) {
             0 | 1 => {
                 let mut used = event(&id, "one", &[("input_tokens", tokens)]);
-                used.attributes.insert("feature".into(), ["chat", "search"].choose(&mut random).unwrap().to_string());
+                used.attributes.insert(
+                    "feature".into(),
+                    ["chat", "search"].choose(&mut random).unwrap().to_string(),
+                );
                 used.attributes.insert("request_id".into(), id.clone());
                 house.done("ada", Command::Usage(used)).await;
                 books.used.insert(id, tokens);
@@ -193,7 +256,10 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
             }
             4 | 5 => {
                 if let Some(id) = books.open.choose(&mut random).cloned() {
-                    let feature = [None, Some("late"), Some("chat")].choose(&mut random).copied().flatten();
+                    let feature = [None, Some("late"), Some("chat")]
+                        .choose(&mut random)
+                        .copied()
+                        .flatten();
                     let last = random.random_bool(0.4);
                     let finality = if last { Finality::Final } else { Finality::Partial };
                     house.done("ada", part(&id, n, tokens, feature, finality)).await;
@@ -203,7 +269,10 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
             }
             6 => {
                 if let Some(id) = books.open.pop() {
-                    let release = Release { hold: hold(&id), id: CallId::new("release").unwrap() };
+                    let release = Release {
+                        hold: hold(&id),
+                        id: CallId::new("release").unwrap(),
+                    };
                     house.done("ada", Command::Release(release)).await;
                 }
             }
@@ -215,7 +284,9 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
                 books.open.retain(|_| random.random_bool(0.9));
                 let late: Vec<String> = std::mem::take(&mut books.open);
                 for id in late {
-                    let reply = house.reply("ada", part(&id, n, tokens, None, Finality::Partial)).await;
+                    let reply = house
+                        .reply("ada", part(&id, n, tokens, None, Finality::Partial))
+                        .await;
                     match reply {
                         farebox_engine::Reply::Done(done) => {
                             books.used.insert(id.clone(), tokens);
@@ -235,7 +306,11 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
 /// Revenue by code, straight from the entries.
 fn ledger(house: &House) -> BTreeMap<String, Nanos> {
     let mut revenue: BTreeMap<String, Nanos> = BTreeMap::new();
-    for record in house.engine.history(&house.tenant, &ada(), None, 100_000).unwrap() {
+    for record in house
+        .engine
+        .history(&house.tenant, &ada(), None, 100_000)
+        .unwrap()
+    {
         for effect in &record.outcome.effects {
             let Effect::Entry(entry) = effect else { continue };
             if entry.account != Account::Revenue {
@@ -283,17 +358,32 @@ async fn check(house: &House, books: &Books) {
     for every in Every::ALL {
         for by in [&[][..], &["feature"], &["model", "feature"], &["nothing"]] {
             let groups = groups(house, every, by).await;
-            let keys: BTreeSet<_> = groups.iter().map(|g| (g.time, g.other, g.values.clone())).collect();
+            let keys: BTreeSet<_> = groups
+                .iter()
+                .map(|g| (g.time, g.other, g.values.clone()))
+                .collect();
             assert_eq!(keys.len(), groups.len(), "a group comes once");
-            assert!(groups.windows(2).all(|w| (w[0].time, w[0].other) <= (w[1].time, w[1].other)));
+            assert!(
+                groups
+                    .windows(2)
+                    .all(|w| (w[0].time, w[0].other) <= (w[1].time, w[1].other))
+            );
             let sums = sum(&groups);
             assert_eq!(revenue_of(&sums), ledger(house), "{every:?} by {by:?}");
             assert_eq!(sums.events, i64::try_from(books.used.len()).unwrap());
-            assert_eq!(sums.measures.get("input_tokens").copied().unwrap_or_default(), Nanos::units(tokens));
+            assert_eq!(
+                sums.measures.get("input_tokens").copied().unwrap_or_default(),
+                Nanos::units(tokens)
+            );
         }
     }
     let wallet = house.wallet("ada").await;
-    let totals = wallet.header().assets.values().map(|totals| totals.revenue.get()).sum::<i128>();
+    let totals = wallet
+        .header()
+        .assets
+        .values()
+        .map(|totals| totals.revenue.get())
+        .sum::<i128>();
     let revenue: i128 = ledger(house).values().map(|amount| amount.get()).sum();
     assert_eq!(revenue, totals, "and the wallet says the same");
     let unpriced = sum(&groups(house, Every::Day, &[]).await).unpriced;
@@ -323,12 +413,16 @@ async fn a_call_settled_in_parts_is_one_event_under_what_is_known_of_it_last() {
     let house = House::over(Arc::new(MemoryStore::new()));
     house.customer("ada", "10").await;
     house.done("ada", authorize("call", 1_000_000, 0)).await;
-    house.done("ada", part("call", 1, 200_000, Some("chat"), Finality::Partial)).await;
+    house
+        .done("ada", part("call", 1, 200_000, Some("chat"), Finality::Partial))
+        .await;
     let chat = groups(&house, Every::Minute, &["feature"]).await;
     assert_eq!((chat.len(), chat[0].values[0].as_deref()), (1, Some("chat")));
     assert_eq!(chat[0].totals.measures["input_tokens"], Nanos::units(200_000));
     house.clock.advance(seconds(59));
-    house.done("ada", part("call", 2, 500_000, Some("agent"), Finality::Final)).await;
+    house
+        .done("ada", part("call", 2, 500_000, Some("agent"), Finality::Final))
+        .await;
     let agent = groups(&house, Every::Minute, &["feature", "model"]).await;
     assert_eq!(agent.len(), 1, "{agent:?}");
     let call = &agent[0];
@@ -337,7 +431,10 @@ async fn a_call_settled_in_parts_is_one_event_under_what_is_known_of_it_last() {
     assert_eq!(call.values, [Some("agent".to_string()), Some("one".to_string())]);
     assert_eq!(call.totals.events, 1);
     let ((_, _), charged) = call.totals.charges.first_key_value().unwrap();
-    assert_eq!((charged.amount.to_string(), charged.quantity.to_string()), ("0.5".into(), "500000".into()));
+    assert_eq!(
+        (charged.amount.to_string(), charged.quantity.to_string()),
+        ("0.5".into(), "500000".into())
+    );
     house.engine.stop().unwrap();
 }
 
@@ -354,14 +451,21 @@ async fn more_combinations_than_a_minute_tells_apart_are_summed_up_as_other() {
             ask: farebox_engine::Ask::Command(Box::new(Command::Usage(used))),
         }
     });
-    house.engine.call(&house.tenant, requests.collect()).await.unwrap();
+    house
+        .engine
+        .call(&house.tenant, requests.collect())
+        .await
+        .unwrap();
     let groups = groups(&house, Every::Minute, &["page"]).await;
     assert_eq!(groups.len(), 1_001);
     let other = groups.last().unwrap();
     assert!(other.other && other.values.is_empty());
     assert_eq!(other.totals.events, 31);
     let sums = sum(&groups);
-    assert_eq!((sums.events, sums.measures["input_tokens"]), (last + 1, Nanos::units(1_031_000)));
+    assert_eq!(
+        (sums.events, sums.measures["input_tokens"]),
+        (last + 1, Nanos::units(1_031_000))
+    );
     assert_eq!(revenue_of(&sums), ledger(&house));
     house.engine.stop().unwrap();
 }
@@ -376,7 +480,10 @@ async fn everything_is_the_same_after_a_restart_and_when_it_is_made_again() {
     let house = House::over(open(dir.path()));
     let books = live_at_random(&house, 42, 120).await;
     check(&house, &books).await;
-    let (changes, usage) = (all(&house).await, groups(&house, Every::Minute, &["feature"]).await);
+    let (changes, usage) = (
+        all(&house).await,
+        groups(&house, Every::Minute, &["feature"]).await,
+    );
     let now = house.clock.clone();
     house.engine.stop().unwrap();
     drop(house);
@@ -385,7 +492,9 @@ async fn everything_is_the_same_after_a_restart_and_when_it_is_made_again() {
             std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
         }
         let again = House::without_plan(open(dir.path()));
-        again.clock.advance_to(farebox_engine::Clock::now(&*now, &again.tenant));
+        again
+            .clock
+            .advance_to(farebox_engine::Clock::now(&*now, &again.tenant));
         let made = all(&again).await;
         assert_eq!(made[..changes.len()], changes, "with {lost:?} lost");
         assert_eq!(groups(&again, Every::Minute, &["feature"]).await, usage);

@@ -106,7 +106,11 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     accepted
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream"))
+        .any(|kind| {
+            kind.split(';')
+                .next()
+                .is_some_and(|kind| kind.trim() == "text/event-stream")
+        })
 }
 
 impl From<FeedError> for Problem {

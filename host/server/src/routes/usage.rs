@@ -76,8 +76,9 @@ impl Wanted {
     fn query(&self, now: Timestamp) -> Result<UsageQuery, Problem> {
         let every = match self.every.as_deref() {
             None => Every::Hour,
-            Some(text) => (Every::ALL.into_iter().find(|every| every.as_str() == text))
-                .ok_or_else(|| Problem::parameter("every", format!("{text:?} is none of minute, hour, day")))?,
+            Some(text) => (Every::ALL.into_iter().find(|every| every.as_str() == text)).ok_or_else(|| {
+                Problem::parameter("every", format!("{text:?} is none of minute, hour, day"))
+            })?,
         };
         // Now itself is wanted, and a time range ends before its end.
         let to = time("to", self.to.as_deref())?.unwrap_or(Timestamp::from_micros(now.as_micros() + 1));
@@ -92,7 +93,8 @@ impl Wanted {
             && every.floor(from) < oldest
         {
             let name = every.as_str();
-            let detail = format!("usage by the {name} is kept from {oldest} on; ask for longer times with `every`");
+            let detail =
+                format!("usage by the {name} is kept from {oldest} on; ask for longer times with `every`");
             return Err(Problem::parameter("from", detail).with("limit", kept_limit(every)));
         }
         Ok(UsageQuery {
@@ -111,7 +113,10 @@ impl Wanted {
             Some(text) => text.split(',').map(|name| name.trim().to_string()).collect(),
         };
         if by.len() > USAGE_BY_MAX {
-            let detail = format!("names {} attributes; the limit USAGE_BY_MAX is {USAGE_BY_MAX}", by.len());
+            let detail = format!(
+                "names {} attributes; the limit USAGE_BY_MAX is {USAGE_BY_MAX}",
+                by.len()
+            );
             return Err(Problem::parameter("by", detail).with("limit", "USAGE_BY_MAX"));
         }
         for (at, name) in by.iter().enumerate() {
@@ -120,7 +125,9 @@ impl Wanted {
                 name if name.len() > FIELD_NAME_BYTES_MAX => {
                     format!("the name of an attribute has at most {FIELD_NAME_BYTES_MAX} bytes")
                 }
-                name if is_identifier(name) => format!("{name} names one thing of many, and tells no rows apart"),
+                name if is_identifier(name) => {
+                    format!("{name} names one thing of many, and tells no rows apart")
+                }
                 name if by[..at].contains(name) => format!("{name} is named twice"),
                 _ => continue,
             };

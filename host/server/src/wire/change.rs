@@ -96,7 +96,11 @@ fn data(what: &What) -> Value {
         } => {
             let (code, message) = denial(reason);
             let mut data = members(json!({"event": event_view(event), "reason": code}));
-            insert(&mut data, "event_type", event_type.as_ref().map(ToString::to_string));
+            insert(
+                &mut data,
+                "event_type",
+                event_type.as_ref().map(ToString::to_string),
+            );
             insert(&mut data, "message", message);
             if let Some(asset) = asset {
                 data.insert("asset".into(), asset.as_str().into());
@@ -105,7 +109,9 @@ fn data(what: &What) -> Value {
             }
             data.into()
         }
-        What::SubscriptionStarted(subscribed) | What::SubscriptionRenewed(subscribed) => subscription(subscribed),
+        What::SubscriptionStarted(subscribed) | What::SubscriptionRenewed(subscribed) => {
+            subscription(subscribed)
+        }
         What::GrantReceived {
             grant,
             asset,
@@ -119,10 +125,18 @@ fn data(what: &What) -> Value {
             data.insert("category".into(), category_name(*category).into());
             data.insert("effective_at".into(), effective.to_string().into());
             insert(&mut data, "expires_at", expires.map(|at| at.to_string()));
-            insert(&mut data, "subscription", subscription.as_ref().map(ToString::to_string));
+            insert(
+                &mut data,
+                "subscription",
+                subscription.as_ref().map(ToString::to_string),
+            );
             data.into()
         }
-        What::GrantExpired { grant, asset, breakage } => {
+        What::GrantExpired {
+            grant,
+            asset,
+            breakage,
+        } => {
             let mut data = members(json!({"grant": grant.as_str(), "breakage": breakage.to_string()}));
             insert(&mut data, "asset", asset.as_ref().map(ToString::to_string));
             data.into()
@@ -150,11 +164,15 @@ fn data(what: &What) -> Value {
             event_type,
             charges,
         } => {
-            let charges: Vec<LineView> = charges.iter().map(LineView::from).collect();
+            let charges = LineView::list(charges);
             json!({"event": event_view(event), "event_type": event_type.as_str(), "charges": charges})
         }
         What::RevisionActivated(revised) | What::RevisionRolledBack(revised) => revision(revised),
-        What::RevisionQuarantined { plan, revision, reason } => {
+        What::RevisionQuarantined {
+            plan,
+            revision,
+            reason,
+        } => {
             json!({"plan": plan.as_str(), "revision": RevisionView::from(*revision), "message": reason})
         }
     }

@@ -19,7 +19,10 @@ async fn changes_are_told_once_in_order_with_what_goes_with_them() {
     let house = House::with_customer("1").await;
     let client = house.admin.clone();
     let before = client.get("/v1/changes").await.expect(200);
-    assert_eq!(kinds(&before), ["revision_activated", "grant_received", "subscription_started"]);
+    assert_eq!(
+        kinds(&before),
+        ["revision_activated", "grant_received", "subscription_started"]
+    );
     assert_eq!(before["more"], false);
     let grant = &before["changes"][1];
     assert_eq!(
@@ -32,12 +35,18 @@ async fn changes_are_told_once_in_order_with_what_goes_with_them() {
     assert!(before["changes"][0].get("customer").is_none());
 
     // 3,000,000 tokens out at 2 usd per million are 6 usd.
-    client.authorize("dear", 0, 3_000_000).await.problem(402, "insufficient_funds");
+    client
+        .authorize("dear", 0, 3_000_000)
+        .await
+        .problem(402, "insufficient_funds");
     let after = format!("/v1/changes?after={}", before["next"].as_str().unwrap());
     let page = client.get(&after).await.expect(200);
     let expected = json!({"event": {"source": "api", "id": "dear"}, "reason": "insufficient_funds",
         "event_type": "llm.call", "asset": "usd", "required": "6", "available": "1"});
-    assert_eq!((kinds(&page), &page["changes"][0]["data"]), (vec!["denied"], &expected));
+    assert_eq!(
+        (kinds(&page), &page["changes"][0]["data"]),
+        (vec!["denied"], &expected)
+    );
 
     // Page by page it is the same.
     let (mut paged, mut path) = (Vec::new(), "/v1/changes?limit=1".to_string());
@@ -51,15 +60,29 @@ async fn changes_are_told_once_in_order_with_what_goes_with_them() {
     }
     let all = client.get("/v1/changes").await.expect(200);
     assert_eq!(&paged, all["changes"].as_array().unwrap());
-    let denied = client.get("/v1/changes?kind=denied&customer=acme").await.expect(200);
+    let denied = client
+        .get("/v1/changes?kind=denied&customer=acme")
+        .await
+        .expect(200);
     assert_eq!(kinds(&denied), ["denied"]);
     let none = client.get("/v1/changes?customer=nobody").await.expect(200);
     assert!(kinds(&none).is_empty());
-    let refused = client.get("/v1/changes?kind=deneid").await.problem(422, "invalid_parameter");
+    let refused = client
+        .get("/v1/changes?kind=deneid")
+        .await
+        .problem(422, "invalid_parameter");
     assert_eq!(refused["parameter"], "kind");
-    let refused = client.get("/v1/changes?after=x").await.problem(422, "invalid_parameter");
+    let refused = client
+        .get("/v1/changes?after=x")
+        .await
+        .problem(422, "invalid_parameter");
     assert_eq!(refused["parameter"], "after");
-    house.key(Role::Ingest).await.get("/v1/changes").await.problem(403, "forbidden");
+    house
+        .key(Role::Ingest)
+        .await
+        .get("/v1/changes")
+        .await
+        .problem(403, "forbidden");
     house.close().await.unwrap();
 }
 
@@ -84,7 +107,10 @@ struct Stream {
 
 impl Stream {
     async fn open(client: &Client, path: &str, last: Option<&str>) -> Stream {
-        let mut request = client.http.get(format!("{}{path}", client.url)).bearer_auth(&client.key);
+        let mut request = client
+            .http
+            .get(format!("{}{path}", client.url))
+            .bearer_auth(&client.key);
         request = request.header("accept", "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -104,7 +130,9 @@ impl Stream {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {
                     let mut lines = event.lines();
-                    lines.find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_string())
+                    lines
+                        .find_map(|line| line.strip_prefix(name))
+                        .map(|text| text.trim().to_string())
                 };
                 let found = field("id:").zip(field("data:"));
                 let found = found.map(|(id, data)| (id, serde_json::from_str(&data).unwrap()));
@@ -129,14 +157,23 @@ async fn a_stream_goes_on_and_is_resumed_where_it_was() {
     let mut seen = Vec::new();
     for kind in ["revision_activated", "grant_received", "subscription_started"] {
         let (id, change) = stream.next().await.unwrap();
-        assert_eq!((&change["kind"], change["cursor"].as_str()), (&json!(kind), Some(id.as_str())));
+        assert_eq!(
+            (&change["kind"], change["cursor"].as_str()),
+            (&json!(kind), Some(id.as_str()))
+        );
         seen.push((id, change));
     }
-    client.authorize("dear-1", 0, 3_000_000).await.problem(402, "insufficient_funds");
+    client
+        .authorize("dear-1", 0, 3_000_000)
+        .await
+        .problem(402, "insufficient_funds");
     let (_, denied) = stream.next().await.unwrap();
     assert_eq!(denied["data"]["event"]["id"], "dear-1");
     drop(stream);
-    client.authorize("dear-2", 0, 3_000_000).await.problem(402, "insufficient_funds");
+    client
+        .authorize("dear-2", 0, 3_000_000)
+        .await
+        .problem(402, "insufficient_funds");
     let mut stream = Stream::open(&client, "/v1/changes?kind=denied", Some(&seen[1].0)).await;
     for id in ["dear-1", "dear-2"] {
         assert_eq!(stream.next().await.unwrap().1["data"]["event"]["id"], id);
@@ -155,13 +192,27 @@ async fn streams_are_bounded_and_end_with_their_key() {
     for _ in 0..CHANGE_STREAMS_PER_TENANT_MAX {
         streams.push(Stream::open(&reader, "/v1/changes?kind=denied", None).await);
     }
-    let refused = reader.http.get(format!("{}/v1/changes", reader.url)).bearer_auth(&reader.key);
+    let refused = reader
+        .http
+        .get(format!("{}/v1/changes", reader.url))
+        .bearer_auth(&reader.key);
     let refused = crate::support::answer(refused.header("accept", "text/event-stream")).await;
-    assert_eq!(refused.problem(429, "busy")["limit"], "CHANGE_STREAMS_PER_TENANT_MAX");
+    assert_eq!(
+        refused.problem(429, "busy")["limit"],
+        "CHANGE_STREAMS_PER_TENANT_MAX"
+    );
     reader.get("/v1/changes").await.expect(200);
-    house.admin.call(reqwest::Method::DELETE, "/v1/keys/key-Read", None).await.expect(200);
+    house
+        .admin
+        .call(reqwest::Method::DELETE, "/v1/keys/key-Read", None)
+        .await
+        .expect(200);
     // Whatever happens next wakes them, and the key is good no more.
-    house.admin.authorize("dear", 0, 3_000_000).await.problem(402, "insufficient_funds");
+    house
+        .admin
+        .authorize("dear", 0, 3_000_000)
+        .await
+        .problem(402, "insufficient_funds");
     for mut stream in streams {
         while let Some((_, change)) = stream.next().await {
             assert_eq!(change["kind"], "denied");

@@ -23,11 +23,22 @@ fn rows(page: &Value, by: &[&str]) -> Vec<(Vec<Option<String>>, i64, String, Str
     let rows = page["rows"].as_array().unwrap();
     rows.iter()
         .map(|row| {
-            let values = by.iter().map(|name| row["attributes"][name].as_str().map(str::to_string));
-            let usd = row["charges"].as_array().unwrap().iter().find(|c| c["asset"] == "usd");
+            let values = by
+                .iter()
+                .map(|name| row["attributes"][name].as_str().map(str::to_string));
+            let usd = row["charges"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|c| c["asset"] == "usd");
             let usd = usd.map_or("0", |charge| charge["amount"].as_str().unwrap());
             let tokens = row["measures"]["input_tokens"].as_str().unwrap();
-            (values.collect(), row["events"].as_i64().unwrap(), tokens.to_string(), usd.to_string())
+            (
+                values.collect(),
+                row["events"].as_i64().unwrap(),
+                tokens.to_string(),
+                usd.to_string(),
+            )
         })
         .collect()
 }
@@ -41,12 +52,15 @@ fn row(values: &[&str], events: i64, tokens: &str, usd: &str) -> (Vec<Option<Str
 async fn usage_is_summed_up_by_attribute_and_time_this_minute_included() {
     let house = House::with_customer("10").await;
     // One usd per million tokens in.
-    report(&house, json!([
-        event("a", Some("one"), "chat", 1_000),
-        event("b", Some("one"), "chat", 2_000),
-        event("c", Some("one"), "search", 4_000),
-        event("d", None, "chat", 8_000), // no model: no price
-    ]))
+    report(
+        &house,
+        json!([
+            event("a", Some("one"), "chat", 1_000),
+            event("b", Some("one"), "chat", 2_000),
+            event("c", Some("one"), "search", 4_000),
+            event("d", None, "chat", 8_000), // no model: no price
+        ]),
+    )
     .await;
     house.clock.advance(Span::seconds(3_600));
     report(&house, json!([event("e", Some("one"), "chat", 16_000)])).await;
@@ -64,9 +78,18 @@ async fn usage_is_summed_up_by_attribute_and_time_this_minute_included() {
         ]
     );
     let first = &hourly["rows"][0];
-    assert_eq!((&first["time"], &first["unpriced"]), (&json!("2026-11-23T09:00:00Z"), &json!(1)));
-    assert_eq!(first["charges"], json!([{"code": "input", "asset": "usd", "amount": "0.003", "quantity": "3000"}]));
-    assert_eq!((&first["cost_usd"], first["measures"].get("cost_usd")), (&json!("0.0003"), None));
+    assert_eq!(
+        (&first["time"], &first["unpriced"]),
+        (&json!("2026-11-23T09:00:00Z"), &json!(1))
+    );
+    assert_eq!(
+        first["charges"],
+        json!([{"code": "input", "asset": "usd", "amount": "0.003", "quantity": "3000"}])
+    );
+    assert_eq!(
+        (&first["cost_usd"], first["measures"].get("cost_usd")),
+        (&json!("0.0003"), None)
+    );
     assert_eq!(hourly["as_of"]["time"], "2026-11-23T10:30:00Z");
     let both = usage("every=day&by=feature,model").await;
     assert_eq!(
@@ -82,8 +105,16 @@ async fn usage_is_summed_up_by_attribute_and_time_this_minute_included() {
     let this_minute = usage("every=minute").await;
     assert_eq!(this_minute["rows"].as_array().unwrap().len(), 2, "{this_minute}");
     let page = usage("every=hour&by=feature&limit=2").await;
-    let rest = usage(&format!("every=hour&by=feature&limit=2&cursor={}", page["next"].as_str().unwrap())).await;
-    let paged = [page["rows"].as_array().unwrap().clone(), rest["rows"].as_array().unwrap().clone()].concat();
+    let rest = usage(&format!(
+        "every=hour&by=feature&limit=2&cursor={}",
+        page["next"].as_str().unwrap()
+    ))
+    .await;
+    let paged = [
+        page["rows"].as_array().unwrap().clone(),
+        rest["rows"].as_array().unwrap().clone(),
+    ]
+    .concat();
     assert_eq!(Value::from(paged), hourly["rows"]);
     assert!(rest.get("next").is_none());
     house.close().await.unwrap();
@@ -112,6 +143,10 @@ async fn what_cannot_be_answered_is_refused_by_name() {
     }
     let old = refused("every=minute&from=2026-10-01T00:00:00Z").await;
     assert_eq!(old["limit"], "USAGE_MINUTES_KEPT");
-    house.admin.get("/v1/customers/nobody/usage").await.problem(404, "unknown_customer");
+    house
+        .admin
+        .get("/v1/customers/nobody/usage")
+        .await
+        .problem(404, "unknown_customer");
     house.close().await.unwrap();
 }
