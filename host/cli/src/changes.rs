@@ -21,7 +21,7 @@ const PAGE: usize = 200;
   farebox changes                                  everything that is kept
   farebox changes --kind denied --customer acme    why a customer was told no
   farebox changes --follow --json                  one line for each change, as they happen
-  farebox changes --after CURSOR                   what happened since; a change's cursor is in --json")]
+  farebox changes --after CURSOR                   what happened since; --json shows cursors")]
 pub struct Changes {
     /// Go on, and print what happens from now on too, until interrupted
     #[arg(long)]

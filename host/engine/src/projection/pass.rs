@@ -89,7 +89,10 @@ impl<'s> Pass<'s> {
         };
         let usage = usage_of(record, before);
         for (event, note) in usage.notes {
-            self.notes.insert(rows::note(tenant, customer, &event), note);
+            // Most calls are settled at once: nothing was noted of them, and nothing has to go.
+            if note.is_some() || self.note(tenant, customer, &event)?.is_some() {
+                self.notes.insert(rows::note(tenant, customer, &event), note);
+            }
         }
         if let Some(taken) = &usage.taken {
             self.change(tenant, customer, Sign::Minus, taken)?;

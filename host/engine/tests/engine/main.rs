@@ -6,6 +6,7 @@ mod concurrency;
 mod following;
 mod holds;
 mod house;
+mod limping;
 mod losses;
 mod plans;
 mod restart;

@@ -84,7 +84,7 @@ async fn usage_is_summed_up_by_attribute_and_time_this_minute_included() {
     );
     assert_eq!(
         first["charges"],
-        json!([{"code": "input", "asset": "usd", "amount": "0.003", "quantity": "3000"}])
+        json!([{"code": "input-tokens", "asset": "usd", "amount": "0.003", "quantity": "3000"}])
     );
     assert_eq!(
         (&first["cost_usd"], first["measures"].get("cost_usd")),
