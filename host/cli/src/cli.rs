@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::changes::Changes;
 use crate::customers::CustomersCommand;
 use crate::events::EventsCommand;
 use crate::failure::{EXIT_CODES, Failure};
@@ -15,6 +16,7 @@ use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
 use crate::tenants::TenantsCommand;
+use crate::usage::Usage;
 use crate::wallet::WalletCommand;
 
 /// Real-time billing for AI: authorize each call before it is made, charge it when it is done.
@@ -108,6 +110,15 @@ pub enum Command {
     /// Report usage, and look at it
     #[command(subcommand)]
     Events(EventsCommand),
+    /// What a customer used and was charged, by attribute and time
+    ///
+    /// An event counts where it happened, however late it was reported, settled or priced. Charges are what was posted: all
+    /// rows of a customer sum to its ledger. Times are in UTC.
+    Usage(Usage),
+    /// What happened: denials, renewals, expiries, debt, unpriced usage, new prices
+    ///
+    /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
+    Changes(Changes),
     /// The journal of a stopped server
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -161,7 +172,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 13] = [
+        let commands: [&[&str]; 15] = [
             &[],
             &["serve"],
             &["plan"],
@@ -173,6 +184,8 @@ mod tests {
             &["wallet", "grant"],
             &["limits", "put"],
             &["events", "send"],
+            &["usage"],
+            &["changes"],
             &["journal", "rebuild"],
             &["ledger", "verify"],
         ];

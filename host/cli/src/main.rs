@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, talk to standard error; with `--json` both are JSON. Exit codes are in [`failure`].
 
+mod changes;
 mod cli;
 mod client;
 mod customers;
@@ -18,6 +19,7 @@ mod progress;
 mod serve;
 mod settings;
 mod tenants;
+mod usage;
 mod verify;
 mod wallet;
 
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         Command::Wallet(wallet) => wallet.run(&global),
         Command::Limits(limits) => limits.run(&global),
         Command::Events(events) => events.run(&global),
+        Command::Usage(usage) => usage.run(&global),
+        Command::Changes(changes) => changes.run(&global),
         Command::Journal(journal) => journal.run(&global),
         Command::Ledger(ledger) => ledger.run(&global),
     };

@@ -61,17 +61,19 @@ pub(crate) struct Landed {
     pub plan_changed: bool,
 }
 
-/// Runs until every sender is gone, or the store fails.
+/// Runs until every sender is gone, or the store fails. What follows the records is woken after each frame.
 pub(crate) fn run(
     store: &Arc<dyn Store>,
     work: &Receiver<Shipment>,
     lanes: &[Sender<Message>],
+    followers: &Sender<()>,
 ) -> Result<(), StoreError> {
     let mut dead: HashMap<WalletKey, u64> = HashMap::new();
     while let Ok(first) = work.recv() {
         let shipments = gather(first, work);
         metrics::histogram!("farebox_committer_shipments").record(count(shipments.len()));
         commit(store, shipments, lanes, &mut dead)?;
+        let _ = followers.try_send(()); // full: they are woken already; gone: they need no waking
     }
     Ok(())
 }

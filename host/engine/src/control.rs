@@ -5,7 +5,7 @@ use std::sync::Arc;
 use farebox_record::codec;
 use farebox_record::control::{
     Activation, ComponentState, ControlCommand, ControlEffect, ControlRecord, ControlState, KeyState,
-    OpenHolds, PlanState,
+    OpenHolds, PlanState, QuarantineState,
 };
 use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use farebox_record::plan::Description;
@@ -161,6 +161,11 @@ impl Engine {
             .and_then(|state| state.timeline.last());
         let activation = *last.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
         Ok(Activated { activation, done })
+    }
+
+    /// Notes that the runtime took a revision out of service. Blocks until it is durable.
+    pub(crate) fn quarantine(&self, tenant: &TenantId, command: &ControlCommand) -> Result<(), ControlError> {
+        self.change(tenant, command, None, None).map(drop)
     }
 
     /// Parameters of a revision, as they were given.
@@ -407,6 +412,20 @@ fn decide(
         ControlCommand::FinishAdvance { .. } => {
             state.tenant.map(ControlEffect::TenantPut).into_iter().collect()
         }
+        ControlCommand::Quarantine {
+            plan,
+            revision,
+            reason,
+        } => match state.quarantines.contains_key(&(plan.clone(), *revision)) {
+            true => Vec::new(),
+            false => {
+                let quarantine = QuarantineState {
+                    since: at,
+                    reason: reason.clone(),
+                };
+                vec![ControlEffect::QuarantinePut(plan.clone(), *revision, quarantine)]
+            }
+        },
     })
 }
 

@@ -65,7 +65,16 @@ impl Controls {
         self.plans.get(hash)
     }
 
-    /// The revision that prices an event of `time`. One that is quarantined does not: the one before it serves.
+    /// The revisions that the runtime took out of service in this process, and why.
+    pub(crate) fn out_of_service(&self) -> impl Iterator<Item = (RevisionHash, String)> {
+        let quarantined = |(hash, revision): (&RevisionHash, &Arc<Revision>)| {
+            revision.quarantine().map(|why| (*hash, why.to_string()))
+        };
+        self.revisions.iter().filter_map(quarantined)
+    }
+
+    /// The revision that prices an event of `time`. One that is quarantined, now or before a restart, does not: the one
+    /// before it serves.
     pub(crate) fn pricing(
         &self,
         tenant: &TenantId,
@@ -74,10 +83,16 @@ impl Controls {
     ) -> Option<&Arc<Revision>> {
         let timeline = self.plan(tenant, plan)?;
         let revision = self.revision(&timeline.pricing(time)?)?;
-        if !revision.is_quarantined() {
+        let noted = self.tenant(tenant).map(|state| &state.quarantines);
+        let is_out = |revision: &Revision| {
+            let key = (plan.clone(), revision.hash());
+            revision.is_quarantined()
+                || noted.is_some_and(|noted| !noted.is_empty() && noted.contains_key(&key))
+        };
+        if !is_out(revision) {
             return Some(revision);
         }
-        let healthy = |hash: RevisionHash| self.revision(&hash).filter(|r| !r.is_quarantined());
+        let healthy = |hash: RevisionHash| self.revision(&hash).filter(|r| !is_out(r));
         timeline.previous(time).and_then(healthy).or(Some(revision))
     }
 

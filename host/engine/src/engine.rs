@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use farebox_record::command::Identity;
 use farebox_record::control::ControlCommand;
 use farebox_record::ids::{CustomerId, TenantId};
@@ -22,6 +22,8 @@ use crate::error::{ControlError, EngineError};
 use crate::lane::{Job, Lane, Message, Task, id_hashes};
 use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX, LOADER_THREADS};
 use crate::loader::{self, Load};
+use crate::projection::{self, Status};
+use crate::quarantine;
 use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
 use crate::shared::Shared;
 use crate::sweeper;
@@ -58,6 +60,7 @@ struct Inner {
     lanes: Vec<LaneHandle>,
     committer: Mutex<Option<Sender<Shipment>>>,
     control: Mutex<()>,
+    status: Arc<Status>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -91,11 +94,14 @@ impl Engine {
                 Ok(())
             })?);
         }
-        threads.push(start_committer(&shared, &inboxes, shipments)?);
+        let (followers, woken) = bounded::<()>(1);
+        threads.push(start_committer(&shared, &inboxes, shipments, followers)?);
         for index in 0..LOADER_THREADS {
             threads.push(start_loader(&shared, &inboxes, &loads, index)?);
         }
         threads.push(start_sweeper(&shared, &inboxes, &stopping)?);
+        let status = Arc::new(Status::new());
+        threads.push(start_projector(&shared, &status, &stopping, woken)?);
         let room = || Arc::new(AtomicUsize::new(LANE_QUEUE_MAX));
         let lanes = inboxes
             .into_iter()
@@ -106,12 +112,29 @@ impl Engine {
             lanes,
             committer: Mutex::new(Some(committer)),
             control: Mutex::new(()),
+            status,
             stopping,
             threads: Mutex::new(threads),
         };
-        Ok(Engine {
+        let engine = Engine {
             inner: Arc::new(inner),
-        })
+        };
+        engine.start_quarantine()?;
+        Ok(engine)
+    }
+
+    fn start_quarantine(&self) -> Result<(), EngineError> {
+        let (inner, stop) = (Arc::downgrade(&self.inner), Arc::clone(&self.inner.stopping));
+        let handle = move || inner.upgrade().map(|inner| Engine { inner });
+        let thread = std::thread::Builder::new()
+            .name("quarantine".into())
+            .spawn(move || quarantine::run(&handle, &stop))?;
+        self.inner
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+        Ok(())
     }
 
     /// Takes all of the requests in, or none of them. Replies come in order, once everything that they show is durable.
@@ -306,6 +329,10 @@ impl Engine {
         Ok(())
     }
 
+    pub(crate) fn status(&self) -> &Status {
+        &self.inner.status
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
@@ -416,10 +443,11 @@ fn start_committer(
     shared: &Arc<Shared>,
     inboxes: &[Sender<Message>],
     shipments: Receiver<Shipment>,
+    followers: Sender<()>,
 ) -> Result<JoinHandle<()>, EngineError> {
     let (store, lanes) = (Arc::clone(&shared.store), inboxes.to_vec());
     spawn(shared, "committer".into(), move || {
-        committer::run(&store, &shipments, &lanes)
+        committer::run(&store, &shipments, &lanes, &followers)
     })
 }
 
@@ -441,6 +469,19 @@ fn start_loader(
         };
         loader::run(&store, &again, &loads, &lanes)
     })
+}
+
+/// Its failures are its own: it reports them, and billing goes on.
+fn start_projector(
+    shared: &Arc<Shared>,
+    status: &Arc<Status>,
+    stopping: &Arc<AtomicBool>,
+    woken: Receiver<()>,
+) -> Result<JoinHandle<()>, EngineError> {
+    let (world, status, stop) = (Arc::clone(shared), Arc::clone(status), Arc::clone(stopping));
+    Ok(std::thread::Builder::new()
+        .name("projector".into())
+        .spawn(move || projection::run(&world, &status, &stop, &woken))?)
 }
 
 fn start_sweeper(

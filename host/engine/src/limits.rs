@@ -41,3 +41,31 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 pub const UNPRICED_RATED_MAX: usize = 1_024;
 /// Bytes of the records that the committer writes in one frame; what is queued beyond waits for the next.
 pub const FRAME_BYTES_SOFT_MAX: usize = 8 << 20;
+
+// ---- what follows the records --------------------------------------------------------------------------------
+/// Records that one pass of the projections takes in; what was committed meanwhile comes with the next.
+pub const PROJECTION_PASS_RECORDS_MAX: usize = 4_096;
+/// Least time between two passes, so that what is committed at once is written at once.
+pub const PROJECTION_PASS_INTERVAL: Duration = Duration::from_millis(2);
+/// Rest after a pass failed before it is tried again.
+pub const PROJECTION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two looks for what is no longer kept.
+pub const PROJECTION_UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Feeds and wallets that one look visits, and rows that it removes of each.
+pub const PROJECTION_UPKEEP_MAX: usize = 256;
+/// How long an item of the change feed is kept, by the store's clock.
+pub const CHANGES_KEPT: Span = Span::days(35);
+/// Items of a feed that are looked at for one page; where a filter leaves few of them, the page is short and says so.
+pub const CHANGES_SCANNED_PER_PAGE_MAX: usize = 5_000;
+/// How long usage is kept by the minute.
+pub const USAGE_MINUTES_KEPT: Span = Span::days(35);
+/// How long usage is kept by the hour. By the day it is kept for good.
+pub const USAGE_HOURS_KEPT: Span = Span::days(400);
+/// Combinations of attributes that one wallet's minute, hour or day tells apart; further ones are summed up as `other`.
+pub const USAGE_COMBINATIONS_MAX: usize = 1_000;
+/// Bytes of names and values of the attributes of a combination; usage with longer ones is summed up as `other`.
+pub const USAGE_COMBINATION_BYTES_MAX: usize = 2_048;
+/// Rows of usage that are read for one page.
+pub const USAGE_SCANNED_PER_PAGE_MAX: usize = 20_000;
+/// Time between two looks for revisions that the runtime took out of service.
+pub const QUARANTINE_INTERVAL: Duration = Duration::from_millis(250);

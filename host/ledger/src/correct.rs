@@ -81,6 +81,7 @@ pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp)
         };
         let after = Standing {
             status: StandingStatus::Voided,
+            lines: Vec::new(),
             slices: Vec::new(),
             ..original.standing.clone()
         };
@@ -122,6 +123,7 @@ pub(crate) fn amend(
             time: seen.time,
             status: StandingStatus::Charged,
             priced: Some(priced_by(pricing)),
+            lines: lines(&priced.charges),
             slices,
         };
         draft.put(Effect::StandingPut(event.clone(), Box::new(after)));
@@ -200,11 +202,16 @@ fn priced_by(pricing: &Pricing) -> PricedBy {
 /// charges no event.
 pub fn standing_of(record: &Record) -> Option<Standing> {
     let pricing = record.seen.pricing.as_ref();
+    let said = pricing.map_or_else(Vec::new, |pricing| match &pricing.verdict {
+        Verdict::Priced(priced) => lines(&priced.charges),
+        Verdict::Rejected(_) | Verdict::Failed { .. } => Vec::new(),
+    });
     let charged = |event: &farebox_record::event::Event, slices| Standing {
         event: event.clone(),
         time: record.seen.time,
         status: StandingStatus::Charged,
         priced: pricing.map(priced_by),
+        lines: said.clone(),
         slices,
     };
     match (&record.command, &record.outcome.answer) {

@@ -78,6 +78,15 @@ pub enum ControlCommand {
         /// How many items of wallets' agendas were handled.
         handled: u64,
     },
+    /// Note that the runtime took a revision out of service: it broke too often, or leaked from one trigger to another.
+    Quarantine {
+        /// On which plan's timeline.
+        plan: PlanName,
+        /// Which.
+        revision: RevisionHash,
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// What a tenant is to be.
@@ -141,6 +150,17 @@ pub enum ControlEffect {
     PlanPut(PlanName, PlanState),
     /// The tenant was made, or its time moved.
     TenantPut(TenantState),
+    /// A revision of a plan prices nothing any more where another one can.
+    QuarantinePut(PlanName, RevisionHash, QuarantineState),
+}
+
+/// A revision that was taken out of service, for good: the code will not become another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineState {
+    /// When.
+    pub since: Timestamp,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// What a tenant is.
@@ -251,6 +271,8 @@ pub struct ControlState {
     pub plans: BTreeMap<PlanName, PlanState>,
     /// What was said when the tenant was made; none for one that was never made as such (`default`), which is live.
     pub tenant: Option<TenantState>,
+    /// Revisions of plans that were taken out of service.
+    pub quarantines: BTreeMap<(PlanName, RevisionHash), QuarantineState>,
 }
 
 /// Where a control plane's history stands.
@@ -285,6 +307,7 @@ const HEADER: u8 = 0x01;
 const KEY: u8 = 0x02;
 const PLAN: u8 = 0x03;
 const COMPONENT: u8 = 0x04;
+const QUARANTINE: u8 = 0x06;
 const TENANT: u8 = 0x05;
 
 /// Under what a control plane's record is found again.
@@ -352,6 +375,11 @@ impl ControlState {
                         .map_err(|_| CodecError::Malformed("hash".into()))?;
                     state.components.insert(Hash(hash), codec::decode(value)?);
                 }
+                QUARANTINE => {
+                    let (plan, revision) = quarantined(name)
+                        .ok_or_else(|| CodecError::Malformed("the key of a quarantine".into()))?;
+                    state.quarantines.insert((plan, revision), codec::decode(value)?);
+                }
                 TENANT => state.tenant = Some(codec::decode(value)?),
                 _ => return Err(CodecError::Malformed(format!("control part {kind:#04x}"))),
             }
@@ -380,6 +408,14 @@ impl ControlState {
                     parts.push((vec![TENANT], Some(codec::encode(tenant))));
                     self.tenant = Some(*tenant);
                 }
+                ControlEffect::QuarantinePut(plan, revision, quarantine) => {
+                    let mut name = revision.component.0.to_vec();
+                    name.extend_from_slice(&revision.parameters.0);
+                    name.extend_from_slice(plan.as_str().as_bytes());
+                    parts.push((part(QUARANTINE, &name), Some(codec::encode(quarantine))));
+                    self.quarantines
+                        .insert((plan.clone(), *revision), quarantine.clone());
+                }
             }
         }
         self.header = ControlHeader {
@@ -390,6 +426,17 @@ impl ControlState {
         parts.push((vec![HEADER], Some(codec::encode(&self.header))));
         parts
     }
+}
+
+/// The plan and the revision that a quarantine's key names: two hashes, then the plan.
+fn quarantined(name: &[u8]) -> Option<(PlanName, RevisionHash)> {
+    let (component, rest) = name.split_first_chunk::<32>()?;
+    let (parameters, plan) = rest.split_first_chunk::<32>()?;
+    let revision = RevisionHash {
+        component: Hash(*component),
+        parameters: Hash(*parameters),
+    };
+    Some((PlanName::new(std::str::from_utf8(plan).ok()?).ok()?, revision))
 }
 
 fn part(kind: u8, name: &[u8]) -> Vec<u8> {

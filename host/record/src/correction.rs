@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::ids::{CallId, GrantId, RevisionHash, SubscriptionId};
+use crate::outcome::Line;
 use crate::plan::EventRef;
 use crate::state::{GrantState, SliceSource};
 use crate::time::{Period, Timestamp};
@@ -112,6 +113,8 @@ pub struct Standing {
     pub status: StandingStatus,
     /// Who priced it; none while nobody has.
     pub priced: Option<PricedBy>,
+    /// What its plan said that it costs.
+    pub lines: Vec<Line>,
     /// What it took and has not given back, in the order in which it was taken.
     pub slices: Vec<TakenSlice>,
 }

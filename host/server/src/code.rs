@@ -118,6 +118,8 @@ codes! {
         "Activate another revision instead.";
     Contended "contended" CONFLICT "The control plane kept changing"
         "Try again.";
+    ChangesExpired "changes_expired" GONE "Changes behind this cursor are no longer kept"
+        "Look at what is there now (balances, subscriptions), then read on without `after`: from the oldest that is kept.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "The body is too large"
         "Send it in parts.";
     TooManyEvents "too_many_events" PAYLOAD_TOO_LARGE "Too many events in one call"

@@ -14,7 +14,8 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, limits, plans, subscriptions, system, tenants,
+    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, subscriptions,
+    system, tenants, usage,
 };
 
 #[derive(OpenApi)]
@@ -32,7 +33,7 @@ use crate::routes::{
     ),
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
-        entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
+        entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list, usage::show, changes::list,
         grants::grant, limits::list, limits::put, limits::show, limits::delete,
         subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
         plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke,
@@ -46,6 +47,7 @@ use crate::routes::{
         (name = "customers", description = "Who pays, and what they have"),
         (name = "limits", description = "How much may be spent, and what is announced on the way"),
         (name = "subscriptions", description = "Which customer is on which plan"),
+        (name = "changes", description = "What happened"),
         (name = "plans", description = "Code, prices, and when they apply"),
         (name = "keys", description = "Who is let in"),
         (name = "tenants", description = "Organisations, and the clocks of sandboxes"),
@@ -230,6 +232,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
         "putLimit" => &[C::Conflict, C::InvalidTime, C::InvalidAmount, C::NoRoom],
         "getLimit" => &[C::UnknownLimit],
         "deleteLimit" => &[C::UnknownLimit, C::Conflict],
+        "listChanges" => &[C::ChangesExpired],
         "grant" => &[
             C::Conflict,
             C::GrantExists,

@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, limits, plans, subscriptions, system, tenants,
+    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, subscriptions,
+    system, tenants, usage,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -43,6 +44,7 @@ impl Server {
             .route("/v1/customers/{customer}/balance", get(customers::balance))
             .route("/v1/customers/{customer}/entries", get(entries::list))
             .route("/v1/customers/{customer}/events/{event}", get(entries::event))
+            .route("/v1/customers/{customer}/usage", get(usage::show))
             .route("/v1/customers/{customer}/grants", post(grants::grant))
             .route("/v1/customers/{customer}/limits", get(limits::list))
             .route(
@@ -54,6 +56,7 @@ impl Server {
                 post(subscriptions::start).get(subscriptions::list),
             )
             .route("/v1/subscriptions/{subscription}", get(subscriptions::show))
+            .route("/v1/changes", get(changes::list))
             .route("/v1/plans", get(plans::list))
             .route("/v1/plans/{plan}", get(plans::show))
             .route("/v1/plans/{plan}/components", post(component))

@@ -13,6 +13,7 @@
 mod commits;
 mod ids;
 mod reads;
+mod tail;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,10 @@ pub use reads::{
     blobs_are_kept, due_wallets_are_those_of_one_tenant, due_wallets_come_in_order, histories_are_paged,
     on_demand_parts_are_left_out, parts_are_paged, parts_are_set_and_removed, reopened_stores_hold_the_same,
     wallets_and_tenants_are_listed,
+};
+pub use tail::{
+    ends_move_with_commits, projections_are_whole_or_gone, projections_change_with_their_position,
+    projections_have_limits, tails_hold_every_record_once,
 };
 
 /// How to reopen a store: it is closed, dropped and opened again where it was.
@@ -72,6 +77,11 @@ pub fn all(subject: Subject<'_>) {
     reopened_stores_hold_the_same(subject);
     ids_are_found(subject);
     ids_are_never_missed(subject);
+    tails_hold_every_record_once(subject);
+    ends_move_with_commits(subject);
+    projections_change_with_their_position(subject);
+    projections_are_whole_or_gone(subject);
+    projections_have_limits(subject);
 }
 
 /// What a record of this suite says in its body.

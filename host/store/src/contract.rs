@@ -8,6 +8,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::projections::{Position, Projections, Tail};
+
 /// How many records a wallet has. Version 0: it has never been written.
 pub type Version = u64;
 
@@ -200,7 +202,7 @@ pub enum StoreError {
 }
 
 /// Where wallets live. Every call may block on a disk or a network, except where it says otherwise.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Projections + Send + Sync + 'static {
     /// Applies the commits in order and answers when every one that was not lost is durable. Several commits of one
     /// wallet may follow each other in one call: each names the version that the one before leaves behind.
     fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError>;
@@ -243,6 +245,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Up to `limit` tenants whose name comes after `after`.
     fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// The durable records of all wallets behind a position, in commit order: up to `limit`, and fewer where they are large.
+    /// A wallet's records come in the order of their sequence.
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError>;
+
+    /// A position that no durable record is behind. Never blocks for long.
+    fn end(&self) -> Result<Position, StoreError>;
 
     /// Keeps bytes under a name made of their hash; durable when it returns. Keeping them again does nothing.
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;

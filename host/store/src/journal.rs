@@ -13,5 +13,6 @@ pub(crate) mod frame;
 pub(crate) mod place;
 pub(crate) mod prepare;
 pub(crate) mod segments;
+pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod walk;

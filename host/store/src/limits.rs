@@ -24,6 +24,13 @@ pub const BLOB_BYTES_MAX: usize = 64 << 20;
 /// Longest name of a blob.
 pub const BLOB_NAME_BYTES_MAX: usize = 80; // written in hexadecimal it must still be a file name
 
+/// Longest key of a projection.
+pub const PROJECTION_KEY_BYTES_MAX: usize = 640;
+/// Largest value of a projection.
+pub const PROJECTION_BYTES_MAX: usize = 1 << 20;
+/// Bytes of records after which a read of the tail stops; the rest comes with the next.
+pub const TAIL_BYTES_MAX: usize = 8 << 20;
+
 /// Smallest segment of a journal; tests use it, so that there are many.
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 /// Largest segment of a journal.

@@ -9,6 +9,7 @@ use crate::admit;
 use crate::contract::{
     Commit, Fate, IdHash, Image, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
 };
+use crate::projections::{Position, ProjectionChange, Projections, Tail};
 
 /// Around any store. About one commit in `one_in` is answered with [`Fate::Lost`] and nothing of it is kept; commits after
 /// it in the same call that built on it lose by their own expected version, as they would in truth.
@@ -116,6 +117,14 @@ impl<S: Store> Store for LossyStore<S> {
         self.inner.tenants(after, limit)
     }
 
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        self.inner.tail(after, limit)
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        self.inner.end()
+    }
+
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.inner.put_blob(name, bytes)
     }
@@ -126,5 +135,32 @@ impl<S: Store> Store for LossyStore<S> {
 
     fn close(&self) -> Result<(), StoreError> {
         self.inner.close()
+    }
+}
+
+impl<S: Store> Projections for LossyStore<S> {
+    fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
+        self.inner.project(position, changes)
+    }
+
+    fn projected(&self) -> Result<Position, StoreError> {
+        self.inner.projected()
+    }
+
+    fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.projection(key)
+    }
+
+    fn projections(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        self.inner.projections(prefix, after, limit)
+    }
+
+    fn forget_projections(&self) -> Result<(), StoreError> {
+        self.inner.forget_projections()
     }
 }

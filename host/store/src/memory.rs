@@ -9,6 +9,7 @@ use crate::admit;
 use crate::contract::{
     Commit, Fate, IdHash, Image, ON_DEMAND, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
 };
+use crate::projections::{Map, Position, ProjectionChange, Projections, Tail};
 
 /// Forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -21,6 +22,9 @@ struct Contents {
     due: BTreeSet<(String, i64, WalletKey)>,
     ids: BTreeMap<IdHash, BTreeSet<(WalletKey, Version)>>,
     blobs: BTreeMap<String, Vec<u8>>,
+    /// Every record in the order of commit; a record's position is its number here, counted from 1.
+    order: Vec<(WalletKey, Version)>,
+    projections: Map,
     closed: bool,
 }
 
@@ -76,6 +80,8 @@ impl Contents {
         let wallet = self.wallets.entry(commit.wallet.clone()).or_default();
         for record in commit.records {
             wallet.records.push(record.body);
+            self.order
+                .push((commit.wallet.clone(), wallet.records.len() as u64));
             for id in record.ids {
                 self.ids
                     .entry(id)
@@ -237,6 +243,23 @@ impl Store for MemoryStore {
         })
     }
 
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        self.read(|contents| {
+            let behind = usize::try_from(after.0).unwrap_or(usize::MAX);
+            let places = contents.order.iter().skip(behind).take(limit);
+            let records = places.filter_map(|(wallet, sequence)| contents.record(wallet, *sequence));
+            let records: Vec<_> = (after.0 + 1..).map(Position).zip(records).collect();
+            Tail {
+                reached: records.last().map_or(after, |(position, _)| *position),
+                records,
+            }
+        })
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        self.read(|contents| Position(contents.order.len() as u64))
+    }
+
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         admit::blob(name, bytes.len())?;
         let mut contents = self.0.write();
@@ -254,6 +277,39 @@ impl Store for MemoryStore {
 
     fn close(&self) -> Result<(), StoreError> {
         self.0.write().closed = true;
+        Ok(())
+    }
+}
+
+impl Projections for MemoryStore {
+    fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
+        admit::projection(&changes)?;
+        let mut contents = self.0.write();
+        contents.check_open()?;
+        contents.projections.apply(position, changes)
+    }
+
+    fn projected(&self) -> Result<Position, StoreError> {
+        self.read(|contents| contents.projections.position)
+    }
+
+    fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|contents| contents.projections.get(key))
+    }
+
+    fn projections(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        self.read(|contents| contents.projections.range(prefix, after, limit))
+    }
+
+    fn forget_projections(&self) -> Result<(), StoreError> {
+        let mut contents = self.0.write();
+        contents.check_open()?;
+        contents.projections = Map::default();
         Ok(())
     }
 }

@@ -110,6 +110,11 @@ impl Pending {
         self.work.notify_one();
     }
 
+    /// Where the newest durable frame ends.
+    pub(crate) fn reached(&self) -> u64 {
+        self.layers.lock().reached
+    }
+
     /// Keeps passes out while a reader looks at the state. Look at the layers only afterwards.
     pub(crate) fn hold_state(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read()

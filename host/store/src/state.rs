@@ -8,6 +8,7 @@
 //! the same global lock; one tree with keys that begin differently gets the same atomicity from a plain batch.
 
 mod keys;
+mod projection;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::heads::Head;
 use crate::journal::place::refused;
 use crate::limits::{PART_BYTES_MAX, STATE_LOCK_WAIT_MS, STATE_ROW_BYTES_MAX};
 
+pub(crate) use projection::ProjectionTree;
 pub(crate) use rows::Meta;
 
 /// Changes of wallets, absolute: applying them twice is applying them once.
@@ -41,6 +43,7 @@ pub(crate) struct State {
     folder: PathBuf,
     /// sled's own file, opened by us, because sled does not sync it.
     file: File,
+    projection: ProjectionTree,
 }
 
 impl State {
@@ -60,6 +63,7 @@ impl State {
             .open(&path)
             .map_err(refused("opening", &path))?;
         let state = State {
+            projection: ProjectionTree::open(&db)?,
             db,
             folder: folder.to_path_buf(),
             file,
@@ -86,6 +90,11 @@ impl State {
                 .map_err(refused("syncing", parent)),
             None => Ok(()),
         }
+    }
+
+    /// What is made of the records.
+    pub(crate) fn projection(&self) -> &ProjectionTree {
+        &self.projection
     }
 
     /// What this state is and how far it has come; none in an empty one.

@@ -4,6 +4,7 @@ mod commit;
 mod open;
 mod read;
 mod replay;
+mod tail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::limits::{
     STATE_CACHE_BYTES,
 };
 use crate::pending::{Ending, Pending};
+use crate::projections::{Position, Tail};
 use crate::state::{Meta, State};
 use crate::threads;
 use commit::Committer;
@@ -243,6 +245,16 @@ impl Store for JournalStore {
     fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
         self.latch.check()?;
         self.tenants_after(after, limit)
+    }
+
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        self.latch.check()?;
+        self.tail_behind(after, limit)
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        self.latch.check()?;
+        Ok(self.end_position())
     }
 
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {

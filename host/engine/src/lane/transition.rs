@@ -3,10 +3,10 @@
 use farebox_ledger::{NextKind, Wallet, next_period, period_at, period_with_index};
 use farebox_money::Nanos;
 use farebox_record::command::{Command, Due, DueItem, Subscribe};
-use farebox_record::correction::Standing;
+use farebox_record::correction::{Standing, TakenSlice};
 use farebox_record::ids::{PlanName, SubscriptionId, TenantId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
-use farebox_record::outcome::Pricing;
+use farebox_record::outcome::{Line, Pricing};
 use farebox_record::state::MissedTransition;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Change, Context, RemainingGrant, Replacement, ReversedCharge, Runtime, Subject};
@@ -265,11 +265,18 @@ fn reversed_charges(standing: &Standing) -> Vec<ReversedCharge> {
                 code: slice.code.clone(),
                 asset: slice.asset.clone(),
                 amount: slice.amount,
-                quantity: Nanos::ZERO,
+                quantity: quantity_of(standing, slice),
             }),
         }
     }
     sums
+}
+
+/// What the plan counted of a charge, in the asset in which it stated it.
+fn quantity_of(standing: &Standing, slice: &TakenSlice) -> Nanos {
+    let same = |line: &&Line| line.code == slice.code && line.asset == slice.asset;
+    let counted = standing.lines.iter().filter(same).map(|line| line.quantity.get());
+    Nanos::new(counted.sum())
 }
 
 /// What is left of the grants that a subscription gave.

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod concurrency;
+mod following;
 mod holds;
 mod house;
 mod limits;
+mod limping;
 mod losses;
 mod plans;
 mod restart;

@@ -1,6 +1,8 @@
 //! Handlers: decode, ask the engine, encode.
 
 pub(crate) mod authorize;
+pub(crate) mod changes;
+mod changes_stream;
 pub(crate) mod customers;
 pub(crate) mod entries;
 pub(crate) mod events;
@@ -12,6 +14,7 @@ pub(crate) mod plans;
 pub(crate) mod subscriptions;
 pub(crate) mod system;
 pub(crate) mod tenants;
+pub(crate) mod usage;
 
 use serde::Deserialize;
 

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod amount;
 pub mod balance;
+pub mod change;
 pub mod entry;
 pub mod event;
 pub mod hold;
@@ -13,3 +14,4 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod usage;
+pub mod usage_page;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod authorize;
+mod changes;
 mod customers;
 mod edge;
 mod events;
@@ -11,3 +12,4 @@ mod limits;
 mod plans;
 mod support;
 mod tenants;
+mod usage;

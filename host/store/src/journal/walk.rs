@@ -243,6 +243,15 @@ impl Walk<'_> {
 }
 
 impl<'a> Frame<'a> {
+    /// A frame that was read and checked.
+    pub(super) fn new(header: Header, base: u64, payload: &'a [u8]) -> Frame<'a> {
+        Frame {
+            header,
+            base,
+            payload,
+        }
+    }
+
     /// Where the next frame may start.
     pub(crate) fn end(&self) -> u64 {
         self.header.position + self.header.padded_bytes()
@@ -276,7 +285,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Reads one segment from front to back, a large piece at a time.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     segments: &'a Segments,
     span: Span,
     piece: Vec<u8>,
@@ -284,7 +293,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(segments: &'a Segments, span: Span) -> Reader<'a> {
+    pub(super) fn new(segments: &'a Segments, span: Span) -> Reader<'a> {
         Reader {
             segments,
             span,
@@ -321,7 +330,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The frame at a position, or why there is none.
-    fn frame(&mut self, position: u64) -> Result<Result<(Header, &[u8]), Damage>, StoreError> {
+    pub(super) fn frame(&mut self, position: u64) -> Result<Result<(Header, &[u8]), Damage>, StoreError> {
         let (journal, end) = (self.segments.journal(), self.span.end);
         let header = match Header::decode(self.block(position)?, &journal, position) {
             Ok(header) => header,

@@ -15,6 +15,8 @@ pub(crate) const META: &[u8] = b"m";
 const HEAD: u8 = b'h';
 const PART: u8 = b'p';
 const DUE: u8 = b'd';
+/// Rows of projections stand in a tree of their own, beside its own `m`.
+const PROJECTION: u8 = b'r';
 
 /// A wallet's head.
 pub(crate) fn head(wallet: &WalletKey) -> Vec<u8> {
@@ -109,6 +111,35 @@ pub(crate) fn due_of(key: &[u8]) -> Option<(i64, WalletKey)> {
     ))
 }
 
+/// A row of a projection, in the tree of its own.
+pub(crate) fn projection_row(name: &[u8], row: u16) -> Vec<u8> {
+    let mut key = projection_rows(name);
+    push_end(&mut key);
+    key.extend_from_slice(&row.to_be_bytes());
+    key
+}
+
+/// What the rows of all projections begin with whose key begins with `prefix`.
+pub(crate) fn projection_rows(prefix: &[u8]) -> Vec<u8> {
+    let mut key = vec![PROJECTION];
+    push_escaped(&mut key, prefix);
+    key
+}
+
+/// Behind all rows of a projection, before those of the next.
+pub(crate) fn after_projection(name: &[u8]) -> Vec<u8> {
+    let mut key = projection_rows(name);
+    push_end(&mut key);
+    key.extend_from_slice(&[0xff; 3]);
+    key
+}
+
+/// The projection and the row that a key names.
+pub(crate) fn projection_of(key: &[u8]) -> Option<(Vec<u8>, u16)> {
+    let (name, rest) = pull(key.strip_prefix(&[PROJECTION])?)?;
+    Some((name, u16::from_be_bytes(rest.try_into().ok()?)))
+}
+
 /// Orders as the instants do, before the epoch too.
 fn sortable(instant: i64) -> u64 {
     instant.cast_unsigned() ^ (1 << 63)
@@ -192,6 +223,12 @@ mod tests {
             prop_assert_eq!(due_of(&due(instants.0, &first)), Some((instants.0, first.clone())));
             prop_assert_eq!(wallet_of_head(&head(&first)), Some(first.clone()));
             let all = part_rows(&first, &[]);
+            prop_assert_eq!(
+                (&a.2, rows.0).cmp(&(&b.2, rows.1)),
+                projection_row(&a.2, rows.0).cmp(&projection_row(&b.2, rows.1))
+            );
+            prop_assert_eq!(projection_of(&projection_row(&a.2, rows.0)), Some((a.2.clone(), rows.0)));
+            prop_assert!(after_projection(&a.2) > projection_row(&a.2, rows.0));
             prop_assert_eq!(part_of(&part_row(&first, &a.2, rows.0), &all), Some((a.2, rows.0)));
         }
     }

@@ -134,6 +134,10 @@ pub(super) fn open(
     let tail = find_end(&segments, &ids, &meta)?;
     segments.clear(&tail)?;
     let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
+    if state.projection().position()? > super::tail::between(tail.end) {
+        tracing::warn!("what is made of the records is ahead of the journal; it is made again");
+        state.projection().forget()?;
+    }
     let blobs = Blobs::open(&folders.blobs)?;
     start(segments, state, ids, meta, &tail, blobs, lock, options)
 }
