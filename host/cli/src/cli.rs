@@ -99,7 +99,7 @@ pub enum Command {
     /// Report usage, and look at it
     #[command(subcommand)]
     Events(EventsCommand),
-    /// The journal of a stopped server
+    /// The journal: prove it, back it up, restore it
     #[command(subcommand)]
     Journal(JournalCommand),
     /// The ledger of a stopped server

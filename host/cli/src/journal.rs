@@ -1,4 +1,4 @@
-//! `farebox journal`: the journal of a stopped server.
+//! `farebox journal`: the journal of a server, and copies of it.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use farebox_engine::LedgerFold;
 use farebox_store::{JournalReport, JournalStore, StoreError, verify_journal};
 use serde_json::json;
 
+use crate::backup::{Backup, Restore};
 use crate::cli::{Data, Global};
 use crate::data;
 use crate::failure::{Exit, Failure};
@@ -33,6 +34,23 @@ pub enum JournalCommand {
   farebox journal rebuild
   farebox journal verify && farebox journal rebuild --data /var/lib/farebox")]
     Rebuild(Data),
+    /// Copy everything that cannot be made again to a folder, while the server runs or not
+    ///
+    /// What was answered before the command began is in the copy. The first backup copies everything, later ones what is
+    /// new; each frame of the journal is read back from the copy before it counts, and an interrupted backup leaves the
+    /// one before it whole. Copies of the folder, to another disk or another place, are yours to make.
+    #[command(after_help = "Examples:
+  farebox journal backup --to /mnt/backup/farebox
+  farebox journal backup --data /var/lib/farebox --to /mnt/backup/farebox --json")]
+    Backup(Backup),
+    /// Make a new data folder from a backup
+    ///
+    /// Checks every file against the backup's manifest, reads the whole journal in its new place, and makes the state
+    /// from it. The folder must not be there yet, or be empty; it gets its name when all of it is proven.
+    #[command(after_help = "Examples:
+  farebox journal restore --from /mnt/backup/farebox --data /var/lib/farebox
+  farebox journal restore --from /mnt/backup/farebox --data drill && farebox ledger verify --data drill")]
+    Restore(Restore),
 }
 
 impl JournalCommand {
@@ -41,6 +59,8 @@ impl JournalCommand {
         match self {
             JournalCommand::Verify(folder) => verify(global, folder),
             JournalCommand::Rebuild(folder) => rebuild(global, folder),
+            JournalCommand::Backup(backup) => backup.run(global),
+            JournalCommand::Restore(restore) => restore.run(global),
         }
     }
 }

@@ -218,6 +218,7 @@ impl Engine {
         revision: Option<&Arc<Revision>>,
     ) -> Result<ControlDone, ControlError> {
         let _one_at_a_time = self.control_lock();
+        self.check_room().map_err(ControlError::DiskNearlyFull)?;
         for _ in 0..ATTEMPTS_MAX {
             let mut state = self
                 .shared()
@@ -248,6 +249,7 @@ impl Engine {
                 control: None,
                 records: vec![NewRecord {
                     body,
+                    at: at.as_micros(),
                     ids: Vec::new(),
                 }],
                 parts,

@@ -69,6 +69,9 @@ pub enum ControlError {
     /// The engine has stopped.
     #[error("the store has stopped; restart the server")]
     Stopped,
+    /// The disk has less room than is kept free for what was taken in.
+    #[error("{0}")]
+    DiskNearlyFull(crate::request::Rejected),
     /// Other processes kept changing the same control plane.
     #[error("the control plane kept changing; try again")]
     Contended,
@@ -91,6 +94,7 @@ impl ControlError {
             ControlError::StateVersion { .. } => "state_version",
             ControlError::Limit { .. } => "limit",
             ControlError::Stopped => "stopped",
+            ControlError::DiskNearlyFull(_) => "disk_nearly_full",
             ControlError::Contended => "contended",
             ControlError::Engine(_) => "internal",
         }
@@ -101,6 +105,14 @@ impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> ControlError {
         match error {
             StoreError::Stopped { .. } => ControlError::Stopped,
+            StoreError::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+                ..
+            } => ControlError::DiskNearlyFull(crate::request::Rejected::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+            }),
             other => ControlError::Engine(other.into()),
         }
     }

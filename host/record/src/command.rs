@@ -229,6 +229,22 @@ pub enum Identity {
     Rated(EventRef),
 }
 
+impl Identity {
+    /// Whether it is kept as long as the tenant: what gives value or changes terms must never happen twice. The others, of
+    /// usage, are kept for the late window and some days: an event that is older is refused by its time.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Identity::Grant(_) | Identity::Subscription(_) | Identity::Customer(_) => true,
+            Identity::Event(_)
+            | Identity::Settle(..)
+            | Identity::Extend(..)
+            | Identity::Release(..)
+            | Identity::HoldEnd(_)
+            | Identity::Rated(_) => false,
+        }
+    }
+}
+
 impl Command {
     /// The name under which a caller may repeat it; none for what the host does by itself.
     pub fn identity(&self) -> Option<Identity> {

@@ -117,6 +117,9 @@ impl From<Rejected> for Problem {
             Rejected::TooMany { .. } => {
                 Problem::new(Code::TooManyEvents, said).with("limit", "COMMANDS_PER_CALL_MAX")
             }
+            Rejected::DiskNearlyFull { .. } => {
+                Problem::new(Code::DiskNearlyFull, said).with("limit", "DISK_FREE_BYTES_MIN")
+            }
             Rejected::Stopped => stopped(),
         }
     }
@@ -143,6 +146,7 @@ impl From<ControlError> for Problem {
             }
             ControlError::StateVersion { .. } => Problem::new(Code::StateVersion, said),
             ControlError::Stopped => stopped(),
+            ControlError::DiskNearlyFull(rejected) => rejected.into(),
             ControlError::Contended => Problem::new(Code::Contended, said),
             ControlError::Limit { limit, .. } => Problem::new(Code::LimitExceeded, said).with("limit", limit),
             ControlError::Engine(error) => error.into(),

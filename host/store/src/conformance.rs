@@ -109,6 +109,7 @@ pub struct Draft {
     records: Vec<(Vec<IdHash>, Vec<u8>)>,
     parts: Vec<(PartKey, Option<Vec<u8>>)>,
     due: Option<i64>,
+    at: i64,
 }
 
 impl Draft {
@@ -122,6 +123,7 @@ impl Draft {
             records: Vec::new(),
             parts,
             due: None,
+            at: 0,
         }
     }
 
@@ -146,6 +148,12 @@ impl Draft {
     /// Removes a part.
     pub fn remove(mut self, key: &[u8]) -> Draft {
         self.parts.push((key.to_vec(), None));
+        self
+    }
+
+    /// The time of its records (microseconds since the epoch); 0 unless told.
+    pub fn at(mut self, instant: i64) -> Draft {
+        self.at = instant;
         self
     }
 
@@ -175,6 +183,7 @@ impl Draft {
             };
             NewRecord {
                 body: postcard::to_allocvec(&body).unwrap(),
+                at: self.at,
                 ids,
             }
         });

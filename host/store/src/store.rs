@@ -14,18 +14,20 @@ use parking_lot::Mutex;
 use crate::admit;
 use crate::blobs::Blobs;
 use crate::contract::{
-    Commit, Fate, Fold, IdHash, Image, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+    Commit, Fate, Fold, IdHash, Image, PartKey, Room, Store, StoreError, StoredRecord, Version, WalletKey,
 };
 use crate::disk::{Disk, OsDisk};
 use crate::ids::IdIndex;
+use crate::journal::pack::{Packer, Packing};
 use crate::journal::prepare::Preparer;
-use crate::journal::segments::Segments;
+use crate::journal::segments::{Access, Segments};
 use crate::latch::Latch;
 use crate::limits::{
-    HEADS_CACHED_MAX, ID_FILTER_BYTES_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    STATE_CACHE_BYTES,
+    DISK_FREE_BYTES_MIN, HEADS_CACHED_MAX, ID_FILTER_BYTES_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, STATE_CACHE_BYTES,
 };
 use crate::pending::{Ending, Pending};
+use crate::room::DiskRoom;
 use crate::state::{Meta, State};
 use crate::threads;
 use commit::Committer;
@@ -45,6 +47,10 @@ pub struct Options {
     pub heads_cached_max: usize,
     /// Bytes of memory for the filters of ids.
     pub id_filter_bytes_max: usize,
+    /// Whether sealed segments are compressed.
+    pub packing: Packing,
+    /// Bytes that must be free on the disk for new work to be begun ([`Store::room`]); at least two segments.
+    pub disk_free_bytes_min: u64,
 }
 
 impl Default for Options {
@@ -55,6 +61,8 @@ impl Default for Options {
             pending_bytes_max: PENDING_BYTES_MAX,
             heads_cached_max: HEADS_CACHED_MAX,
             id_filter_bytes_max: ID_FILTER_BYTES_MAX,
+            packing: Packing::On,
+            disk_free_bytes_min: DISK_FREE_BYTES_MIN,
         }
     }
 }
@@ -95,6 +103,8 @@ pub struct JournalStore {
     pending: Arc<Pending>,
     latch: Arc<Latch>,
     preparer: Arc<Preparer>,
+    packer: Packer,
+    room: Arc<DiskRoom>,
     committer: Mutex<Committer>,
     blobs: Blobs,
     threads: Mutex<Threads>,
@@ -158,6 +168,16 @@ impl JournalStore {
         State::remove_aside(&folders.state)
     }
 
+    /// Compresses now, at full speed, what is sealed and not compressed yet, whatever [`Options::packing`] says. The answer
+    /// is how many segments.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where a segment is not what was written: it stays as it is. Segments before it are done.
+    pub fn pack_now(&self) -> Result<u64, StoreError> {
+        self.latch.check()?;
+        self.packer.pack_now()
+    }
+
     fn finish(&self) -> Result<(), StoreError> {
         let mut committer = self.committer.lock();
         self.latch.check()?;
@@ -174,6 +194,7 @@ impl JournalStore {
         }
         self.ids.stop();
         threads::join(self.threads.lock().ids.take());
+        self.packer.stop();
         self.preparer.stop();
         let meta = Meta {
             journal: self.segments.journal(),
@@ -211,8 +232,16 @@ impl Store for JournalStore {
         self.parts_of(wallet, prefix, after, limit)
     }
 
+    fn room(&self) -> Room {
+        self.room.room()
+    }
+
     fn may_have_seen(&self, id: IdHash) -> bool {
         self.ids.may_hold(id)
+    }
+
+    fn forget_ids(&self, before: i64) {
+        self.ids.forget(before);
     }
 
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
@@ -247,6 +276,7 @@ impl Store for JournalStore {
 
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.latch.check()?;
+        self.room.check()?;
         self.blobs.put(name, bytes)
     }
 
@@ -265,6 +295,7 @@ impl Drop for JournalStore {
         self.latch.close();
         self.pending.end(Ending::Now);
         self.ids.stop();
+        self.packer.stop();
         self.preparer.stop();
         let threads = std::mem::take(&mut *self.threads.lock());
         threads::join(threads.materialiser);
@@ -276,6 +307,6 @@ impl Drop for JournalStore {
 pub(crate) fn journal_alone(dir: &Path) -> Result<(Lock, Option<Segments>, PathBuf), StoreError> {
     let folders = Folders::make(dir)?;
     let lock = Lock::take(&folders)?;
-    let segments = Segments::list(Arc::new(OsDisk), &folders.journal)?;
+    let segments = Segments::list(Arc::new(OsDisk), &folders.journal, Access::Alone)?;
     Ok((lock, segments, folders.journal))
 }

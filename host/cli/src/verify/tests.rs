@@ -71,6 +71,7 @@ impl Story {
             .iter()
             .map(|(record, body)| NewRecord {
                 body: body.clone(),
+                at: record.at.as_micros(),
                 ids: ids(record),
             })
             .collect();

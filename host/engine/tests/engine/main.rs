@@ -8,4 +8,5 @@ mod house;
 mod losses;
 mod plans;
 mod restart;
+mod room;
 mod unpriced;
