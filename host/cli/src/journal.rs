@@ -13,6 +13,7 @@ use crate::data;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, table};
 use crate::progress;
+use crate::snapshot::Snapshot;
 
 /// What can be done with a journal.
 #[derive(Debug, Subcommand)]
@@ -28,12 +29,21 @@ pub enum JournalCommand {
     Verify(Data),
     /// Make the state anew from the journal
     ///
-    /// The journal is the truth; what lies beside it follows from it. The old state is moved aside before and removed
+    /// The journal is the truth; what lies beside it follows from it. Where there is a snapshot, the journal behind it is
+    /// enough. The old state is moved aside before and removed
     /// when the new one is durable. The server must not run.
     #[command(after_help = "Examples:
   farebox journal rebuild
   farebox journal verify && farebox journal rebuild --data /var/lib/farebox")]
     Rebuild(Data),
+    /// Keep the state as it is now in a file, from which `rebuild` begins
+    ///
+    /// Folds every wallet again from its first record on (or one in so many), and keeps the snapshot only if what comes of
+    /// it is what the state holds. The server must not run.
+    #[command(after_help = "Examples:
+  farebox journal snapshot
+  farebox journal snapshot --data /var/lib/farebox --prove-one-in 100")]
+    Snapshot(Snapshot),
     /// Copy everything that cannot be made again to a folder, while the server runs or not
     ///
     /// What was answered before the command began is in the copy. The first backup copies everything, later ones what is
@@ -59,6 +69,7 @@ impl JournalCommand {
         match self {
             JournalCommand::Verify(folder) => verify(global, folder),
             JournalCommand::Rebuild(folder) => rebuild(global, folder),
+            JournalCommand::Snapshot(snapshot) => snapshot.run(global),
             JournalCommand::Backup(backup) => backup.run(global),
             JournalCommand::Restore(restore) => restore.run(global),
         }

@@ -17,6 +17,7 @@ mod plan;
 mod progress;
 mod serve;
 mod settings;
+mod snapshot;
 mod verify;
 mod wallet;
 

@@ -66,7 +66,36 @@ struct Ids {
     times: Times,
 }
 
+/// What remembering ids costs a store now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IdCost {
+    /// Ids of complete segments: in files, with filters in memory.
+    pub ids_in_runs: u64,
+    /// Ids that are in memory as they are: of the segment that is written to, and of those whose run is not written yet.
+    pub ids_in_memory: u64,
+    /// Files.
+    pub runs: u64,
+    /// Bytes of memory for the runs: filters and fences.
+    pub memory_bytes: u64,
+    /// Bytes of their files.
+    pub disk_bytes: u64,
+}
+
 impl IdIndex {
+    /// See [`IdCost`].
+    pub(crate) fn cost(&self) -> IdCost {
+        let places = self.places.read();
+        let sealed: usize = places.sealed.iter().map(|(_, ids)| ids.len()).sum();
+        let sum = |of: &dyn Fn(&Run) -> u64| places.runs.iter().map(|run| of(run)).sum();
+        IdCost {
+            ids_in_runs: sum(&|run| run.entries() as u64),
+            ids_in_memory: (places.active.len() + sealed) as u64,
+            runs: places.runs.len() as u64,
+            memory_bytes: sum(&|run| run.memory_bytes() as u64),
+            disk_bytes: sum(&Run::disk_bytes),
+        }
+    }
+
     /// Opens the runs that are sound, and removes the rest: they follow from the journal.
     pub(crate) fn open(
         folder: &Path,
@@ -362,6 +391,10 @@ impl Places {
 }
 
 impl Ids {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
     fn add(&mut self, id: IdHash, position: u64, at: i64) {
         self.times.add(at);
         use std::collections::hash_map::Entry;

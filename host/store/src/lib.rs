@@ -18,6 +18,7 @@
 //! dir/state/            sled: heads and parts of wallets, what falls due (follows from the journal)
 //! dir/ids/*.ids         sorted runs of the ids of complete segments (follow from the journal)
 //! dir/blobs/*.blob      large immutable bytes by name
+//! dir/snapshots/        the state at a position, proven (follows from the journal)
 //! ```
 //! One `commit` call becomes one frame: compare versions, encode, one `pwrite`, one `fdatasync`, then show and answer. A
 //! thread applies the changes to sled behind the answer; until it has, reads lay them over what sled says. Another fills
@@ -62,8 +63,9 @@ mod threads;
 
 pub use backup::{BackupReport, RestoreReport, backup, restore};
 pub use contract::*;
+pub use ids::IdCost;
 pub use journal::pack::Packing;
 pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
-pub use store::{JournalStore, Options};
+pub use store::{JournalStore, Options, Proof, SnapshotReport};

@@ -4,6 +4,7 @@ mod commit;
 mod open;
 mod read;
 mod replay;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::contract::{
     Commit, Fate, Fold, IdHash, Image, PartKey, Room, Store, StoreError, StoredRecord, Version, WalletKey,
 };
 use crate::disk::{Disk, OsDisk};
-use crate::ids::IdIndex;
+use crate::ids::{IdCost, IdIndex};
 use crate::journal::pack::{Packer, Packing};
 use crate::journal::prepare::Preparer;
 use crate::journal::segments::{Access, Segments};
@@ -32,6 +33,8 @@ use crate::state::{Meta, State};
 use crate::threads;
 use commit::Committer;
 use open::{Folders, Lock};
+
+pub use snapshot::{Proof, SnapshotReport};
 
 /// What an operator can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +110,8 @@ pub struct JournalStore {
     room: Arc<DiskRoom>,
     committer: Mutex<Committer>,
     blobs: Blobs,
+    /// Where snapshots of the state are kept.
+    snapshots: PathBuf,
     threads: Mutex<Threads>,
     /// Let go last.
     _lock: Lock,
@@ -145,7 +150,8 @@ impl JournalStore {
         open::open(disk, &folders, lock, options, &*fold, &mut |_, _| {})
     }
 
-    /// Makes the state anew from the whole journal. The old one is moved aside before, and removed when the new one is
+    /// Makes the state anew from the journal: from the newest snapshot that is sound, if there is one, and the journal behind
+    /// it; else from all of the journal. The old one is moved aside before, and removed when the new one is
     /// durable; after a failure it is still there as `state.broken-1` (or a higher number).
     ///
     /// `progress` is told the journal's bytes that are folded, and how many there are.
@@ -176,6 +182,11 @@ impl JournalStore {
     pub fn pack_now(&self) -> Result<u64, StoreError> {
         self.latch.check()?;
         self.packer.pack_now()
+    }
+
+    /// What remembering ids costs now.
+    pub fn id_cost(&self) -> IdCost {
+        self.ids.cost()
     }
 
     fn finish(&self) -> Result<(), StoreError> {

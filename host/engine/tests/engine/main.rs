@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod concurrency;
+mod fixtures;
 mod holds;
 mod house;
 mod losses;

@@ -222,6 +222,11 @@ impl Run {
         self.entries
     }
 
+    /// Bytes of its file.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
     /// Memory that it takes, with its filter.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.filter_bytes() + self.fences.len() * size_of::<IdHash>()

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::commit::Committer;
 use super::replay;
+use super::snapshot;
 use super::{JournalStore, Options, Threads};
 use crate::blobs::Blobs;
 use crate::contract::{Fold, StoreError};
@@ -36,6 +37,7 @@ pub(crate) struct Folders {
     pub state: PathBuf,
     ids: PathBuf,
     blobs: PathBuf,
+    snapshots: PathBuf,
 }
 
 impl Folders {
@@ -47,6 +49,7 @@ impl Folders {
             state: dir.join("state"),
             ids: dir.join("ids"),
             blobs: dir.join("blobs"),
+            snapshots: dir.join("snapshots"),
         };
         let missing: Vec<&PathBuf> = [&folders.journal, &folders.ids, &folders.blobs]
             .into_iter()
@@ -122,11 +125,7 @@ pub(super) fn open(
             });
         }
         Some(meta) => meta,
-        None => Meta {
-            journal: segments.journal(),
-            applied: 0,
-            durable: 0,
-        },
+        None => first_meta(&state, &segments, &folders.snapshots)?,
     };
     let ids = Arc::new(IdIndex::open(
         &folders.ids,
@@ -139,7 +138,25 @@ pub(super) fn open(
     let blobs = Blobs::open(&folders.blobs)?;
     let bytes_min = options.disk_free_bytes_min.max(2 * options.segment_bytes);
     let room = Arc::new(DiskRoom::new(disk, folders.dir.clone(), bytes_min));
-    start(segments, state, ids, meta, &tail, blobs, room, lock, options)
+    let snapshots = folders.snapshots.clone();
+    start(
+        segments, state, ids, meta, &tail, blobs, snapshots, room, lock, options,
+    )
+}
+
+/// What a state begins from that says nothing of itself: a snapshot, or nothing at all.
+fn first_meta(state: &State, segments: &Segments, snapshots: &Path) -> Result<Meta, StoreError> {
+    // What an interrupted filling left behind.
+    state.clear()?;
+    let filled = match snapshot::fill(snapshots, segments, state)? {
+        true => state.meta()?,
+        false => None,
+    };
+    Ok(filled.unwrap_or(Meta {
+        journal: segments.journal(),
+        applied: 0,
+        durable: 0,
+    }))
 }
 
 /// Reads the frames that matter: those that the state lacks, and those whose ids no run has.
@@ -181,6 +198,7 @@ fn start(
     meta: Meta,
     tail: &Tail,
     blobs: Blobs,
+    snapshots: PathBuf,
     room: Arc<DiskRoom>,
     lock: Lock,
     options: Options,
@@ -215,6 +233,7 @@ fn start(
         packer,
         room,
         blobs,
+        snapshots,
         _lock: lock,
     };
     let materialiser = Materialiser {
