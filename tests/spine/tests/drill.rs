@@ -107,6 +107,12 @@ async fn what_was_answered_before_the_backup_is_there_after_the_restore() -> Res
     let (done, report) = restore(&restored)?;
     ensure!(done, "{report}");
     assert_eq!(report["end"], second["end"]);
+    // The state once more, from a proven snapshot this time.
+    let (taken, snapshot) = run(&["journal", "snapshot"], &[("--data", &restored)])?;
+    ensure!(taken, "{snapshot}");
+    assert_eq!(snapshot["wallets"], snapshot["wallets_proven"], "{snapshot}");
+    let (rebuilt, report) = run(&["journal", "rebuild"], &[("--data", &restored)])?;
+    ensure!(rebuilt, "{report}");
     let (sound, verdict) = run(&["ledger", "verify"], &[("--data", &restored)])?;
     ensure!(sound, "{verdict}");
     let server = start(&restored)?;

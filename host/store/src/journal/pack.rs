@@ -119,17 +119,14 @@ impl Shared {
         while let Some(span) = self.next() {
             let mut begun = Instant::now();
             let packed = pack(&self.segments, span, &mut || self.pause(&mut begun));
-            let stopping = self.work.lock().stop;
             match packed {
                 Ok(_) => {}
-                Err(_) if stopping => self.segments.forget_packing(),
+                Err(_) if self.work.lock().stop => {}
                 Err(error @ StoreError::Damaged { .. }) => {
                     tracing::error!(%error, "a segment is not what was written; it is left as it is");
-                    self.segments.forget_packing();
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a segment was not packed; the next start tries again");
-                    self.segments.forget_packing();
                 }
             }
         }
@@ -184,7 +181,11 @@ fn pack(
     prove_frames(segments, span)?;
     let packed = segments.pack(span.base, pause, |written, packed| {
         same(written, packed, span).map_err(unread(&segments.path(span.base)))
-    })?;
+    });
+    if packed.is_err() {
+        segments.forget_packing();
+    }
+    let packed = packed?;
     if let Some(bytes) = packed {
         metrics::counter!("farebox_store_segments_packed_total").increment(1);
         metrics::counter!("farebox_store_packed_bytes_total").increment(bytes);
