@@ -119,7 +119,7 @@ pub enum Command {
     ///
     /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
     Changes(Changes),
-    /// The journal of a stopped server
+    /// The journal: prove it, back it up, restore it
     #[command(subcommand)]
     Journal(JournalCommand),
     /// The ledger of a stopped server

@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, talk to standard error; with `--json` both are JSON. Exit codes are in [`failure`].
 
+mod backup;
 mod changes;
 mod cli;
 mod client;
@@ -18,6 +19,7 @@ mod plan;
 mod progress;
 mod serve;
 mod settings;
+mod snapshot;
 mod tenants;
 mod usage;
 mod verify;

@@ -224,6 +224,7 @@ impl Engine {
         revision: Option<&Arc<Revision>>,
     ) -> Result<ControlDone, ControlError> {
         let _one_at_a_time = self.control_lock();
+        self.check_room().map_err(ControlError::DiskNearlyFull)?;
         Ok(match self.change_locked(tenant, command, plan, revision)? {
             Some(_) => ControlDone::Changed,
             None => ControlDone::Unchanged,
@@ -276,6 +277,7 @@ impl Engine {
                 control: None,
                 records: vec![NewRecord {
                     body,
+                    at: at.as_micros(),
                     ids: ids.collect(),
                 }],
                 parts,

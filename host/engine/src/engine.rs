@@ -13,7 +13,7 @@ use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::record::{Record, identity_hash};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
-use farebox_store::{IdHash, Store, StoreError, WalletKey};
+use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
 
 use crate::clock::Clock;
 use crate::committer::{self, Shipment};
@@ -188,6 +188,12 @@ impl Engine {
         if self.inner.shared.has_failed() || self.inner.stopping.load(Ordering::SeqCst) {
             return Err(Rejected::Stopped);
         }
+        if requests
+            .iter()
+            .any(|request| matches!(request.ask, Ask::Command(_)))
+        {
+            self.check_room()?;
+        }
         let keys: Vec<WalletKey> = requests
             .iter()
             .map(|r| WalletKey::new(tenant.as_str(), r.customer.as_str()))
@@ -215,6 +221,20 @@ impl Engine {
             }
         }
         Ok((collector, woken))
+    }
+
+    /// Refuses while the store has no room for new work. What was taken in before is carried out.
+    pub fn check_room(&self) -> Result<(), Rejected> {
+        match self.inner.shared.store.room() {
+            Room::Enough => Ok(()),
+            Room::NearlyFull {
+                free_bytes,
+                free_bytes_min,
+            } => Err(Rejected::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+            }),
+        }
     }
 
     /// Room for every command on its lane, or none at all.

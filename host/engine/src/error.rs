@@ -105,6 +105,9 @@ pub enum ControlError {
     /// The engine has stopped.
     #[error("the store has stopped; restart the server")]
     Stopped,
+    /// The disk has less room than is kept free for what was taken in.
+    #[error("{0}")]
+    DiskNearlyFull(crate::request::Rejected),
     /// Other processes kept changing the same control plane.
     #[error("the control plane kept changing; try again")]
     Contended,
@@ -134,6 +137,7 @@ impl ControlError {
             ControlError::Clock { .. } => "clock",
             ControlError::Advancing(_) => "advancing",
             ControlError::Stopped => "stopped",
+            ControlError::DiskNearlyFull(_) => "disk_nearly_full",
             ControlError::Contended => "contended",
             ControlError::Engine(_) => "internal",
         }
@@ -144,6 +148,7 @@ impl From<Rejected> for ControlError {
     fn from(rejected: Rejected) -> ControlError {
         match rejected {
             Rejected::Stopped => ControlError::Stopped,
+            full @ Rejected::DiskNearlyFull { .. } => ControlError::DiskNearlyFull(full),
             other @ (Rejected::Busy | Rejected::TooMany { .. }) => {
                 ControlError::Engine(EngineError::State(other.to_string()))
             }
@@ -155,6 +160,14 @@ impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> ControlError {
         match error {
             StoreError::Stopped { .. } => ControlError::Stopped,
+            StoreError::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+                ..
+            } => ControlError::DiskNearlyFull(crate::request::Rejected::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+            }),
             other => ControlError::Engine(other.into()),
         }
     }

@@ -80,6 +80,17 @@ pub enum Rejected {
         /// How many there were.
         count: usize,
     },
+    /// The disk has less room than is kept free for what was taken in. Reads go on.
+    #[error(
+        "the disk is nearly full ({free_bytes} bytes free, {free_bytes_min} must be); nothing was done. \
+         Make room on the server's disk"
+    )]
+    DiskNearlyFull {
+        /// How many bytes are free.
+        free_bytes: u64,
+        /// How many there must be.
+        free_bytes_min: u64,
+    },
     /// The engine has stopped.
     #[error("the store has stopped; nothing was done. Restart the server")]
     Stopped,

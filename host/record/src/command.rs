@@ -297,6 +297,33 @@ pub enum Identity {
     Limit(LimitName, CallId),
 }
 
+impl Identity {
+    /// Whether it is kept as long as the tenant: what gives value or changes terms must never happen twice. The others, of
+    /// usage, are kept for the late window and some days: an event that is older is refused by its time.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Identity::Grant(_)
+            | Identity::Subscription(_)
+            | Identity::Customer(_)
+            | Identity::Change(..)
+            | Identity::Adjustment(_)
+            | Identity::Payment(_)
+            | Identity::Refund(_)
+            | Identity::Void(..)
+            | Identity::Amend(..)
+            | Identity::Retried(_)
+            | Identity::Limit(..) => true,
+            Identity::Event(_)
+            | Identity::Settle(..)
+            | Identity::Extend(..)
+            | Identity::Release(..)
+            | Identity::HoldEnd(_)
+            | Identity::LateSettle(_)
+            | Identity::Rated(_) => false,
+        }
+    }
+}
+
 impl Command {
     /// The name under which a caller may repeat it; none for what the host does by itself.
     pub fn identity(&self) -> Option<Identity> {

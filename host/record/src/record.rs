@@ -102,11 +102,13 @@ impl Record {
     }
 }
 
-/// Hash of an identity within a customer, under which a store finds its record.
+/// Hash of an identity within a customer, under which a store finds its record. The lowest bit of its last byte is 1 for an
+/// identity that is kept for the window only ([`Identity::is_for_good`]): stores read it there.
 pub fn identity_hash(tenant: &TenantId, customer: &CustomerId, identity: &Identity) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&codec::encode(&(tenant, customer, identity)));
     let mut hash = [0; 16];
     hasher.finalize_xof().fill(&mut hash);
+    hash[15] = hash[15] & !1 | u8::from(!identity.is_for_good());
     hash
 }

@@ -162,6 +162,8 @@ codes! {
         "Repeat the request under the same id. The server's log has the reason.";
     Stopped "stopped" SERVICE_UNAVAILABLE "The server has stopped"
         "Repeat the request under the same id when the server is back: that tells whether it was carried out.";
+    DiskNearlyFull "disk_nearly_full" INSUFFICIENT_STORAGE "The server's disk is nearly full"
+        "Nothing was done; reads go on. Send the same request again when there is room on the server's disk.";
     Timeout "timeout" GATEWAY_TIMEOUT "No answer in time"
         "It may have been carried out. Repeat the request under the same id.";
 }

@@ -146,10 +146,11 @@ fn problems_of(path: &str, operation: &Operation, access: Access) -> Vec<Code> {
         }
     };
     if path == "/readyz" {
-        codes.push(C::Stopped);
+        codes.extend([C::Stopped, C::DiskNearlyFull]);
     }
     if operation.request_body.is_some() {
         codes.extend([
+            C::DiskNearlyFull,
             C::Malformed,
             C::BodyTimeout,
             C::TooLarge,

@@ -154,6 +154,9 @@ impl From<Rejected> for Problem {
             Rejected::TooMany { .. } => {
                 Problem::new(Code::TooManyEvents, said).with("limit", "COMMANDS_PER_CALL_MAX")
             }
+            Rejected::DiskNearlyFull { .. } => {
+                Problem::new(Code::DiskNearlyFull, said).with("limit", "DISK_FREE_BYTES_MIN")
+            }
             Rejected::Stopped => stopped(),
         }
     }
@@ -195,6 +198,7 @@ impl From<ControlError> for Problem {
             }
             ControlError::Advancing(_) => Problem::new(Code::Advancing, said),
             ControlError::Stopped => stopped(),
+            ControlError::DiskNearlyFull(rejected) => rejected.into(),
             ControlError::Contended => Problem::new(Code::Contended, said),
             ControlError::Limit { limit, .. } => Problem::new(Code::NoRoom, said).with("limit", limit),
             ControlError::Engine(error) => error.into(),

@@ -120,6 +120,7 @@ pub struct Draft {
     records: Vec<(Vec<IdHash>, Vec<u8>)>,
     parts: Vec<(PartKey, Option<Vec<u8>>)>,
     due: Option<i64>,
+    at: i64,
 }
 
 impl Draft {
@@ -133,6 +134,7 @@ impl Draft {
             records: Vec::new(),
             parts,
             due: None,
+            at: 0,
         }
     }
 
@@ -157,6 +159,12 @@ impl Draft {
     /// Removes a part.
     pub fn remove(mut self, key: &[u8]) -> Draft {
         self.parts.push((key.to_vec(), None));
+        self
+    }
+
+    /// The time of its records (microseconds since the epoch); 0 unless told.
+    pub fn at(mut self, instant: i64) -> Draft {
+        self.at = instant;
         self
     }
 
@@ -186,6 +194,7 @@ impl Draft {
             };
             NewRecord {
                 body: postcard::to_allocvec(&body).unwrap(),
+                at: self.at,
                 ids,
             }
         });

@@ -10,6 +10,8 @@
 pub(crate) mod append;
 pub(crate) mod envelope;
 pub(crate) mod frame;
+pub(crate) mod pack;
+pub(crate) mod packed;
 pub(crate) mod place;
 pub(crate) mod prepare;
 pub(crate) mod segments;

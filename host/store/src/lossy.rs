@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::admit;
 use crate::contract::{
-    Commit, Fate, IdHash, Image, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+    Commit, Fate, IdHash, Image, PartKey, Room, Store, StoreError, StoredRecord, Version, WalletKey,
 };
 use crate::projections::{Position, ProjectionChange, Projections, Tail};
 
@@ -68,6 +68,14 @@ impl<S: Store> Store for LossyStore<S> {
                 }
             })
             .collect())
+    }
+
+    fn forget_ids(&self, before: i64) {
+        self.inner.forget_ids(before);
+    }
+
+    fn room(&self) -> Room {
+        self.inner.room()
     }
 
     fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {

@@ -211,6 +211,58 @@ impl State {
         Ok(())
     }
 
+    /// Every wallet and control plane, in order, for as long as `visit` answers true.
+    pub(crate) fn heads(&self, visit: &mut dyn FnMut(WalletKey) -> bool) -> Result<(), StoreError> {
+        for row in self
+            .db
+            .range::<&[u8], _>(keys::heads_after_tenant(None).as_slice()..keys::HEADS_END)
+        {
+            let (key, _) = row.map_err(|error| unusable(&error))?;
+            let wallet =
+                keys::wallet_of_head(&key).ok_or_else(|| rows::broken("a wallet has no readable key"))?;
+            if !visit(wallet) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every row as it is, its seal checked.
+    pub(crate) fn rows(
+        &self,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for row in self.db.iter() {
+            let (key, sealed) = row.map_err(|error| unusable(&error))?;
+            rows::unseal(&key, &sealed)?;
+            visit(&key, &sealed)?;
+        }
+        Ok(())
+    }
+
+    /// Puts rows as [`State::rows`] shows them, in one batch.
+    pub(crate) fn put_rows(&self, rows: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, sealed) in rows {
+            rows::unseal(&key, &sealed)?;
+            batch.insert(key, sealed);
+        }
+        self.db.apply_batch(batch).map_err(|error| unusable(&error))
+    }
+
+    /// What a row says of the whole state, if it is the one that does.
+    pub(crate) fn meta_of(key: &[u8], sealed: &[u8]) -> Result<Option<Meta>, StoreError> {
+        if key != keys::META {
+            return Ok(None);
+        }
+        rows::decode_meta(rows::unseal(key, sealed)?).map(Some)
+    }
+
+    /// Removes every row of a state that does not say what it is.
+    pub(crate) fn clear(&self) -> Result<(), StoreError> {
+        self.db.clear().map_err(|error| unusable(&error))
+    }
+
     /// The first tenant after this one.
     pub(crate) fn tenant_after(&self, after: Option<&str>) -> Result<Option<String>, StoreError> {
         let from = keys::heads_after_tenant(after);

@@ -72,6 +72,7 @@ impl Story {
             .iter()
             .map(|(record, body)| NewRecord {
                 body: body.clone(),
+                at: record.at.as_micros(),
                 ids: ids(record),
             })
             .collect();

@@ -232,7 +232,11 @@ impl Slot {
             self.flying.insert(*id, Arc::clone(&record));
         }
         self.draft.ids.extend_from_slice(&ids);
-        self.draft.records.push(NewRecord { body, ids });
+        self.draft.records.push(NewRecord {
+            body,
+            at: record.at.as_micros(),
+            ids,
+        });
         self.draft.answered.push((job, reply));
         self.draft.control = self.draft.control.max(control);
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod concurrency;
+mod fixtures;
 mod following;
 mod holds;
 mod house;
@@ -11,5 +12,6 @@ mod limping;
 mod losses;
 mod plans;
 mod restart;
+mod room;
 mod tenants;
 mod unpriced;

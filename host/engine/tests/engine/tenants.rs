@@ -523,6 +523,7 @@ fn move_clock_behind_the_back_of(store: &dyn Store, tenant: &TenantId, to: &str)
         control: None,
         parts: state.fold(&record, &body),
         records: vec![NewRecord {
+            at: record.at.as_micros(),
             body,
             ids: vec![IdHash(record.identity().unwrap().hash(tenant))],
         }],

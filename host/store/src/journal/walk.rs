@@ -7,6 +7,7 @@
 
 use super::envelope::{self, Envelope};
 use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, Link};
+use super::packed::unread;
 use super::place::{Damage, refused};
 use super::segments::{Segments, Span};
 use crate::contract::StoreError;
@@ -92,6 +93,58 @@ impl Segments {
             link: walk.link,
             torn,
         })
+    }
+
+    /// As [`Segments::walk`], beside somebody who may be writing at this moment; `visit` is also told each frame's link. The
+    /// answer is where the frames end that were there.
+    ///
+    /// Where the walk stopped at a place without a frame and then met a later one, the frame between may have been
+    /// written meanwhile: a frame names the end of the one before it only when that is durable, so a second look tells. If
+    /// the missing frame is there now, the walk simply came too early; if it is not, that is damage.
+    pub(crate) fn walk_beside(
+        &self,
+        from: From,
+        visit: &mut dyn FnMut(&Frame<'_>, Link) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let (mut end, mut reached) = (from.position, from.link);
+        let walked = self.walk(from, &mut |frame| {
+            let link = frame.header.link(frame.payload);
+            visit(frame, link)?;
+            (end, reached) = (frame.end(), Some(link));
+            Ok(())
+        });
+        match walked {
+            Ok(tail) => Ok(tail.end),
+            Err(error @ StoreError::Damaged { .. }) => match self.goes_on_at(end, reached)? {
+                true => Ok(end),
+                false => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a frame that is chained to this link begins here, or at the front of the next segment.
+    fn goes_on_at(&self, end: u64, link: Option<Link>) -> Result<bool, StoreError> {
+        let chained = |header: Header| header.durable == end && Some(header.previous) == link;
+        let here = match self.span_of(end) {
+            None => None,
+            Some(span) => {
+                let at = end.max(span.base + BLOCK_BYTES);
+                let mut reader = Reader::new(self, span);
+                reader.frame(at)?.ok().map(|(header, _)| header)
+            }
+        };
+        Ok(here.is_some_and(chained))
+    }
+
+    /// Header of the first frame of the segment that begins here. None: there is no such segment, or no frame in it yet.
+    pub(crate) fn first_frame(&self, base: u64) -> Result<Option<Header>, StoreError> {
+        let Some(span) = self.span_of(base) else {
+            return Ok(None);
+        };
+        let mut reader = Reader::new(self, span);
+        let frame = reader.frame(span.base + BLOCK_BYTES)?;
+        Ok(frame.ok().map(|(header, _)| header))
     }
 
     /// Overwrites what is left of a torn frame with zeros, durably, so that nothing stale is ever behind a later frame.
@@ -314,7 +367,7 @@ impl<'a> Reader<'a> {
                 &mut self.piece,
                 position - self.span.base,
             )
-            .map_err(refused("reading", &path))?;
+            .map_err(unread(&path))?;
             self.piece.truncate(read);
             self.piece_at = position;
         }
