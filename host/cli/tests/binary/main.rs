@@ -6,4 +6,5 @@ mod offline;
 mod path;
 mod program;
 mod start;
+mod tenants;
 mod usage;
