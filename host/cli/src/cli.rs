@@ -86,8 +86,8 @@ pub enum Command {
     ///
     /// Starts with nothing configured. The first start makes the data folder (for its owner alone) and a key of tenant
     /// `default`, which is printed once. It is an operator's: it may do everything in `default`, and make further tenants
-    /// with `farebox tenants create`, sandboxes with a clock of their own among them. Stops on SIGINT and SIGTERM: what was taken in is answered, and nothing
-    /// is lost; a second signal leaves at once, which loses nothing that was answered.
+    /// with `farebox tenants create`, sandboxes with a clock of their own among them. Stops on SIGINT and SIGTERM: what was
+    /// taken in is answered, and nothing is lost; a second signal leaves at once, which loses nothing that was answered.
     Serve(Serve),
     /// Make, build, check and test plans; push them to a server and put them in force
     #[command(subcommand)]

@@ -8,4 +8,5 @@ mod offline;
 mod path;
 mod program;
 mod start;
+mod tenants;
 mod usage;
