@@ -116,7 +116,10 @@ async fn an_extension_meets_the_limits_too() {
         .expect(201);
     let held = authorize(&client, "c1", json!({}), 200_000).await.expect(200);
     let hold = held["hold"]["id"].as_str().unwrap();
-    let extend = |id: &str, input: u64| json!({"id": id, "ttl_seconds": 60, "measures": {"input_tokens": input, "output_tokens": 0}});
+    let extend = |id: &str, input: u64| {
+        let measures = json!({"input_tokens": input, "output_tokens": 0});
+        json!({"id": id, "ttl_seconds": 60, "measures": measures})
+    };
     let path = format!("/v1/holds/{hold}/extend");
     let problem = client
         .post(&path, extend("x1", 400_000))
