@@ -17,7 +17,7 @@ async fn authorize(client: &Client, id: &str, attributes: Value, input: u64) -> 
     client.post("/v1/authorize", body).await
 }
 
-fn monthly(amount: &str, scope: Value) -> Value {
+fn monthly(amount: &str, scope: &Value) -> Value {
     json!({"asset": "usd", "amount": amount, "scope": scope, "window": {"calendar": "month"}})
 }
 
@@ -28,7 +28,7 @@ async fn a_denial_names_the_limit_its_level_and_when_it_resets() {
     let house = House::with_customer("10").await;
     let client = house.admin.clone();
     let all = client
-        .put(&format!("{LIMITS}/all"), monthly("1", json!({})))
+        .put(&format!("{LIMITS}/all"), monthly("1", &json!({})))
         .await
         .expect(201);
     assert_eq!(
@@ -38,7 +38,7 @@ async fn a_denial_names_the_limit_its_level_and_when_it_resets() {
     assert_eq!(all["resets_at"], "2026-12-01T00:00:00Z");
     let scope = json!({"team": "search", "agent": "bot-7"});
     let bot = client
-        .put(&format!("{LIMITS}/bot"), monthly("0.3", scope.clone()))
+        .put(&format!("{LIMITS}/bot"), monthly("0.3", &scope))
         .await
         .expect(201);
     assert_eq!(
@@ -75,7 +75,7 @@ async fn a_denial_names_the_limit_its_level_and_when_it_resets() {
 
     // It stays denied under its id, whatever the limit says by then.
     client
-        .put(&format!("{LIMITS}/bot"), monthly("0.6", scope.clone()))
+        .put(&format!("{LIMITS}/bot"), monthly("0.6", &scope))
         .await
         .expect(200);
     let again = authorize(&client, "c2", scope.clone(), 200_000).await;
@@ -111,12 +111,15 @@ async fn an_extension_meets_the_limits_too() {
     let house = House::with_customer("10").await;
     let client = house.admin.clone();
     client
-        .put(&format!("{LIMITS}/all"), monthly("0.3", json!({})))
+        .put(&format!("{LIMITS}/all"), monthly("0.3", &json!({})))
         .await
         .expect(201);
     let held = authorize(&client, "c1", json!({}), 200_000).await.expect(200);
     let hold = held["hold"]["id"].as_str().unwrap();
-    let extend = |id: &str, input: u64| json!({"id": id, "ttl_seconds": 60, "measures": {"input_tokens": input, "output_tokens": 0}});
+    let extend = |id: &str, input: u64| {
+        let measures = json!({"input_tokens": input, "output_tokens": 0});
+        json!({"id": id, "ttl_seconds": 60, "measures": measures})
+    };
     let path = format!("/v1/holds/{hold}/extend");
     let problem = client
         .post(&path, extend("x1", 400_000))
@@ -188,13 +191,13 @@ async fn a_limit_is_put_once_changed_and_deleted() {
             None => request,
         })
     };
-    keyed(Method::PUT, "k1", Some(monthly("1", json!({}))))
+    keyed(Method::PUT, "k1", Some(monthly("1", &json!({}))))
         .await
         .expect(201);
-    keyed(Method::PUT, "k2", Some(monthly("2", json!({}))))
+    keyed(Method::PUT, "k2", Some(monthly("2", &json!({}))))
         .await
         .expect(200);
-    let again = keyed(Method::PUT, "k1", Some(monthly("1", json!({})))).await;
+    let again = keyed(Method::PUT, "k1", Some(monthly("1", &json!({})))).await;
     assert!(again.is_replayed());
     assert_eq!(again.expect(200)["amount"], "1", "the answer that it got");
     assert_eq!(
@@ -202,10 +205,10 @@ async fn a_limit_is_put_once_changed_and_deleted() {
         "2",
         "and it changed nothing"
     );
-    let other = keyed(Method::PUT, "k1", Some(monthly("3", json!({})))).await;
+    let other = keyed(Method::PUT, "k1", Some(monthly("3", &json!({})))).await;
     assert_eq!(other.problem(409, "conflict")["field"], "amount");
     // Without a key, a limit that says so already is left alone.
-    let same = client.put(&path, monthly("2", json!({}))).await;
+    let same = client.put(&path, monthly("2", &json!({}))).await;
     assert!(!same.is_replayed());
     same.expect(200);
 
@@ -218,7 +221,7 @@ async fn a_limit_is_put_once_changed_and_deleted() {
         .call(Method::DELETE, &path, None)
         .await
         .problem(404, "unknown_limit");
-    client.put(&path, monthly("2", json!({}))).await.expect(201);
+    client.put(&path, monthly("2", &json!({}))).await.expect(201);
     client.call(Method::DELETE, &path, None).await.expect(200);
     house.close().await.unwrap();
 }
@@ -229,7 +232,7 @@ async fn what_makes_no_sense_is_refused_by_place() {
     let client = house.admin.clone();
     let path = format!("{LIMITS}/l");
     let with = |name: &str, value: Value| {
-        let mut body = monthly("1", json!({}));
+        let mut body = monthly("1", &json!({}));
         body[name] = value;
         body
     };
@@ -267,7 +270,7 @@ async fn what_makes_no_sense_is_refused_by_place() {
         .problem(422, "no_room");
     assert_eq!(problem["limit"], "THRESHOLDS_PER_LIMIT_MAX");
     client
-        .put("/v1/customers/nobody/limits/l", monthly("1", json!({})))
+        .put("/v1/customers/nobody/limits/l", monthly("1", &json!({})))
         .await
         .problem(404, "unknown_customer");
     client
@@ -283,10 +286,10 @@ async fn billing_writes_limits_and_read_reads_them() {
     let (billing, read) = (house.key(Role::Billing).await, house.key(Role::Read).await);
     let gateway = house.key(Role::Authorize).await;
     let path = format!("{LIMITS}/all");
-    billing.put(&path, monthly("1", json!({}))).await.expect(201);
+    billing.put(&path, monthly("1", &json!({}))).await.expect(201);
     read.get(&path).await.expect(200);
     read.get(LIMITS).await.expect(200);
-    read.put(&path, monthly("2", json!({})))
+    read.put(&path, monthly("2", &json!({})))
         .await
         .problem(403, "forbidden");
     read.call(Method::DELETE, &path, None)
