@@ -39,7 +39,7 @@ pub struct ChangeView {
     ///
     /// | kind | data |
     /// |---|---|
-    /// | `denied` | `event`, `event_type`, `reason` (`insufficient_funds`, `debt`, `no_subscription`, `unpriceable`), `message`, and `asset`, `required`, `available` where it is about value |
+    /// | `denied` | `event`, `event_type`, `reason`, `message`; `asset`, `required`, `available` where it is about value |
     /// | `subscription_started`, `subscription_renewed` | `subscription`, `plan`, `period`, `seats` |
     /// | `grant_received` | `grant`, `asset`, `amount`, `category`, `effective_at`, `expires_at`, `subscription` |
     /// | `grant_expired` | `grant`, `asset`, `breakage`: what was free of it and is gone |
@@ -50,6 +50,8 @@ pub struct ChangeView {
     /// | `usage_rated` | `event`, `event_type`, `charges` |
     /// | `revision_activated`, `revision_rolled_back` | `plan`, `revision`, `effective_at` |
     /// | `revision_quarantined` | `plan`, `revision`, `message` |
+    ///
+    /// The `reason` of a denial is `insufficient_funds`, `debt`, `no_subscription` or `unpriceable`.
     #[schema(value_type = String, example = "denied")]
     pub kind: &'static str,
     /// What goes with the kind. Amounts are decimal strings.
