@@ -143,7 +143,9 @@ mod tests {
 
     #[test]
     fn a_change_is_one_line() {
-        let change = |kind: &str, data: Value| json!({"at": "2026-11-23T09:30:00Z", "kind": kind, "customer": "acme", "data": data});
+        let at = "2026-11-23T09:30:00Z";
+        let change =
+            |kind: &str, data: Value| json!({"at": at, "kind": kind, "customer": "acme", "data": data});
         let denied = change(
             "denied",
             json!({"event": {"source": "api", "id": "call-1"}, "reason": "insufficient_funds", "asset": "usd",

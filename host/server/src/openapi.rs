@@ -33,7 +33,8 @@ use crate::routes::{
     ),
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
-        entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list, usage::show, changes::list,
+        entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
+        usage::show, changes::list,
         grants::grant, limits::list, limits::put, limits::show, limits::delete,
         subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
         plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke,

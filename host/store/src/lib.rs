@@ -69,5 +69,5 @@ pub use journal::pack::Packing;
 pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
-pub use projections::{Position, ProjectionChange, Projections, Tail};
+pub use projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
 pub use store::{JournalStore, Options, Proof, SnapshotReport};

@@ -9,7 +9,7 @@ use crate::admit;
 use crate::contract::{
     Commit, Fate, IdHash, Image, PartKey, Room, Store, StoreError, StoredRecord, Version, WalletKey,
 };
-use crate::projections::{Position, ProjectionChange, Projections, Tail};
+use crate::projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
 
 /// Around any store. About one commit in `one_in` is answered with [`Fate::Lost`] and nothing of it is kept; commits after
 /// it in the same call that built on it lose by their own expected version, as they would in truth.
@@ -164,7 +164,7 @@ impl<S: Store> Projections for LossyStore<S> {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
         self.inner.projections(prefix, after, limit)
     }
 

@@ -9,7 +9,7 @@ use crate::admit;
 use crate::contract::{
     Commit, Fate, IdHash, Image, ON_DEMAND, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
 };
-use crate::projections::{Map, Position, ProjectionChange, Projections, Tail};
+use crate::projections::{Map, Position, ProjectionChange, ProjectionRow, Projections, Tail};
 
 /// Forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -302,7 +302,7 @@ impl Projections for MemoryStore {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
         self.read(|contents| contents.projections.range(prefix, after, limit))
     }
 

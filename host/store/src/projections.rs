@@ -30,6 +30,9 @@ pub struct Tail {
 /// A change of a projection: a key, and its new value or none to remove it.
 pub type ProjectionChange = (Vec<u8>, Option<Vec<u8>>);
 
+/// A key of a projection, and its value.
+pub type ProjectionRow = (Vec<u8>, Vec<u8>);
+
 /// A key-value space for what is made of records. Keys are compared byte by byte.
 pub trait Projections: Send + Sync {
     /// Applies `changes`, and says that everything up to `position` is in them: all of it or nothing. Of two changes of one
@@ -51,7 +54,7 @@ pub trait Projections: Send + Sync {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    ) -> Result<Vec<ProjectionRow>, StoreError>;
 
     /// Empties the space: it is made again from the first record on.
     fn forget_projections(&self) -> Result<(), StoreError>;
@@ -85,7 +88,7 @@ impl Map {
         self.rows.get(key).cloned()
     }
 
-    pub(crate) fn range(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn range(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<ProjectionRow> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),

@@ -2,7 +2,7 @@
 
 use farebox_record::ids::TenantId;
 use farebox_record::time::Timestamp;
-use farebox_store::{Position, ProjectionChange, Store, StoreError};
+use farebox_store::{Position, ProjectionChange, ProjectionRow, Store, StoreError};
 
 use super::change::Change;
 use super::pass::{decode, encode};
@@ -60,7 +60,7 @@ impl Upkeep {
 }
 
 /// Whether a row is no longer kept.
-fn is_old((key, value): &(Vec<u8>, Vec<u8>), prefix: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+fn is_old((key, value): &ProjectionRow, prefix: &[u8], now: Timestamp) -> Result<bool, StoreError> {
     let every = match prefix.first() {
         Some(&rows::FEED) => {
             let change: Change = decode(value)?;

@@ -113,7 +113,7 @@ pub(crate) fn page(
                 return Ok(sums.page);
             }
             scanned += 1;
-            sums.add(decode(&value)?);
+            sums.add(&decode(&value)?);
             after = key;
         }
         if last {
@@ -132,7 +132,7 @@ struct Sums<'q> {
 }
 
 impl Sums<'_> {
-    fn add(&mut self, row: UsageRow) {
+    fn add(&mut self, row: &UsageRow) {
         let group = match (&row.attributes, self.query.by.is_empty()) {
             (_, true) => (false, Vec::new()),
             (None, false) => (true, Vec::new()),

@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use farebox_engine::projection::FeedQuery;
 use farebox_store::{
-    Commit, Fate, IdHash, Image, MemoryStore, PartKey, Position, ProjectionChange, Projections, Store,
-    StoreError, StoredRecord, Tail, Version, WalletKey,
+    Commit, Fate, IdHash, Image, MemoryStore, PartKey, Position, ProjectionChange, ProjectionRow,
+    Projections, Store, StoreError, StoredRecord, Tail, Version, WalletKey,
 };
 
 use crate::house::{House, authorize, is_denied, usage};
-
-type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 #[derive(Default)]
 struct Limping {
@@ -37,7 +35,12 @@ impl Projections for Limping {
     fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.projection(key)
     }
-    fn projections(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Rows, StoreError> {
+    fn projections(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
         self.inner.projections(prefix, after, limit)
     }
     fn forget_projections(&self) -> Result<(), StoreError> {
@@ -127,7 +130,7 @@ async fn billing_goes_on_while_projections_fail_and_they_catch_up() {
     store.fails.store(false, Ordering::SeqCst);
     let mut watch = house.engine.watch_projections();
     let caught_up = tokio::time::timeout(std::time::Duration::from_secs(60), watch.until(durable)).await;
-    caught_up.expect("it goes on where it was");
+    assert!(caught_up.is_ok(), "it goes on where it was");
     let query = FeedQuery {
         limit: 100,
         kind: Some(farebox_engine::projection::Kind::Denied),

@@ -41,7 +41,7 @@ pub struct ChangeView {
     ///
     /// | kind | data |
     /// |---|---|
-    /// | `denied` | `event`, `event_type`, `reason` (`insufficient_funds`, `debt`, `no_subscription`, `unpriceable`, `limit_exceeded`, `subscription_paused`), `message`, and `asset`, `required`, `available` where it is about value |
+    /// | `denied` | `event`, `event_type`, `reason`, `message`; `asset`, `required`, `available` where it is about value |
     /// | `subscription_started`, `subscription_renewed` | `subscription`, `plan`, `period`, `seats` |
     /// | `grant_received` | `grant`, `asset`, `amount`, `category`, `effective_at`, `expires_at`, `subscription` |
     /// | `grant_expired` | `grant`, `asset`, `breakage`: what was free of it and is gone |
@@ -52,10 +52,13 @@ pub struct ChangeView {
     /// | `usage_rated` | `event`, `event_type`, `charges` |
     /// | `revision_activated`, `revision_rolled_back` | `plan`, `revision`, `effective_at` |
     /// | `revision_quarantined` | `plan`, `revision`, `message` |
-    /// | `threshold_crossed` | `limit`, `level`, `asset`, `amount`, `at_usage`: the threshold, `used`, `window_start`, `window_end` |
+    /// | `threshold_crossed` | `limit`, `level`, `asset`, `amount`, `at_usage`, `used`, `window_start`, `window_end` |
     /// | `subscription_changed` | as `subscription_started`, `status` (`active`, `paused`, `cancelled`), `effective_at` |
-    /// | `transition_unanswered` | `subscription`, `due_at`, `reason`, `message`: a renewal or a timer that waits for its plan |
+    /// | `transition_unanswered` | `subscription`, `due_at`, `reason`, `message`: waits for its plan |
     /// | `corrected` | `event`, `reversed`, `charges`: a refund, a void or an amendment |
+    ///
+    /// The `reason` of a denial is `insufficient_funds`, `debt`, `no_subscription`, `unpriceable`, `limit_exceeded` or
+    /// `subscription_paused`.
     #[schema(value_type = String, example = "denied")]
     pub kind: &'static str,
     /// What goes with the kind. Amounts are decimal strings.

@@ -143,7 +143,7 @@ impl Stream {
                 }
             }
             let chunk = tokio::time::timeout(Duration::from_secs(30), self.response.chunk());
-            let chunk = chunk.await.expect("an event or the end").unwrap()?;
+            let chunk = chunk.await.unwrap().unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }

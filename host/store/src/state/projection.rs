@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 
 use super::{keys, rows, unusable};
 use crate::contract::StoreError;
-use crate::projections::{Position, ProjectionChange, check_forward};
+use crate::projections::{Position, ProjectionChange, ProjectionRow, check_forward};
 
 const TREE: &str = "projections";
 
@@ -90,14 +90,14 @@ impl ProjectionTree {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
         let _gate = self.gate.read();
         let front = keys::projection_rows(prefix);
         let from = after.map_or_else(
             || front.clone(),
             |after| keys::after_projection(after).max(front.clone()),
         );
-        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut found: Vec<ProjectionRow> = Vec::new();
         let mut open: Option<(Vec<u8>, rows::PartRows)> = None;
         for row in self.tree.range(from..) {
             let (key, sealed) = row.map_err(|error| unusable(&error))?;

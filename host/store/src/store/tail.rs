@@ -12,7 +12,7 @@ use crate::contract::StoreError;
 use crate::journal::frame::BLOCK_BYTES;
 use crate::journal::tail::Start;
 use crate::limits::{FRAME_BYTES_MAX, TAIL_BYTES_MAX};
-use crate::projections::{Position, ProjectionChange, Projections, Tail};
+use crate::projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
 
 const NUMBER_BITS: u32 = 24;
 // Not even empty records could be so many in one frame.
@@ -101,7 +101,7 @@ impl Projections for JournalStore {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
         self.latch.check()?;
         self.state.projection().range(prefix, after, limit)
     }
