@@ -23,7 +23,7 @@ pub struct Tail {
     /// The records of all wallets, control planes too, each with its place.
     pub records: Vec<(Position, StoredRecord)>,
     /// Every durable record behind the place that was asked for, up to and including this one, is among them: what to ask
-    /// for next.
+    /// for next. Where it is what was asked for, that is all for now; it may also be later though there are no records.
     pub reached: Position,
 }
 

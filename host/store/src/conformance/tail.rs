@@ -49,8 +49,9 @@ pub fn tails_hold_every_record_once(subject: Subject<'_>) {
                     places.push(*place);
                 }
                 assert!(places.last().is_none_or(|last| *last <= tail.reached));
-                if tail.records.is_empty() {
-                    assert_eq!(tail.reached, after, "nothing behind the end");
+                // A store may write something that is no record, as a close does: then only the place moves.
+                if tail.reached == after {
+                    assert!(tail.records.is_empty(), "whoever gets a record gets on");
                     break;
                 }
                 after = tail.reached;
