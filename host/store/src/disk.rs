@@ -30,6 +30,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Bytes that may still be written where the folder is, by whoever is not the superuser.
+    #[allow(clippy::useless_conversion, reason = "narrower than 64 bits on other systems")]
     fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
         let name = CString::new(folder.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let mut space = MaybeUninit::<libc::statvfs>::uninit();

@@ -28,6 +28,9 @@ pub(crate) use rows::Meta;
 /// Changes of wallets, absolute: applying them twice is applying them once.
 pub(crate) type Changes = BTreeMap<WalletKey, Change>;
 
+/// Whether a visitor goes on.
+pub(crate) type Done = Result<(), StoreError>;
+
 /// What became of one wallet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Change {
@@ -228,10 +231,7 @@ impl State {
     }
 
     /// Every row as it is, its seal checked.
-    pub(crate) fn rows(
-        &self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn rows(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> Done) -> Result<(), StoreError> {
         for row in self.db.iter() {
             let (key, sealed) = row.map_err(|error| unusable(&error))?;
             rows::unseal(&key, &sealed)?;

@@ -52,7 +52,7 @@ fn the_state_is_made_from_the_snapshot_and_the_journal_behind_it() {
     fill(&store, &mut work, &mut random, 60);
     let report = store.snapshot(&BodyFold, Proof::All, &mut |_| {}).unwrap();
     assert_eq!(report.wallets, report.wallets_proven);
-    assert_eq!(snapshots(dir.path()), [report.path.clone()]);
+    assert_eq!(snapshots(dir.path()), std::slice::from_ref(&report.path));
     let before = work.ids;
     fill(&store, &mut work, &mut random, 20);
     store.close().unwrap();

@@ -180,7 +180,8 @@ impl PackedHeader {
             let what = format!("the packed segment has blocks of {} bytes", u64_at(block, 40));
             return Err(Damage::new(what));
         }
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&header.bytes) || header.bytes % BLOCK_BYTES != 0
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&header.bytes)
+            || !header.bytes.is_multiple_of(BLOCK_BYTES)
         {
             let what = format!("the packed segment says that it has {} bytes", header.bytes);
             return Err(Damage::new(what));
