@@ -12,9 +12,10 @@ use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::event::Event;
 use farebox_record::ids::SubscriptionId;
 use farebox_record::outcome::Pricing;
+use farebox_record::plan::Order;
 use farebox_runtime::{Batch, Context, Purpose, Revision, Runtime, Subject, Trigger, Verdict};
 
-use crate::lane::{balances, change_of, state_before};
+use crate::lane::{WorstCase, balances, change_of, state_before};
 
 /// The plan's answer to the question behind a record; none where there is no such question. `wallet` is as it was before
 /// the record, and `subjects` gives the states of subjects as they were then (empty for those that were new).
@@ -50,6 +51,19 @@ pub fn ask_again(
             None => open.map_or(&[][..], |s| &s.state),
         };
         let subject = followed(&event);
+        if purpose == Purpose::WorstCase && pricing.term.is_none() && !is_independent(revision) {
+            let worst = WorstCase {
+                revision,
+                subscription: &pricing.subscription,
+                period: pricing.period,
+                seats: pricing.seats,
+                time: record.seen.time,
+                event: &event,
+                cost: pricing.cost,
+                subject: subject.as_ref().map(|(name, state)| Subject { name, state }),
+            };
+            return Some(worst.quote(runtime, wallet));
+        }
         return event_again(
             runtime,
             revision,
@@ -106,6 +120,11 @@ fn event_again(
         attributes: &event.attributes,
     });
     runtime.evaluate(&batch).verdicts.pop()
+}
+
+fn is_independent(revision: &Revision) -> bool {
+    let description = revision.description();
+    description.order == Order::Independent && !description.wants_balances
 }
 
 /// The event that a command had priced, and for what; none where it is about none.
