@@ -50,7 +50,8 @@ pub fn ask_again(
             Some(term) => &term.state[..],
             None => open.map_or(&[][..], |s| &s.state),
         };
-        let subject = followed(&event);
+        let followed = followed(&event);
+        let subject = followed.as_ref().map(|(name, state)| Subject { name, state });
         if purpose == Purpose::WorstCase && pricing.term.is_none() && !is_independent(revision) {
             let worst = WorstCase {
                 revision,
@@ -60,7 +61,7 @@ pub fn ask_again(
                 time: record.seen.time,
                 event: &event,
                 cost: pricing.cost,
-                subject: subject.as_ref().map(|(name, state)| Subject { name, state }),
+                subject,
             };
             return Some(worst.quote(runtime, wallet));
         }
@@ -102,13 +103,11 @@ fn event_again(
     context: &Context<'_>,
     event: &Event,
     purpose: Purpose,
-    subject: Option<(String, Vec<u8>)>,
+    subject: Option<Subject<'_>>,
 ) -> Option<Verdict> {
     let mut batch = Batch::new(revision);
     let context = batch.context(context);
-    let subject = subject
-        .as_ref()
-        .map(|(name, state)| batch.subject(&Subject { name, state }));
+    let subject = subject.map(|subject| batch.subject(&subject));
     batch.push(&Trigger {
         purpose,
         event_type: &event.event_type,
