@@ -15,6 +15,7 @@ use crate::limits::LimitsCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
+use crate::subscriptions::SubscriptionsCommand;
 use crate::tenants::TenantsCommand;
 use crate::usage::Usage;
 use crate::wallet::WalletCommand;
@@ -101,13 +102,16 @@ pub enum Command {
     /// Customers of a server
     #[command(subcommand)]
     Customers(CustomersCommand),
-    /// What a customer has, and giving more
+    /// What a customer has, giving more, and putting it right
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// Which customer is on which plan, and what changes about that
+    #[command(subcommand)]
+    Subscriptions(SubscriptionsCommand),
     /// How much a customer, or a part of one, may spend
     #[command(subcommand)]
     Limits(LimitsCommand),
-    /// Report usage, and look at it
+    /// Report usage, look at it, take it back or replace it
     #[command(subcommand)]
     Events(EventsCommand),
     /// What a customer used and was charged, by attribute and time
@@ -172,7 +176,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 15] = [
+        let commands: [&[&str]; 19] = [
             &[],
             &["serve"],
             &["plan"],
@@ -182,8 +186,12 @@ mod tests {
             &["tenants"],
             &["tenants", "advance"],
             &["wallet", "grant"],
+            &["wallet", "refund"],
+            &["subscriptions"],
+            &["subscriptions", "change"],
             &["limits", "put"],
             &["events", "send"],
+            &["events", "amend"],
             &["usage"],
             &["changes"],
             &["journal", "rebuild"],

@@ -35,6 +35,41 @@ pub enum Body<'a> {
     Bytes(&'static str, Vec<u8>),
 }
 
+/// A request with everything that it can have.
+pub struct Call<'a> {
+    /// How.
+    pub method: Method,
+    /// Where, behind `/v1`.
+    pub path: &'a [&'a str],
+    /// What is asked for there.
+    pub query: &'a [(&'a str, String)],
+    /// Carried out once under this key.
+    pub key: Option<&'a str>,
+    /// What it carries.
+    pub body: Body<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// Sends to a place.
+    pub fn post(path: &'a [&'a str]) -> Call<'a> {
+        Call {
+            method: Method::POST,
+            path,
+            query: &[],
+            key: None,
+            body: Body::None,
+        }
+    }
+
+    /// Sets what is at a place.
+    pub fn put(path: &'a [&'a str]) -> Call<'a> {
+        Call {
+            method: Method::PUT,
+            ..Call::post(path)
+        }
+    }
+}
+
 impl Client {
     /// Checks the address and the key; connects to nothing yet.
     pub fn new(settings: &Settings) -> Result<Client, Failure> {
@@ -98,6 +133,11 @@ impl Client {
     /// Takes away what is at a place.
     pub fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
         self.send(Method::DELETE, path, &[], &Body::None)
+    }
+
+    /// Sends a request.
+    pub fn call(&self, call: &Call<'_>) -> Result<Value, Failure> {
+        self.send_under(call.key, call.method.clone(), call.path, call.query, &call.body)
     }
 
     /// Sends, and again while the server says that it is busy. Only for what is the same however often it comes.

@@ -20,6 +20,7 @@ mod progress;
 mod serve;
 mod settings;
 mod snapshot;
+mod subscriptions;
 mod tenants;
 mod usage;
 mod verify;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Tenants(tenants) => tenants.run(&global),
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
+        Command::Subscriptions(subscriptions) => subscriptions.run(&global),
         Command::Limits(limits) => limits.run(&global),
         Command::Events(events) => events.run(&global),
         Command::Usage(usage) => usage.run(&global),

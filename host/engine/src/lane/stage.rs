@@ -385,7 +385,10 @@ impl Lane {
                 wallet: turn.key.clone(),
                 event: event.clone(),
             }),
-            Some(None) => Next::Last(Step::Refuse(Refusal::UnknownEvent)),
+            Some(None) => Next::Last(Step::Refuse(match &turn.slot.wallet {
+                Some(wallet) if wallet.header().customer.is_none() => Refusal::UnknownCustomer,
+                _ => Refusal::UnknownEvent,
+            })),
             Some(Some(original)) => {
                 let standing = original.standing.clone();
                 then(turn, standing)

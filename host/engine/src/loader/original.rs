@@ -43,6 +43,15 @@ pub(super) fn find(
     Ok(Some(Original { standing, ended }))
 }
 
+/// The event as it stands; none where no record charges it.
+pub(super) fn standing(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    event: &EventRef,
+) -> Result<Option<Standing>, StoreError> {
+    History { store, wallet }.standing(event)
+}
+
 struct History<'s> {
     store: &'s dyn Store,
     wallet: &'s WalletKey,

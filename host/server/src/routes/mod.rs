@@ -3,6 +3,7 @@
 pub(crate) mod authorize;
 pub(crate) mod changes;
 mod changes_stream;
+pub(crate) mod corrections;
 pub(crate) mod customers;
 pub(crate) mod entries;
 pub(crate) mod events;

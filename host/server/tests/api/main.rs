@@ -4,10 +4,12 @@
 
 mod authorize;
 mod changes;
+mod corrections;
 mod customers;
 mod edge;
 mod events;
 mod keys;
+mod lifecycle;
 mod limits;
 mod plans;
 mod support;
