@@ -14,8 +14,8 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, subscriptions,
-    system, tenants, usage,
+    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, statement,
+    subscriptions, system, tenants, usage,
 };
 
 #[derive(OpenApi)]
@@ -34,7 +34,7 @@ use crate::routes::{
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
-        usage::show, changes::list,
+        usage::show, statement::show, changes::list,
         grants::grant, limits::list, limits::put, limits::show, limits::delete,
         subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
         plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke,
@@ -229,6 +229,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::InvalidTime,
             C::NoRoom,
         ],
+        "getStatement" => &[C::UnknownSubscription],
         "getEvent" => &[C::UnknownEvent],
         "putCustomer" => &[C::Conflict, C::NoRoom],
         "putLimit" => &[C::Conflict, C::InvalidTime, C::InvalidAmount, C::NoRoom],

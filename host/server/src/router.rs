@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
 use crate::routes::{
-    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, subscriptions,
-    system, tenants, usage,
+    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, statement,
+    subscriptions, system, tenants, usage,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -45,6 +45,7 @@ impl Server {
             .route("/v1/customers/{customer}/entries", get(entries::list))
             .route("/v1/customers/{customer}/events/{event}", get(entries::event))
             .route("/v1/customers/{customer}/usage", get(usage::show))
+            .route("/v1/customers/{customer}/statement", get(statement::show))
             .route("/v1/customers/{customer}/grants", post(grants::grant))
             .route("/v1/customers/{customer}/limits", get(limits::list))
             .route(

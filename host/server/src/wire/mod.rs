@@ -10,6 +10,7 @@ pub mod hold;
 pub mod limit;
 pub mod measures;
 pub mod plan;
+pub mod statement;
 pub mod tenant;
 pub mod text;
 pub mod time;

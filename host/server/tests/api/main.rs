@@ -10,6 +10,7 @@ mod events;
 mod keys;
 mod limits;
 mod plans;
+mod statement;
 mod support;
 mod tenants;
 mod usage;
