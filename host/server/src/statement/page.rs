@@ -135,6 +135,14 @@ fn table(asset: &AssetView) -> Table<'_> {
             .map(|column| padded(all[*column].0, decimals))
             .collect()
     };
+    // Of a line, an account in which nothing moved stays blank: what moved is seen at once.
+    let moves = |moved: &MovedView| -> Vec<String> {
+        let all = moved.columns();
+        let blank = |column: &usize| *column != SUM && all[*column].0.is_zero();
+        let said = columns.iter().zip(amounts(moved));
+        said.map(|(column, amount)| if blank(column) { String::new() } else { amount })
+            .collect()
+    };
     let rows = |kinds: &[&str]| -> Vec<Row<'_>> {
         let lines = asset.lines.iter().filter(|line| kinds.contains(&line.kind));
         lines
@@ -145,7 +153,7 @@ fn table(asset: &AssetView) -> Table<'_> {
                     .quantity
                     .map(|q| grouped(&q.0.to_string()))
                     .unwrap_or_default(),
-                amounts: amounts(&line.moved),
+                amounts: moves(&line.moved),
             })
             .collect()
     };
