@@ -15,6 +15,7 @@ use crate::limits::LimitsCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
+use crate::statement::Statement;
 use crate::subscriptions::SubscriptionsCommand;
 use crate::tenants::TenantsCommand;
 use crate::usage::Usage;
@@ -119,6 +120,12 @@ pub enum Command {
     /// An event counts where it happened, however late it was reported, settled or priced. Charges are what was posted: all
     /// rows of a customer sum to its ledger. Times are in UTC.
     Usage(Usage),
+    /// A customer's statement: what came in, was used, charged, corrected, paid and expired, and what is left
+    ///
+    /// The lines sum to the balance. What fell due counts at the instant at which it fell due; what is late or corrected stands
+    /// where it was posted, with the period that it belongs to. The statement of a range that is over never changes. Times are
+    /// in UTC.
+    Statement(Statement),
     /// What happened: denials, renewals, expiries, debt, unpriced usage, new prices
     ///
     /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
@@ -176,7 +183,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 19] = [
+        let commands: [&[&str]; 20] = [
             &[],
             &["serve"],
             &["plan"],
@@ -193,6 +200,7 @@ mod tests {
             &["events", "send"],
             &["events", "amend"],
             &["usage"],
+            &["statement"],
             &["changes"],
             &["journal", "rebuild"],
             &["ledger", "verify"],

@@ -176,6 +176,15 @@ impl Client {
         self.send_under(None, method, path, query, body)
     }
 
+    /// Reads what is no JSON, as it is.
+    pub fn text(&self, path: &[&str], query: &[(&str, String)]) -> Result<String, Failure> {
+        let (status, retry, bytes) = self.exchange(None, Method::GET, path, query, &Body::None)?;
+        if status.is_success() {
+            return String::from_utf8(bytes).map_err(|_| self.not_farebox());
+        }
+        Err(self.refused(status, retry.as_deref(), &bytes))
+    }
+
     fn send_under(
         &self,
         idempotency_key: Option<&str>,
@@ -184,6 +193,26 @@ impl Client {
         query: &[(&str, String)],
         body: &Body<'_>,
     ) -> Result<Value, Failure> {
+        let (status, retry, bytes) = self.exchange(idempotency_key, method, path, query, body)?;
+        if status.is_success() {
+            return match (serde_json::from_slice(&bytes).ok(), bytes.is_empty()) {
+                (Some(json), _) => Ok(json),
+                (None, true) => Ok(Value::Null),
+                (None, false) => Err(self.not_farebox()),
+            };
+        }
+        Err(self.refused(status, retry.as_deref(), &bytes))
+    }
+
+    /// The status, when to come back, and the body of the answer.
+    fn exchange(
+        &self,
+        idempotency_key: Option<&str>,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: &Body<'_>,
+    ) -> Result<(StatusCode, Option<String>, Vec<u8>), Failure> {
         let mut url = self.server.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().push("v1").extend(path),
@@ -214,20 +243,15 @@ impl Client {
                 .get(RETRY_AFTER)
                 .and_then(|v| v.to_str().ok())
                 .map(str::to_string);
-            Ok((status, retry, response.bytes().await?))
+            Ok((status, retry, response.bytes().await?.to_vec()))
         });
-        let (status, retry, bytes) = answer.map_err(|error| self.unreachable(&error))?;
-        let json = serde_json::from_slice(&bytes).ok();
-        if status.is_success() {
-            return match (json, bytes.is_empty()) {
-                (Some(json), _) => Ok(json),
-                (None, true) => Ok(Value::Null),
-                (None, false) => Err(self.not_farebox()),
-            };
-        }
-        match json {
-            Some(problem) => Err(of_problem(status, retry.as_deref(), &problem)),
-            None => Err(self.not_farebox().detail(format!("HTTP status {status}"))),
+        answer.map_err(|error| self.unreachable(&error))
+    }
+
+    fn refused(&self, status: StatusCode, retry: Option<&str>, body: &[u8]) -> Failure {
+        match serde_json::from_slice(body) {
+            Ok(problem) => of_problem(status, retry, &problem),
+            Err(_) => self.not_farebox().detail(format!("HTTP status {status}")),
         }
     }
 

@@ -20,6 +20,7 @@ mod progress;
 mod serve;
 mod settings;
 mod snapshot;
+mod statement;
 mod subscriptions;
 mod tenants;
 mod usage;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Command::Limits(limits) => limits.run(&global),
         Command::Events(events) => events.run(&global),
         Command::Usage(usage) => usage.run(&global),
+        Command::Statement(statement) => statement.run(&global),
         Command::Changes(changes) => changes.run(&global),
         Command::Journal(journal) => journal.run(&global),
         Command::Ledger(ledger) => ledger.run(&global),

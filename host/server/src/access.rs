@@ -98,6 +98,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     get("/v1/customers/{customer}/balance", READ),
     get("/v1/customers/{customer}/entries", READ),
     get("/v1/customers/{customer}/usage", READ),
+    get("/v1/customers/{customer}/statement", READ),
     get("/v1/customers/{customer}/events/{event}", READ),
     put("/v1/customers/{customer}/events/{event}", BILL),
     post("/v1/customers/{customer}/events/{event}/void", BILL),

@@ -15,7 +15,7 @@ use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
     authorize, changes, corrections, customers, entries, events, grants, holds, keys, limits, plans,
-    subscriptions, system, tenants, usage,
+    statement, subscriptions, system, tenants, usage,
 };
 
 #[derive(OpenApi)]
@@ -34,7 +34,7 @@ use crate::routes::{
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
-        usage::show, changes::list,
+        usage::show, statement::show, changes::list,
         grants::grant, corrections::adjust, corrections::pay, corrections::refund, corrections::void, corrections::amend,
         limits::list, limits::put, limits::show, limits::delete,
         subscriptions::start, subscriptions::list, subscriptions::show, subscriptions::change, subscriptions::cancel,
@@ -232,6 +232,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::InvalidTime,
             C::NoRoom,
         ],
+        "getStatement" => &[C::UnknownSubscription],
         "getEvent" => &[C::UnknownEvent],
         "putCustomer" => &[C::Conflict, C::NoRoom],
         "putLimit" => &[C::Conflict, C::InvalidTime, C::InvalidAmount, C::NoRoom],

@@ -14,7 +14,7 @@ use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_
 use crate::refusal::internal;
 use crate::routes::{
     authorize, changes, corrections, customers, entries, events, grants, holds, keys, limits, plans,
-    subscriptions, system, tenants, usage,
+    statement, subscriptions, system, tenants, usage,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -52,6 +52,7 @@ impl Server {
                 post(corrections::void),
             )
             .route("/v1/customers/{customer}/usage", get(usage::show))
+            .route("/v1/customers/{customer}/statement", get(statement::show))
             .route("/v1/customers/{customer}/grants", post(grants::grant))
             .route("/v1/customers/{customer}/adjustments", post(corrections::adjust))
             .route("/v1/customers/{customer}/payments", post(corrections::pay))

@@ -9,5 +9,6 @@ mod offline;
 mod path;
 mod program;
 mod start;
+mod statement;
 mod tenants;
 mod usage;

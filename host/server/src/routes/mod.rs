@@ -12,6 +12,7 @@ pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod plans;
+pub(crate) mod statement;
 pub(crate) mod subscriptions;
 pub(crate) mod system;
 pub(crate) mod tenants;

@@ -11,6 +11,7 @@ pub mod hold;
 pub mod limit;
 pub mod measures;
 pub mod plan;
+pub mod statement;
 pub mod subscription;
 pub mod tenant;
 pub mod text;

@@ -12,6 +12,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod plans;
+mod statement;
 mod support;
 mod tenants;
 mod usage;
