@@ -234,6 +234,11 @@ impl IdIndex {
         self.work.notify_all();
     }
 
+    /// Whether there are complete segments without a run.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.places.read().sealed.is_empty()
+    }
+
     /// Writes the runs of all sealed segments and merges what there is to merge.
     pub(crate) fn settle(&self, segments: &Segments) -> Result<(), StoreError> {
         loop {

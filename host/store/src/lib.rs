@@ -61,4 +61,4 @@ pub use contract::*;
 pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
-pub use store::{JournalStore, Options};
+pub use store::{Chore, JournalStore, Options};

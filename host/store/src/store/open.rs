@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::by_hand::{Behind, ByHand};
 use super::commit::Committer;
 use super::replay;
 use super::{JournalStore, Options, Threads};
@@ -97,6 +98,7 @@ pub(super) fn open(
     folders: &Folders,
     lock: Lock,
     options: Options,
+    behind: Behind,
     fold: &dyn Fold,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<JournalStore, StoreError> {
@@ -135,7 +137,7 @@ pub(super) fn open(
     segments.clear(&tail)?;
     let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
     let blobs = Blobs::open(&folders.blobs)?;
-    start(segments, state, ids, meta, &tail, blobs, lock, options)
+    start(segments, state, ids, meta, &tail, blobs, lock, options, behind)
 }
 
 /// Reads the frames that matter: those that the state lacks, and those whose ids no run has.
@@ -179,11 +181,15 @@ fn start(
     blobs: Blobs,
     lock: Lock,
     options: Options,
+    behind: Behind,
 ) -> Result<JournalStore, StoreError> {
     let state = Arc::new(state);
     let latch = Arc::new(Latch::default());
     let pending = Arc::new(Pending::new(tail.end, options.pending_bytes_max));
-    let preparer = Arc::new(Preparer::start(segments.clone(), options.segment_bytes)?);
+    let preparer = Arc::new(match behind {
+        Behind::Threads => Preparer::start(segments.clone(), options.segment_bytes)?,
+        Behind::Hand => Preparer::by_hand(segments.clone(), options.segment_bytes),
+    });
     // A segment made ahead under other options may be smaller than those to come.
     let ahead = segments
         .spans()
@@ -192,7 +198,18 @@ fn start(
         .map(|span| span.end - span.base);
     let smallest = ahead.fold(options.segment_bytes, u64::min);
     let appender = Appender::resume(segments.clone(), preparer.clone(), tail)?;
+    let materialiser = Materialiser {
+        state: state.clone(),
+        pending: pending.clone(),
+        latch: latch.clone(),
+        meta,
+    };
+    let (by_hand, threaded) = match behind {
+        Behind::Threads => (None, Some(materialiser)),
+        Behind::Hand => (Some(ByHand::new(materialiser)), None),
+    };
     let store = JournalStore {
+        by_hand,
         committer: Mutex::new(Committer::new(appender, options.heads_cached_max, smallest)),
         threads: Mutex::new(Threads::default()),
         segments,
@@ -204,11 +221,8 @@ fn start(
         blobs,
         _lock: lock,
     };
-    let materialiser = Materialiser {
-        state: store.state.clone(),
-        pending: store.pending.clone(),
-        latch: store.latch.clone(),
-        meta,
+    let Some(materialiser) = threaded else {
+        return Ok(store);
     };
     let materialiser = threads::spawn("farebox-state", move || materialiser.run())?;
     store.threads.lock().materialiser = Some(materialiser);
