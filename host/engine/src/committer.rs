@@ -67,13 +67,27 @@ pub(crate) fn run(
     work: &Receiver<Shipment>,
     lanes: &[Sender<Message>],
 ) -> Result<(), StoreError> {
-    let mut dead: HashMap<WalletKey, u64> = HashMap::new();
+    let mut dead = Dead::new();
     while let Ok(first) = work.recv() {
-        let shipments = gather(first, work);
-        metrics::histogram!("farebox_committer_shipments").record(count(shipments.len()));
-        commit(store, shipments, lanes, &mut dead)?;
+        drain(store, first, work, lanes, &mut dead)?;
     }
     Ok(())
+}
+
+/// Wallets of which a flight was lost, and up to which epoch everything of theirs is.
+pub(crate) type Dead = HashMap<WalletKey, u64>;
+
+/// Commits a shipment and what is queued behind it, up to a frame's worth, and lands it.
+pub(crate) fn drain(
+    store: &Arc<dyn Store>,
+    first: Shipment,
+    work: &Receiver<Shipment>,
+    lanes: &[Sender<Message>],
+    dead: &mut Dead,
+) -> Result<(), StoreError> {
+    let shipments = gather(first, work);
+    metrics::histogram!("farebox_committer_shipments").record(count(shipments.len()));
+    commit(store, shipments, lanes, dead)
 }
 
 /// What is queued now, up to a frame's worth.
@@ -96,7 +110,7 @@ fn commit(
     store: &Arc<dyn Store>,
     mut shipments: Vec<Shipment>,
     lanes: &[Sender<Message>],
-    dead: &mut HashMap<WalletKey, u64>,
+    dead: &mut Dead,
 ) -> Result<(), StoreError> {
     let mut commits = Vec::new();
     for shipment in &mut shipments {
@@ -140,11 +154,7 @@ fn commit(
 }
 
 /// Releases a flight's answers, or gives its commands back to be carried out again.
-fn land(
-    flight: Flight,
-    fates: &mut impl Iterator<Item = Fate>,
-    dead: &mut HashMap<WalletKey, u64>,
-) -> Landed {
+fn land(flight: Flight, fates: &mut impl Iterator<Item = Fate>, dead: &mut Dead) -> Landed {
     let Flight {
         wallet,
         epoch,

@@ -15,6 +15,7 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
 
+use crate::by_hand::Hands;
 use crate::clock::Clock;
 use crate::committer::{self, Shipment};
 use crate::controls::Controls;
@@ -57,6 +58,64 @@ struct Inner {
     control: Mutex<()>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where no threads do the work.
+    hands: Option<Hands>,
+}
+
+/// What an engine's threads do, before there are any.
+pub(crate) struct Crew {
+    pub shared: Arc<Shared>,
+    pub inboxes: Vec<Sender<Message>>,
+    pub lanes: Vec<(Lane, Receiver<Message>)>,
+    pub shipments: Receiver<Shipment>,
+    pub loads: Receiver<(usize, Load)>,
+}
+
+impl Crew {
+    /// Loads the control planes. Blocks.
+    fn gather(
+        config: Config,
+        store: Arc<dyn Store>,
+        runtime: Runtime,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Crew, Sender<Shipment>), EngineError> {
+        let controls = Controls::load(&*store, &runtime)?;
+        let shared = Arc::new(Shared::new(store, runtime, clock, controls, config.on_failure));
+        let lanes = config.lanes.max(1);
+        let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| unbounded::<Message>()).unzip();
+        let (committer, shipments) = unbounded::<Shipment>();
+        let (loader, loads) = unbounded::<(usize, Load)>();
+        let lane = |index| Lane::new(index, Arc::clone(&shared), committer.clone(), loader.clone());
+        let lanes = outboxes
+            .into_iter()
+            .enumerate()
+            .map(|(index, inbox)| (lane(index), inbox));
+        let crew = Crew {
+            lanes: lanes.collect(),
+            shared: Arc::clone(&shared),
+            inboxes,
+            shipments,
+            loads,
+        };
+        Ok((crew, committer))
+    }
+
+    fn start(self, stopping: &Arc<AtomicBool>) -> Result<Vec<JoinHandle<()>>, EngineError> {
+        let (shared, inboxes) = (self.shared, self.inboxes);
+        let mut threads = Vec::new();
+        for (index, (lane, inbox)) in self.lanes.into_iter().enumerate() {
+            threads.push(spawn(&shared, format!("lane-{index}"), move || {
+                lane.run(&inbox);
+                Ok(())
+            })?);
+        }
+        threads.push(start_committer(&shared, &inboxes, self.shipments)?);
+        for index in 0..LOADER_THREADS {
+            threads.push(start_loader(&shared, &inboxes, &self.loads, index)?);
+        }
+        threads.push(start_sweeper(&shared, &inboxes, stopping)?);
+        Ok(threads)
+    }
 }
 
 struct LaneHandle {
@@ -73,26 +132,44 @@ impl Engine {
         runtime: Runtime,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine, EngineError> {
-        let controls = Controls::load(&*store, &runtime)?;
-        let shared = Arc::new(Shared::new(store, runtime, clock, controls, config.on_failure));
-        let lanes = config.lanes.max(1);
-        let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| unbounded::<Message>()).unzip();
-        let (committer, shipments) = unbounded::<Shipment>();
-        let (loader, loads) = unbounded::<(usize, Load)>();
+        let (crew, committer) = Crew::gather(config, store, runtime, clock)?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let mut threads = Vec::new();
-        for (index, inbox) in outboxes.into_iter().enumerate() {
-            let lane = Lane::new(index, Arc::clone(&shared), committer.clone(), loader.clone());
-            threads.push(spawn(&shared, format!("lane-{index}"), move || {
-                lane.run(&inbox);
-                Ok(())
-            })?);
-        }
-        threads.push(start_committer(&shared, &inboxes, shipments)?);
-        for index in 0..LOADER_THREADS {
-            threads.push(start_loader(&shared, &inboxes, &loads, index)?);
-        }
-        threads.push(start_sweeper(&shared, &inboxes, &stopping)?);
+        let (shared, inboxes) = (Arc::clone(&crew.shared), crew.inboxes.clone());
+        let threads = crew.start(&stopping)?;
+        Ok(Engine::over(shared, inboxes, committer, stopping, threads, None))
+    }
+
+    /// The same engine without any thread: nothing happens but by [`Engine::step`], so that a simulator decides in which
+    /// order things happen, and the same decisions give the same run. Changes of the control plane are carried out where
+    /// they are called, with everything that was shipped before them.
+    pub fn by_hand(
+        config: Config,
+        store: Arc<dyn Store>,
+        runtime: Runtime,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Engine, EngineError> {
+        let (crew, committer) = Crew::gather(config, store, runtime, clock)?;
+        let (shared, inboxes) = (Arc::clone(&crew.shared), crew.inboxes.clone());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let hands = Some(Hands::new(crew));
+        Ok(Engine::over(
+            shared,
+            inboxes,
+            committer,
+            stopping,
+            Vec::new(),
+            hands,
+        ))
+    }
+
+    fn over(
+        shared: Arc<Shared>,
+        inboxes: Vec<Sender<Message>>,
+        committer: Sender<Shipment>,
+        stopping: Arc<AtomicBool>,
+        threads: Vec<JoinHandle<()>>,
+        hands: Option<Hands>,
+    ) -> Engine {
         let room = || Arc::new(AtomicUsize::new(LANE_QUEUE_MAX));
         let lanes = inboxes
             .into_iter()
@@ -105,10 +182,11 @@ impl Engine {
             control: Mutex::new(()),
             stopping,
             threads: Mutex::new(threads),
+            hands,
         };
-        Ok(Engine {
+        Engine {
             inner: Arc::new(inner),
-        })
+        }
     }
 
     /// Takes all of the requests in, or none of them. Replies come in order, once everything that they show is durable.
@@ -267,7 +345,9 @@ impl Engine {
         }
         let full = |lane: &LaneHandle| lane.room.load(Ordering::Acquire) == LANE_QUEUE_MAX;
         while !self.inner.shared.has_failed() && !self.inner.lanes.iter().all(full) {
-            std::thread::sleep(Duration::from_millis(1));
+            if !self.settle_by_hand() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         for lane in &self.inner.lanes {
             let _ = lane.inbox.send(Message::Stop); // one that is gone has stopped
@@ -282,6 +362,10 @@ impl Engine {
         }
         self.inner.shared.store.close()?;
         Ok(())
+    }
+
+    pub(crate) fn hands(&self) -> Option<&Hands> {
+        self.inner.hands.as_ref()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -316,6 +400,12 @@ impl Engine {
             command,
             ControlCommand::Activate { .. } | ControlCommand::Rollback { .. }
         ) {
+            return;
+        }
+        if self.hands().is_some() {
+            if let Err(error) = self.touch_unpriced(tenant) {
+                tracing::warn!(%error, "events without a price were not all looked at again");
+            }
             return;
         }
         let (engine, tenant) = (self.clone(), tenant.clone());
@@ -365,7 +455,7 @@ fn refresh(shared: &Shared, tenant: &TenantId) -> Result<(), EngineError> {
 }
 
 /// Which lane owns a wallet. Need not be stable: no state outlives the process in a lane.
-fn lane_of(wallet: &WalletKey, lanes: usize) -> usize {
+pub(crate) fn lane_of(wallet: &WalletKey, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     wallet.hash(&mut hasher);
     usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0)
@@ -410,15 +500,24 @@ fn start_loader(
     let (store, lanes, loads) = (Arc::clone(&shared.store), inboxes.to_vec(), loads.clone());
     let world = Arc::clone(shared);
     spawn(shared, format!("loader-{index}"), move || {
-        let again = |tenant: &TenantId| match refresh(&world, tenant) {
-            Ok(()) => Ok(()),
-            Err(EngineError::Store(error)) => Err(error),
-            Err(other) => Err(StoreError::State {
-                what: other.to_string(),
-            }),
-        };
-        loader::run(&store, &again, &loads, &lanes)
+        loader::run(
+            &store,
+            &|tenant| refresh_for_loader(&world, tenant),
+            &loads,
+            &lanes,
+        )
     })
+}
+
+/// As [`refresh`], in the terms of a loader.
+pub(crate) fn refresh_for_loader(shared: &Shared, tenant: &TenantId) -> Result<(), StoreError> {
+    match refresh(shared, tenant) {
+        Ok(()) => Ok(()),
+        Err(EngineError::Store(error)) => Err(error),
+        Err(other) => Err(StoreError::State {
+            what: other.to_string(),
+        }),
+    }
 }
 
 fn start_sweeper(

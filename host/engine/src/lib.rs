@@ -8,6 +8,7 @@
 //! **Rejected**: a lock per wallet (deadlocks between events of two wallets, and no batches for plans); answering before the
 //! sync (an answer that a power cut takes back is a lie); a timer for group commit (the sync itself is the timer).
 
+mod by_hand;
 mod clock;
 mod committer;
 mod control;
@@ -22,6 +23,7 @@ mod request;
 mod shared;
 mod sweeper;
 
+pub use by_hand::Work;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use control::{Activated, ComponentPushed, ControlDone};
 pub use controls::Controls;

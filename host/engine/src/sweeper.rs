@@ -20,13 +20,23 @@ pub(crate) fn run(
 ) -> Result<(), StoreError> {
     while !stop.load(Ordering::Relaxed) && !shared.has_failed() {
         std::thread::park_timeout(SWEEP_INTERVAL);
-        let tenants: Vec<TenantId> = shared.controls.load().tenants().cloned().collect();
-        let Some(latest) = tenants.iter().map(|tenant| shared.clock.now(tenant)).max() else {
-            continue;
-        };
-        for (_, wallet) in shared.store.due(latest.as_micros(), SWEEP_WALLETS_MAX)? {
-            let _ = lanes[lane_of(&wallet)].send(Message::Touch(wallet)); // a lane that is gone needs no waking
-        }
+        sweep(shared, &lane_of, lanes)?;
+    }
+    Ok(())
+}
+
+/// Wakes the wallets that have something due now.
+pub(crate) fn sweep(
+    shared: &Shared,
+    lane_of: impl Fn(&WalletKey) -> usize,
+    lanes: &[Sender<Message>],
+) -> Result<(), StoreError> {
+    let tenants: Vec<TenantId> = shared.controls.load().tenants().cloned().collect();
+    let Some(latest) = tenants.iter().map(|tenant| shared.clock.now(tenant)).max() else {
+        return Ok(());
+    };
+    for (_, wallet) in shared.store.due(latest.as_micros(), SWEEP_WALLETS_MAX)? {
+        let _ = lanes[lane_of(&wallet)].send(Message::Touch(wallet)); // a lane that is gone needs no waking
     }
     Ok(())
 }
