@@ -131,12 +131,17 @@ impl Segments {
         self.disk
             .rename(&unfinished, &path)
             .map_err(refused("naming", &path))?;
-        self.disk
-            .sync_folder(&self.folder)
-            .map_err(refused("syncing", &self.folder))?;
+        self.sync_names()?;
         self.spans.write().insert(base, bytes);
         self.keep_open(base, file);
         Ok(())
+    }
+
+    /// Makes the names of the segments durable.
+    pub(crate) fn sync_names(&self) -> Result<(), StoreError> {
+        self.disk
+            .sync_folder(&self.folder)
+            .map_err(refused("syncing", &self.folder))
     }
 
     pub(crate) fn path(&self, base: u64) -> PathBuf {

@@ -44,6 +44,8 @@ pub(crate) struct Tail {
     pub end: u64,
     /// What the next frame chains to; none if there was no frame on the way.
     pub link: Option<Link>,
+    /// Where the last frame starts; none if there was no frame on the way.
+    pub last: Option<u64>,
     /// Blocks after the end that are not zero: what is left of a frame that nobody was answered for.
     pub torn: Vec<u64>,
 }
@@ -60,6 +62,7 @@ impl Segments {
             segments: self,
             end: from.position,
             link: from.link,
+            last: None,
             known: from.durable,
         };
         let mut first = spans.partition_point(|span| span.end <= from.position);
@@ -71,6 +74,7 @@ impl Segments {
                 return Ok(Tail {
                     end: walk.end,
                     link: walk.link,
+                    last: walk.last,
                     torn: Vec::new(),
                 });
             }
@@ -90,12 +94,17 @@ impl Segments {
         Ok(Tail {
             end: walk.end,
             link: walk.link,
+            last: walk.last,
             torn,
         })
     }
 
-    /// Overwrites what is left of a torn frame with zeros, durably, so that nothing stale is ever behind a later frame.
-    pub(crate) fn clear(&self, tail: &Tail) -> Result<(), StoreError> {
+    /// Makes what was found durable before anybody is told of it: overwrites what is left of a torn frame with zeros, so
+    /// that nothing stale is ever behind a later frame, and the last frame, if it is not known to be durable, with itself.
+    ///
+    /// That frame may be whole and yet never have been synced, or its sync may have failed: then the kernel takes its pages
+    /// for clean, and another sync alone would save nothing. For the same reason the names of the segments are synced.
+    pub(crate) fn clear(&self, tail: &Tail, durable: u64) -> Result<(), StoreError> {
         let zeros = vec![0; BLOCK_BUFFER_BYTES];
         for &block in &tail.torn {
             if let Some(span) = self.span_of(block) {
@@ -104,14 +113,27 @@ impl Segments {
                     .map_err(refused("clearing the torn end of", &path))?;
             }
         }
-        // Also without a torn end: the last frame may be whole and yet never have been synced.
+        if let Some(last) = tail.last.filter(|_| tail.end > durable) {
+            self.write_again(last, tail.end)?;
+        }
+        // From the segment of the last frame on.
         for span in self.spans().iter().filter(|span| span.end >= tail.end) {
             let path = self.path(span.base);
             self.file(span.base)?
                 .sync_data()
                 .map_err(refused("syncing", &path))?;
         }
-        Ok(())
+        self.sync_names()
+    }
+
+    fn write_again(&self, from: u64, to: u64) -> Result<(), StoreError> {
+        let Some(span) = self.span_of(from) else {
+            return Ok(());
+        };
+        let (path, file) = (self.path(span.base), self.file(span.base)?);
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
+        let read = read_up_to(&*file, &mut bytes, from - span.base).map_err(refused("reading", &path))?;
+        write_whole(&*file, &bytes[..read], from - span.base).map_err(refused("writing again", &path))
     }
 }
 
@@ -119,6 +141,7 @@ struct Walk<'a> {
     segments: &'a Segments,
     end: u64,
     link: Option<Link>,
+    last: Option<u64>,
     known: u64,
 }
 
@@ -138,6 +161,7 @@ impl Walk<'_> {
             };
             self.follow(&header, span)?;
             let link = header.link(payload);
+            let start = at;
             at += header.padded_bytes();
             visit(&Frame {
                 header,
@@ -146,6 +170,7 @@ impl Walk<'_> {
             })?;
             self.end = at;
             self.link = Some(link);
+            self.last = Some(start);
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ pub(super) fn open(
         options.id_filter_bytes_max,
     )?);
     let tail = find_end(&segments, &ids, &meta)?;
-    segments.clear(&tail)?;
+    segments.clear(&tail, meta.durable.max(meta.applied))?;
     let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
     let blobs = Blobs::open(&folders.blobs)?;
     start(segments, state, ids, meta, &tail, blobs, lock, options, behind)
