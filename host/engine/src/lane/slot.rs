@@ -179,6 +179,11 @@ impl Slot {
         self.draft.control = self.draft.control.max(control);
     }
 
+    /// Bytes of the record that was noted last.
+    pub fn newest_bytes(&self) -> usize {
+        self.draft.records.last().map_or(0, |record| record.body.len())
+    }
+
     /// Notes an answer that changes nothing, but shows what may not be durable yet.
     pub fn answered(&mut self, job: Job, reply: Option<Reply>) {
         self.draft.answered.push((job, reply));

@@ -148,14 +148,19 @@ impl Lane {
         Some(turn)
     }
 
-    /// Handles everything that is overdue, before any command of this time.
-    fn run_agenda(&self, turn: &mut Turn, controls: &Controls) {
+    /// Handles everything that is overdue, before any command of this time. Where that is more than may be shipped at once,
+    /// the wallet is runnable again, and nothing else is done for it before.
+    fn run_agenda(&mut self, turn: &mut Turn, controls: &Controls) {
         while let Some(due) = turn
             .slot
             .wallet
             .as_ref()
             .and_then(|wallet| wallet.overdue(turn.now))
         {
+            if self.room_bytes == 0 {
+                self.runnable.push(turn.key.clone());
+                return;
+            }
             let pricing = match (&turn.slot.wallet, Wallet::needs_plan(&due.item)) {
                 (Some(wallet), true) => {
                     pricing::due(&due, wallet, &self.shared.runtime, &turn.tenant, controls).map(Box::new)
@@ -178,6 +183,7 @@ impl Lane {
                 tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");
                 return;
             }
+            self.room_bytes = self.room_bytes.saturating_sub(turn.slot.newest_bytes());
         }
     }
 

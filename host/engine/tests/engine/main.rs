@@ -6,6 +6,7 @@ mod concurrency;
 mod holds;
 mod house;
 mod losses;
+mod overdue;
 mod plans;
 mod restart;
 mod unpriced;
