@@ -4,15 +4,19 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::changes::Changes;
 use crate::customers::CustomersCommand;
 use crate::events::EventsCommand;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::journal::JournalCommand;
 use crate::keys::KeysCommand;
 use crate::ledger::LedgerCommand;
+use crate::limits::LimitsCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
+use crate::tenants::TenantsCommand;
+use crate::usage::Usage;
 use crate::wallet::WalletCommand;
 
 /// Real-time billing for AI: authorize each call before it is made, charge it when it is done.
@@ -78,11 +82,12 @@ pub struct Data {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server; the first start makes its data folder and prints an admin key
+    /// Run the server; the first start makes its data folder and prints an operator's key
     ///
-    /// Starts with nothing configured. The first start makes the data folder (for its owner alone) and an admin key for
-    /// tenant `default`, which is printed once. Stops on SIGINT and SIGTERM: what was taken in is answered, and nothing
-    /// is lost; a second signal leaves at once, which loses nothing that was answered.
+    /// Starts with nothing configured. The first start makes the data folder (for its owner alone) and a key of tenant
+    /// `default`, which is printed once. It is an operator's: it may do everything in `default`, and make further tenants
+    /// with `farebox tenants create`, sandboxes with a clock of their own among them. Stops on SIGINT and SIGTERM: what was
+    /// taken in is answered, and nothing is lost; a second signal leaves at once, which loses nothing that was answered.
     Serve(Serve),
     /// Make, build, check and test plans; push them to a server and put them in force
     #[command(subcommand)]
@@ -90,16 +95,31 @@ pub enum Command {
     /// API keys of a server
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tenants of a server, and the clocks of its sandboxes
+    #[command(subcommand)]
+    Tenants(TenantsCommand),
     /// Customers of a server
     #[command(subcommand)]
     Customers(CustomersCommand),
     /// What a customer has, and giving more
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// How much a customer, or a part of one, may spend
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// Report usage, and look at it
     #[command(subcommand)]
     Events(EventsCommand),
-    /// The journal of a stopped server
+    /// What a customer used and was charged, by attribute and time
+    ///
+    /// An event counts where it happened, however late it was reported, settled or priced. Charges are what was posted: all
+    /// rows of a customer sum to its ledger. Times are in UTC.
+    Usage(Usage),
+    /// What happened: denials, renewals, expiries, debt, unpriced usage, new prices
+    ///
+    /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
+    Changes(Changes),
+    /// The journal: prove it, back it up, restore it
     #[command(subcommand)]
     Journal(JournalCommand),
     /// The ledger of a stopped server
@@ -152,15 +172,20 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 15] = [
             &[],
             &["serve"],
             &["plan"],
             &["plan", "push"],
             &["plan", "activate"],
             &["keys", "create"],
+            &["tenants"],
+            &["tenants", "advance"],
             &["wallet", "grant"],
+            &["limits", "put"],
             &["events", "send"],
+            &["usage"],
+            &["changes"],
             &["journal", "rebuild"],
             &["ledger", "verify"],
         ];

@@ -85,6 +85,11 @@ impl Client {
         self.send(Method::POST, path, &[], body)
     }
 
+    /// Sends JSON to a place where it is carried out once under `key`.
+    pub fn post_once(&self, path: &[&str], key: &str, body: &Value) -> Result<Value, Failure> {
+        self.send_under(Some(key), Method::POST, path, &[], &Body::Json(body))
+    }
+
     /// Sets what is at a place.
     pub fn put(&self, path: &[&str], body: &Body<'_>) -> Result<Value, Failure> {
         self.send(Method::PUT, path, &[], body)
@@ -128,6 +133,17 @@ impl Client {
         query: &[(&str, String)],
         body: &Body<'_>,
     ) -> Result<Value, Failure> {
+        self.send_under(None, method, path, query, body)
+    }
+
+    fn send_under(
+        &self,
+        idempotency_key: Option<&str>,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: &Body<'_>,
+    ) -> Result<Value, Failure> {
         let mut url = self.server.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().push("v1").extend(path),
@@ -142,6 +158,9 @@ impl Client {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut request = self.http.request(method, url).bearer_auth(&self.key);
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
         request = match body {
             Body::None => request,
             Body::Json(value) => request.json(value),

@@ -38,6 +38,12 @@ pub fn make(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Makes a folder that is there readable by its owner alone.
+pub fn private(dir: &Path) -> Result<(), Failure> {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+        .map_err(|error| Failure::io("cannot keep others out of", dir, &error))
+}
+
 /// Checks that a folder holds what a server left behind.
 pub fn existing(dir: &Path) -> Result<(), Failure> {
     match fs::metadata(dir) {

@@ -125,6 +125,8 @@ impl From<StoreError> for Failure {
             StoreError::Damaged { .. } => Failure::new(Exit::Io, "damaged", message)
                 .hint("`farebox journal verify` reads all of the journal and says what is left of it"),
             StoreError::State { .. } => Failure::new(Exit::Io, "state_unusable", message),
+            StoreError::Backup { .. } => Failure::new(Exit::Io, "backup", message),
+            StoreError::DiskNearlyFull { .. } => Failure::new(Exit::Io, "disk_nearly_full", message),
             StoreError::Io { .. } => Failure::new(Exit::Io, "io", message),
             StoreError::Stopped { .. } => Failure::new(Exit::Internal, "stopped", message),
             StoreError::Limit { .. } => Failure::new(Exit::Usage, "limit", message),

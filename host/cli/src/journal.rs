@@ -1,4 +1,4 @@
-//! `farebox journal`: the journal of a stopped server.
+//! `farebox journal`: the journal of a server, and copies of it.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use farebox_engine::LedgerFold;
 use farebox_store::{JournalReport, JournalStore, StoreError, verify_journal};
 use serde_json::json;
 
+use crate::backup::{Backup, Restore};
 use crate::cli::{Data, Global};
 use crate::data;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, table};
 use crate::progress;
+use crate::snapshot::Snapshot;
 
 /// What can be done with a journal.
 #[derive(Debug, Subcommand)]
@@ -27,12 +29,38 @@ pub enum JournalCommand {
     Verify(Data),
     /// Make the state anew from the journal
     ///
-    /// The journal is the truth; what lies beside it follows from it. The old state is moved aside before and removed
+    /// The journal is the truth; what lies beside it follows from it. Where there is a snapshot, the journal behind it is
+    /// enough. The old state is moved aside before and removed
     /// when the new one is durable. The server must not run.
     #[command(after_help = "Examples:
   farebox journal rebuild
   farebox journal verify && farebox journal rebuild --data /var/lib/farebox")]
     Rebuild(Data),
+    /// Keep the state as it is now in a file, from which `rebuild` begins
+    ///
+    /// Folds every wallet again from its first record on (or one in so many), and keeps the snapshot only if what comes of
+    /// it is what the state holds. The server must not run.
+    #[command(after_help = "Examples:
+  farebox journal snapshot
+  farebox journal snapshot --data /var/lib/farebox --prove-one-in 100")]
+    Snapshot(Snapshot),
+    /// Copy everything that cannot be made again to a folder, while the server runs or not
+    ///
+    /// What was answered before the command began is in the copy. The first backup copies everything, later ones what is
+    /// new; each frame of the journal is read back from the copy before it counts, and an interrupted backup leaves the
+    /// one before it whole. Copies of the folder, to another disk or another place, are yours to make.
+    #[command(after_help = "Examples:
+  farebox journal backup --to /mnt/backup/farebox
+  farebox journal backup --data /var/lib/farebox --to /mnt/backup/farebox --json")]
+    Backup(Backup),
+    /// Make a new data folder from a backup
+    ///
+    /// Checks every file against the backup's manifest, reads the whole journal in its new place, and makes the state
+    /// from it. The folder must not be there yet, or be empty; it gets its name when all of it is proven.
+    #[command(after_help = "Examples:
+  farebox journal restore --from /mnt/backup/farebox --data /var/lib/farebox
+  farebox journal restore --from /mnt/backup/farebox --data drill && farebox ledger verify --data drill")]
+    Restore(Restore),
 }
 
 impl JournalCommand {
@@ -41,6 +69,9 @@ impl JournalCommand {
         match self {
             JournalCommand::Verify(folder) => verify(global, folder),
             JournalCommand::Rebuild(folder) => rebuild(global, folder),
+            JournalCommand::Snapshot(snapshot) => snapshot.run(global),
+            JournalCommand::Backup(backup) => backup.run(global),
+            JournalCommand::Restore(restore) => restore.run(global),
         }
     }
 }

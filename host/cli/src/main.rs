@@ -2,6 +2,8 @@
 //!
 //! Data goes to standard output, talk to standard error; with `--json` both are JSON. Exit codes are in [`failure`].
 
+mod backup;
+mod changes;
 mod cli;
 mod client;
 mod customers;
@@ -11,11 +13,15 @@ mod failure;
 mod journal;
 mod keys;
 mod ledger;
+mod limits;
 mod output;
 mod plan;
 mod progress;
 mod serve;
 mod settings;
+mod snapshot;
+mod tenants;
+mod usage;
 mod verify;
 mod wallet;
 
@@ -42,9 +48,13 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(&global),
         Command::Plan(plan) => plan.run(&global),
         Command::Keys(keys) => keys.run(&global),
+        Command::Tenants(tenants) => tenants.run(&global),
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
+        Command::Limits(limits) => limits.run(&global),
         Command::Events(events) => events.run(&global),
+        Command::Usage(usage) => usage.run(&global),
+        Command::Changes(changes) => changes.run(&global),
         Command::Journal(journal) => journal.run(&global),
         Command::Ledger(ledger) => ledger.run(&global),
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use farebox_server::MetricsAccess;
-use farebox_store::Options;
+use farebox_store::{Options, Packing};
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Num, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
@@ -22,11 +22,19 @@ const FILE: &str = "farebox.toml";
 const PREFIX: &str = "FAREBOX_";
 
 /// Every setting, its default, and what it is. Also what `--print-config` lists.
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 11] = [
     ("data", "folder with everything that the server keeps"),
     ("listen", "address that the server listens on"),
     ("lanes", "threads that own wallets"),
     ("segment_bytes", "size of the journal's files"),
+    (
+        "compress_segments",
+        "whether the journal's complete files are compressed: on or off",
+    ),
+    (
+        "disk_free_bytes_min",
+        "free bytes on the disk below which writes are refused",
+    ),
     ("state_cache_bytes", "memory for the state's cache"),
     ("metrics", "who may read /metrics: readers or public"),
     ("log", "what is logged: error, warn, info, debug, or by module"),
@@ -45,6 +53,10 @@ pub struct Settings {
     pub lanes: usize,
     /// Size of the journal's segments made from now on, in bytes.
     pub segment_bytes: u64,
+    /// Whether complete segments are compressed.
+    pub compress_segments: Packing,
+    /// Free bytes on the disk below which writes are refused; at least two segments.
+    pub disk_free_bytes_min: u64,
     /// Cache of the state, in bytes.
     pub state_cache_bytes: u64,
     /// Who may read `/metrics`.
@@ -121,6 +133,8 @@ impl Settings {
             listen: parse(&figment, "listen", "an address and a port such as 127.0.0.1:8080")?,
             lanes: parse(&figment, "lanes", "a number of threads")?,
             segment_bytes: parse(&figment, "segment_bytes", "a number of bytes")?,
+            compress_segments: packing(&figment)?,
+            disk_free_bytes_min: parse(&figment, "disk_free_bytes_min", "a number of bytes")?,
             state_cache_bytes: parse(&figment, "state_cache_bytes", "a number of bytes")?,
             metrics: metrics(&figment)?,
             log: parse(&figment, "log", "a filter such as info")?,
@@ -139,6 +153,8 @@ impl Settings {
         Options {
             segment_bytes: self.segment_bytes,
             state_cache_bytes: self.state_cache_bytes,
+            packing: self.compress_segments,
+            disk_free_bytes_min: self.disk_free_bytes_min,
             ..Options::default()
         }
     }
@@ -172,6 +188,8 @@ fn defaults() -> Vec<(&'static str, String)> {
         ("listen", "127.0.0.1:8080".into()),
         ("lanes", lanes.to_string()),
         ("segment_bytes", store.segment_bytes.to_string()),
+        ("compress_segments", "on".into()),
+        ("disk_free_bytes_min", store.disk_free_bytes_min.to_string()),
         ("state_cache_bytes", store.state_cache_bytes.to_string()),
         ("metrics", "readers".into()),
         ("log", "info".into()),
@@ -253,6 +271,14 @@ fn metrics(figment: &Figment) -> Result<MetricsAccess, Failure> {
         Some("readers") => Ok(MetricsAccess::Readers),
         Some("public") => Ok(MetricsAccess::Public),
         _ => Err(wrong(figment, "metrics", "readers or public")),
+    }
+}
+
+fn packing(figment: &Figment) -> Result<Packing, Failure> {
+    match text(figment, "compress_segments")?.as_deref() {
+        Some("on") => Ok(Packing::On),
+        Some("off") => Ok(Packing::Off),
+        _ => Err(wrong(figment, "compress_segments", "on or off")),
     }
 }
 

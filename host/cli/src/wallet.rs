@@ -233,7 +233,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Unique enough: two grants by hand are more than a microsecond apart, and the process tells apart what is not.
-fn made_up_id() -> String {
+pub fn made_up_id() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_micros());

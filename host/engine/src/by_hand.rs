@@ -1,7 +1,7 @@
 //! An engine without threads, for whoever decides itself in which order things happen: a simulator.
 //!
-//! In a server each lane, the committer, the loaders and the sweeper are threads that wait for one another's messages. By
-//! hand, the same code runs when it is told to, one piece at a time, on the thread that tells it: with no thread there is
+//! In a server each lane, the committer, the loaders, the sweeper, the projector and who writes quarantines down are threads
+//! that wait for one another's messages. By hand, the same code runs when it is told to, one piece at a time, on the thread that tells it: with no thread there is
 //! no chance in the order of things.
 
 use crossbeam_channel::{Receiver, Sender};
@@ -9,10 +9,13 @@ use farebox_store::{StoreError, WalletKey};
 use parking_lot::Mutex;
 
 use crate::committer::{self, Dead, Shipment};
-use crate::engine::{Crew, Engine, lane_of, refresh_for_loader};
+use crate::crew::Crew;
+use crate::engine::{Engine, lane_of, refresh_for_loader};
 use crate::lane::{Lane, Message};
 use crate::loader::{self, Load};
-use crate::sweeper;
+use crate::projection::Projector;
+use crate::quarantine;
+use crate::sweeper::Sweeper;
 
 /// A piece of work that an engine without threads can be told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +26,14 @@ pub enum Work {
     Commit,
     /// A loader fetches the one thing that was asked for first.
     Load,
-    /// The sweeper wakes every wallet that has something due. Always possible.
+    /// The projector reads on until nothing is left to read.
+    Follow,
+    /// The sweeper wakes wallets that have something due, and has ids forgotten when it is time. Always possible.
     Sweep,
+    /// The projector removes some of what is no longer kept. Always possible.
+    Tidy,
+    /// What the runtime took out of service is written down. Always possible.
+    Quarantine,
 }
 
 /// Every part of an engine that is a thread in a server. Gone once one of them has failed, with everything that it held.
@@ -36,16 +45,26 @@ struct Parts {
     shipments: Receiver<Shipment>,
     loads: Receiver<(usize, Load)>,
     dead: Dead,
+    followers: Sender<()>,
+    woken: Receiver<()>,
+    projector: Projector,
+    sweeper: Sweeper,
 }
 
 impl Hands {
     pub fn new(crew: Crew) -> Hands {
+        let (followers, woken) = crew.followers;
+        let _ = followers.try_send(()); // a projector begins with what it does not have yet
         Hands(Mutex::new(Some(Parts {
             lanes: crew.lanes,
             inboxes: crew.inboxes,
             shipments: crew.shipments,
             loads: crew.loads,
             dead: Dead::new(),
+            followers,
+            woken,
+            projector: Projector::new(crew.shared, crew.status),
+            sweeper: Sweeper::default(),
         })))
     }
 }
@@ -59,13 +78,14 @@ impl Parts {
             .collect();
         waiting.extend((!self.shipments.is_empty()).then_some(Work::Commit));
         waiting.extend((!self.loads.is_empty()).then_some(Work::Load));
+        waiting.extend((!self.woken.is_empty()).then_some(Work::Follow));
         waiting
     }
 }
 
 impl Engine {
-    /// What an engine without threads could do now, in a fixed order; sweeping, which it always can, is left out. Empty:
-    /// everything that was taken in is answered.
+    /// What an engine without threads could do now, in a fixed order; what it always can is left out. Empty: everything that
+    /// was taken in is answered, and told.
     pub fn waiting(&self) -> Vec<Work> {
         let parts = self.hands().map(|hands| hands.0.lock());
         parts
@@ -79,6 +99,11 @@ impl Engine {
     /// answer gets [`crate::Reply::Stopped`].
     pub fn step(&self, work: Work) {
         let Some(hands) = self.hands() else { return };
+        if work == Work::Quarantine {
+            // A change like those that a caller makes, so it does steps of its own. That the engine stopped is known.
+            let _ = quarantine::write(self);
+            return;
+        }
         let mut guard = hands.0.lock();
         let Some(parts) = guard.as_mut() else { return };
         if let Err(error) = self.carry_out(parts, work) {
@@ -107,6 +132,7 @@ impl Engine {
                     first,
                     &parts.shipments,
                     &parts.inboxes,
+                    &parts.followers,
                     &mut parts.dead,
                 ),
                 Err(_) => Ok(()),
@@ -119,13 +145,25 @@ impl Engine {
                 }
                 Ok(())
             }
+            Work::Follow => {
+                if parts.woken.try_recv().is_ok()
+                    && let Err(error) = parts.projector.follow()
+                {
+                    parts.projector.failed(&error.to_string());
+                }
+                Ok(())
+            }
+            Work::Tidy => {
+                if let Err(error) = parts.projector.tidy() {
+                    parts.projector.failed(&error.to_string());
+                }
+                Ok(())
+            }
+            Work::Quarantine => Ok(()),
             Work::Sweep => {
                 let count = parts.inboxes.len();
-                sweeper::sweep(
-                    shared,
-                    |wallet: &WalletKey| lane_of(wallet, count),
-                    &parts.inboxes,
-                )
+                let lane = |wallet: &WalletKey| lane_of(wallet, count);
+                parts.sweeper.round(shared, lane, &parts.inboxes)
             }
         }
     }

@@ -1,11 +1,12 @@
-//! The only clock. Everything else is told the time.
+//! The only clock. Everything else is told the time. A sandbox's time is no clock: it stands in its tenant's control plane,
+//! see [`crate::Controls::sandbox_clock`].
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use farebox_record::ids::TenantId;
 use farebox_record::time::{Span, Timestamp};
 
-/// Tells a tenant's time. Never steps back.
+/// Tells a live tenant's time. Never steps back.
 pub trait Clock: Send + Sync + 'static {
     /// Now, for this tenant.
     fn now(&self, tenant: &TenantId) -> Timestamp;

@@ -58,18 +58,19 @@ pub(crate) struct Landed {
     /// The commands, where the flight was lost and they must be carried out again.
     pub lost: Option<Vec<Job>>,
     /// Whether an event type got a new owner, so that unpriced events may have a price.
-    pub subscribed: bool,
+    pub plan_changed: bool,
 }
 
-/// Runs until every sender is gone, or the store fails.
+/// Runs until every sender is gone, or the store fails. What follows the records is woken after each frame.
 pub(crate) fn run(
     store: &Arc<dyn Store>,
     work: &Receiver<Shipment>,
     lanes: &[Sender<Message>],
+    followers: &Sender<()>,
 ) -> Result<(), StoreError> {
     let mut dead = Dead::new();
     while let Ok(first) = work.recv() {
-        drain(store, first, work, lanes, &mut dead)?;
+        drain(store, first, work, lanes, followers, &mut dead)?;
     }
     Ok(())
 }
@@ -77,17 +78,20 @@ pub(crate) fn run(
 /// Wallets of which a flight was lost, and up to which epoch everything of theirs is.
 pub(crate) type Dead = HashMap<WalletKey, u64>;
 
-/// Commits a shipment and what is queued behind it, up to a frame's worth, and lands it.
+/// Commits a shipment and what is queued behind it, up to a frame's worth, lands it, and wakes what follows the records.
 pub(crate) fn drain(
     store: &Arc<dyn Store>,
     first: Shipment,
     work: &Receiver<Shipment>,
     lanes: &[Sender<Message>],
+    followers: &Sender<()>,
     dead: &mut Dead,
 ) -> Result<(), StoreError> {
     let shipments = gather(first, work);
     metrics::histogram!("farebox_committer_shipments").record(count(shipments.len()));
-    commit(store, shipments, lanes, dead)
+    commit(store, shipments, lanes, dead)?;
+    let _ = followers.try_send(()); // full: they are woken already; gone: they need no waking
+    Ok(())
 }
 
 /// What is queued now, up to a frame's worth.
@@ -176,12 +180,12 @@ fn land(flight: Flight, fates: &mut impl Iterator<Item = Fate>, dead: &mut Dead)
             epoch,
             ids,
             lost: Some(lost),
-            subscribed: false,
+            plan_changed: false,
         };
     }
-    let mut subscribed = false;
+    let mut plan_changed = false;
     for (job, reply) in answered {
-        subscribed |= job.starts_subscription();
+        plan_changed |= job.brings_a_plan();
         job.answer(reply);
     }
     Landed {
@@ -189,7 +193,7 @@ fn land(flight: Flight, fates: &mut impl Iterator<Item = Fate>, dead: &mut Dead)
         epoch,
         ids,
         lost: None,
-        subscribed,
+        plan_changed,
     }
 }
 

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use farebox_record::codec;
 use farebox_record::control::{
     Activation, ComponentState, ControlCommand, ControlEffect, ControlRecord, ControlState, KeyState,
-    OpenHolds, PlanState,
+    OpenHolds, PlanState, QuarantineState,
 };
 use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use farebox_record::plan::Description;
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Plan, Revision};
-use farebox_store::{Commit, Fate, NewRecord, WalletKey};
+use farebox_store::{Commit, Fate, IdHash, NewRecord, WalletKey};
 
 use crate::committer::Shipment;
 use crate::controls::{component_blob, parameters_blob};
 use crate::engine::Engine;
 use crate::error::{ControlError, EngineError};
 use crate::limits::{ACTIVATIONS_PER_PLAN_MAX, COMPONENTS_PER_PLAN_MAX};
+use crate::tenants;
 
 /// How often a change is decided again when other processes change the same control plane.
 const ATTEMPTS_MAX: usize = 16;
@@ -162,6 +163,11 @@ impl Engine {
         Ok(Activated { activation, done })
     }
 
+    /// Notes that the runtime took a revision out of service. Blocks until it is durable.
+    pub(crate) fn quarantine(&self, tenant: &TenantId, command: &ControlCommand) -> Result<(), ControlError> {
+        self.change(tenant, command, None, None).map(drop)
+    }
+
     /// Parameters of a revision, as they were given.
     pub fn parameters(&self, hash: Hash) -> Result<Option<String>, EngineError> {
         let Some(bytes) = self.shared().store.blob(&parameters_blob(hash))? else {
@@ -218,6 +224,21 @@ impl Engine {
         revision: Option<&Arc<Revision>>,
     ) -> Result<ControlDone, ControlError> {
         let _one_at_a_time = self.control_lock();
+        self.check_room().map_err(ControlError::DiskNearlyFull)?;
+        Ok(match self.change_locked(tenant, command, plan, revision)? {
+            Some(_) => ControlDone::Changed,
+            None => ControlDone::Unchanged,
+        })
+    }
+
+    /// The same, for whoever holds the lock of the control planes: the record that was made; none where it was so already.
+    pub(crate) fn change_locked(
+        &self,
+        tenant: &TenantId,
+        command: &ControlCommand,
+        plan: Option<&Arc<Plan>>,
+        revision: Option<&Arc<Revision>>,
+    ) -> Result<Option<ControlRecord>, ControlError> {
         for _ in 0..ATTEMPTS_MAX {
             let mut state = self
                 .shared()
@@ -226,10 +247,14 @@ impl Engine {
                 .tenant(tenant)
                 .cloned()
                 .unwrap_or_default();
-            let at = self.now(tenant).max(state.header.at);
-            let effects = decide(&state, command, at)?;
+            let wall = || self.shared().clock.now(tenant);
+            let now = tenants::birth(command)
+                .or(state.sandbox_clock())
+                .unwrap_or_else(wall);
+            let at = now.max(state.header.at);
+            let effects = decide(tenant, &state, command, at)?;
             if effects.is_empty() {
-                return Ok(ControlDone::Unchanged);
+                return Ok(None);
             }
             let expected = state.header.sequence;
             let record = ControlRecord {
@@ -242,13 +267,18 @@ impl Engine {
             };
             let body = codec::encode(&record);
             let parts = state.fold(&record, &body);
+            let ids = record
+                .identity()
+                .into_iter()
+                .map(|identity| IdHash(identity.hash(tenant)));
             let commit = Commit {
                 wallet: WalletKey::control(tenant.as_str()),
                 expected,
                 control: None,
                 records: vec![NewRecord {
                     body,
-                    ids: Vec::new(),
+                    at: at.as_micros(),
+                    ids: ids.collect(),
                 }],
                 parts,
                 due: None,
@@ -256,7 +286,7 @@ impl Engine {
             match self.commit_control(tenant, commit, state, plan.cloned(), revision.cloned())? {
                 Fate::Committed => {
                     self.rate_unpriced(tenant, command);
-                    return Ok(ControlDone::Changed);
+                    return Ok(Some(record));
                 }
                 Fate::Lost => self.refresh(tenant)?,
             }
@@ -287,6 +317,7 @@ impl Engine {
 
 /// What a command changes; nothing where it is so already.
 fn decide(
+    tenant: &TenantId,
     state: &ControlState,
     command: &ControlCommand,
     at: Timestamp,
@@ -375,6 +406,29 @@ fn decide(
             let previous = known.previous(at).ok_or(ControlError::NothingToRollBack)?;
             activated(plan, known, previous, at, OpenHolds::Quoted, at)?
         }
+        ControlCommand::CreateTenant {
+            tenant: new,
+            key,
+            secret,
+        } => tenants::create(tenant, state, *new, key, *secret, at)?,
+        ControlCommand::AdvanceClock { id, step } => tenants::advance(tenant, state, id.as_ref(), *step)?,
+        ControlCommand::FinishAdvance { .. } => {
+            state.tenant.map(ControlEffect::TenantPut).into_iter().collect()
+        }
+        ControlCommand::Quarantine {
+            plan,
+            revision,
+            reason,
+        } => match state.quarantines.contains_key(&(plan.clone(), *revision)) {
+            true => Vec::new(),
+            false => {
+                let quarantine = QuarantineState {
+                    since: at,
+                    reason: reason.clone(),
+                };
+                vec![ControlEffect::QuarantinePut(plan.clone(), *revision, quarantine)]
+            }
+        },
     })
 }
 

@@ -9,6 +9,7 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::{Plan, Revision, Runtime};
 use farebox_store::{Store, WalletKey};
 
+use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::fold::control_of;
 
@@ -30,6 +31,16 @@ impl Controls {
     /// Version of a tenant's control plane; 0 where it has none.
     pub fn version(&self, tenant: &TenantId) -> u64 {
         self.tenant(tenant).map_or(0, |state| state.header.sequence)
+    }
+
+    /// Where a sandbox's clock stands; none for a live tenant, whose time is the machine's.
+    pub fn sandbox_clock(&self, tenant: &TenantId) -> Option<Timestamp> {
+        self.tenant(tenant)?.sandbox_clock()
+    }
+
+    /// Now, for a tenant: where its clock stands, or what `clock` says.
+    pub(crate) fn now(&self, clock: &dyn Clock, tenant: &TenantId) -> Timestamp {
+        self.sandbox_clock(tenant).unwrap_or_else(|| clock.now(tenant))
     }
 
     /// The good API key with this secret.
@@ -54,7 +65,16 @@ impl Controls {
         self.plans.get(hash)
     }
 
-    /// The revision that prices an event of `time`. One that is quarantined does not: the one before it serves.
+    /// The revisions that the runtime took out of service in this process, and why.
+    pub(crate) fn out_of_service(&self) -> impl Iterator<Item = (RevisionHash, String)> {
+        let quarantined = |(hash, revision): (&RevisionHash, &Arc<Revision>)| {
+            revision.quarantine().map(|why| (*hash, why.to_string()))
+        };
+        self.revisions.iter().filter_map(quarantined)
+    }
+
+    /// The revision that prices an event of `time`. One that is quarantined, now or before a restart, does not: the one
+    /// before it serves.
     pub(crate) fn pricing(
         &self,
         tenant: &TenantId,
@@ -63,10 +83,16 @@ impl Controls {
     ) -> Option<&Arc<Revision>> {
         let timeline = self.plan(tenant, plan)?;
         let revision = self.revision(&timeline.pricing(time)?)?;
-        if !revision.is_quarantined() {
+        let noted = self.tenant(tenant).map(|state| &state.quarantines);
+        let is_out = |revision: &Revision| {
+            let key = (plan.clone(), revision.hash());
+            revision.is_quarantined()
+                || noted.is_some_and(|noted| !noted.is_empty() && noted.contains_key(&key))
+        };
+        if !is_out(revision) {
             return Some(revision);
         }
-        let healthy = |hash: RevisionHash| self.revision(&hash).filter(|r| !r.is_quarantined());
+        let healthy = |hash: RevisionHash| self.revision(&hash).filter(|r| !is_out(r));
         timeline.previous(time).and_then(healthy).or(Some(revision))
     }
 

@@ -6,26 +6,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Sender;
 use farebox_record::command::Identity;
 use farebox_record::control::ControlCommand;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::record::{Record, identity_hash};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
-use farebox_store::{IdHash, Store, StoreError, WalletKey};
+use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
 
 use crate::by_hand::Hands;
 use crate::clock::Clock;
-use crate::committer::{self, Shipment};
+use crate::committer::Shipment;
 use crate::controls::Controls;
+use crate::crew::Crew;
 use crate::error::{ControlError, EngineError};
-use crate::lane::{Job, Lane, Message, Task, id_hashes};
-use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX, LOADER_THREADS};
-use crate::loader::{self, Load};
+use crate::lane::{Job, Message, Task, id_hashes};
+use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX};
+use crate::projection::Status;
+use crate::quarantine;
 use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
 use crate::shared::Shared;
-use crate::sweeper;
+
+/// What the engine's own work waits for room on a lane before it asks again.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
 
 /// How an engine is set up.
 pub struct Config {
@@ -56,66 +60,11 @@ struct Inner {
     lanes: Vec<LaneHandle>,
     committer: Mutex<Option<Sender<Shipment>>>,
     control: Mutex<()>,
+    status: Arc<Status>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Where no threads do the work.
     hands: Option<Hands>,
-}
-
-/// What an engine's threads do, before there are any.
-pub(crate) struct Crew {
-    pub shared: Arc<Shared>,
-    pub inboxes: Vec<Sender<Message>>,
-    pub lanes: Vec<(Lane, Receiver<Message>)>,
-    pub shipments: Receiver<Shipment>,
-    pub loads: Receiver<(usize, Load)>,
-}
-
-impl Crew {
-    /// Loads the control planes. Blocks.
-    fn gather(
-        config: Config,
-        store: Arc<dyn Store>,
-        runtime: Runtime,
-        clock: Arc<dyn Clock>,
-    ) -> Result<(Crew, Sender<Shipment>), EngineError> {
-        let controls = Controls::load(&*store, &runtime)?;
-        let shared = Arc::new(Shared::new(store, runtime, clock, controls, config.on_failure));
-        let lanes = config.lanes.max(1);
-        let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| unbounded::<Message>()).unzip();
-        let (committer, shipments) = unbounded::<Shipment>();
-        let (loader, loads) = unbounded::<(usize, Load)>();
-        let lane = |index| Lane::new(index, Arc::clone(&shared), committer.clone(), loader.clone());
-        let lanes = outboxes
-            .into_iter()
-            .enumerate()
-            .map(|(index, inbox)| (lane(index), inbox));
-        let crew = Crew {
-            lanes: lanes.collect(),
-            shared: Arc::clone(&shared),
-            inboxes,
-            shipments,
-            loads,
-        };
-        Ok((crew, committer))
-    }
-
-    fn start(self, stopping: &Arc<AtomicBool>) -> Result<Vec<JoinHandle<()>>, EngineError> {
-        let (shared, inboxes) = (self.shared, self.inboxes);
-        let mut threads = Vec::new();
-        for (index, (lane, inbox)) in self.lanes.into_iter().enumerate() {
-            threads.push(spawn(&shared, format!("lane-{index}"), move || {
-                lane.run(&inbox);
-                Ok(())
-            })?);
-        }
-        threads.push(start_committer(&shared, &inboxes, self.shipments)?);
-        for index in 0..LOADER_THREADS {
-            threads.push(start_loader(&shared, &inboxes, &self.loads, index)?);
-        }
-        threads.push(start_sweeper(&shared, &inboxes, stopping)?);
-        Ok(threads)
-    }
 }
 
 struct LaneHandle {
@@ -134,9 +83,11 @@ impl Engine {
     ) -> Result<Engine, EngineError> {
         let (crew, committer) = Crew::gather(config, store, runtime, clock)?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let (shared, inboxes) = (Arc::clone(&crew.shared), crew.inboxes.clone());
+        let (shared, inboxes, status) = crew.known();
         let threads = crew.start(&stopping)?;
-        Ok(Engine::over(shared, inboxes, committer, stopping, threads, None))
+        let engine = Engine::over(shared, inboxes, status, committer, stopping, threads, None);
+        engine.start_quarantine()?;
+        Ok(engine)
     }
 
     /// The same engine without any thread: nothing happens but by [`Engine::step`], so that a simulator decides in which
@@ -149,12 +100,13 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Engine, EngineError> {
         let (crew, committer) = Crew::gather(config, store, runtime, clock)?;
-        let (shared, inboxes) = (Arc::clone(&crew.shared), crew.inboxes.clone());
+        let (shared, inboxes, status) = crew.known();
         let stopping = Arc::new(AtomicBool::new(false));
         let hands = Some(Hands::new(crew));
         Ok(Engine::over(
             shared,
             inboxes,
+            status,
             committer,
             stopping,
             Vec::new(),
@@ -165,6 +117,7 @@ impl Engine {
     fn over(
         shared: Arc<Shared>,
         inboxes: Vec<Sender<Message>>,
+        status: Arc<Status>,
         committer: Sender<Shipment>,
         stopping: Arc<AtomicBool>,
         threads: Vec<JoinHandle<()>>,
@@ -180,6 +133,7 @@ impl Engine {
             lanes,
             committer: Mutex::new(Some(committer)),
             control: Mutex::new(()),
+            status,
             stopping,
             threads: Mutex::new(threads),
             hands,
@@ -187,6 +141,20 @@ impl Engine {
         Engine {
             inner: Arc::new(inner),
         }
+    }
+
+    fn start_quarantine(&self) -> Result<(), EngineError> {
+        let (inner, stop) = (Arc::downgrade(&self.inner), Arc::clone(&self.inner.stopping));
+        let handle = move || inner.upgrade().map(|inner| Engine { inner });
+        let thread = std::thread::Builder::new()
+            .name("quarantine".into())
+            .spawn(move || quarantine::run(&handle, &stop))?;
+        self.inner
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+        Ok(())
     }
 
     /// Takes all of the requests in, or none of them. Replies come in order, once everything that they show is durable.
@@ -210,6 +178,25 @@ impl Engine {
             .unwrap_or(Reply::Stopped))
     }
 
+    /// All of the requests, as [`Engine::call`] does it, with patience while lanes are full. Blocks.
+    pub(crate) fn call_patiently(
+        &self,
+        tenant: &TenantId,
+        requests: &[Request],
+    ) -> Result<Vec<Reply>, Rejected> {
+        loop {
+            match self.submit(tenant, requests.to_vec()) {
+                Ok((collector, woken)) => {
+                    self.settle_by_hand();
+                    let _ = woken.blocking_recv(); // a sender that is gone has left its replies behind
+                    return Ok(collector.take());
+                }
+                Err(Rejected::Busy) => std::thread::sleep(BUSY_WAIT),
+                Err(rejected) => return Err(rejected),
+            }
+        }
+    }
+
     fn submit(
         &self,
         tenant: &TenantId,
@@ -221,6 +208,12 @@ impl Engine {
         }
         if self.inner.shared.has_failed() || self.inner.stopping.load(Ordering::SeqCst) {
             return Err(Rejected::Stopped);
+        }
+        if requests
+            .iter()
+            .any(|request| matches!(request.ask, Ask::Command(_)))
+        {
+            self.check_room()?;
         }
         let keys: Vec<WalletKey> = requests
             .iter()
@@ -239,6 +232,7 @@ impl Engine {
                 Ask::Command(command) => Task::Command(command),
                 Ask::Read => Task::Read,
                 Ask::ReadHold(hold) => Task::ReadHold(hold),
+                Ask::CatchUp => Task::CatchUp,
             };
             jobs[*lane].push(Job::new(key, task, reply));
         }
@@ -248,6 +242,20 @@ impl Engine {
             }
         }
         Ok((collector, woken))
+    }
+
+    /// Refuses while the store has no room for new work. What was taken in before is carried out.
+    pub fn check_room(&self) -> Result<(), Rejected> {
+        match self.inner.shared.store.room() {
+            Room::Enough => Ok(()),
+            Room::NearlyFull {
+                free_bytes,
+                free_bytes_min,
+            } => Err(Rejected::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+            }),
+        }
     }
 
     /// Room for every command on its lane, or none at all.
@@ -280,7 +288,7 @@ impl Engine {
 
     /// Now, for this tenant.
     pub fn now(&self, tenant: &TenantId) -> Timestamp {
-        self.inner.shared.clock.now(tenant)
+        self.inner.shared.now(tenant)
     }
 
     /// False once the engine has failed or stops.
@@ -366,6 +374,10 @@ impl Engine {
 
     pub(crate) fn hands(&self) -> Option<&Hands> {
         self.inner.hands.as_ref()
+    }
+
+    pub(crate) fn status(&self) -> &Status {
+        &self.inner.status
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -461,54 +473,6 @@ pub(crate) fn lane_of(wallet: &WalletKey, lanes: usize) -> usize {
     usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0)
 }
 
-/// Starts a thread whose failure is the engine's.
-fn spawn(
-    shared: &Arc<Shared>,
-    name: String,
-    work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
-) -> Result<JoinHandle<()>, EngineError> {
-    let shared = Arc::clone(shared);
-    let title = name.clone();
-    let body = move || {
-        // A panic leaves state that cannot be trusted: stop, and recover from what is durable.
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => shared.fail(&format!("{title}: {error}")),
-            Err(_) => shared.fail(&format!("{title} panicked")),
-        }
-    };
-    Ok(std::thread::Builder::new().name(name).spawn(body)?)
-}
-
-fn start_committer(
-    shared: &Arc<Shared>,
-    inboxes: &[Sender<Message>],
-    shipments: Receiver<Shipment>,
-) -> Result<JoinHandle<()>, EngineError> {
-    let (store, lanes) = (Arc::clone(&shared.store), inboxes.to_vec());
-    spawn(shared, "committer".into(), move || {
-        committer::run(&store, &shipments, &lanes)
-    })
-}
-
-fn start_loader(
-    shared: &Arc<Shared>,
-    inboxes: &[Sender<Message>],
-    loads: &Receiver<(usize, Load)>,
-    index: usize,
-) -> Result<JoinHandle<()>, EngineError> {
-    let (store, lanes, loads) = (Arc::clone(&shared.store), inboxes.to_vec(), loads.clone());
-    let world = Arc::clone(shared);
-    spawn(shared, format!("loader-{index}"), move || {
-        loader::run(
-            &store,
-            &|tenant| refresh_for_loader(&world, tenant),
-            &loads,
-            &lanes,
-        )
-    })
-}
-
 /// As [`refresh`], in the terms of a loader.
 pub(crate) fn refresh_for_loader(shared: &Shared, tenant: &TenantId) -> Result<(), StoreError> {
     match refresh(shared, tenant) {
@@ -518,16 +482,4 @@ pub(crate) fn refresh_for_loader(shared: &Shared, tenant: &TenantId) -> Result<(
             what: other.to_string(),
         }),
     }
-}
-
-fn start_sweeper(
-    shared: &Arc<Shared>,
-    inboxes: &[Sender<Message>],
-    stopping: &Arc<AtomicBool>,
-) -> Result<JoinHandle<()>, EngineError> {
-    let (lanes, stop, world) = (inboxes.to_vec(), Arc::clone(stopping), Arc::clone(shared));
-    spawn(shared, "sweeper".into(), move || {
-        let count = lanes.len();
-        sweeper::run(&world, &stop, |wallet| lane_of(wallet, count), &lanes)
-    })
 }

@@ -2,6 +2,8 @@
 
 use farebox_store::StoreError;
 
+use crate::request::Rejected;
+
 /// Why the engine cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -66,9 +68,46 @@ pub enum ControlError {
         /// How many it may have.
         max: usize,
     },
+    /// No such tenant.
+    #[error("there is no tenant named {0}")]
+    UnknownTenant(String),
+    /// The name is taken by a tenant that was not made by such a request.
+    #[error("a tenant named {0} exists already; choose another name")]
+    TenantExists(String),
+    /// More tenants than one Farebox may have.
+    #[error("there are {max} tenants already (limit TENANTS_MAX)")]
+    TooManyTenants {
+        /// How many there may be.
+        max: usize,
+    },
+    /// Another request was made under this id.
+    #[error("another request was made under this id: `{field}` differs")]
+    Conflict {
+        /// The first field that differs.
+        field: &'static str,
+    },
+    /// The time of a live tenant is the machine's.
+    #[error("tenant {0} is live: its time is the machine's and cannot be advanced")]
+    LiveTenant(String),
+    /// A sandbox's clock cannot stand there.
+    #[error("{problem}")]
+    Clock {
+        /// Which field of the request says so.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+        /// Name of the limit, where one was exceeded.
+        limit: Option<&'static str>,
+    },
+    /// One advance of a sandbox at a time.
+    #[error("the clock of tenant {0} is being advanced by another request")]
+    Advancing(String),
     /// The engine has stopped.
     #[error("the store has stopped; restart the server")]
     Stopped,
+    /// The disk has less room than is kept free for what was taken in.
+    #[error("{0}")]
+    DiskNearlyFull(crate::request::Rejected),
     /// Other processes kept changing the same control plane.
     #[error("the control plane kept changing; try again")]
     Contended,
@@ -90,9 +129,29 @@ impl ControlError {
             ControlError::EffectiveInThePast => "effective_in_the_past",
             ControlError::StateVersion { .. } => "state_version",
             ControlError::Limit { .. } => "limit",
+            ControlError::UnknownTenant(_) => "unknown_tenant",
+            ControlError::TenantExists(_) => "tenant_exists",
+            ControlError::TooManyTenants { .. } => "limit",
+            ControlError::Conflict { .. } => "conflict",
+            ControlError::LiveTenant(_) => "live_tenant",
+            ControlError::Clock { .. } => "clock",
+            ControlError::Advancing(_) => "advancing",
             ControlError::Stopped => "stopped",
+            ControlError::DiskNearlyFull(_) => "disk_nearly_full",
             ControlError::Contended => "contended",
             ControlError::Engine(_) => "internal",
+        }
+    }
+}
+
+impl From<Rejected> for ControlError {
+    fn from(rejected: Rejected) -> ControlError {
+        match rejected {
+            Rejected::Stopped => ControlError::Stopped,
+            full @ Rejected::DiskNearlyFull { .. } => ControlError::DiskNearlyFull(full),
+            other @ (Rejected::Busy | Rejected::TooMany { .. }) => {
+                ControlError::Engine(EngineError::State(other.to_string()))
+            }
         }
     }
 }
@@ -101,6 +160,14 @@ impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> ControlError {
         match error {
             StoreError::Stopped { .. } => ControlError::Stopped,
+            StoreError::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+                ..
+            } => ControlError::DiskNearlyFull(crate::request::Rejected::DiskNearlyFull {
+                free_bytes,
+                free_bytes_min,
+            }),
             other => ControlError::Engine(other.into()),
         }
     }

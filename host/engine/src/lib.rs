@@ -8,21 +8,28 @@
 //! **Rejected**: a lock per wallet (deadlocks between events of two wallets, and no batches for plans); answering before the
 //! sync (an answer that a power cut takes back is a lie); a timer for group commit (the sync itself is the timer).
 
+mod again;
 mod by_hand;
 mod clock;
 mod committer;
 mod control;
 mod controls;
+mod crew;
 mod engine;
 mod error;
 mod fold;
+mod following;
 mod lane;
 pub mod limits;
 mod loader;
+pub mod projection;
+mod quarantine;
 mod request;
 mod shared;
 mod sweeper;
+mod tenants;
 
+pub use again::ask_again;
 pub use by_hand::Work;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use control::{Activated, ComponentPushed, ControlDone};
@@ -31,3 +38,4 @@ pub use engine::{Config, Engine};
 pub use error::{ControlError, EngineError};
 pub use fold::LedgerFold;
 pub use request::{Ask, Done, Rejected, Reply, Request};
+pub use tenants::{Advanced, DEFAULT_TENANT, TenantMade};

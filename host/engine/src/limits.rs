@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use farebox_record::time::{Span, Timestamp};
+
 /// Commands that one lane takes in before it is called full (429, nothing done).
 pub const LANE_QUEUE_MAX: usize = 65_536;
 /// Commands of one call.
@@ -15,15 +17,60 @@ pub const LANE_ROUND_BYTES_MAX: usize = 4 << 20;
 pub const ACTIVATIONS_PER_PLAN_MAX: usize = 4_096;
 /// Components of one plan.
 pub const COMPONENTS_PER_PLAN_MAX: usize = 1_024;
+/// Tenants of one Farebox, `default` included.
+pub const TENANTS_MAX: usize = 10_000;
+/// How far one call may advance a sandbox's clock: a year, and a month to spare.
+pub const ADVANCE_SPAN_MAX: Span = Span::days(400);
+/// Where a sandbox's clock may stand at the earliest: 1970-01-01T00:00:00Z.
+pub const SANDBOX_CLOCK_MIN: Timestamp = Timestamp::EPOCH;
+/// Where a sandbox's clock may stand at the latest: 2200-01-01T00:00:00Z.
+pub const SANDBOX_CLOCK_MAX: Timestamp = Timestamp::from_micros(7_258_118_400_000_000);
+/// Wallets that an advance has catch up at once.
+pub const CATCH_UP_WALLETS_MAX: usize = 1_024;
+/// Overdue items that one wallet handles before others have their turn and the disk has what it made.
+pub const AGENDA_ITEMS_PER_TURN_MAX: usize = 256;
 /// Wallets that one lane keeps in memory; beyond, those that rest longest are let go.
 pub const WALLETS_PER_LANE_MAX: usize = 200_000;
 /// Threads that fetch wallets and records for the lanes.
 pub const LOADER_THREADS: usize = 2;
-/// Wallets that one sweep wakes.
+/// Wallets that one sweep wakes, of all tenants; each gets at most half of what those before it have left.
 pub const SWEEP_WALLETS_MAX: usize = 1_024;
 /// Time between two sweeps for what fell due.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+/// Days for which ids of usage are kept, by the time of their record: the late window, what an event may be ahead of the
+/// clock, and a day to spare. Ids of money in, subscriptions and customers are kept for good.
+pub const ID_WINDOW_DAYS: i64 = 37;
+/// Least time between two steps of forgetting ids of usage.
+pub const ID_FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Unpriced events that one wallet rates in one go.
 pub const UNPRICED_RATED_MAX: usize = 1_024;
 /// Bytes of the records that the committer writes in one frame; what is queued beyond waits for the next.
 pub const FRAME_BYTES_SOFT_MAX: usize = 8 << 20;
+
+// ---- what follows the records --------------------------------------------------------------------------------
+/// Records that one pass of the projections takes in; what was committed meanwhile comes with the next.
+pub const PROJECTION_PASS_RECORDS_MAX: usize = 4_096;
+/// Least time between two passes, so that what is committed at once is written at once.
+pub const PROJECTION_PASS_INTERVAL: Duration = Duration::from_millis(2);
+/// Rest after a pass failed before it is tried again.
+pub const PROJECTION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two looks for what is no longer kept.
+pub const PROJECTION_UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Feeds and wallets that one look visits, and rows that it removes of each.
+pub const PROJECTION_UPKEEP_MAX: usize = 256;
+/// How long an item of the change feed is kept, by the store's clock.
+pub const CHANGES_KEPT: Span = Span::days(35);
+/// Items of a feed that are looked at for one page; where a filter leaves few of them, the page is short and says so.
+pub const CHANGES_SCANNED_PER_PAGE_MAX: usize = 5_000;
+/// How long usage is kept by the minute.
+pub const USAGE_MINUTES_KEPT: Span = Span::days(35);
+/// How long usage is kept by the hour. By the day it is kept for good.
+pub const USAGE_HOURS_KEPT: Span = Span::days(400);
+/// Combinations of attributes that one wallet's minute, hour or day tells apart; further ones are summed up as `other`.
+pub const USAGE_COMBINATIONS_MAX: usize = 1_000;
+/// Bytes of names and values of the attributes of a combination; usage with longer ones is summed up as `other`.
+pub const USAGE_COMBINATION_BYTES_MAX: usize = 2_048;
+/// Rows of usage that are read for one page.
+pub const USAGE_SCANNED_PER_PAGE_MAX: usize = 20_000;
+/// Time between two looks for revisions that the runtime took out of service.
+pub const QUARANTINE_INTERVAL: Duration = Duration::from_millis(250);

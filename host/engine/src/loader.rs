@@ -5,9 +5,12 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use farebox_record::codec;
 use farebox_record::ids::{SubscriptionId, TenantId};
+use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::state::{Part, UnpricedState};
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
+
+mod original;
 
 use crate::lane::Message;
 use crate::limits::UNPRICED_RATED_MAX;
@@ -37,7 +40,23 @@ pub(crate) enum Load {
         /// Which subject.
         subject: String,
     },
-    /// Events that wait for a price.
+    /// A closed term of a subscription.
+    Term {
+        /// Whose.
+        wallet: WalletKey,
+        /// Whose plan.
+        subscription: SubscriptionId,
+        /// Its number.
+        number: u32,
+    },
+    /// An event as it stands. Asked for only when everything that was decided before is durable.
+    Original {
+        /// Whose.
+        wallet: WalletKey,
+        /// Which event.
+        event: EventRef,
+    },
+    /// What waits for a price.
     Unpriced {
         /// Whose.
         wallet: WalletKey,
@@ -102,6 +121,22 @@ pub(crate) fn answer(
                 }
             };
             Message::Subject(wallet, subscription, subject, known)
+        }
+        Load::Term {
+            wallet,
+            subscription,
+            number,
+        } => {
+            let part = Part::Term(subscription.clone(), number);
+            let term = match store.part(&wallet, &part.key())? {
+                None => None,
+                Some(value) => Some(codec::decode(&value).map_err(|e| state(&wallet, e.to_string()))?),
+            };
+            Message::Term(wallet, subscription, number, term)
+        }
+        Load::Original { wallet, event } => {
+            let original = original::find(&**store, &wallet, &event)?;
+            Message::Original(wallet, event, original.map(Box::new))
         }
         Load::Unpriced { wallet, after } => {
             let after = after.map(|sequence| Part::Unpriced(sequence).key());

@@ -29,6 +29,8 @@ pub enum Ask {
     Read,
     /// Show it, with everything overdue handled first, together with how a hold that is no longer there ended.
     ReadHold(EventRef),
+    /// Handle everything overdue, and tell how much that was.
+    CatchUp,
 }
 
 /// What a request gets, once everything that it shows is durable.
@@ -40,6 +42,8 @@ pub enum Reply {
     Wallet(Arc<Wallet>),
     /// The wallet as it is, and how the hold that was asked for ended (none: there never was one, or it is open).
     Hold(Arc<Wallet>, Option<farebox_record::outcome::HoldEnd>),
+    /// Everything overdue is handled: so many items since the request came.
+    CaughtUp(u64),
     /// Another request was made under this id.
     Conflict {
         /// The first field that differs.
@@ -75,6 +79,17 @@ pub enum Rejected {
     TooMany {
         /// How many there were.
         count: usize,
+    },
+    /// The disk has less room than is kept free for what was taken in. Reads go on.
+    #[error(
+        "the disk is nearly full ({free_bytes} bytes free, {free_bytes_min} must be); nothing was done. \
+         Make room on the server's disk"
+    )]
+    DiskNearlyFull {
+        /// How many bytes are free.
+        free_bytes: u64,
+        /// How many there must be.
+        free_bytes_min: u64,
     },
     /// The engine has stopped.
     #[error("the store has stopped; nothing was done. Restart the server")]

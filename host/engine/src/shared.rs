@@ -1,11 +1,15 @@
 //! What all threads of the engine share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use farebox_record::ids::TenantId;
+use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::Store;
+use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::controls::Controls;
@@ -16,6 +20,8 @@ pub(crate) struct Shared {
     pub runtime: Runtime,
     pub clock: Arc<dyn Clock>,
     pub controls: ArcSwap<Controls>,
+    /// Sandboxes whose clock is being advanced by this process.
+    advancing: Mutex<BTreeSet<TenantId>>,
     failed: AtomicBool,
     on_failure: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -34,9 +40,28 @@ impl Shared {
             runtime,
             clock,
             controls,
+            advancing: Mutex::default(),
             failed: AtomicBool::new(false),
             on_failure,
         }
+    }
+
+    /// Now, for this tenant.
+    pub fn now(&self, tenant: &TenantId) -> Timestamp {
+        self.controls.load().now(&*self.clock, tenant)
+    }
+
+    /// Reserves the clock of a sandbox for one advance, until what is returned is dropped; none: another has it.
+    pub fn begin_advance(self: &Arc<Shared>, tenant: &TenantId) -> Option<Advancing> {
+        self.advancing.lock().insert(tenant.clone()).then(|| Advancing {
+            shared: Arc::clone(self),
+            tenant: tenant.clone(),
+        })
+    }
+
+    /// Whether an advance has this tenant's clock, and does what falls due itself.
+    pub fn is_advancing(&self, tenant: &TenantId) -> bool {
+        self.advancing.lock().contains(tenant)
     }
 
     /// Fail-stop: nothing is accepted any more. Told once.
@@ -52,5 +77,17 @@ impl Shared {
 
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
+    }
+}
+
+/// A sandbox's clock, reserved for one advance.
+pub(crate) struct Advancing {
+    shared: Arc<Shared>,
+    tenant: TenantId,
+}
+
+impl Drop for Advancing {
+    fn drop(&mut self) {
+        self.shared.advancing.lock().remove(&self.tenant);
     }
 }

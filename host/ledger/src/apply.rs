@@ -8,14 +8,19 @@ use farebox_record::record::Record;
 use farebox_record::state::{Customer, Shortfall};
 use farebox_record::time::Timestamp;
 
+use crate::adjust;
+use crate::change::change_subscription;
+use crate::correct;
 use crate::draft::Draft;
 use crate::grant::{activate_grant, expire_grant, open_grant};
 use crate::hold;
 use crate::limits;
 use crate::refusal::{Refusal, too_many};
+use crate::renewal::{renew, wake};
 use crate::settle;
-use crate::subscription::{period_after, start_subscription, transition};
-use crate::usage::{charge_usage, rate_unpriced};
+use crate::spending;
+use crate::subscription::start_subscription;
+use crate::usage::{charge_usage, rate_unpriced, retry_transition};
 use crate::wallet::Wallet;
 
 /// Decides `command` and carries it out, all of it or nothing.
@@ -43,6 +48,18 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::Extend(extend) => hold::extend(wallet, extend, seen, at),
         Command::Release(release) => hold::release(wallet, release, at),
         Command::Due(due) => handle_due(wallet, due, seen, at),
+        Command::RetryTransition(retry) => retry_transition(wallet, retry, seen, at),
+        Command::ChangeSubscription(change) => change_subscription(wallet, change, seen, at),
+        Command::Adjust(adjust) => adjust::adjust(wallet, adjust, at),
+        Command::Pay(pay) => adjust::pay(wallet, pay, at),
+        Command::Refund(refund) => correct::refund(wallet, refund, seen, at),
+        Command::Void(void) => correct::void(wallet, void, seen, at),
+        Command::Amend(amend) => {
+            check_event_time(&amend.event, at)?;
+            correct::amend(wallet, amend, seen, at)
+        }
+        Command::PutLimit(put) => spending::put_limit(wallet, put, at),
+        Command::DeleteLimit(delete) => spending::delete_limit(wallet, delete, at),
     }
 }
 
@@ -112,12 +129,8 @@ fn handle_due(wallet: &mut Wallet, due: &Due, seen: &Seen, at: Timestamp) -> Res
         DueItem::HoldExpiry(hold) => hold::expire(wallet, hold, at),
         DueItem::GrantExpiry(id) => Ok(expire_grant(wallet, id, at)),
         DueItem::GrantEffective(id) => Ok(activate_grant(wallet, id, at)),
-        DueItem::Renewal(id) => transition(wallet, id, due, seen, at, |changed| {
-            changed.period = period_after(changed);
-        }),
-        DueItem::Timer { subscription, key } => transition(wallet, subscription, due, seen, at, |changed| {
-            changed.timers.remove(key);
-        }),
+        DueItem::Renewal(id) => renew(wallet, id, due, seen, at),
+        DueItem::Timer { subscription, key } => wake(wallet, subscription, key, due, seen, at),
     }
 }
 

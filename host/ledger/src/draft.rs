@@ -11,6 +11,7 @@ use farebox_record::time::Timestamp;
 
 use crate::cover::{Draw, Origin};
 use crate::limits;
+use crate::refusal::Refusal;
 use crate::wallet::Wallet;
 
 /// Changes of one command. Started only when the command is known to succeed: there is no way back.
@@ -18,6 +19,10 @@ pub(crate) struct Draft<'w> {
     pub wallet: &'w mut Wallet,
     effects: Vec<Effect>,
     touched: Vec<GrantId>,
+    /// How many charges the plan's answer of this record holds.
+    answered: usize,
+    /// See [`Outcome::earlier`].
+    earlier: Vec<String>,
 }
 
 impl<'w> Draft<'w> {
@@ -28,6 +33,8 @@ impl<'w> Draft<'w> {
             wallet,
             effects: Vec::new(),
             touched: Vec::new(),
+            answered: 0,
+            earlier: Vec::new(),
         };
         for event in forgettable {
             let taken: Vec<GrantId> = draft
@@ -44,6 +51,29 @@ impl<'w> Draft<'w> {
             draft.put(Effect::HoldForgotten(event));
         }
         draft
+    }
+
+    /// Says how many charges the plan's answer of this record holds: indices of earlier charges go on behind them.
+    pub fn answer_holds(&mut self, charges: usize) {
+        debug_assert!(self.earlier.is_empty(), "told before any earlier charge is named");
+        self.answered = charges;
+    }
+
+    /// Says which earlier charges entries name, in the order of their indices.
+    pub fn name_earlier(&mut self, answered: usize, codes: Vec<String>) {
+        self.answered = answered;
+        self.earlier = codes;
+    }
+
+    /// The index under which entries name a charge of an earlier record.
+    pub fn earlier_charge(&mut self, code: &str) -> u16 {
+        let known = self.earlier.iter().position(|c| c == code);
+        let index = known.unwrap_or_else(|| {
+            self.earlier.push(code.to_string());
+            self.earlier.len() - 1
+        });
+        // An event has at most as many charges as an answer may hold, far below 65,536.
+        u16::try_from(self.answered + index).unwrap_or(u16::MAX)
     }
 
     /// Carries an effect out and notes it.
@@ -187,6 +217,7 @@ impl<'w> Draft<'w> {
         self.assert_in_range();
         Outcome {
             answer: answer(self.wallet),
+            earlier: self.earlier,
             effects: self.effects,
         }
     }
@@ -236,6 +267,18 @@ impl<'w> Draft<'w> {
             );
         }
     }
+}
+
+/// Decides on a copy of the wallet, which takes its place only where all of it succeeded. For the rare commands whose
+/// second step depends on what the first one did.
+pub(crate) fn attempt(
+    wallet: &mut Wallet,
+    decide: impl FnOnce(&mut Wallet) -> Result<Outcome, Refusal>,
+) -> Result<Outcome, Refusal> {
+    let mut copy = wallet.clone();
+    let outcome = decide(&mut copy)?;
+    *wallet = copy;
+    Ok(outcome)
 }
 
 /// The entries of every record sum to zero per asset.

@@ -132,19 +132,25 @@ pub(crate) fn ordered_grant(order: &GrantOrder, subscription: &SubscriptionId, a
 /// What of the grant is free becomes breakage; what holds have pinned stays good for them.
 pub(crate) fn expire_grant(wallet: &mut Wallet, id: &GrantId, at: Timestamp) -> Outcome {
     let mut draft = Draft::new(wallet, at);
-    if let Some(grant) = draft.wallet.grants.get(id) {
-        let (asset, free) = (grant.asset.clone(), grant.available);
-        draft.put(Effect::GrantExpired(id.clone()));
-        draft.post(
-            Account::Available(id.clone()),
-            &asset,
-            Nanos::new(-free.get()),
-            None,
-        );
-        draft.post(Account::Breakage, &asset, free, None);
-        draft.touch(id.clone());
-    }
+    end_grant_value(&mut draft, id);
     draft.finish(|_| Answer::Handled)
+}
+
+/// See [`expire_grant`]; as a part of a larger change.
+pub(crate) fn end_grant_value(draft: &mut Draft<'_>, id: &GrantId) {
+    let Some(grant) = draft.wallet.grants.get(id) else {
+        return;
+    };
+    let (asset, free) = (grant.asset.clone(), grant.available);
+    draft.put(Effect::GrantExpired(id.clone()));
+    draft.post(
+        Account::Available(id.clone()),
+        &asset,
+        Nanos::new(-free.get()),
+        None,
+    );
+    draft.post(Account::Breakage, &asset, free, None);
+    draft.touch(id.clone());
 }
 
 pub(crate) fn activate_grant(wallet: &mut Wallet, id: &GrantId, at: Timestamp) -> Outcome {

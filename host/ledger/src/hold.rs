@@ -3,6 +3,7 @@
 use farebox_money::Nanos;
 use farebox_record::command::{Authorize, AuthorizeMode, Extend, Release};
 use farebox_record::ids::GrantId;
+use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{
     Allowed, Answer, DenialReason, Denied, Effect, HoldEnd, Outcome, Pricing, Seen, Verdict,
 };
@@ -17,6 +18,7 @@ use crate::limits::{self, HOLDS_PER_WALLET_MAX};
 use crate::orders::{Cause, Ready, check_priced, has_give_back, unpostable};
 use crate::pins::{held, merged, per_asset, pin, pins};
 use crate::refusal::{Refusal, too_many};
+use crate::spending::{Demand, exceeded};
 use crate::wallet::Wallet;
 
 /// Sets the worst case aside, or debits known usage at once; or says no, for ever under this id.
@@ -30,6 +32,10 @@ pub(crate) fn authorize(
     let Some(pricing) = &seen.pricing else {
         return Ok(deny(wallet, at, denied(DenialReason::NoSubscription)));
     };
+    let subscription = wallet.subscription(&pricing.subscription);
+    if subscription.is_some_and(|s| matches!(s.status, SubscriptionStatus::Paused(_))) {
+        return Ok(deny(wallet, at, denied(DenialReason::Paused)));
+    }
     let priced = match priced(pricing)? {
         Ok(priced) => priced,
         Err(rejection) => return Ok(deny(wallet, at, denied(DenialReason::Unpriceable(rejection)))),
@@ -48,6 +54,11 @@ pub(crate) fn authorize(
     let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
     if let Err(short) = on_credit(wallet, &covered, &[]) {
         return Ok(deny(wallet, at, short));
+    }
+    if !wallet.limits.is_empty()
+        && let Some(why) = exceeded(wallet, attributes, &Demand::of(&covered), at)
+    {
+        return Ok(deny(wallet, at, why));
     }
     match authorize.mode {
         AuthorizeMode::Hold => open(wallet, authorize, pricing, priced, &covered, seen.time, at),
@@ -85,10 +96,12 @@ fn open(
         revision: pricing.revision,
         subscription: pricing.subscription.clone(),
         period: pricing.period,
+        term: wallet.subscription(&pricing.subscription).map_or(0, |s| s.term),
         quoted: per_asset(priced.charges.iter().map(|c| (&c.price.asset, c.price.amount))),
         pins: pins(&covered.draws),
         overdraft: per_asset(covered.uncovered.iter().map(|u| (&u.asset, u.missing))),
         taken: Vec::new(),
+        codes: Vec::new(),
     };
     let held = held(&hold);
     let mut draft = Draft::new(wallet, at);
@@ -158,17 +171,20 @@ pub(crate) fn extend(
             return Ok(deny(wallet, at, short));
         }
         let fresh = beyond(&hold.overdraft, &covered.uncovered);
-        let live: Vec<Draw> = covered
-            .draws
-            .into_iter()
-            .filter(|d| d.origin == Origin::Live)
-            .collect();
-        added = pins(&live);
+        let before = held(&hold);
+        let live = covered.draws.iter().filter(|d| d.origin == Origin::Live);
+        added = pins(&live.cloned().collect::<Vec<Draw>>());
         hold.pins = merged(hold.pins.iter().chain(&added).cloned());
         let overdraft = hold.overdraft.iter().map(|(asset, amount)| (asset, *amount));
         hold.overdraft = per_asset(overdraft.chain(fresh.iter().map(|u| (&u.asset, u.missing))));
         hold.quoted = per_asset(priced.charges.iter().map(|c| (&c.price.asset, c.price.amount)));
         hold.event.measures.clone_from(&extend.measures);
+        if !wallet.limits.is_empty() {
+            let demand = Demand::growing(&before, &held(&hold), &covered);
+            if let Some(why) = exceeded(wallet, &hold.event.attributes, &demand, at) {
+                return Ok(deny(wallet, at, why));
+            }
+        }
     }
     hold.expires = hold.expires.max(at.saturating_add(extend.ttl));
     let (held, expires) = (held(&hold), hold.expires);

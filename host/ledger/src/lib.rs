@@ -7,9 +7,12 @@
 //!
 //! No I/O, no async, no Wasm, no clock, no randomness, no hash order.
 
+mod adjust;
 mod agenda;
 mod apply;
 mod calendar;
+mod change;
+mod correct;
 mod cover;
 mod credit;
 mod draft;
@@ -21,15 +24,23 @@ pub mod limits;
 mod orders;
 mod pins;
 mod refusal;
+mod renewal;
+mod reverse;
 mod settle;
+mod spending;
 mod subscription;
+mod term;
 mod usage;
 mod verify;
 mod wallet;
 
 pub use apply::{append, apply};
 pub use calendar::{CalendarError, period_at, period_with_index};
+pub use correct::standing_of;
 pub use idempotency::{Retry, compare};
 pub use refusal::Refusal;
+pub use renewal::{NextKind, NextPeriod, next_period};
+pub use spending::LimitView;
+pub use term::term_of;
 pub use verify::{Violation, verify};
 pub use wallet::{Wallet, WalletError};

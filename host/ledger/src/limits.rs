@@ -22,7 +22,26 @@ pub const HOLD_TTL_MAX: Span = Span::seconds(86_400);
 pub const HOLD_TTL_DEFAULT: Span = Span::seconds(900);
 /// Least time from one waking of a plan by a timer to the next one that it asks for then.
 pub const TIMER_STEP_MIN: Span = Span::seconds(1);
+/// Spending limits of one wallet.
+pub const SPENDING_LIMITS_PER_WALLET_MAX: usize = 64;
+/// Attributes in the scope of one spending limit: how deep the tree can be.
+pub const SCOPE_ATTRIBUTES_MAX: usize = 8;
+/// Bytes of the names and values in the scope of one spending limit: they stand in every threshold that is announced.
+pub const SCOPE_BYTES_MAX: usize = 512;
+/// Thresholds of one spending limit.
+pub const THRESHOLDS_PER_LIMIT_MAX: usize = 8;
+/// Largest threshold of a spending limit, in percent of its amount.
+pub const THRESHOLD_PERCENT_MAX: u16 = 1_000;
+/// Steps of the rolling window of a spending limit.
+pub const ROLLING_STEPS_MAX: u16 = 60;
+/// Shortest step of the rolling window of a spending limit.
+pub const ROLLING_STEP_MIN: Span = Span::seconds(1);
+/// Longest rolling window of a spending limit.
+pub const ROLLING_LENGTH_MAX: Span = Span::days(366);
 /// How far ahead of the store's clock an event's time may be.
 pub const EVENT_AHEAD_MAX: Span = Span::seconds(300);
 /// How long after it happened an event may be reported. Ids are kept for longer, so that no retry bills twice.
 pub const LATE_WINDOW: Span = Span::days(35);
+/// How long after its end a term of a subscription is kept for late events: the window, and a day for holds that were
+/// open when it ended.
+pub const TERM_KEPT: Span = Span::days(36);

@@ -1,6 +1,8 @@
 //! What a plan orders: its answer is checked against the wallet, then carried out.
 
+use farebox_record::correction::TakenSlice;
 use farebox_record::event::Event;
+use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, Pricing};
 use farebox_record::plan::{Charge, GrantOrder, Priced};
 use farebox_record::time::Timestamp;
@@ -10,6 +12,7 @@ use crate::draft::Draft;
 use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::spending::count_event;
 use crate::wallet::Wallet;
 
 /// A plan's answer that is known to fit the wallet: every charge has its slices.
@@ -32,9 +35,28 @@ impl<'p> Ready<'p> {
         Ok(Ready { priced, draws })
     }
 
+    /// What its charges take, and from where.
+    pub fn slices(&self) -> Vec<TakenSlice> {
+        let taken = self.draws.iter().map(|draw| TakenSlice {
+            code: self
+                .priced
+                .charges
+                .get(usize::from(draw.slice.charge))
+                .map(|charge| charge.code.clone())
+                .unwrap_or_default(),
+            asset: draw.slice.asset.clone(),
+            from: draw.slice.from.clone(),
+            amount: draw.slice.amount,
+        });
+        taken.collect()
+    }
+
     /// Posts charges, then grants, then the plan's state, its subject's state and its timers.
     pub fn post(self, draft: &mut Draft<'_>, pricing: &Pricing, cause: Cause<'_>, at: Timestamp) {
         draft.take(&self.draws);
+        if let Cause::Event(event) = cause {
+            count_event(draft, event, &self.draws, at);
+        }
         carry_out(draft, self.priced, pricing, cause, at);
     }
 }
@@ -75,6 +97,12 @@ pub(crate) fn carry_out(
     cause: Cause<'_>,
     at: Timestamp,
 ) {
+    // What is caught up later than it fell due opens as it would have at its instant: a grant for the month after waits for
+    // that month, though it may have begun by now.
+    let from = match cause {
+        Cause::Due(instant) => instant,
+        Cause::Event(_) | Cause::Start => at,
+    };
     for (index, order) in priced.grants.iter().enumerate() {
         let sequence = draft.wallet.header.sequence + 1;
         // A subscription's name may take all of the room; its grants then go by the record alone.
@@ -85,18 +113,29 @@ pub(crate) fn carry_out(
         let Some(id) = draft.unused_grant_id(&wanted) else {
             continue;
         };
-        open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, at));
+        open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, from));
     }
     let Some(subscription) = draft.wallet.subscription(&pricing.subscription) else {
         return;
     };
     let mut changed = subscription.clone();
-    if let Some(state) = &priced.state {
+    if let (Some(term), Some(state)) = (&pricing.term, &priced.state) {
+        // The open term knows nothing of it: nothing cascades past a renewal.
+        let after = TermState {
+            state: state.clone(),
+            state_version: pricing.state_version,
+            revision: pricing.revision,
+            ..(**term).clone()
+        };
+        draft.put(Effect::TermPut(pricing.subscription.clone(), Box::new(after)));
+    } else if let Some(state) = &priced.state {
         changed.state.clone_from(state);
         changed.state_version = pricing.state_version;
         changed.revision = pricing.revision;
     }
-    for timer in &priced.timers {
+    // A plan that no longer serves the subscription sets no timers in it.
+    let serves = pricing.term.as_ref().is_none_or(|term| term.plan == changed.plan);
+    for timer in priced.timers.iter().filter(|_| serves) {
         match (timer.at, cause) {
             // A plan that is woken can only ask for a later time: else it would be woken for ever at one instant.
             (Some(at), Cause::Due(instant)) => {
@@ -107,7 +146,7 @@ pub(crate) fn carry_out(
             (None, _) => changed.timers.remove(&timer.key),
         };
     }
-    if changed != *subscription {
+    if draft.wallet.subscription(&pricing.subscription) != Some(&changed) {
         draft.put(Effect::SubscriptionPut(
             pricing.subscription.clone(),
             Box::new(changed),

@@ -14,6 +14,9 @@ pub enum Refusal {
     /// No such hold, now or ever.
     #[error("there is no such hold; authorize first")]
     UnknownHold,
+    /// No such spending limit.
+    #[error("there is no such limit; create it with PUT /v1/customers/{{customer}}/limits/{{name}}")]
+    UnknownLimit,
     /// A hold of this id is open, or expired and within its grace, and what opened it is too long ago to be answered
     /// again.
     #[error("a hold of this id is open already; take another id")]
@@ -86,6 +89,44 @@ pub enum Refusal {
         /// How many it may have.
         max: usize,
     },
+    /// More than there is.
+    #[error("amount {problem}: at most {most}")]
+    TooMuch {
+        /// What it is more than.
+        problem: &'static str,
+        /// How much it may be.
+        most: Nanos,
+    },
+    /// No such grant in the wallet.
+    #[error("the wallet has no grant {0}, or none any more")]
+    UnknownGrant(GrantId),
+    /// Only bought value can be paid back to the customer.
+    #[error("grant {0} was not bought, so there is nothing to pay back; take it away with an adjustment")]
+    NotRefundable(GrantId),
+    /// No record charges an event of this name.
+    #[error("there is no such event, or none that was charged")]
+    UnknownEvent,
+    /// What is held is not charged yet.
+    #[error("the call is still held; release the hold, or settle it first")]
+    StillHeld,
+    /// It was taken back before.
+    #[error("the event was voided before; send what should be charged as a new event")]
+    EventVoided,
+    /// All that it took came back before, or it never took anything.
+    #[error("the event holds nothing that could be given back")]
+    NothingToGiveBack,
+    /// The price of an event depends on those before it, and the correction cannot be carried through all of them.
+    #[error("the correction cannot be carried out: {0}")]
+    CannotRefold(String),
+    /// No such subscription.
+    #[error("the customer has no subscription {0}")]
+    UnknownSubscription(SubscriptionId),
+    /// A subscription ends once.
+    #[error("the subscription was cancelled; start a new one under another id")]
+    SubscriptionEnded,
+    /// It is so already, or cannot be so now.
+    #[error("the subscription cannot be changed so: {0}")]
+    ChangeNotPossible(&'static str),
     /// Already handled: an instant that is no longer on the wallet's agenda.
     #[error("not on the agenda any more")]
     NotDue,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AboveHold, Finality, Settle};
 use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Outcome, Seen, Settled};
-use farebox_record::plan::EventRef;
+use farebox_record::plan::{Charge, EventRef};
 use farebox_record::state::{HoldState, Pin, Slice, SliceSource};
 use farebox_record::time::Timestamp;
 
@@ -17,6 +17,7 @@ use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
 use crate::pins::{held, merged, per_asset, pin};
 use crate::refusal::Refusal;
+use crate::spending::count_settlement;
 use crate::wallet::Wallet;
 
 /// Charges what a call used so far. The event is covered as a whole, with what the hold already took and pinned first,
@@ -36,6 +37,7 @@ pub(crate) fn settle(
     let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
     let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
     check_priced(wallet, priced)?;
+    let (hold, earlier) = renumbered(hold, &priced.charges);
     let mut event = hold.event.clone();
     event.measures.clone_from(&settle.measures);
     event.attributes.extend(settle.attributes.clone());
@@ -61,12 +63,15 @@ pub(crate) fn settle(
         .extend(std::mem::take(&mut covered.uncovered).into_iter().map(debt));
 
     let mut draft = Draft::new(wallet, at);
+    draft.name_earlier(priced.charges.len(), earlier);
     draft.take(&covered.draws);
     let what = if ended { Left::Freed } else { Left::Kept };
     let back = give_back(&mut draft, &covered.left, what, &settle.hold, at);
-    let now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
+    let mut now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
+    now.codes = priced.charges.iter().map(|c| c.code.clone()).collect();
     let summary = Summary::of(&hold, &now, &covered, back.returned, waived, ended, late);
     draft.put(Effect::HoldPut(settle.hold.clone(), Box::new(now)));
+    count_settlement(&mut draft, &hold, &event.attributes, at);
     if ended {
         end(&mut draft, &settle.hold, HoldEnd::Settled);
         carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);
@@ -74,6 +79,35 @@ pub(crate) fn settle(
     let charges = lines(&priced.charges);
     let revision = pricing.revision;
     Ok(draft.finish(|wallet| summary.answer(charges, revision, wallet)))
+}
+
+/// Lets the slices that were taken before name the charges of the present answer: the one of the same code, and of
+/// several such the one in the same place among them. Gives the codes of those that the answer does not hold any more,
+/// whose indices go on behind it.
+fn renumbered(mut hold: HoldState, charges: &[Charge]) -> (HoldState, Vec<String>) {
+    let mut earlier = Vec::new();
+    let numbers: Vec<u16> = (0..hold.codes.len())
+        .map(|old| {
+            let code = &hold.codes[old];
+            let nth = hold.codes[..old].iter().filter(|c| *c == code).count();
+            let same = charges
+                .iter()
+                .enumerate()
+                .filter(|(_, charge)| charge.code == *code);
+            let index = same.map(|(index, _)| index).nth(nth).unwrap_or_else(|| {
+                earlier.push(code.clone());
+                charges.len() + earlier.len() - 1
+            });
+            // An answer has far fewer than 65,536 charges.
+            u16::try_from(index).unwrap_or(u16::MAX)
+        })
+        .collect();
+    for slice in &mut hold.taken {
+        if let Some(number) = numbers.get(usize::from(slice.charge)) {
+            slice.charge = *number;
+        }
+    }
+    (hold, earlier)
 }
 
 /// Refuses a price that the hold alone does not cover, wherever its value is really taken from.
@@ -158,7 +192,14 @@ fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef
             }
             SliceSource::Debt => debts.push((&own.asset, own.amount)),
             SliceSource::Receivable => {
-                draft.post(Account::Receivable, &own.asset, own.amount, charge);
+                // What the customer paid of it meanwhile was paid with bought value, and comes back as such.
+                let owed = -totals(draft.wallet, &own.asset).receivable.get();
+                let unpaid = Nanos::new(owed.min(own.amount.get()));
+                draft.post(Account::Receivable, &own.asset, unpaid, charge);
+                let paid = Nanos::new(own.amount.get() - unpaid.get());
+                if paid.is_positive() {
+                    draft.open_returned(event, &own.asset, paid, at);
+                }
             }
         }
     }

@@ -1,12 +1,12 @@
-//! Subscriptions: how one starts, and how it moves on at a renewal or a timer.
+//! Subscriptions: how one starts, and which event types it owns.
 
-use farebox_record::command::{Due, Subscribe};
-use farebox_record::ids::SubscriptionId;
+use farebox_record::command::Subscribe;
+use farebox_record::ids::{EventType, SubscriptionId};
+use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Answer, Effect, Outcome, Seen, Verdict};
 use farebox_record::state::{Cadence, SubscriptionState};
-use farebox_record::time::{Period, Timestamp};
+use farebox_record::time::Timestamp;
 
-use crate::calendar::period_with_index;
 use crate::draft::Draft;
 use crate::limits;
 use crate::orders::{Cause, Ready};
@@ -37,15 +37,9 @@ pub(crate) fn start_subscription(
         }
     };
     let event_types = &pricing.event_types;
-    for (owner, other) in &wallet.subscriptions {
-        if let Some(event_type) = other.event_types.iter().find(|t| event_types.contains(t)) {
-            return Err(Refusal::EventTypeOwned {
-                event_type: event_type.clone(),
-                owner: owner.clone(),
-            });
-        }
-    }
-    if wallet.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_WALLET_MAX {
+    wallet.check_unowned(event_types, &subscribe.id)?;
+    let forgotten = forgettable(wallet, at);
+    if wallet.subscriptions.len() - forgotten.len() >= limits::SUBSCRIPTIONS_PER_WALLET_MAX {
         let max = limits::SUBSCRIPTIONS_PER_WALLET_MAX;
         return Err(too_many("subscriptions", "SUBSCRIPTIONS_PER_WALLET_MAX", max));
     }
@@ -61,9 +55,19 @@ pub(crate) fn start_subscription(
         state_version: pricing.state_version,
         revision: pricing.revision,
         timers: Default::default(),
+        status: SubscriptionStatus::Active,
+        scheduled: Vec::new(),
+        term: 0,
+        since: pricing.period.start.min(at),
+        opened: wallet.header.sequence + 1,
+        opening: priced.state.clone().unwrap_or_default(),
+        past: Vec::new(),
     };
     let ready = Ready::new(wallet, priced, &Default::default())?;
     let mut draft = Draft::new(wallet, at);
+    for gone in forgotten {
+        draft.put(Effect::SubscriptionForgotten(gone));
+    }
     draft.put(Effect::SubscriptionPut(
         subscribe.id.clone(),
         Box::new(subscription),
@@ -77,45 +81,57 @@ pub(crate) fn start_subscription(
     }))
 }
 
-/// The next period; at the end of the calendar one that never ends.
-pub(crate) fn period_after(subscription: &SubscriptionState) -> Period {
-    let Period { end, index, .. } = subscription.period;
-    let index = index.saturating_add(1);
-    match period_with_index(subscription.anchor, subscription.cadence, index) {
-        Ok(next) if next.end > end => next,
-        _ => Period {
-            start: end,
-            end: Timestamp::from_micros(i64::MAX),
-            index,
-        },
+impl Wallet {
+    /// The subscription that prices events of this type: one that has not ended.
+    pub fn owner(&self, event_type: &EventType) -> Option<(&SubscriptionId, &SubscriptionState)> {
+        self.subscriptions
+            .iter()
+            .find(|(_, s)| !has_ended(s) && s.event_types.contains(event_type))
+    }
+
+    /// A subscription other than `but` that owns one of these event types, and which one.
+    pub(crate) fn owner_of_any(
+        &self,
+        event_types: &[EventType],
+        but: &SubscriptionId,
+    ) -> Option<(&SubscriptionId, &EventType)> {
+        let others = self
+            .subscriptions
+            .iter()
+            .filter(|(id, s)| *id != but && !has_ended(s));
+        others
+            .filter_map(|(id, s)| Some((id, s.event_types.iter().find(|t| event_types.contains(t))?)))
+            .next()
+    }
+
+    pub(crate) fn check_unowned(
+        &self,
+        event_types: &[EventType],
+        but: &SubscriptionId,
+    ) -> Result<(), Refusal> {
+        match self.owner_of_any(event_types, but) {
+            None => Ok(()),
+            Some((owner, event_type)) => Err(Refusal::EventTypeOwned {
+                event_type: event_type.clone(),
+                owner: owner.clone(),
+            }),
+        }
     }
 }
 
-/// A renewal or a timer: the subscription moves on whatever the plan says, and even where no plan answers, so that
-/// nothing can stop a wallet's time.
-pub(crate) fn transition(
-    wallet: &mut Wallet,
-    id: &SubscriptionId,
-    due: &Due,
-    seen: &Seen,
-    at: Timestamp,
-    change: impl FnOnce(&mut SubscriptionState),
-) -> Result<Outcome, Refusal> {
-    let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
-    let ready = match &seen.pricing {
-        Some(pricing) => match &pricing.verdict {
-            Verdict::Priced(priced) => Ready::new(wallet, priced, &Default::default())
-                .ok()
-                .map(|ready| (ready, pricing)),
-            Verdict::Rejected(_) | Verdict::Failed { .. } => None,
-        },
-        None => None,
+fn has_ended(subscription: &SubscriptionState) -> bool {
+    matches!(subscription.status, SubscriptionStatus::Cancelled(_))
+}
+
+/// Subscriptions that ended so long ago that no late event can belong to them.
+fn forgettable(wallet: &Wallet, at: Timestamp) -> Vec<SubscriptionId> {
+    let old = |subscription: &SubscriptionState| match subscription.status {
+        SubscriptionStatus::Cancelled(since) => since.saturating_add(limits::TERM_KEPT) < at,
+        SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => false,
     };
-    change(&mut changed);
-    let mut draft = Draft::new(wallet, at);
-    draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
-    if let Some((ready, pricing)) = ready {
-        ready.post(&mut draft, pricing, Cause::Due(due.instant), at);
-    }
-    Ok(draft.finish(|_| Answer::Handled))
+    let subscriptions = wallet.subscriptions.iter();
+    subscriptions
+        .filter(|(_, s)| old(s))
+        .map(|(id, _)| id.clone())
+        .collect()
 }

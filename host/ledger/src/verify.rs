@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
-use farebox_record::ids::{GrantId, Hash};
+use farebox_record::ids::{GrantId, Hash, LimitName};
 use farebox_record::outcome::Effect;
 use farebox_record::record::Record;
+use farebox_record::spending::{LimitState, Used};
 
+use crate::spending::held_of;
 use crate::wallet::Wallet;
 
 /// A rule that a wallet breaks.
@@ -39,6 +41,28 @@ pub enum Violation {
         stored: Nanos,
         /// What the holds say.
         pinned: Nanos,
+    },
+    /// What a spending limit counts as held is not what open holds have set aside.
+    #[error("limit {limit} counts {stored} {asset} as held, and holds say {pinned}")]
+    LimitHeld {
+        /// Which limit.
+        limit: LimitName,
+        /// In which asset.
+        asset: Asset,
+        /// What the limit says.
+        stored: Nanos,
+        /// What the holds say.
+        pinned: Nanos,
+    },
+    /// What a spending limit counts as used is below zero.
+    #[error("limit {limit} counts {used} {asset} as used")]
+    LimitUsed {
+        /// Which limit.
+        limit: LimitName,
+        /// In which asset.
+        asset: Asset,
+        /// What the limit says.
+        used: Nanos,
     },
     /// The entries of a record do not sum to zero.
     #[error("the entries of record {sequence} leave {sum} of {asset}")]
@@ -137,6 +161,7 @@ pub fn verify(wallet: &Wallet) -> Vec<Violation> {
             pinned: Nanos::new(amount),
         });
     }
+    violations.extend(broken_limits(wallet));
     for (asset, sum) in sums {
         if sum != 0 {
             violations.push(Violation::Unbalanced {
@@ -146,6 +171,47 @@ pub fn verify(wallet: &Wallet) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// Limits whose counters cannot be right.
+fn broken_limits(wallet: &Wallet) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for (name, limit) in &wallet.limits {
+        let (terms, used) = (&limit.terms, least_used(limit));
+        let matching = wallet
+            .holds
+            .values()
+            .filter(|hold| terms.scope.holds(&hold.event.attributes));
+        let pinned = Nanos::new(matching.map(|hold| held_of(hold, &terms.asset).get()).sum());
+        if limit.held != pinned {
+            broken.push(Violation::LimitHeld {
+                limit: name.clone(),
+                asset: terms.asset.clone(),
+                stored: limit.held,
+                pinned,
+            });
+        }
+        if used.is_negative() {
+            broken.push(Violation::LimitUsed {
+                limit: name.clone(),
+                asset: terms.asset.clone(),
+                used,
+            });
+        }
+    }
+    broken
+}
+
+/// The least that a limit counts anywhere: in its window, or in a step of it.
+fn least_used(limit: &LimitState) -> Nanos {
+    match &limit.used {
+        Used::Calendar { amount, .. } => *amount,
+        Used::Rolling(counted) => counted
+            .iter()
+            .map(|(_, amount)| *amount)
+            .min()
+            .unwrap_or_default(),
+    }
 }
 
 impl Wallet {
@@ -198,5 +264,6 @@ impl Wallet {
             && self.grants == other.grants
             && self.holds == other.holds
             && self.subscriptions == other.subscriptions
+            && self.limits == other.limits
     }
 }

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
 use farebox_record::command::DueItem;
-use farebox_record::ids::{GrantId, SubscriptionId};
+use farebox_record::ids::{GrantId, LimitName, SubscriptionId};
+use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
+use farebox_record::spending::LimitState;
 use farebox_record::state::{
     AssetTotals, GrantPhase, GrantState, Header, HoldState, Part, SubscriptionState,
 };
 use farebox_record::time::Timestamp;
 
 use crate::limits::LATE_SETTLE_GRACE;
+use crate::spending::{forget_hold, hold_put, hold_removed};
 
 /// A customer's wallet.
 ///
@@ -25,6 +28,7 @@ pub struct Wallet {
     pub(crate) grants: BTreeMap<GrantId, GrantState>,
     pub(crate) holds: BTreeMap<EventRef, HoldState>,
     pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionState>,
+    pub(crate) limits: BTreeMap<LimitName, LimitState>,
     /// What falls due, in the order in which it is handled. Follows from the parts.
     agenda: BTreeSet<(Timestamp, DueItem)>,
     /// Expired holds, by the end of their grace. Follows from the parts.
@@ -88,13 +92,16 @@ impl Wallet {
                     wallet.enter_subscription(&id, &subscription);
                     wallet.subscriptions.insert(id, subscription);
                 }
-                Part::Subject(..) | Part::Unpriced(_) => {}
+                Part::Limit(name) => {
+                    wallet.limits.insert(name, codec::decode(value).map_err(codec)?);
+                }
+                Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => {}
             }
         }
         Ok(wallet)
     }
 
-    /// What the wallet knows besides its grants, holds and subscriptions.
+    /// What the wallet knows besides its other parts.
     pub fn header(&self) -> &Header {
         &self.header
     }
@@ -122,6 +129,16 @@ impl Wallet {
     /// One subscription.
     pub fn subscription(&self, id: &SubscriptionId) -> Option<&SubscriptionState> {
         self.subscriptions.get(id)
+    }
+
+    /// Spending limits, in order of name.
+    pub fn limits(&self) -> impl Iterator<Item = (&LimitName, &LimitState)> {
+        self.limits.iter()
+    }
+
+    /// One spending limit.
+    pub fn limit(&self, name: &LimitName) -> Option<&LimitState> {
+        self.limits.get(name)
     }
 
     /// The earliest thing that falls due.
@@ -160,7 +177,7 @@ impl Wallet {
                 self.dirty.insert(Part::Header);
             }
             Effect::Entry(entry) => self.fold_entry(entry)?,
-            Effect::GrantOpened(id, grant) => {
+            Effect::GrantOpened(id, grant) | Effect::GrantReopened(id, grant) => {
                 self.enter_grant(id, grant);
                 self.grants.insert(id.clone(), (**grant).clone());
                 self.dirty.insert(Part::Grant(id.clone()));
@@ -176,6 +193,9 @@ impl Wallet {
                 self.leave_hold(event);
                 self.count_overdraft(&hold.overdraft)?;
                 self.enter_hold(event, hold);
+                if !self.limits.is_empty() {
+                    hold_put(&mut self.limits, &mut self.dirty, hold);
+                }
                 self.holds.insert(event.clone(), (**hold).clone());
                 self.dirty.insert(Part::Hold(event.clone()));
             }
@@ -184,6 +204,7 @@ impl Wallet {
                 self.leave_hold(event);
                 self.holds.remove(event);
                 self.dirty.insert(Part::Hold(event.clone()));
+                forget_hold(&mut self.limits, &mut self.dirty, event);
             }
             Effect::SubscriptionPut(id, subscription) => {
                 self.leave_subscription(id);
@@ -207,6 +228,27 @@ impl Wallet {
                 self.dirty.insert(Part::Header);
                 self.passed_on.insert(Part::Unpriced(*sequence), None);
             }
+            Effect::TermPut(id, term) => {
+                let part = Part::Term(id.clone(), term.number);
+                self.passed_on.insert(part, Some(codec::encode(&**term)));
+            }
+            Effect::TermForgotten(id, number) => {
+                self.passed_on.insert(Part::Term(id.clone(), *number), None);
+            }
+            Effect::SubscriptionForgotten(id) => {
+                self.leave_subscription(id);
+                self.subscriptions.remove(id);
+                self.dirty.insert(Part::Subscription(id.clone()));
+            }
+            Effect::StandingPut(event, standing) => {
+                let part = Part::Standing(event.clone());
+                self.passed_on.insert(part, Some(codec::encode(&**standing)));
+            }
+            Effect::LimitPut(..)
+            | Effect::LimitDeleted(_)
+            | Effect::LimitCounted { .. }
+            | Effect::LimitCountedApart { .. }
+            | Effect::ThresholdCrossed(_) => self.fold_limit(effect)?,
         }
         Ok(())
     }
@@ -219,6 +261,11 @@ impl Wallet {
         self.dirty.insert(Part::Header);
     }
 
+    /// Notes that a part has to be written again.
+    pub(crate) fn mark(&mut self, part: Part) {
+        self.dirty.insert(part);
+    }
+
     /// The parts changed since this was last called, as they are to be kept; none for those that are gone.
     pub fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         let mut changes = Vec::with_capacity(self.dirty.len() + self.passed_on.len());
@@ -228,7 +275,8 @@ impl Wallet {
                 Part::Grant(id) => self.grants.get(id).map(codec::encode),
                 Part::Hold(event) => self.holds.get(event).map(codec::encode),
                 Part::Subscription(id) => self.subscriptions.get(id).map(codec::encode),
-                Part::Subject(..) | Part::Unpriced(_) => continue,
+                Part::Limit(name) => self.limits.get(name).map(codec::encode),
+                Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => continue,
             };
             changes.push((part.key(), value));
         }
@@ -297,6 +345,8 @@ impl Wallet {
             hold.overdraft.clear();
             self.enter_hold(event, &hold);
             self.holds.insert(event.clone(), hold);
+        } else {
+            forget_hold(&mut self.limits, &mut self.dirty, event);
         }
         self.dirty.insert(Part::Hold(event.clone()));
         Ok(())
@@ -358,6 +408,9 @@ impl Wallet {
             totals.overdraft_held = Nanos::new(totals.overdraft_held.get() - amount.get());
             self.dirty.insert(Part::Header);
         }
+        if !self.limits.is_empty() {
+            hold_removed(&mut self.limits, &mut self.dirty, hold);
+        }
     }
 
     fn count_overdraft(&mut self, overdraft: &[(Asset, Nanos)]) -> Result<(), WalletError> {
@@ -386,6 +439,9 @@ impl Wallet {
     }
 
     fn subscription_due(id: &SubscriptionId, subscription: &SubscriptionState) -> Vec<(Timestamp, DueItem)> {
+        if let SubscriptionStatus::Cancelled(_) = subscription.status {
+            return Vec::new();
+        }
         let timers = subscription.timers.iter().map(|(key, at)| {
             (
                 *at,
@@ -400,7 +456,7 @@ impl Wallet {
     }
 }
 
-fn missing(what: &str, id: &impl std::fmt::Display) -> WalletError {
+pub(crate) fn missing(what: &str, id: &impl std::fmt::Display) -> WalletError {
     WalletError::Missing {
         what: format!("{what} {id}"),
     }

@@ -5,7 +5,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::ids::{EventId, GrantId, Source, SubscriptionId};
+use crate::ids::{EventId, GrantId, LimitName, Source, SubscriptionId};
 use crate::plan::EventRef;
 use crate::state::Part;
 
@@ -63,8 +63,11 @@ const HEADER: u8 = 0x01;
 const GRANT: u8 = 0x02;
 const HOLD: u8 = 0x03;
 const SUBSCRIPTION: u8 = 0x04;
+const LIMIT: u8 = 0x05;
 const SUBJECT: u8 = ON_DEMAND | 0x01;
 const UNPRICED: u8 = ON_DEMAND | 0x02;
+const TERM: u8 = ON_DEMAND | 0x03;
+const STANDING: u8 = ON_DEMAND | 0x04;
 
 impl Part {
     /// Prefix of the keys of all unpriced events, in order of arrival.
@@ -77,12 +80,15 @@ impl Part {
             Part::Grant(id) => key(GRANT, &[id.as_str()]),
             Part::Hold(event) => key(HOLD, &[event.source.as_str(), event.id.as_str()]),
             Part::Subscription(id) => key(SUBSCRIPTION, &[id.as_str()]),
+            Part::Limit(name) => key(LIMIT, &[name.as_str()]),
             Part::Subject(id, subject) => key(SUBJECT, &[id.as_str(), subject]),
             Part::Unpriced(sequence) => {
                 let mut bytes = vec![UNPRICED];
                 bytes.extend_from_slice(&sequence.to_be_bytes());
                 bytes
             }
+            Part::Term(id, number) => key(TERM, &[id.as_str(), &number.to_string()]),
+            Part::Standing(event) => key(STANDING, &[event.source.as_str(), event.id.as_str()]),
         }
     }
 
@@ -109,10 +115,19 @@ impl Part {
                 id: EventId::new(next()?).map_err(name_error)?,
             }),
             SUBSCRIPTION => Part::Subscription(SubscriptionId::new(next()?).map_err(name_error)?),
+            LIMIT => Part::Limit(LimitName::new(next()?).map_err(name_error)?),
             SUBJECT => Part::Subject(
                 SubscriptionId::new(next()?).map_err(name_error)?,
                 next()?.to_string(),
             ),
+            TERM => Part::Term(
+                SubscriptionId::new(next()?).map_err(name_error)?,
+                next()?.parse().map_err(|_| malformed("number of a term"))?,
+            ),
+            STANDING => Part::Standing(EventRef {
+                source: Source::new(next()?).map_err(name_error)?,
+                id: EventId::new(next()?).map_err(name_error)?,
+            }),
             _ => return Err(malformed("unknown kind")),
         })
     }

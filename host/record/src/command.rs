@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::correction::{Adjust, Amend, Pay, Refund, Void};
 use crate::event::Event;
-use crate::ids::{CallId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
+use crate::lifecycle::ChangeSubscription;
 use crate::plan::{AppliesTo, Category, EventRef};
-use crate::state::{Cadence, Shortfall};
+use crate::spending::LimitTerms;
+use crate::state::{Cadence, MissedTransition, Shortfall};
 use crate::time::{Span, Timestamp};
 
 /// One change of one wallet, as it was asked for. Part of its record, so that a retry can be compared with it.
@@ -34,6 +37,24 @@ pub enum Command {
     RateUnpriced(RateUnpriced),
     /// Something fell due.
     Due(Due),
+    /// Change seats or plan of a subscription, pause it, resume it, end it.
+    ChangeSubscription(ChangeSubscription),
+    /// Put a balance right.
+    Adjust(Adjust),
+    /// The customer paid a receivable.
+    Pay(Pay),
+    /// Give money back.
+    Refund(Refund),
+    /// Take an event back.
+    Void(Void),
+    /// Replace an event.
+    Amend(Amend),
+    /// Ask a plan again about a renewal or a timer that it had no answer to.
+    RetryTransition(RetryTransition),
+    /// Make a spending limit, or change one.
+    PutLimit(PutLimit),
+    /// Take a spending limit away.
+    DeleteLimit(DeleteLimit),
 }
 
 /// See [`Command::PutCustomer`].
@@ -177,6 +198,15 @@ pub struct RateUnpriced {
     pub event: Event,
 }
 
+/// See [`Command::RetryTransition`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryTransition {
+    /// Sequence of the record that kept it.
+    pub sequence: u64,
+    /// What waits.
+    pub missed: MissedTransition,
+}
+
 /// See [`Command::Due`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
@@ -206,6 +236,26 @@ pub enum DueItem {
     GrantEffective(GrantId),
 }
 
+/// See [`Command::PutLimit`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutLimit {
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// Made by the caller.
+    pub name: LimitName,
+    /// What it says.
+    pub terms: LimitTerms,
+}
+
+/// See [`Command::DeleteLimit`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteLimit {
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// Which one.
+    pub name: LimitName,
+}
+
 /// Under which name a caller may repeat a command. Two commands with equal identities are the same request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Identity {
@@ -227,6 +277,51 @@ pub enum Identity {
     HoldEnd(EventRef),
     /// The rating of an event that was unpriced at first: looked up like an id too.
     Rated(EventRef),
+    /// A change of a subscription.
+    Change(SubscriptionId, CallId),
+    /// An adjustment.
+    Adjustment(CallId),
+    /// A payment.
+    Payment(CallId),
+    /// A refund.
+    Refund(CallId),
+    /// An event that was taken back.
+    Void(EventRef, CallId),
+    /// An event that was replaced.
+    Amend(EventRef, CallId),
+    /// A settlement that came after its hold had expired: not a caller's id, but looked up like one.
+    LateSettle(EventRef),
+    /// The answer to a transition that the record of this sequence had kept: looked up like an id too.
+    Retried(u64),
+    /// A change of a spending limit.
+    Limit(LimitName, CallId),
+}
+
+impl Identity {
+    /// Whether it is kept as long as the tenant: what gives value or changes terms must never happen twice. The others, of
+    /// usage, are kept for the late window and some days: an event that is older is refused by its time.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Identity::Grant(_)
+            | Identity::Subscription(_)
+            | Identity::Customer(_)
+            | Identity::Change(..)
+            | Identity::Adjustment(_)
+            | Identity::Payment(_)
+            | Identity::Refund(_)
+            | Identity::Void(..)
+            | Identity::Amend(..)
+            | Identity::Retried(_)
+            | Identity::Limit(..) => true,
+            Identity::Event(_)
+            | Identity::Settle(..)
+            | Identity::Extend(..)
+            | Identity::Release(..)
+            | Identity::HoldEnd(_)
+            | Identity::LateSettle(_)
+            | Identity::Rated(_) => false,
+        }
+    }
 }
 
 impl Command {
@@ -241,7 +336,15 @@ impl Command {
             Command::Extend(extend) => Identity::Extend(extend.hold.clone(), extend.id.clone()),
             Command::Release(release) => Identity::Release(release.hold.clone(), release.id.clone()),
             Command::Usage(event) => Identity::Event(event.reference()),
-            Command::RateUnpriced(_) | Command::Due(_) => return None,
+            Command::PutLimit(put) => Identity::Limit(put.name.clone(), put.id.clone()),
+            Command::DeleteLimit(delete) => Identity::Limit(delete.name.clone(), delete.id.clone()),
+            Command::ChangeSubscription(c) => Identity::Change(c.subscription.clone(), c.id.clone()),
+            Command::Adjust(adjust) => Identity::Adjustment(adjust.id.clone()),
+            Command::Pay(pay) => Identity::Payment(pay.id.clone()),
+            Command::Refund(refund) => Identity::Refund(refund.id.clone()),
+            Command::Void(void) => Identity::Void(void.event.clone(), void.id.clone()),
+            Command::Amend(amend) => Identity::Amend(amend.event.reference(), amend.id.clone()),
+            Command::RateUnpriced(_) | Command::Due(_) | Command::RetryTransition(_) => return None,
         })
     }
 
@@ -275,6 +378,23 @@ impl Command {
                 .or_else(|| map_differs("measures", &a.measures, &b.measures)),
             (C::Release(_), C::Release(_)) => None,
             (C::Usage(a), C::Usage(b)) => event_differs(a, b),
+            (C::ChangeSubscription(a), C::ChangeSubscription(b)) => differs("change", &a.change, &b.change)
+                .or_else(|| differs("when", &a.when, &b.when))
+                .or_else(|| differs("proration", &a.proration, &b.proration)),
+            (C::Adjust(a), C::Adjust(b)) => differs("asset", &a.asset, &b.asset)
+                .or_else(|| differs("amount", &a.amount, &b.amount))
+                .or_else(|| differs("target", &a.target, &b.target))
+                .or_else(|| differs("reason", &a.reason, &b.reason)),
+            (C::Pay(a), C::Pay(b)) => differs("asset", &a.asset, &b.asset)
+                .or_else(|| differs("amount", &a.amount, &b.amount))
+                .or_else(|| differs("label", &a.label, &b.label)),
+            (C::Refund(a), C::Refund(b)) => {
+                differs("target", &a.target, &b.target).or_else(|| differs("reason", &a.reason, &b.reason))
+            }
+            (C::Void(a), C::Void(b)) => differs("reason", &a.reason, &b.reason),
+            (C::Amend(a), C::Amend(b)) => event_differs(&a.event, &b.event),
+            (C::PutLimit(a), C::PutLimit(b)) => terms_differ(&a.terms, &b.terms),
+            (C::DeleteLimit(_), C::DeleteLimit(_)) => None,
             _ => Some("the kind of request".to_string()),
         }
     }
@@ -285,6 +405,7 @@ impl Command {
             Command::Authorize(authorize) => Some(&authorize.event.event_type),
             Command::Usage(event) => Some(&event.event_type),
             Command::RateUnpriced(rate) => Some(&rate.event.event_type),
+            Command::Amend(amend) => Some(&amend.event.event_type),
             _ => None,
         }
     }
@@ -307,6 +428,15 @@ fn map_differs<K: Ord + std::fmt::Display, V: PartialEq>(
 ) -> Option<String> {
     let key = a.keys().chain(b.keys()).find(|key| a.get(*key) != b.get(*key))?;
     Some(format!("{name}.{key}"))
+}
+
+fn terms_differ(a: &LimitTerms, b: &LimitTerms) -> Option<String> {
+    differs("asset", &a.asset, &b.asset)
+        .or_else(|| differs("amount", &a.amount, &b.amount))
+        .or_else(|| differs("scope", &a.scope, &b.scope))
+        .or_else(|| differs("window", &a.window, &b.window))
+        .or_else(|| differs("thresholds", &a.thresholds, &b.thresholds))
+        .or_else(|| differs("on_exceed", &a.on_exceed, &b.on_exceed))
 }
 
 fn event_differs(a: &Event, b: &Event) -> Option<String> {

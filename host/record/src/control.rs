@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use crate::plan::Description;
-use crate::time::Timestamp;
+use crate::time::{CalendarSpan, Timestamp};
 
 /// What a control plane is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,61 @@ pub enum ControlCommand {
         /// Which plan.
         plan: PlanName,
     },
+    /// Make the tenant, and let its first key in, an admin's. Always the first record of a control plane.
+    CreateTenant {
+        /// What kind of tenant it is, for good.
+        tenant: NewTenant,
+        /// Name of the first key.
+        key: CallId,
+        /// Hash of the first key's secret.
+        secret: Hash,
+    },
+    /// Move a sandbox's time on.
+    AdvanceClock {
+        /// The caller's key, under which a retry is told what came of it.
+        id: Option<CallId>,
+        /// How far.
+        step: ClockStep,
+    },
+    /// Everything that fell due up to the instant to which a record moved the clock is handled.
+    FinishAdvance {
+        /// The key of the advance.
+        id: Option<CallId>,
+        /// Which record moved the clock.
+        sequence: u64,
+        /// How many items of wallets' agendas were handled.
+        handled: u64,
+    },
+    /// Note that the runtime took a revision out of service: it broke too often, or leaked from one trigger to another.
+    Quarantine {
+        /// On which plan's timeline.
+        plan: PlanName,
+        /// Which.
+        revision: RevisionHash,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// What a tenant is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NewTenant {
+    /// Its time is the machine's.
+    Live,
+    /// Its time stands still between advances.
+    Sandbox {
+        /// Where its time begins; none: at the machine's.
+        clock: Option<Timestamp>,
+    },
+}
+
+/// How far a sandbox's time is to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClockStep {
+    /// By so much.
+    By(CalendarSpan),
+    /// To this instant.
+    To(Timestamp),
 }
 
 /// Which revision settles a hold that an earlier one quoted.
@@ -93,6 +148,40 @@ pub enum ControlEffect {
     ComponentPut(Hash, Box<ComponentState>),
     /// A timeline changed.
     PlanPut(PlanName, PlanState),
+    /// The tenant was made, or its time moved.
+    TenantPut(TenantState),
+    /// A revision of a plan prices nothing any more where another one can.
+    QuarantinePut(PlanName, RevisionHash, QuarantineState),
+}
+
+/// A revision that was taken out of service, for good: the code will not become another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineState {
+    /// When.
+    pub since: Timestamp,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// What a tenant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantState {
+    /// When it was made, by its own clock.
+    pub created: Timestamp,
+    /// Which clock it has.
+    pub kind: TenantKind,
+}
+
+/// Which clock a tenant has. Said once, when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TenantKind {
+    /// The machine's.
+    Live,
+    /// One that stands still until it is advanced.
+    Sandbox {
+        /// Where it stands.
+        now: Timestamp,
+    },
 }
 
 /// An API key.
@@ -180,6 +269,10 @@ pub struct ControlState {
     pub components: BTreeMap<Hash, ComponentState>,
     /// Plans by name.
     pub plans: BTreeMap<PlanName, PlanState>,
+    /// What was said when the tenant was made; none for one that was never made as such (`default`), which is live.
+    pub tenant: Option<TenantState>,
+    /// Revisions of plans that were taken out of service.
+    pub quarantines: BTreeMap<(PlanName, RevisionHash), QuarantineState>,
 }
 
 /// Where a control plane's history stands.
@@ -214,8 +307,49 @@ const HEADER: u8 = 0x01;
 const KEY: u8 = 0x02;
 const PLAN: u8 = 0x03;
 const COMPONENT: u8 = 0x04;
+const QUARANTINE: u8 = 0x06;
+const TENANT: u8 = 0x05;
+
+/// Under what a control plane's record is found again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlIdentity {
+    /// The clock was moved under this key.
+    Advance(CallId),
+    /// What fell due by that is handled.
+    Advanced(CallId),
+}
+
+impl ControlIdentity {
+    /// Hash under which a store finds the record.
+    pub fn hash(&self, tenant: &TenantId) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&codec::encode(&("control", tenant, self)));
+        let mut hash = [0; 16];
+        hasher.finalize_xof().fill(&mut hash);
+        hash
+    }
+}
+
+impl ControlRecord {
+    /// Under what it is found again.
+    pub fn identity(&self) -> Option<ControlIdentity> {
+        match &self.command {
+            ControlCommand::AdvanceClock { id, .. } => id.clone().map(ControlIdentity::Advance),
+            ControlCommand::FinishAdvance { id, .. } => id.clone().map(ControlIdentity::Advanced),
+            _ => None,
+        }
+    }
+}
 
 impl ControlState {
+    /// Where a sandbox's clock stands; none for a live tenant, whose time is the machine's.
+    pub fn sandbox_clock(&self) -> Option<Timestamp> {
+        match self.tenant?.kind {
+            TenantKind::Live => None,
+            TenantKind::Sandbox { now } => Some(now),
+        }
+    }
+
     /// A control plane from its parts.
     pub fn from_parts<'a>(
         parts: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
@@ -241,6 +375,12 @@ impl ControlState {
                         .map_err(|_| CodecError::Malformed("hash".into()))?;
                     state.components.insert(Hash(hash), codec::decode(value)?);
                 }
+                QUARANTINE => {
+                    let (plan, revision) = quarantined(name)
+                        .ok_or_else(|| CodecError::Malformed("the key of a quarantine".into()))?;
+                    state.quarantines.insert((plan, revision), codec::decode(value)?);
+                }
+                TENANT => state.tenant = Some(codec::decode(value)?),
                 _ => return Err(CodecError::Malformed(format!("control part {kind:#04x}"))),
             }
         }
@@ -264,6 +404,18 @@ impl ControlState {
                     parts.push((part(PLAN, name.as_str().as_bytes()), Some(codec::encode(plan))));
                     self.plans.insert(name.clone(), plan.clone());
                 }
+                ControlEffect::TenantPut(tenant) => {
+                    parts.push((vec![TENANT], Some(codec::encode(tenant))));
+                    self.tenant = Some(*tenant);
+                }
+                ControlEffect::QuarantinePut(plan, revision, quarantine) => {
+                    let mut name = revision.component.0.to_vec();
+                    name.extend_from_slice(&revision.parameters.0);
+                    name.extend_from_slice(plan.as_str().as_bytes());
+                    parts.push((part(QUARANTINE, &name), Some(codec::encode(quarantine))));
+                    self.quarantines
+                        .insert((plan.clone(), *revision), quarantine.clone());
+                }
             }
         }
         self.header = ControlHeader {
@@ -274,6 +426,17 @@ impl ControlState {
         parts.push((vec![HEADER], Some(codec::encode(&self.header))));
         parts
     }
+}
+
+/// The plan and the revision that a quarantine's key names: two hashes, then the plan.
+fn quarantined(name: &[u8]) -> Option<(PlanName, RevisionHash)> {
+    let (component, rest) = name.split_first_chunk::<32>()?;
+    let (parameters, plan) = rest.split_first_chunk::<32>()?;
+    let revision = RevisionHash {
+        component: Hash(*component),
+        parameters: Hash(*parameters),
+    };
+    Some((PlanName::new(std::str::from_utf8(plan).ok()?).ok()?, revision))
 }
 
 fn part(kind: u8, name: &[u8]) -> Vec<u8> {

@@ -135,6 +135,10 @@ name!(
     PlanName, "plan"
 );
 name!(
+    /// A spending limit of a customer.
+    LimitName, "limit"
+);
+name!(
     /// The caller's id of anything that has no better name: a settlement, an extension, an idempotency key.
     CallId, "id"
 );

@@ -6,11 +6,14 @@
 pub mod codec;
 pub mod command;
 pub mod control;
+pub mod correction;
 pub mod event;
 pub mod ids;
+pub mod lifecycle;
 pub mod outcome;
 pub mod plan;
 pub mod record;
+pub mod spending;
 pub mod state;
 pub mod time;
 

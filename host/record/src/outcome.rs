@@ -3,8 +3,11 @@
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{EventType, GrantId, RevisionHash, SubscriptionId};
+use crate::correction::{Original, Standing};
+use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
+use crate::lifecycle::{SubscriptionStatus, TermState};
 use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
+use crate::spending::{CrossedThreshold, ExceededLimit, LimitState};
 use crate::state::{Customer, GrantState, HoldState, SubscriptionState, UnpricedState};
 use crate::time::{Period, Timestamp};
 
@@ -17,6 +20,8 @@ pub struct Seen {
     pub time: Timestamp,
     /// Who priced it, and how; none for commands that no plan prices.
     pub pricing: Option<Pricing>,
+    /// The event that is corrected, as it stood; none for commands that correct none.
+    pub original: Option<Box<Original>>,
 }
 
 /// Who priced a command, and how.
@@ -28,6 +33,8 @@ pub struct Pricing {
     pub subscription: SubscriptionId,
     /// In which period.
     pub period: Period,
+    /// The closed term whose state it was priced with; none: the open one.
+    pub term: Option<Box<TermState>>,
     /// With how many seats.
     pub seats: u32,
     /// What the provider bills for it, where the plan asked.
@@ -63,6 +70,9 @@ pub enum Verdict {
 pub struct Outcome {
     /// What the caller is told, now and at every retry.
     pub answer: Answer,
+    /// Codes of charges that entries name and that the plan's answer of this record does not hold: what an earlier
+    /// settlement of a hold took, what a correction gives back. Their indices go on behind those of the answer.
+    pub earlier: Vec<String>,
     /// What changed, in order.
     pub effects: Vec<Effect>,
 }
@@ -96,6 +106,41 @@ pub enum Effect {
     UnpricedKept(Box<UnpricedState>),
     /// The event kept by that record was priced.
     UnpricedRated(u64),
+    /// A grant that was gone is there again, empty: value comes back to it.
+    GrantReopened(GrantId, Box<GrantState>),
+    /// A term of a subscription is over, or a late event changed it.
+    TermPut(SubscriptionId, Box<TermState>),
+    /// No event can be as late as this term any more.
+    TermForgotten(SubscriptionId, u32),
+    /// A subscription that ended is not remembered any more.
+    SubscriptionForgotten(SubscriptionId),
+    /// An event stands otherwise than its own record says.
+    StandingPut(EventRef, Box<Standing>),
+    /// A spending limit was made or changed.
+    LimitPut(LimitName, Box<LimitState>),
+    /// A spending limit is gone.
+    LimitDeleted(LimitName),
+    /// Something was used that a spending limit counts, or turned out not to have been.
+    LimitCounted {
+        /// Which limit.
+        limit: LimitName,
+        /// When it was posted.
+        at: Timestamp,
+        /// How much; negative where less was used than was counted. Usage never falls below zero.
+        amount: Nanos,
+    },
+    /// What a hold that is settled in part counts for towards a limit; none: what its own attributes say.
+    LimitCountedApart {
+        /// Which limit.
+        limit: LimitName,
+        /// Which hold.
+        hold: EventRef,
+        /// How much.
+        amount: Option<Nanos>,
+    },
+    /// A threshold of a spending limit was reached. Once for each window; in a rolling one, once each time that usage
+    /// comes from below.
+    ThresholdCrossed(Box<CrossedThreshold>),
 }
 
 /// A posting to one account. Positive: to the customer's good.
@@ -107,7 +152,8 @@ pub struct Entry {
     pub asset: Asset,
     /// How much; never zero.
     pub amount: Nanos,
-    /// Index of the charge that it pays, within the plan's answer.
+    /// The charge that it pays or gives back: an index into the charges of the plan's answer and, behind them, into
+    /// [`Outcome::earlier`]. [`crate::record::Record::charge_code`] resolves it.
     pub charge: Option<u16>,
 }
 
@@ -207,6 +253,61 @@ pub enum Answer {
     },
     /// Something that fell due was handled.
     Handled,
+    /// The spending limit is in force.
+    LimitPut {
+        /// Whether it is new.
+        created: bool,
+        /// As it is now.
+        limit: Box<LimitState>,
+    },
+    /// The spending limit is gone.
+    LimitDeleted(Box<LimitState>),
+    /// A subscription was changed, or will be.
+    SubscriptionChanged(Box<SubscriptionChanged>),
+    /// A balance was put right.
+    Adjusted {
+        /// Afterwards.
+        balances: Vec<AssetBalance>,
+    },
+    /// A receivable was paid.
+    Paid {
+        /// Afterwards.
+        balances: Vec<AssetBalance>,
+    },
+    /// Money was given back, an event taken back or replaced.
+    Corrected(Box<Corrected>),
+}
+
+/// A subscription after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionChanged {
+    /// When the change is in force.
+    pub effective: Timestamp,
+    /// Whether it runs.
+    pub status: SubscriptionStatus,
+    /// Seats, as they are now.
+    pub seats: u32,
+    /// Its present period.
+    pub period: Period,
+    /// What the plan charged for the change.
+    pub charges: Vec<Line>,
+    /// Afterwards.
+    pub balances: Vec<AssetBalance>,
+}
+
+/// What a correction gave back, and what it charged instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Corrected {
+    /// What came back, in all.
+    pub reversed: Vec<(Asset, Nanos)>,
+    /// What of it paid debt or a receivable.
+    pub paid: Vec<(Asset, Nanos)>,
+    /// What of it had expired meanwhile.
+    pub expired: Vec<(Asset, Nanos)>,
+    /// What is charged instead, for an event that was replaced.
+    pub charges: Vec<Line>,
+    /// Afterwards.
+    pub balances: Vec<AssetBalance>,
 }
 
 /// A worst case that is set aside, or usage debited at once.
@@ -248,6 +349,10 @@ pub enum DenialReason {
     NoSubscription,
     /// The plan cannot price it.
     Unpriceable(Rejection),
+    /// The subscription is paused.
+    Paused,
+    /// The customer, or a part of it, would spend more than a limit allows.
+    Limit(Box<ExceededLimit>),
 }
 
 /// A hold that was settled, wholly or in part.
@@ -317,4 +422,6 @@ pub enum UnpricedReason {
         /// For people.
         message: String,
     },
+    /// The subscription's plan has no revision in force, or its code is not at hand.
+    NoPlan,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::command::{Command, Identity};
 use crate::ids::{CustomerId, Hash, TenantId};
-use crate::outcome::{Answer, Effect, Outcome, Seen};
+use crate::outcome::{Answer, Effect, Outcome, Seen, Verdict};
 use crate::time::Timestamp;
 
 /// One command of one wallet, what it was decided on, and what came of it.
@@ -55,18 +55,60 @@ impl Record {
                 identities.push(Identity::HoldEnd(hold.clone()));
             }
         }
+        if let (true, Command::Settle(settle)) = (late, &self.command) {
+            identities.push(Identity::LateSettle(settle.hold.clone()));
+        }
         if let Command::RateUnpriced(rate) = &self.command {
             identities.push(Identity::Rated(rate.event.reference()));
         }
+        if let Command::RetryTransition(retry) = &self.command {
+            identities.push(Identity::Retried(retry.sequence));
+        }
+        for effect in &self.outcome.effects {
+            // A grant that a caller ordered is found by the caller's own id already.
+            if let Effect::GrantOpened(grant, _) = effect {
+                let identity = Identity::Grant(grant.clone());
+                if !identities.contains(&identity) {
+                    identities.push(identity);
+                }
+            }
+        }
         identities
+    }
+
+    /// Code of the charge that an entry of this record names.
+    pub fn charge_code(&self, charge: u16) -> Option<&str> {
+        let charges = match self.seen.pricing.as_ref().map(|p| &p.verdict) {
+            Some(Verdict::Priced(priced)) => &priced.charges[..],
+            _ => &[],
+        };
+        let index = usize::from(charge);
+        match charges.get(index) {
+            Some(charge) => Some(&charge.code),
+            None => self
+                .outcome
+                .earlier
+                .get(index - charges.len())
+                .map(String::as_str),
+        }
+    }
+
+    /// Whether the event belongs to a period that was over when it was posted.
+    pub fn is_late(&self) -> bool {
+        self.seen
+            .pricing
+            .as_ref()
+            .is_some_and(|pricing| pricing.term.is_some())
     }
 }
 
-/// Hash of an identity within a customer, under which a store finds its record.
+/// Hash of an identity within a customer, under which a store finds its record. The lowest bit of its last byte is 1 for an
+/// identity that is kept for the window only ([`Identity::is_for_good`]): stores read it there.
 pub fn identity_hash(tenant: &TenantId, customer: &CustomerId, identity: &Identity) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&codec::encode(&(tenant, customer, identity)));
     let mut hash = [0; 16];
     hasher.finalize_xof().fill(&mut hash);
+    hash[15] = hash[15] & !1 | u8::from(!identity.is_for_good());
     hash
 }

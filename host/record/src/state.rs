@@ -6,7 +6,8 @@ use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::ids::{EventType, GrantId, Hash, PlanName, RevisionHash, SubscriptionId};
+use crate::ids::{EventType, GrantId, Hash, LimitName, PlanName, RevisionHash, SubscriptionId};
+use crate::lifecycle::{PastTerm, Scheduled, SubscriptionStatus};
 use crate::plan::{AppliesTo, Category};
 use crate::time::{Period, Timestamp};
 
@@ -132,6 +133,8 @@ pub struct HoldState {
     pub subscription: SubscriptionId,
     /// The period that it was quoted in.
     pub period: Period,
+    /// The subscription's term at that time.
+    pub term: u32,
     /// What was quoted, per asset, in the order of the chain.
     pub quoted: Vec<(Asset, Nanos)>,
     /// What is still pinned, in the order in which it is used.
@@ -140,6 +143,8 @@ pub struct HoldState {
     pub overdraft: Vec<(Asset, Nanos)>,
     /// What settlements took so far.
     pub taken: Vec<Slice>,
+    /// Codes of the charges that `taken` names.
+    pub codes: Vec<String>,
 }
 
 /// Part of a grant that a hold set aside.
@@ -156,7 +161,7 @@ pub struct Pin {
 /// Part of a charge, and where it was taken from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
-    /// Index of the charge within the plan's answer.
+    /// Index of the charge within the newest answer of the plan.
     pub charge: u16,
     /// In which asset.
     pub asset: Asset,
@@ -202,6 +207,20 @@ pub struct SubscriptionState {
     pub revision: RevisionHash,
     /// Timers that the plan set.
     pub timers: BTreeMap<String, Timestamp>,
+    /// Whether it runs.
+    pub status: SubscriptionStatus,
+    /// Changes that wait for the end of the period, in the order in which they are carried out.
+    pub scheduled: Vec<Scheduled>,
+    /// Number of the present term.
+    pub term: u32,
+    /// When the present term began.
+    pub since: Timestamp,
+    /// Sequence of the record that began it.
+    pub opened: u64,
+    /// The plan's state when it began, once the plan had been told.
+    pub opening: Vec<u8>,
+    /// Terms that are over and that late events may belong to, oldest first.
+    pub past: Vec<PastTerm>,
 }
 
 /// How long a period of a subscription is. All in UTC.
@@ -221,15 +240,35 @@ pub enum Cadence {
     Days(u16),
 }
 
-/// A usage event that waits for a price.
+/// Usage, or a transition of a subscription, that waits for a price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnpricedState {
-    /// When it was received.
+    /// When it was received, or should have been carried out.
     pub received: Timestamp,
-    /// The event.
-    pub event: Event,
+    /// What waits.
+    pub what: Waiting,
     /// Why it has no price.
     pub reason: crate::outcome::UnpricedReason,
+}
+
+/// What waits for a plan that has an answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Waiting {
+    /// Usage that happened.
+    Event(Event),
+    /// A renewal or a timer: its fees and grants.
+    Transition(MissedTransition),
+}
+
+/// A renewal or a timer that its plan had no answer to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissedTransition {
+    /// What fell due, and when.
+    pub due: crate::command::Due,
+    /// The period that it belongs to: for a renewal, the one that began.
+    pub period: Period,
+    /// Seats at that time.
+    pub seats: u32,
 }
 
 /// A part of a wallet: what is read and written as a unit.
@@ -247,4 +286,10 @@ pub enum Part {
     Subject(SubscriptionId, String),
     /// An [`UnpricedState`], by the sequence of the record that kept it. On demand.
     Unpriced(u64),
+    /// A [`crate::lifecycle::TermState`] by its number. On demand.
+    Term(SubscriptionId, u32),
+    /// A [`crate::correction::Standing`], for events that were corrected. On demand.
+    Standing(crate::plan::EventRef),
+    /// A [`crate::spending::LimitState`].
+    Limit(LimitName),
 }

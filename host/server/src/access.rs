@@ -37,7 +37,9 @@ const SEND: Access = Access::Roles(&[Operator, Admin, Ingest, Authorize]);
 const BILL: Access = Access::Roles(&[Operator, Admin, Billing]);
 /// Looking at anything but keys.
 const READ: Access = Access::Roles(READERS);
-/// Prices and keys.
+/// Tenants.
+const OPERATE: Access = Access::Roles(&[Operator]);
+/// Prices, keys and a sandbox's clock.
 const ADMINISTER: Access = Access::Roles(&[Operator, Admin]);
 
 const READERS: &[Role] = &[Operator, Admin, Billing, Read];
@@ -87,11 +89,17 @@ pub static ENDPOINTS: &[Endpoint] = &[
     get("/v1/customers/{customer}", READ),
     get("/v1/customers/{customer}/balance", READ),
     get("/v1/customers/{customer}/entries", READ),
+    get("/v1/customers/{customer}/usage", READ),
     get("/v1/customers/{customer}/events/{event}", READ),
     post("/v1/customers/{customer}/grants", BILL),
+    get("/v1/customers/{customer}/limits", READ),
+    put("/v1/customers/{customer}/limits/{limit}", BILL),
+    get("/v1/customers/{customer}/limits/{limit}", READ),
+    delete("/v1/customers/{customer}/limits/{limit}", BILL),
     post("/v1/subscriptions", BILL),
     get("/v1/subscriptions", READ),
     get("/v1/subscriptions/{subscription}", READ),
+    get("/v1/changes", READ),
     get("/v1/plans", READ),
     get("/v1/plans/{plan}", READ),
     post("/v1/plans/{plan}/components", ADMINISTER),
@@ -100,6 +108,12 @@ pub static ENDPOINTS: &[Endpoint] = &[
     post("/v1/keys", ADMINISTER),
     get("/v1/keys", ADMINISTER),
     delete("/v1/keys/{key}", ADMINISTER),
+    post("/v1/tenants", OPERATE),
+    get("/v1/tenants", OPERATE),
+    get("/v1/tenants/{tenant}", READ),
+    post("/v1/tenants/{tenant}/keys", OPERATE),
+    get("/v1/tenants/{tenant}/clock", READ),
+    post("/v1/tenants/{tenant}/clock", ADMINISTER),
     get("/healthz", Access::Open),
     get("/readyz", Access::Open),
     get("/metrics", Access::Metrics),
@@ -200,11 +214,25 @@ mod tests {
             [
                 "PUT /v1/customers/{customer}",
                 "POST /v1/customers/{customer}/grants",
+                "PUT /v1/customers/{customer}/limits/{limit}",
+                "DELETE /v1/customers/{customer}/limits/{limit}",
                 "POST /v1/subscriptions"
             ]
         );
         let closed = ENDPOINTS.iter().filter(|e| e.access != Access::Open).count();
-        assert_eq!((may(Operator).len(), may(Admin).len()), (closed, closed));
+        assert_eq!(may(Operator).len(), closed);
+        let beyond: Vec<_> = may(Operator)
+            .into_iter()
+            .filter(|e| !may(Admin).contains(e))
+            .collect();
+        assert_eq!(
+            beyond,
+            [
+                "POST /v1/tenants",
+                "GET /v1/tenants",
+                "POST /v1/tenants/{tenant}/keys"
+            ]
+        );
     }
 
     #[test]

@@ -48,6 +48,10 @@ codes! {
         "Put value into the wallet, then authorize again under a new id: this one stays denied.";
     Debt "debt" PAYMENT_REQUIRED "The customer owes more than its policy allows"
         "A `paid` grant pays the debt; then authorize again under a new id: this one stays denied.";
+    SubscriptionPaused "subscription_paused" PAYMENT_REQUIRED "The subscription is paused"
+        "Resume it, then authorize again under a new id: this one stays denied.";
+    SpendingLimit "limit_exceeded" PAYMENT_REQUIRED "A spending limit does not allow it"
+        "Wait until `resets_at`, or raise the limit; then authorize again under a new id: this one stays denied.";
     Forbidden "forbidden" FORBIDDEN "The key's role does not allow this"
         "Use a key with one of the roles that the endpoint's documentation names.";
     NotFound "not_found" NOT_FOUND "There is no such endpoint"
@@ -60,12 +64,18 @@ codes! {
         "Check the id, the customer, and the source: `api` unless the event named one.";
     UnknownSubscription "unknown_subscription" NOT_FOUND "There is no such subscription"
         "Start it with POST /v1/subscriptions.";
+    UnknownGrant "unknown_grant" NOT_FOUND "There is no such grant in the wallet"
+        "GET the customer's balance for its grants; one that is used up is gone.";
+    UnknownLimit "unknown_limit" NOT_FOUND "There is no such spending limit"
+        "Create it with PUT /v1/customers/{customer}/limits/{limit}.";
     UnknownPlan "unknown_plan" NOT_FOUND "There is no such plan"
         "Push a component under this name, then activate a revision.";
     UnknownComponent "unknown_component" NOT_FOUND "There is no such component under this plan"
         "Push it with POST /v1/plans/{plan}/components; the answer carries its hash.";
     UnknownKey "unknown_key" NOT_FOUND "There is no such key"
         "GET /v1/keys lists the keys.";
+    UnknownTenant "unknown_tenant" NOT_FOUND "There is no such tenant"
+        "GET /v1/tenants lists the tenants; POST /v1/tenants makes one.";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The endpoint has no such method"
         "The `Allow` header names those that it has.";
     BodyTimeout "body_timeout" REQUEST_TIMEOUT "The body took too long to arrive"
@@ -82,12 +92,34 @@ codes! {
         "One subscription of a customer owns each event type.";
     GrantExists "grant_exists" CONFLICT "The wallet has a grant of this name"
         "A plan gave it. Take another id.";
+    StillHeld "still_held" CONFLICT "The call is still held"
+        "Release the hold, or settle it; what is settled can be voided, amended and refunded.";
+    EventVoided "event_voided" CONFLICT "The event was voided before"
+        "Send what should be charged as a new event.";
+    NothingToGiveBack "nothing_to_give_back" CONFLICT "The event holds nothing that could be given back"
+        "GET the event for what was charged and given back before.";
+    NotRefundable "not_refundable" CONFLICT "The grant was not bought"
+        "Take it away with an adjustment.";
+    CannotRefold "cannot_refold" CONFLICT "The correction cannot be carried through the events behind it"
+        "Refund the event instead.";
+    SubscriptionEnded "subscription_ended" CONFLICT "The subscription was cancelled"
+        "Start a new one under another id.";
+    ChangeNotPossible "change_not_possible" CONFLICT "The subscription cannot be changed so"
+        "GET the subscription for how it stands.";
     KeyExists "key_exists" CONFLICT "The key's name is taken"
         "Names of keys are taken for good. Choose another one.";
+    TenantExists "tenant_exists" CONFLICT "The tenant's name is taken"
+        "Choose another one. `default` exists from the start.";
+    LiveTenant "live_tenant" CONFLICT "The tenant's time is the machine's"
+        "Only a sandbox's clock can be advanced. Make one: POST /v1/tenants with `\"kind\": \"sandbox\"`.";
+    Advancing "advancing" CONFLICT "The clock is being advanced"
+        "Nothing was done. Send the same request again when the other one is answered.";
     NothingToRollBack "nothing_to_roll_back" CONFLICT "There is no earlier revision"
         "Activate another revision instead.";
     Contended "contended" CONFLICT "The control plane kept changing"
         "Try again.";
+    ChangesExpired "changes_expired" GONE "Changes behind this cursor are no longer kept"
+        "Look at what is there now (balances, subscriptions), then read on without `after`: from the oldest that is kept.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "The body is too large"
         "Send it in parts.";
     TooManyEvents "too_many_events" PAYLOAD_TOO_LARGE "Too many events in one call"
@@ -112,7 +144,7 @@ codes! {
         "Correct the field that `field` names.";
     InvalidAmount "invalid_amount" UNPROCESSABLE_ENTITY "An amount does not fit"
         "Correct the field that `field` names.";
-    LimitExceeded "limit_exceeded" UNPROCESSABLE_ENTITY "There is no room for more"
+    NoRoom "no_room" UNPROCESSABLE_ENTITY "There is no room for more"
         "Let some of what is there end first; `limit` names what is full.";
     ComponentRefused "component_refused" UNPROCESSABLE_ENTITY "The component is not taken into service"
         "Run `farebox plan check` on it.";
@@ -130,6 +162,8 @@ codes! {
         "Repeat the request under the same id. The server's log has the reason.";
     Stopped "stopped" SERVICE_UNAVAILABLE "The server has stopped"
         "Repeat the request under the same id when the server is back: that tells whether it was carried out.";
+    DiskNearlyFull "disk_nearly_full" INSUFFICIENT_STORAGE "The server's disk is nearly full"
+        "Nothing was done; reads go on. Send the same request again when there is room on the server's disk.";
     Timeout "timeout" GATEWAY_TIMEOUT "No answer in time"
         "It may have been carried out. Repeat the request under the same id.";
 }

@@ -60,6 +60,18 @@ pub const PAGE_MAX: usize = 200;
 /// Records that are read for one page of entries; many records have none.
 pub const RECORDS_PER_PAGE_MAX: usize = 2_000;
 
+// ---- what follows the records --------------------------------------------------------------------------------
+/// Time that a reader of changes or usage waits for what was durable when it asked; then it is told how far they are.
+pub const PROJECTION_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Streams of changes that one tenant has open at once; further ones are answered 429.
+pub const CHANGE_STREAMS_PER_TENANT_MAX: usize = 32;
+/// Time after which a stream without changes sends a comment, and looks whether its key is still good.
+pub const CHANGES_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Least time between two reads of a stream, so that what happens at once is read at once.
+pub const CHANGES_STREAM_INTERVAL: Duration = Duration::from_millis(20);
+/// Attributes that usage is told apart by in one answer.
+pub const USAGE_BY_MAX: usize = 4;
+
 // ---- watching ------------------------------------------------------------------------------------------------
 /// Time between two clean-ups of the metrics.
 pub const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);

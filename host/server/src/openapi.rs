@@ -14,7 +14,8 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system,
+    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, subscriptions,
+    system, tenants, usage,
 };
 
 #[derive(OpenApi)]
@@ -33,8 +34,11 @@ use crate::routes::{
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
-        grants::grant, subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
-        plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke, system::alive,
+        usage::show, changes::list,
+        grants::grant, limits::list, limits::put, limits::show, limits::delete,
+        subscriptions::start, subscriptions::list, subscriptions::show, plans::list, plans::show,
+        plans::push, plans::activate, plans::roll_back, keys::create, keys::list, keys::revoke,
+        tenants::create, tenants::list, tenants::show, tenants::create_key, tenants::clock, tenants::advance, system::alive,
         system::ready, system::metrics, system::openapi,
     ),
     components(schemas(ProblemDocument, ParameterErrorDocument, Code)),
@@ -42,9 +46,12 @@ use crate::routes::{
         (name = "authorize", description = "Before a call, and after it"),
         (name = "events", description = "Usage that happened"),
         (name = "customers", description = "Who pays, and what they have"),
+        (name = "limits", description = "How much may be spent, and what is announced on the way"),
         (name = "subscriptions", description = "Which customer is on which plan"),
+        (name = "changes", description = "What happened"),
         (name = "plans", description = "Code, prices, and when they apply"),
         (name = "keys", description = "Who is let in"),
+        (name = "tenants", description = "Organisations, and the clocks of sandboxes"),
         (name = "system", description = "The server itself")
     ),
     modifiers(&Bearer, &Problems, &Roles)
@@ -140,10 +147,11 @@ fn problems_of(path: &str, operation: &Operation, access: Access) -> Vec<Code> {
         }
     };
     if path == "/readyz" {
-        codes.push(C::Stopped);
+        codes.extend([C::Stopped, C::DiskNearlyFull]);
     }
     if operation.request_body.is_some() {
         codes.extend([
+            C::DiskNearlyFull,
             C::Malformed,
             C::BodyTimeout,
             C::TooLarge,
@@ -174,6 +182,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
         "authorize" => &[
             C::InsufficientFunds,
             C::Debt,
+            C::SpendingLimit,
             C::UnknownCustomer,
             C::Conflict,
             C::HoldExists,
@@ -182,7 +191,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::NoSubscription,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "settleHold" => &[
@@ -194,11 +203,12 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::InvalidEvent,
             C::Unpriceable,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "extendHold" => &[
             C::InsufficientFunds,
+            C::SpendingLimit,
             C::UnknownHold,
             C::UnknownPlan,
             C::Conflict,
@@ -217,16 +227,20 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::TooManyEvents,
             C::InvalidParameter,
             C::InvalidTime,
-            C::LimitExceeded,
+            C::NoRoom,
         ],
         "getEvent" => &[C::UnknownEvent],
-        "putCustomer" => &[C::Conflict, C::LimitExceeded],
+        "putCustomer" => &[C::Conflict, C::NoRoom],
+        "putLimit" => &[C::Conflict, C::InvalidTime, C::InvalidAmount, C::NoRoom],
+        "getLimit" => &[C::UnknownLimit],
+        "deleteLimit" => &[C::UnknownLimit, C::Conflict],
+        "listChanges" => &[C::ChangesExpired],
         "grant" => &[
             C::Conflict,
             C::GrantExists,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
         ],
         "subscribe" => &[
             C::UnknownCustomer,
@@ -236,17 +250,17 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::PlanRefused,
             C::InvalidTime,
             C::InvalidAmount,
-            C::LimitExceeded,
+            C::NoRoom,
             C::PlanFailed,
         ],
         "listSubscriptions" => &[C::UnknownCustomer],
         "getSubscription" => &[C::UnknownCustomer, C::UnknownSubscription],
-        "pushComponent" => &[C::ComponentRefused, C::Contended, C::LimitExceeded],
+        "pushComponent" => &[C::ComponentRefused, C::Contended, C::NoRoom],
         "activateRevision" => &[
             C::UnknownPlan,
             C::UnknownComponent,
             C::Contended,
-            C::LimitExceeded,
+            C::NoRoom,
             C::Unsupported,
             C::ParametersRefused,
             C::EffectiveInThePast,
@@ -254,7 +268,24 @@ fn own_problems(operation: &str) -> &'static [Code] {
         ],
         "rollBack" => &[C::UnknownPlan, C::NothingToRollBack, C::Contended],
         "getPlan" => &[C::UnknownPlan],
-        "createKey" => &[C::KeyExists, C::Contended, C::LimitExceeded],
+        "createKey" => &[C::KeyExists, C::Contended, C::NoRoom],
+        "createTenant" => &[
+            C::Conflict,
+            C::TenantExists,
+            C::Contended,
+            C::InvalidTime,
+            C::NoRoom,
+        ],
+        "getTenant" | "getClock" => &[C::UnknownTenant],
+        "createTenantKey" => &[C::UnknownTenant, C::KeyExists, C::Contended],
+        "advanceClock" => &[
+            C::UnknownTenant,
+            C::LiveTenant,
+            C::Advancing,
+            C::Conflict,
+            C::Contended,
+            C::InvalidTime,
+        ],
         "revokeKey" => &[C::UnknownKey, C::Contended],
         _ => &[],
     }

@@ -104,7 +104,9 @@ impl IntoResponse for Problem {
         );
         if matches!(
             self.0.status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+            StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::INSUFFICIENT_STORAGE
         ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn whoever_shall_come_back_is_told_when() {
-        for code in [Code::Busy, Code::Stopped] {
+        for code in [Code::Busy, Code::Stopped, Code::DiskNearlyFull] {
             assert!(
                 Problem::new(code, "")
                     .into_response()

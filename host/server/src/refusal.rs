@@ -4,11 +4,16 @@ use farebox_engine::{ControlError, EngineError, Rejected};
 use farebox_ledger::Refusal;
 use farebox_record::outcome::{DenialReason, Denied, HoldEnd};
 use farebox_record::plan::Rejection;
+use farebox_record::spending::ExceededLimit;
 use farebox_runtime::Refused;
 use serde_json::{Value, json};
 
 use crate::code::Code;
 use crate::problem::Problem;
+
+/// What to do about a spending limit that time alone does not help.
+const NO_RESET: &str =
+    "Let open holds end, or raise the limit; then authorize again under a new id: this one stays denied.";
 
 /// A command that was refused without a trace.
 pub(crate) fn refused(refusal: &Refusal) -> Problem {
@@ -16,6 +21,10 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::UnknownCustomer => Problem::new(Code::UnknownCustomer, "the customer was never created"),
         Refusal::UnknownHold => Problem::new(Code::UnknownHold, "there was never a hold with this id"),
+        Refusal::UnknownLimit => Problem::new(
+            Code::UnknownLimit,
+            "the customer has no spending limit of this name",
+        ),
         Refusal::HoldExists => Problem::new(Code::HoldExists, said),
         Refusal::HoldEnded { end } => hold_ended(*end),
         Refusal::AboveHold { asset, missing } => {
@@ -37,7 +46,20 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
         Refusal::PlanRefused(rejection) => rejected(Code::PlanRefused, rejection),
         Refusal::Time { field, .. } => Problem::new(Code::InvalidTime, said).with("field", *field),
         Refusal::Amount { field, .. } => Problem::new(Code::InvalidAmount, said).with("field", *field),
-        Refusal::Limit { limit, .. } => Problem::new(Code::LimitExceeded, said).with("limit", *limit),
+        Refusal::Limit { limit, .. } => Problem::new(Code::NoRoom, said).with("limit", *limit),
+        Refusal::TooMuch { most, .. } => Problem::new(Code::InvalidAmount, said)
+            .with("field", "amount")
+            .with("available", most.to_string()),
+        Refusal::UnknownGrant(_) => Problem::new(Code::UnknownGrant, said),
+        Refusal::NotRefundable(_) => Problem::new(Code::NotRefundable, said),
+        Refusal::UnknownEvent => Problem::new(Code::UnknownEvent, said),
+        Refusal::StillHeld => Problem::new(Code::StillHeld, said),
+        Refusal::EventVoided => Problem::new(Code::EventVoided, said),
+        Refusal::NothingToGiveBack => Problem::new(Code::NothingToGiveBack, said),
+        Refusal::CannotRefold(_) => Problem::new(Code::CannotRefold, said),
+        Refusal::UnknownSubscription(_) => Problem::new(Code::UnknownSubscription, said),
+        Refusal::SubscriptionEnded => Problem::new(Code::SubscriptionEnded, said),
+        Refusal::ChangeNotPossible(_) => Problem::new(Code::ChangeNotPossible, said),
         Refusal::NotDue => internal("a caller's command was called not due"),
     }
 }
@@ -77,6 +99,21 @@ pub(crate) fn denied(denied: &Denied, replayed: bool) -> Problem {
             "no subscription of the customer prices this type of event",
         ),
         DenialReason::Unpriceable(rejection) => rejected(Code::Unpriceable, rejection),
+        DenialReason::Paused => Problem::new(Code::SubscriptionPaused, "the subscription is paused"),
+        DenialReason::Limit(why) => {
+            let ExceededLimit { limit, level, resets } = &**why;
+            let detail = format!(
+                "limit {limit} at {level}: {} {asset} needed, {} {asset} left",
+                denied.required, denied.available
+            );
+            let problem = Problem::new(Code::SpendingLimit, detail)
+                .with("limit", limit.as_str())
+                .with("level", level.clone());
+            match resets {
+                Some(at) => problem.with("resets_at", at.to_string()),
+                None => problem.hint(NO_RESET),
+            }
+        }
     };
     let problem = problem.with("allowed", false);
     let problem = match &denied.asset {
@@ -117,6 +154,9 @@ impl From<Rejected> for Problem {
             Rejected::TooMany { .. } => {
                 Problem::new(Code::TooManyEvents, said).with("limit", "COMMANDS_PER_CALL_MAX")
             }
+            Rejected::DiskNearlyFull { .. } => {
+                Problem::new(Code::DiskNearlyFull, said).with("limit", "DISK_FREE_BYTES_MIN")
+            }
             Rejected::Stopped => stopped(),
         }
     }
@@ -142,9 +182,25 @@ impl From<ControlError> for Problem {
                 Problem::new(Code::EffectiveInThePast, said).with("pointer", "/effective_at")
             }
             ControlError::StateVersion { .. } => Problem::new(Code::StateVersion, said),
+            ControlError::UnknownTenant(_) => Problem::new(Code::UnknownTenant, said),
+            ControlError::TenantExists(_) => Problem::new(Code::TenantExists, said),
+            ControlError::TooManyTenants { .. } => {
+                Problem::new(Code::NoRoom, said).with("limit", "TENANTS_MAX")
+            }
+            ControlError::Conflict { field } => Problem::new(Code::Conflict, said).with("field", field),
+            ControlError::LiveTenant(_) => Problem::new(Code::LiveTenant, said),
+            ControlError::Clock { field, limit, .. } => {
+                let problem = Problem::new(Code::InvalidTime, said).with("field", field);
+                match limit {
+                    Some(limit) => problem.with("limit", limit),
+                    None => problem,
+                }
+            }
+            ControlError::Advancing(_) => Problem::new(Code::Advancing, said),
             ControlError::Stopped => stopped(),
+            ControlError::DiskNearlyFull(rejected) => rejected.into(),
             ControlError::Contended => Problem::new(Code::Contended, said),
-            ControlError::Limit { limit, .. } => Problem::new(Code::LimitExceeded, said).with("limit", limit),
+            ControlError::Limit { limit, .. } => Problem::new(Code::NoRoom, said).with("limit", limit),
             ControlError::Engine(error) => error.into(),
         }
     }

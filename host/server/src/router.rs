@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
 use crate::routes::{
-    authorize, customers, entries, events, grants, holds, keys, plans, subscriptions, system,
+    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, subscriptions,
+    system, tenants, usage,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -43,12 +44,19 @@ impl Server {
             .route("/v1/customers/{customer}/balance", get(customers::balance))
             .route("/v1/customers/{customer}/entries", get(entries::list))
             .route("/v1/customers/{customer}/events/{event}", get(entries::event))
+            .route("/v1/customers/{customer}/usage", get(usage::show))
             .route("/v1/customers/{customer}/grants", post(grants::grant))
+            .route("/v1/customers/{customer}/limits", get(limits::list))
+            .route(
+                "/v1/customers/{customer}/limits/{limit}",
+                get(limits::show).put(limits::put).delete(limits::delete),
+            )
             .route(
                 "/v1/subscriptions",
                 post(subscriptions::start).get(subscriptions::list),
             )
             .route("/v1/subscriptions/{subscription}", get(subscriptions::show))
+            .route("/v1/changes", get(changes::list))
             .route("/v1/plans", get(plans::list))
             .route("/v1/plans/{plan}", get(plans::show))
             .route("/v1/plans/{plan}/components", post(component))
@@ -56,6 +64,13 @@ impl Server {
             .route("/v1/plans/{plan}/rollback", post(plans::roll_back))
             .route("/v1/keys", post(keys::create).get(keys::list))
             .route("/v1/keys/{key}", delete(keys::revoke))
+            .route("/v1/tenants", post(tenants::create).get(tenants::list))
+            .route("/v1/tenants/{tenant}", get(tenants::show))
+            .route("/v1/tenants/{tenant}/keys", post(tenants::create_key))
+            .route(
+                "/v1/tenants/{tenant}/clock",
+                get(tenants::clock).post(tenants::advance),
+            )
             .route("/healthz", get(system::alive))
             .route("/readyz", get(system::ready))
             .route("/metrics", get(system::metrics))

@@ -59,6 +59,10 @@ impl Server {
                 watch::upkeep();
             }
         });
+        let shutdown = async {
+            shutdown.await;
+            self.streams().close(); // they would go on for ever
+        };
         let ended = accept_until(listener, self.router(), shutdown).await;
         upkeep.abort();
         ended

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use farebox_engine::projection::FeedCursor;
 use farebox_engine::{Ask, Done, Engine, Reply, Request};
 use farebox_ledger::Wallet;
 use farebox_record::command::Command;
@@ -11,9 +12,12 @@ use tokio::sync::Semaphore;
 use crate::auth::Caller;
 use crate::code::Code;
 use crate::config::Config;
-use crate::limits::{BLOCKING_CALLS_MAX, REQUESTS_IN_WORK_MAX};
+use crate::limits::{BLOCKING_CALLS_MAX, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX};
 use crate::problem::Problem;
 use crate::refusal;
+use crate::streams::Streams;
+use crate::wire::time::Time;
+use crate::wire::usage_page::AsOf;
 
 /// An engine behind HTTP. Clones are handles of one server.
 #[derive(Clone)]
@@ -26,6 +30,7 @@ struct Inner {
     config: Config,
     in_work: Arc<Semaphore>,
     blocking: Arc<Semaphore>,
+    streams: Streams,
 }
 
 impl Server {
@@ -37,6 +42,7 @@ impl Server {
             config,
             in_work: Arc::new(Semaphore::new(REQUESTS_IN_WORK_MAX)),
             blocking: Arc::new(Semaphore::new(BLOCKING_CALLS_MAX)),
+            streams: Streams::new(),
         };
         Server {
             inner: Arc::new(inner),
@@ -55,6 +61,37 @@ impl Server {
     /// Room for requests in work.
     pub(crate) fn in_work(&self) -> &Semaphore {
         &self.inner.in_work
+    }
+
+    /// Open streams.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.inner.streams
+    }
+
+    /// Whether a caller's key is still good: for what goes on for longer than a request.
+    pub(crate) fn is_good(&self, caller: &Caller) -> bool {
+        let controls = self.engine().controls();
+        let key = controls
+            .tenant(&caller.tenant)
+            .and_then(|state| state.keys.get(&caller.key));
+        key.is_some_and(|key| key.revoked.is_none())
+    }
+
+    /// Waits, for a bounded time, until the change feed and the usage have followed everything that is durable now, and
+    /// tells how far they are.
+    pub(crate) async fn caught_up(&self, tenant: &TenantId) -> Result<AsOf, Problem> {
+        let now = self.engine().now(tenant);
+        let durable = self.engine().durable()?;
+        let mut watch = self.engine().watch_projections();
+        let reached = tokio::time::timeout(PROJECTION_WAIT_MAX, watch.until(durable)).await;
+        let (time, position) = match reached {
+            Ok(()) => (now, durable),
+            Err(_) => watch.reached(),
+        };
+        Ok(AsOf {
+            time: Time(time),
+            cursor: crate::cursor::feed(FeedCursor::behind(position)),
+        })
     }
 
     /// Has a command carried out, or gets what came of it before.
@@ -132,7 +169,7 @@ pub(crate) fn unexpected(reply: Reply) -> Problem {
         }
         Reply::Refused(refusal) => refusal::refused(&refusal),
         Reply::Stopped => refusal::stopped(),
-        Reply::Done(_) | Reply::Wallet(_) | Reply::Hold(..) => {
+        Reply::Done(_) | Reply::Wallet(_) | Reply::Hold(..) | Reply::CaughtUp(_) => {
             refusal::internal("the engine answered another question than it was asked")
         }
     }

@@ -3,8 +3,10 @@
 use crate::contract::{Commit, StoreError};
 use crate::limits::{
     BLOB_BYTES_MAX, BLOB_NAME_BYTES_MAX, IDS_PER_RECORD_MAX, NAME_BYTES_MAX, NAME_BYTES_MIN, PART_BYTES_MAX,
-    PART_KEY_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_PER_COMMIT_MIN,
+    PART_KEY_BYTES_MAX, PROJECTION_BYTES_MAX, PROJECTION_KEY_BYTES_MAX, RECORD_BYTES_MAX,
+    RECORDS_PER_COMMIT_MIN,
 };
+use crate::projections::ProjectionChange;
 
 pub(crate) fn limit(what: &'static str, limit: &'static str, actual: usize, max: usize) -> StoreError {
     StoreError::Limit {
@@ -69,6 +71,24 @@ pub(crate) fn commit(commit: &Commit) -> Result<(), StoreError> {
         )?;
         let bytes = value.as_ref().map_or(0, Vec::len);
         at_most("the bytes of a part", "PART_BYTES_MAX", bytes, PART_BYTES_MAX)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn projection(changes: &[ProjectionChange]) -> Result<(), StoreError> {
+    for (key, value) in changes {
+        at_most(
+            "the bytes of a projection's key",
+            "PROJECTION_KEY_BYTES_MAX",
+            key.len(),
+            PROJECTION_KEY_BYTES_MAX,
+        )?;
+        at_most(
+            "the bytes of a projection",
+            "PROJECTION_BYTES_MAX",
+            value.as_ref().map_or(0, Vec::len),
+            PROJECTION_BYTES_MAX,
+        )?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@
 mod commits;
 mod ids;
 mod reads;
+mod tail;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +27,13 @@ pub use commits::{
 };
 pub use ids::{ids_are_found, ids_are_never_missed};
 pub use reads::{
-    blobs_are_kept, due_wallets_come_in_order, histories_are_paged, on_demand_parts_are_left_out,
-    parts_are_paged, parts_are_set_and_removed, reopened_stores_hold_the_same,
+    blobs_are_kept, due_wallets_are_those_of_one_tenant, due_wallets_come_in_order, histories_are_paged,
+    on_demand_parts_are_left_out, parts_are_paged, parts_are_set_and_removed, reopened_stores_hold_the_same,
     wallets_and_tenants_are_listed,
+};
+pub use tail::{
+    ends_move_with_commits, projections_are_whole_or_gone, projections_change_with_their_position,
+    projections_have_limits, tails_hold_every_record_once,
 };
 
 /// How to reopen a store: it is closed, dropped and opened again where it was.
@@ -65,12 +70,18 @@ pub fn all(subject: Subject<'_>) {
     on_demand_parts_are_left_out(subject);
     parts_are_paged(subject);
     due_wallets_come_in_order(subject);
+    due_wallets_are_those_of_one_tenant(subject);
     histories_are_paged(subject);
     wallets_and_tenants_are_listed(subject);
     blobs_are_kept(subject);
     reopened_stores_hold_the_same(subject);
     ids_are_found(subject);
     ids_are_never_missed(subject);
+    tails_hold_every_record_once(subject);
+    ends_move_with_commits(subject);
+    projections_change_with_their_position(subject);
+    projections_are_whole_or_gone(subject);
+    projections_have_limits(subject);
 }
 
 /// What a record of this suite says in its body.
@@ -109,6 +120,7 @@ pub struct Draft {
     records: Vec<(Vec<IdHash>, Vec<u8>)>,
     parts: Vec<(PartKey, Option<Vec<u8>>)>,
     due: Option<i64>,
+    at: i64,
 }
 
 impl Draft {
@@ -122,6 +134,7 @@ impl Draft {
             records: Vec::new(),
             parts,
             due: None,
+            at: 0,
         }
     }
 
@@ -146,6 +159,12 @@ impl Draft {
     /// Removes a part.
     pub fn remove(mut self, key: &[u8]) -> Draft {
         self.parts.push((key.to_vec(), None));
+        self
+    }
+
+    /// The time of its records (microseconds since the epoch); 0 unless told.
+    pub fn at(mut self, instant: i64) -> Draft {
+        self.at = instant;
         self
     }
 
@@ -175,6 +194,7 @@ impl Draft {
             };
             NewRecord {
                 body: postcard::to_allocvec(&body).unwrap(),
+                at: self.at,
                 ids,
             }
         });

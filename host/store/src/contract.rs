@@ -8,6 +8,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::projections::{Position, Projections, Tail};
+
 /// How many records a wallet has. Version 0: it has never been written.
 pub type Version = u64;
 
@@ -58,8 +60,36 @@ impl fmt::Debug for WalletKey {
 }
 
 /// Hash of an id that a record answers for (idempotency). Made by the caller from tenant, customer, scope and id.
+///
+/// The lowest bit of the last byte says how long it is kept ([`Keep`]), so that whoever holds the hash knows, and no look-up
+/// can ask for the wrong class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdHash(pub [u8; 16]);
+
+/// How long an id is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// As long as the store: ids of money in.
+    ForGood,
+    /// Until [`Store::forget_ids`] is told an instant behind its record's time: ids of usage.
+    Window,
+}
+
+impl IdHash {
+    /// A hash that says how long it is kept; the lowest bit of its last byte gives way.
+    pub fn new(mut hash: [u8; 16], keep: Keep) -> IdHash {
+        hash[15] = hash[15] & !1 | u8::from(keep == Keep::Window);
+        IdHash(hash)
+    }
+
+    /// How long it is kept.
+    pub fn keep(self) -> Keep {
+        match self.0[15] & 1 {
+            0 => Keep::ForGood,
+            _ => Keep::Window,
+        }
+    }
+}
 
 /// Key of a part within its wallet, at most 300 bytes.
 ///
@@ -92,6 +122,8 @@ pub struct Commit {
 pub struct NewRecord {
     /// Encoded by the caller; at most [`crate::limits::RECORD_BYTES_MAX`].
     pub body: Vec<u8>,
+    /// The record's time (microseconds since the epoch): when its ids begin to age.
+    pub at: i64,
     /// Ids that this record answers for. At most [`crate::limits::IDS_PER_RECORD_MAX`].
     pub ids: Vec<IdHash>,
 }
@@ -185,6 +217,27 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// A folder is not the backup, or not the place for one, that it was taken for.
+    #[error("{path} cannot be used: {what}")]
+    Backup {
+        /// The folder.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The disk has less room than is kept free for what was taken in. Nothing was done.
+    #[error(
+        "the disk of {path} is nearly full: {free_bytes} bytes are free, {free_bytes_min} must be \
+         (disk_free_bytes_min). Make room; writes go on by themselves"
+    )]
+    DiskNearlyFull {
+        /// The folder.
+        path: String,
+        /// How many bytes are free.
+        free_bytes: u64,
+        /// How many there must be.
+        free_bytes_min: u64,
+    },
     /// More than a named limit.
     #[error("{what} is {actual}; the limit {limit} is {max}")]
     Limit {
@@ -199,8 +252,22 @@ pub enum StoreError {
     },
 }
 
+/// Whether new work should be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Yes.
+    Enough,
+    /// No: what is free is kept for what was taken in. Reads go on, and so do commits until the disk is full in truth.
+    NearlyFull {
+        /// Bytes that are free.
+        free_bytes: u64,
+        /// Bytes that must be free.
+        free_bytes_min: u64,
+    },
+}
+
 /// Where wallets live. Every call may block on a disk or a network, except where it says otherwise.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Projections + Send + Sync + 'static {
     /// Applies the commits in order and answers when every one that was not lost is durable. Several commits of one
     /// wallet may follow each other in one call: each names the version that the one before leaves behind.
     fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError>;
@@ -220,8 +287,21 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(PartKey, Vec<u8>)>, StoreError>;
 
+    /// Whether there is room for new work. Never blocks. Whoever takes commands in asks before, and begins none without
+    /// room; [`Store::commit`] itself does not refuse for want of it, so that what was begun is finished.
+    fn room(&self) -> Room {
+        Room::Enough
+    }
+
     /// False: no durable record answers for this id. True: ask [`Store::find`]. Never blocks.
     fn may_have_seen(&self, id: IdHash) -> bool;
+
+    /// From now on, ids that are kept for the window only ([`Keep::Window`]), and whose record's time is before this instant
+    /// (microseconds since the epoch), may be forgotten: they look as if they had never been seen. The records stay. Never
+    /// those that are kept for good. An earlier instant than one told before changes nothing. Never blocks.
+    fn forget_ids(&self, before: i64) {
+        let _ = before;
+    }
 
     /// The wallet's records that answer for this id (more than one only when two ids share a hash), oldest first.
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError>;
@@ -234,14 +314,22 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError>;
 
-    /// Up to `limit` wallets whose due instant is at or before `until`, earliest first.
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError>;
+    /// Up to `limit` wallets of the tenant whose due instant is at or before `until`, earliest first. Tenants have
+    /// clocks of their own, so what is due is always asked of one of them.
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError>;
 
     /// Up to `limit` wallets of the tenant (control plane left out) whose name comes after `after`, in order of name.
     fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError>;
 
     /// Up to `limit` tenants whose name comes after `after`.
     fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// The durable records of all wallets behind a position, in commit order: up to `limit`, and fewer where they are large.
+    /// A wallet's records come in the order of their sequence.
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError>;
+
+    /// A position that no durable record is behind. Never blocks for long.
+    fn end(&self) -> Result<Position, StoreError>;
 
     /// Keeps bytes under a name made of their hash; durable when it returns. Keeping them again does nothing.
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;

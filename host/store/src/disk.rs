@@ -4,10 +4,13 @@
 //! The real implementation is [`OsDisk`]; it calls libc directly, so that what a tracer or an injected fault sees is what
 //! is written here. One virtual call beside a disk sync costs nothing that can be measured.
 
+use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +29,19 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Bytes that may still be written where the folder is, by whoever is not the superuser.
+    #[allow(clippy::useless_conversion, reason = "narrower than 64 bits on other systems")]
+    fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
+        let name = CString::new(folder.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut space = MaybeUninit::<libc::statvfs>::uninit();
+        // SAFETY: the name ends in a zero byte, and the answer has room for what is written there.
+        if unsafe { libc::statvfs(name.as_ptr(), space.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call succeeded, so it was filled in.
+        let space = unsafe { space.assume_init() };
+        Ok(u64::from(space.f_bavail).saturating_mul(space.f_frsize))
+    }
 }
 
 /// One open file. Nothing here retries: a write that was short or a sync that failed is the caller's to judge.

@@ -7,6 +7,7 @@
 //! Rejected: an index in sled (10 us a put, and random keys are its worst case: each sync would rewrite pages all over).
 
 mod filter;
+mod forget;
 mod merge;
 mod run;
 
@@ -15,6 +16,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -24,9 +26,9 @@ use crate::journal::place::refused;
 use crate::journal::segments::{Segments, Span};
 use crate::journal::walk::{Frame, From};
 use crate::latch::Latch;
-use crate::limits::ID_RUNS_MERGED;
+use crate::limits::{ID_RUN_DAYS_MAX, ID_RUNS_MERGED};
 use merge::Merge;
-use run::{Cover, Entry, Run};
+use run::{Cover, Entry, Held, Run, Times};
 
 /// See the module.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct IdIndex {
     journal: JournalId,
     places: RwLock<Places>,
     filter_bytes_max: usize,
+    /// Usage ids of records before this time may be forgotten.
+    horizon: AtomicI64,
     wake: Mutex<Wake>,
     work: Condvar,
 }
@@ -59,9 +63,39 @@ struct Wake {
 struct Ids {
     first: HashMap<IdHash, u64>,
     more: Vec<Entry>,
+    times: Times,
+}
+
+/// What remembering ids costs a store now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IdCost {
+    /// Ids of complete segments: in files, with filters in memory.
+    pub ids_in_runs: u64,
+    /// Ids that are in memory as they are: of the segment that is written to, and of those whose run is not written yet.
+    pub ids_in_memory: u64,
+    /// Files.
+    pub runs: u64,
+    /// Bytes of memory for the runs: filters and fences.
+    pub memory_bytes: u64,
+    /// Bytes of their files.
+    pub disk_bytes: u64,
 }
 
 impl IdIndex {
+    /// See [`IdCost`].
+    pub(crate) fn cost(&self) -> IdCost {
+        let places = self.places.read();
+        let sealed: usize = places.sealed.iter().map(|(_, ids)| ids.len()).sum();
+        let sum = |of: &dyn Fn(&Run) -> u64| places.runs.iter().map(|run| of(run)).sum();
+        IdCost {
+            ids_in_runs: sum(&|run| run.entries() as u64),
+            ids_in_memory: (places.active.len() + sealed) as u64,
+            runs: places.runs.len() as u64,
+            memory_bytes: sum(&|run| run.memory_bytes() as u64),
+            disk_bytes: sum(&Run::disk_bytes),
+        }
+    }
+
     /// Opens the runs that are sound, and removes the rest: they follow from the journal.
     pub(crate) fn open(
         folder: &Path,
@@ -107,6 +141,7 @@ impl IdIndex {
                 ..Places::default()
             }),
             filter_bytes_max,
+            horizon: AtomicI64::new(i64::MIN),
             wake: Mutex::default(),
             work: Condvar::new(),
         };
@@ -138,19 +173,22 @@ impl IdIndex {
             return Ok(());
         }
         frame.records(segments, &mut |position, envelope| {
-            envelope.ids.iter().for_each(|id| places.active.add(id, position));
+            envelope
+                .ids
+                .iter()
+                .for_each(|id| places.active.add(id, position, envelope.at));
             Ok(())
         })
     }
 
     /// Adds the ids of a durable frame, before its commits are answered.
-    pub(crate) fn add(&self, entries: &[Entry]) {
+    pub(crate) fn add(&self, entries: &[(IdHash, u64, i64)]) {
         if entries.is_empty() {
             return;
         }
         let mut places = self.places.write();
-        for &(id, position) in entries {
-            places.active.add(id, position);
+        for &(id, position, at) in entries {
+            places.active.add(id, position, at);
         }
     }
 
@@ -234,9 +272,9 @@ impl IdIndex {
         self.work.notify_all();
     }
 
-    /// Whether there are complete segments without a run.
+    /// Whether there are complete segments without a run, or runs with ids that are to be forgotten.
     pub(crate) fn is_behind(&self) -> bool {
-        !self.places.read().sealed.is_empty()
+        !self.places.read().sealed.is_empty() || self.run_to_forget().is_some()
     }
 
     /// Writes the runs of all sealed segments and merges what there is to merge.
@@ -244,18 +282,18 @@ impl IdIndex {
         loop {
             let next = self.places.read().sealed.first().cloned();
             if let Some((span, ids)) = next {
-                let run = self.write(
-                    Cover {
-                        base: span.base,
-                        end: span.end,
-                        level: 0,
-                    },
-                    &ids,
-                )?;
+                let cover = Cover {
+                    base: span.base,
+                    end: span.end,
+                    level: 0,
+                    times: ids.times,
+                    ids: Held::All,
+                };
+                let run = self.write(cover, &ids)?;
                 let mut places = self.places.write();
                 places.insert(run, self.filter_bytes_max);
                 places.sealed.remove(0);
-            } else if !self.merge(segments)? {
+            } else if !self.forget_one(segments)? && !self.merge(segments)? {
                 return Ok(());
             }
         }
@@ -278,9 +316,13 @@ impl IdIndex {
         let parts: Vec<Arc<Run>> = {
             let places = self.places.read();
             let ripe = |runs: &&[Arc<Run>]| {
-                runs.windows(2).all(|pair| {
-                    pair[0].cover.level == pair[1].cover.level && pair[0].cover.end == pair[1].cover.base
-                })
+                let (times, ids) = together(runs);
+                let alike = runs.windows(2).all(|pair| {
+                    pair[0].cover.level == pair[1].cover.level
+                        && pair[0].cover.ids == pair[1].cover.ids
+                        && pair[0].cover.end == pair[1].cover.base
+                });
+                alike && (ids == Held::ForGood || times.length() <= RUN_MICROS_MAX)
             };
             match places.runs.windows(ID_RUNS_MERGED).find(ripe) {
                 Some(parts) => parts.to_vec(),
@@ -294,6 +336,8 @@ impl IdIndex {
             base: first.cover.base,
             end: last.cover.end,
             level: first.cover.level + 1,
+            times: together(&parts).0,
+            ids: first.cover.ids,
         };
         let count = parts.iter().map(|run| run.entries()).sum();
         let written = Run::write(&self.folder, &self.journal, cover, count, &mut Merge::new(&parts));
@@ -342,13 +386,22 @@ impl Places {
                 tracing::warn!(%path, "no memory for these ids' filter (ID_FILTER_BYTES_MAX): look-ups read the disk");
             }
         }
+        let memory: usize = self.runs.iter().map(|run| run.memory_bytes()).sum();
+        let ids: usize = self.runs.iter().map(|run| run.entries()).sum();
         metrics::gauge!("farebox_store_id_filter_bytes").set(bytes as f64);
+        metrics::gauge!("farebox_store_id_memory_bytes").set(memory as f64);
+        metrics::gauge!("farebox_store_ids").set(ids as f64);
         metrics::gauge!("farebox_store_id_runs").set(self.runs.len() as f64);
     }
 }
 
 impl Ids {
-    fn add(&mut self, id: IdHash, position: u64) {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn add(&mut self, id: IdHash, position: u64, at: i64) {
+        self.times.add(at);
         use std::collections::hash_map::Entry;
         match self.first.entry(id) {
             Entry::Vacant(entry) => {
@@ -378,6 +431,17 @@ impl Ids {
     }
 }
 
+/// Longest stretch of time that one run with usage ids covers.
+const RUN_MICROS_MAX: i64 = ID_RUN_DAYS_MAX * 24 * 3_600 * 1_000_000;
+
+/// What a run of these would cover.
+fn together(runs: &[Arc<Run>]) -> (Times, Held) {
+    let times = runs
+        .iter()
+        .fold(Times::default(), |times, run| times.with(run.cover.times));
+    (times, runs.first().map_or(Held::All, |run| run.cover.ids))
+}
+
 /// The ids of a stretch of segments, read from the journal itself.
 fn from_journal(cover: Cover, segments: &Segments) -> Result<Ids, StoreError> {
     let mut ids = Ids::default();
@@ -389,7 +453,8 @@ fn from_journal(cover: Cover, segments: &Segments) -> Result<Ids, StoreError> {
     };
     segments.walk(from, &mut |frame| {
         frame.records(segments, &mut |position, envelope| {
-            envelope.ids.iter().for_each(|id| ids.add(id, position));
+            let all = envelope.ids.iter().filter(|id| cover.holds(*id));
+            all.for_each(|id| ids.add(id, position, envelope.at));
             Ok(())
         })
     })?;

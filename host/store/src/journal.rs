@@ -10,8 +10,11 @@
 pub(crate) mod append;
 pub(crate) mod envelope;
 pub(crate) mod frame;
+pub(crate) mod pack;
+pub(crate) mod packed;
 pub(crate) mod place;
 pub(crate) mod prepare;
 pub(crate) mod segments;
+pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod walk;

@@ -13,14 +13,16 @@
 //! # The journal store
 //! ```text
 //! dir/lock              held while open
-//! dir/journal/*.journal segments: frames of records (the truth, never edited, never deleted)
+//! dir/journal/*.journal segments: frames of records (the truth, never edited)
+//! dir/journal/*.packed  the same segments, once they are complete, compressed in blocks
 //! dir/state/            sled: heads and parts of wallets, what falls due (follows from the journal)
 //! dir/ids/*.ids         sorted runs of the ids of complete segments (follow from the journal)
 //! dir/blobs/*.blob      large immutable bytes by name
+//! dir/snapshots/        the state at a position, proven (follows from the journal)
 //! ```
 //! One `commit` call becomes one frame: compare versions, encode, one `pwrite`, one `fdatasync`, then show and answer. A
 //! thread applies the changes to sled behind the answer; until it has, reads lay them over what sled says. Another fills
-//! the next segment with zeros, a third writes the ids of complete segments to sorted files.
+//! the next segment with zeros, a third writes the ids of complete segments to sorted files, a fourth compresses them.
 //!
 //! **Invariants**, each with the test that holds it:
 //! - *Nothing is appended during a sync, and a page that was synced is never written again.* So at most one frame can be
@@ -42,6 +44,7 @@
 //! - Repairing damage: whatever is cut off to "repair" was money that somebody was told they have.
 
 mod admit;
+mod backup;
 mod blobs;
 pub mod conformance;
 mod contract;
@@ -55,12 +58,18 @@ mod lossy;
 mod materialise;
 mod memory;
 mod pending;
+mod projections;
+mod room;
 mod state;
 mod store;
 mod threads;
 
+pub use backup::{BackupReport, RestoreReport, backup, restore};
 pub use contract::*;
+pub use ids::IdCost;
+pub use journal::pack::Packing;
 pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
-pub use store::{Chore, JournalStore, Options};
+pub use projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
+pub use store::{Chore, JournalStore, Options, Proof, SnapshotReport};

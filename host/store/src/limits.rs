@@ -24,10 +24,30 @@ pub const BLOB_BYTES_MAX: usize = 64 << 20;
 /// Longest name of a blob.
 pub const BLOB_NAME_BYTES_MAX: usize = 80; // written in hexadecimal it must still be a file name
 
+/// Longest key of a projection.
+pub const PROJECTION_KEY_BYTES_MAX: usize = 640;
+/// Largest value of a projection.
+pub const PROJECTION_BYTES_MAX: usize = 1 << 20;
+/// Bytes of records after which a read of the tail stops; the rest comes with the next.
+pub const TAIL_BYTES_MAX: usize = 8 << 20;
+
 /// Smallest segment of a journal; tests use it, so that there are many.
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 /// Largest segment of a journal.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a segment that are compressed together: what reading one record has to decompress.
+pub const PACK_BLOCK_BYTES: usize = 64 << 10;
+/// Share of one processor that compressing segments may take.
+pub const PACK_CPU_PERCENT_MAX: u32 = 25;
+/// How often a backup lists a journal whose segments are packed meanwhile.
+pub const BACKUP_LIST_ATTEMPTS_MAX: u32 = 10;
+/// Bytes that must be free on the disk for new work to be begun: two segments, and as much again for the state and the
+/// ids. With segments of another size it is at least two of them.
+pub const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
+/// Bytes that must be free beyond that for work to be begun again, once the disk was nearly full.
+pub const DISK_FREE_BYTES_BACK: u64 = 16 << 20;
+/// Time between two looks at how much is free.
+pub const DISK_LOOK_INTERVAL_MS: u64 = 1_000;
 /// Segment files kept open for reading.
 pub const SEGMENTS_OPEN_MAX: usize = 64;
 
@@ -54,8 +74,12 @@ pub const STATE_PASS_INTERVAL_MS: u64 = 20;
 
 /// Memory for the filters of sealed ids. Runs beyond it answer "maybe" and are searched on disk: slower, never wrong.
 pub const ID_FILTER_BYTES_MAX: usize = 1 << 30;
-/// Bits of filter for each id: about 1 in 200 unknown ids is looked for on disk.
-pub const ID_FILTER_BITS_PER_KEY: usize = 12;
+/// Bits of filter for each id: about 1 in 400 unknown ids is looked for on disk. With the fences (16 bytes for each block
+/// of 170) an id takes less than 2 bytes of memory.
+pub const ID_FILTER_BITS_PER_KEY: usize = 14;
+/// Longest stretch of time that one run of ids may cover before its usage ids are forgotten. They are forgotten a run at a
+/// time, so this is also how much longer than the window they may be remembered.
+pub const ID_RUN_DAYS_MAX: i64 = 7;
 /// Runs of ids of one level that become one of the next.
 pub const ID_RUNS_MERGED: usize = 4;
 
@@ -74,6 +98,8 @@ pub const fn frame_bytes_max(segment_bytes: u64) -> usize {
     }
 }
 
+const _: () = assert!(PACK_BLOCK_BYTES.is_multiple_of(4096));
+const _: () = assert!(0 < PACK_CPU_PERCENT_MAX && PACK_CPU_PERCENT_MAX <= 100);
 const _: () = assert!(RECORD_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX as u64 <= SEGMENT_BYTES_MAX);
 const _: () = assert!(STATE_ROW_BYTES_MAX * 17 < 128 << 10);

@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 
 use crate::admit;
 use crate::contract::{
-    Commit, Fate, IdHash, Image, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+    Commit, Fate, IdHash, Image, PartKey, Room, Store, StoreError, StoredRecord, Version, WalletKey,
 };
+use crate::projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
 
 /// Around any store. About one commit in `one_in` is answered with [`Fate::Lost`] and nothing of it is kept; commits after
 /// it in the same call that built on it lose by their own expected version, as they would in truth.
@@ -69,6 +70,14 @@ impl<S: Store> Store for LossyStore<S> {
             .collect())
     }
 
+    fn forget_ids(&self, before: i64) {
+        self.inner.forget_ids(before);
+    }
+
+    fn room(&self) -> Room {
+        self.inner.room()
+    }
+
     fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {
         self.inner.load(wallet)
     }
@@ -104,8 +113,8 @@ impl<S: Store> Store for LossyStore<S> {
         self.inner.history(wallet, before, limit)
     }
 
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
-        self.inner.due(until, limit)
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+        self.inner.due(tenant, until, limit)
     }
 
     fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {
@@ -114,6 +123,14 @@ impl<S: Store> Store for LossyStore<S> {
 
     fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
         self.inner.tenants(after, limit)
+    }
+
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        self.inner.tail(after, limit)
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        self.inner.end()
     }
 
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
@@ -126,5 +143,32 @@ impl<S: Store> Store for LossyStore<S> {
 
     fn close(&self) -> Result<(), StoreError> {
         self.inner.close()
+    }
+}
+
+impl<S: Store> Projections for LossyStore<S> {
+    fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
+        self.inner.project(position, changes)
+    }
+
+    fn projected(&self) -> Result<Position, StoreError> {
+        self.inner.projected()
+    }
+
+    fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.projection(key)
+    }
+
+    fn projections(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
+        self.inner.projections(prefix, after, limit)
+    }
+
+    fn forget_projections(&self) -> Result<(), StoreError> {
+        self.inner.forget_projections()
     }
 }

@@ -9,6 +9,7 @@ use crate::admit;
 use crate::contract::{
     Commit, Fate, IdHash, Image, ON_DEMAND, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
 };
+use crate::projections::{Map, Position, ProjectionChange, ProjectionRow, Projections, Tail};
 
 /// Forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -17,9 +18,13 @@ pub struct MemoryStore(RwLock<Contents>);
 #[derive(Debug, Default)]
 struct Contents {
     wallets: BTreeMap<WalletKey, Wallet>,
-    due: BTreeSet<(i64, WalletKey)>,
+    /// Tenant first: each has a clock of its own.
+    due: BTreeSet<(String, i64, WalletKey)>,
     ids: BTreeMap<IdHash, BTreeSet<(WalletKey, Version)>>,
     blobs: BTreeMap<String, Vec<u8>>,
+    /// Every record in the order of commit; a record's position is its number here, counted from 1.
+    order: Vec<(WalletKey, Version)>,
+    projections: Map,
     closed: bool,
 }
 
@@ -41,6 +46,10 @@ impl MemoryStore {
         contents.check_open()?;
         Ok(look(&contents))
     }
+}
+
+fn due_key(instant: i64, wallet: &WalletKey) -> (String, i64, WalletKey) {
+    (wallet.tenant().to_string(), instant, wallet.clone())
 }
 
 impl Contents {
@@ -71,6 +80,8 @@ impl Contents {
         let wallet = self.wallets.entry(commit.wallet.clone()).or_default();
         for record in commit.records {
             wallet.records.push(record.body);
+            self.order
+                .push((commit.wallet.clone(), wallet.records.len() as u64));
             for id in record.ids {
                 self.ids
                     .entry(id)
@@ -85,10 +96,10 @@ impl Contents {
             };
         }
         if let Some(instant) = std::mem::replace(&mut wallet.due, commit.due) {
-            self.due.remove(&(instant, commit.wallet.clone()));
+            self.due.remove(&due_key(instant, &commit.wallet));
         }
         if let Some(instant) = commit.due {
-            self.due.insert((instant, commit.wallet));
+            self.due.insert(due_key(instant, &commit.wallet));
         }
         Fate::Committed
     }
@@ -192,14 +203,15 @@ impl Store for MemoryStore {
         })
     }
 
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
         self.read(|contents| {
+            let first = (tenant.to_string(), i64::MIN, WalletKey::new("", ""));
             contents
                 .due
-                .iter()
-                .take_while(|due| due.0 <= until)
+                .range(first..)
+                .take_while(|due| due.0 == tenant && due.1 <= until)
                 .take(limit)
-                .cloned()
+                .map(|(_, instant, wallet)| (*instant, wallet.clone()))
                 .collect()
         })
     }
@@ -231,6 +243,23 @@ impl Store for MemoryStore {
         })
     }
 
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        self.read(|contents| {
+            let behind = usize::try_from(after.0).unwrap_or(usize::MAX);
+            let places = contents.order.iter().skip(behind).take(limit);
+            let records = places.filter_map(|(wallet, sequence)| contents.record(wallet, *sequence));
+            let records: Vec<_> = (after.0 + 1..).map(Position).zip(records).collect();
+            Tail {
+                reached: records.last().map_or(after, |(position, _)| *position),
+                records,
+            }
+        })
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        self.read(|contents| Position(contents.order.len() as u64))
+    }
+
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         admit::blob(name, bytes.len())?;
         let mut contents = self.0.write();
@@ -248,6 +277,39 @@ impl Store for MemoryStore {
 
     fn close(&self) -> Result<(), StoreError> {
         self.0.write().closed = true;
+        Ok(())
+    }
+}
+
+impl Projections for MemoryStore {
+    fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
+        admit::projection(&changes)?;
+        let mut contents = self.0.write();
+        contents.check_open()?;
+        contents.projections.apply(position, changes)
+    }
+
+    fn projected(&self) -> Result<Position, StoreError> {
+        self.read(|contents| contents.projections.position)
+    }
+
+    fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|contents| contents.projections.get(key))
+    }
+
+    fn projections(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
+        self.read(|contents| contents.projections.range(prefix, after, limit))
+    }
+
+    fn forget_projections(&self) -> Result<(), StoreError> {
+        let mut contents = self.0.write();
+        contents.check_open()?;
+        contents.projections = Map::default();
         Ok(())
     }
 }

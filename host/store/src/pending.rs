@@ -5,6 +5,7 @@
 //! they look at the state and by the materialiser while it applies, so that no reader sees half a pass; sled has the same
 //! lock inside, so this costs no concurrency.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,6 +115,11 @@ impl Pending {
         self.work.notify_one();
     }
 
+    /// Where the newest durable frame ends.
+    pub(crate) fn reached(&self) -> u64 {
+        self.layers.lock().reached
+    }
+
     /// Keeps passes out while a reader looks at the state. Look at the layers only afterwards.
     pub(crate) fn hold_state(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read()
@@ -148,10 +154,26 @@ impl Pending {
             .find_map(|change| change.parts.get(key).cloned())
     }
 
+    /// Wallets of a tenant that are not in the state as they are now, with what is due for them.
+    pub(crate) fn dues_of(&self, tenant: &str) -> BTreeMap<WalletKey, Option<i64>> {
+        let layers = self.layers.lock();
+        let first = WalletKey::new(tenant, "");
+        let of_tenant = |changes: &Changes| -> Vec<(WalletKey, Option<i64>)> {
+            let changes = changes.range(&first..);
+            changes
+                .take_while(|(wallet, _)| wallet.tenant() == tenant)
+                .map(|(wallet, change)| (wallet.clone(), change.head.due))
+                .collect()
+        };
+        let mut dues: BTreeMap<_, _> = of_tenant(&layers.applying).into_iter().collect();
+        dues.extend(of_tenant(&layers.filling));
+        dues
+    }
+
     /// All wallets that are not in the state as they are now, with what is due for them, in order.
     pub(crate) fn dues(&self) -> Vec<(WalletKey, Option<i64>)> {
         let layers = self.layers.lock();
-        let all: std::collections::BTreeMap<_, _> = (layers.applying.iter())
+        let all: BTreeMap<_, _> = (layers.applying.iter())
             .chain(&layers.filling)
             .map(|(wallet, change)| (wallet.clone(), change.head.due))
             .collect();
@@ -244,12 +266,12 @@ impl Layers {
 /// Lays changed parts over those that the state has; both in order of key.
 pub(crate) fn overlay(
     state: Vec<(PartKey, Vec<u8>)>,
-    changed: std::collections::BTreeMap<PartKey, Option<Vec<u8>>>,
+    changed: BTreeMap<PartKey, Option<Vec<u8>>>,
 ) -> Vec<(PartKey, Vec<u8>)> {
     if changed.is_empty() {
         return state;
     }
-    let mut all: std::collections::BTreeMap<_, _> = state.into_iter().collect();
+    let mut all: BTreeMap<_, _> = state.into_iter().collect();
     for (key, value) in changed {
         match value {
             Some(value) => all.insert(key, value),

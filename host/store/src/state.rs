@@ -8,6 +8,7 @@
 //! the same global lock; one tree with keys that begin differently gets the same atomicity from a plain batch.
 
 mod keys;
+mod projection;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -21,10 +22,14 @@ use crate::heads::Head;
 use crate::journal::place::refused;
 use crate::limits::{PART_BYTES_MAX, STATE_LOCK_WAIT_MS, STATE_ROW_BYTES_MAX};
 
+pub(crate) use projection::ProjectionTree;
 pub(crate) use rows::Meta;
 
 /// Changes of wallets, absolute: applying them twice is applying them once.
 pub(crate) type Changes = BTreeMap<WalletKey, Change>;
+
+/// Whether a visitor goes on.
+pub(crate) type Done = Result<(), StoreError>;
 
 /// What became of one wallet.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +46,7 @@ pub(crate) struct State {
     folder: PathBuf,
     /// sled's own file, opened by us, because sled does not sync it.
     file: File,
+    projection: ProjectionTree,
 }
 
 impl State {
@@ -60,6 +66,7 @@ impl State {
             .open(&path)
             .map_err(refused("opening", &path))?;
         let state = State {
+            projection: ProjectionTree::open(&db)?,
             db,
             folder: folder.to_path_buf(),
             file,
@@ -86,6 +93,11 @@ impl State {
                 .map_err(refused("syncing", parent)),
             None => Ok(()),
         }
+    }
+
+    /// What is made of the records.
+    pub(crate) fn projection(&self) -> &ProjectionTree {
+        &self.projection
     }
 
     /// What this state is and how far it has come; none in an empty one.
@@ -163,13 +175,14 @@ impl State {
         }
     }
 
-    /// What falls due at or before `until`, earliest first, for as long as `visit` answers true.
+    /// What falls due for a tenant at or before `until`, earliest first, for as long as `visit` answers true.
     pub(crate) fn due(
         &self,
+        tenant: &str,
         until: i64,
         visit: &mut dyn FnMut(i64, WalletKey) -> bool,
     ) -> Result<(), StoreError> {
-        for row in self.db.scan_prefix(keys::DUES) {
+        for row in self.db.scan_prefix(keys::dues_of(tenant)) {
             let (key, _) = row.map_err(|error| unusable(&error))?;
             let (instant, wallet) =
                 keys::due_of(&key).ok_or_else(|| rows::broken("a due instant has no readable key"))?;
@@ -199,6 +212,55 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Every wallet and control plane, in order, for as long as `visit` answers true.
+    pub(crate) fn heads(&self, visit: &mut dyn FnMut(WalletKey) -> bool) -> Result<(), StoreError> {
+        for row in self
+            .db
+            .range::<&[u8], _>(keys::heads_after_tenant(None).as_slice()..keys::HEADS_END)
+        {
+            let (key, _) = row.map_err(|error| unusable(&error))?;
+            let wallet =
+                keys::wallet_of_head(&key).ok_or_else(|| rows::broken("a wallet has no readable key"))?;
+            if !visit(wallet) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every row as it is, its seal checked.
+    pub(crate) fn rows(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> Done) -> Result<(), StoreError> {
+        for row in self.db.iter() {
+            let (key, sealed) = row.map_err(|error| unusable(&error))?;
+            rows::unseal(&key, &sealed)?;
+            visit(&key, &sealed)?;
+        }
+        Ok(())
+    }
+
+    /// Puts rows as [`State::rows`] shows them, in one batch.
+    pub(crate) fn put_rows(&self, rows: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, sealed) in rows {
+            rows::unseal(&key, &sealed)?;
+            batch.insert(key, sealed);
+        }
+        self.db.apply_batch(batch).map_err(|error| unusable(&error))
+    }
+
+    /// What a row says of the whole state, if it is the one that does.
+    pub(crate) fn meta_of(key: &[u8], sealed: &[u8]) -> Result<Option<Meta>, StoreError> {
+        if key != keys::META {
+            return Ok(None);
+        }
+        rows::decode_meta(rows::unseal(key, sealed)?).map(Some)
+    }
+
+    /// Removes every row of a state that does not say what it is.
+    pub(crate) fn clear(&self) -> Result<(), StoreError> {
+        self.db.clear().map_err(|error| unusable(&error))
     }
 
     /// The first tenant after this one.

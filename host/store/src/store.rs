@@ -5,6 +5,8 @@ mod commit;
 mod open;
 mod read;
 mod replay;
+mod snapshot;
+mod tail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,24 +17,29 @@ use parking_lot::Mutex;
 use crate::admit;
 use crate::blobs::Blobs;
 use crate::contract::{
-    Commit, Fate, Fold, IdHash, Image, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+    Commit, Fate, Fold, IdHash, Image, PartKey, Room, Store, StoreError, StoredRecord, Version, WalletKey,
 };
 use crate::disk::{Disk, OsDisk};
-use crate::ids::IdIndex;
+use crate::ids::{IdCost, IdIndex};
+use crate::journal::pack::{Packer, Packing};
 use crate::journal::prepare::Preparer;
-use crate::journal::segments::Segments;
+use crate::journal::segments::{Access, Segments};
 use crate::latch::Latch;
 use crate::limits::{
-    HEADS_CACHED_MAX, ID_FILTER_BYTES_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    STATE_CACHE_BYTES,
+    DISK_FREE_BYTES_MIN, HEADS_CACHED_MAX, ID_FILTER_BYTES_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, STATE_CACHE_BYTES,
 };
 use crate::pending::{Ending, Pending};
+use crate::projections::{Position, Tail};
+use crate::room::DiskRoom;
 use crate::state::{Meta, State};
 use crate::threads;
 pub use by_hand::Chore;
 use by_hand::{Behind, ByHand};
 use commit::Committer;
 use open::{Folders, Lock};
+
+pub use snapshot::{Proof, SnapshotReport};
 
 /// What an operator can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +55,10 @@ pub struct Options {
     pub heads_cached_max: usize,
     /// Bytes of memory for the filters of ids.
     pub id_filter_bytes_max: usize,
+    /// Whether sealed segments are compressed.
+    pub packing: Packing,
+    /// Bytes that must be free on the disk for new work to be begun ([`Store::room`]); at least two segments.
+    pub disk_free_bytes_min: u64,
 }
 
 impl Default for Options {
@@ -58,6 +69,8 @@ impl Default for Options {
             pending_bytes_max: PENDING_BYTES_MAX,
             heads_cached_max: HEADS_CACHED_MAX,
             id_filter_bytes_max: ID_FILTER_BYTES_MAX,
+            packing: Packing::On,
+            disk_free_bytes_min: DISK_FREE_BYTES_MIN,
         }
     }
 }
@@ -98,10 +111,14 @@ pub struct JournalStore {
     pending: Arc<Pending>,
     latch: Arc<Latch>,
     preparer: Arc<Preparer>,
+    packer: Packer,
+    room: Arc<DiskRoom>,
     committer: Mutex<Committer>,
     blobs: Blobs,
     /// Where no threads do the work behind the answers.
     by_hand: Option<ByHand>,
+    /// Where snapshots of the state are kept.
+    snapshots: PathBuf,
     threads: Mutex<Threads>,
     /// Let go last.
     _lock: Lock,
@@ -162,7 +179,8 @@ impl JournalStore {
         open::open(disk, &folders, lock, options, behind, fold, &mut |_, _| {})
     }
 
-    /// Makes the state anew from the whole journal. The old one is moved aside before, and removed when the new one is
+    /// Makes the state anew from the journal: from the newest snapshot that is sound, if there is one, and the journal behind
+    /// it; else from all of the journal. The old one is moved aside before, and removed when the new one is
     /// durable; after a failure it is still there as `state.broken-1` (or a higher number).
     ///
     /// `progress` is told the journal's bytes that are folded, and how many there are.
@@ -186,6 +204,21 @@ impl JournalStore {
         State::remove_aside(&folders.state)
     }
 
+    /// Compresses now, at full speed, what is sealed and not compressed yet, whatever [`Options::packing`] says. The answer
+    /// is how many segments.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where a segment is not what was written: it stays as it is. Segments before it are done.
+    pub fn pack_now(&self) -> Result<u64, StoreError> {
+        self.latch.check()?;
+        self.packer.pack_now()
+    }
+
+    /// What remembering ids costs now.
+    pub fn id_cost(&self) -> IdCost {
+        self.ids.cost()
+    }
+
     fn finish(&self) -> Result<(), StoreError> {
         let mut committer = self.committer.lock();
         self.latch.check()?;
@@ -203,6 +236,7 @@ impl JournalStore {
         }
         self.ids.stop();
         threads::join(self.threads.lock().ids.take());
+        self.packer.stop();
         self.preparer.stop();
         let meta = Meta {
             journal: self.segments.journal(),
@@ -240,8 +274,16 @@ impl Store for JournalStore {
         self.parts_of(wallet, prefix, after, limit)
     }
 
+    fn room(&self) -> Room {
+        self.room.room()
+    }
+
     fn may_have_seen(&self, id: IdHash) -> bool {
         self.ids.may_hold(id)
+    }
+
+    fn forget_ids(&self, before: i64) {
+        self.ids.forget(before);
     }
 
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
@@ -259,9 +301,9 @@ impl Store for JournalStore {
         self.records_before(wallet, before, limit)
     }
 
-    fn due(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
         self.latch.check()?;
-        self.due_until(until, limit)
+        self.due_until(tenant, until, limit)
     }
 
     fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {
@@ -274,8 +316,19 @@ impl Store for JournalStore {
         self.tenants_after(after, limit)
     }
 
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        self.latch.check()?;
+        self.tail_behind(after, limit)
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        self.latch.check()?;
+        Ok(self.end_position())
+    }
+
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.latch.check()?;
+        self.room.check()?;
         self.blobs.put(name, bytes)
     }
 
@@ -294,6 +347,7 @@ impl Drop for JournalStore {
         self.latch.close();
         self.pending.end(Ending::Now);
         self.ids.stop();
+        self.packer.stop();
         self.preparer.stop();
         let threads = std::mem::take(&mut *self.threads.lock());
         threads::join(threads.materialiser);
@@ -305,6 +359,6 @@ impl Drop for JournalStore {
 pub(crate) fn journal_alone(dir: &Path) -> Result<(Lock, Option<Segments>, PathBuf), StoreError> {
     let folders = Folders::make(dir)?;
     let lock = Lock::take(&folders)?;
-    let segments = Segments::list(Arc::new(OsDisk), &folders.journal)?;
+    let segments = Segments::list(Arc::new(OsDisk), &folders.journal, Access::Alone)?;
     Ok((lock, segments, folders.journal))
 }

@@ -38,7 +38,7 @@ fn record(seed: u64) -> Run {
     let dir = home.path().join("store");
     let (disk, mut random) = (RecordingDisk::default(), SmallRng::seed_from_u64(seed));
     let (mut work, mut calls, mut closed) = (Workload::default(), Vec::new(), Vec::new());
-    let mut unsynced = None;
+    let (mut unsynced, mut packed) = (None, 0);
     for session in 0..SESSIONS {
         let store =
             JournalStore::open_on(Arc::new(disk.clone()), &dir, options(), Arc::new(BodyFold)).unwrap();
@@ -47,7 +47,10 @@ fn record(seed: u64) -> Run {
             disk.answered();
             calls.push(call);
         }
-        for _ in 0..CALLS_PER_SESSION {
+        for call in 0..CALLS_PER_SESSION {
+            if call == CALLS_PER_SESSION / 2 {
+                packed += store.pack_now().unwrap();
+            }
             let call = work.call(&mut random);
             store.commit(call.clone()).unwrap();
             disk.answered();
@@ -68,6 +71,7 @@ fn record(seed: u64) -> Run {
         }
         closed.push((disk.events().len(), kept));
     }
+    assert!(packed >= 2, "segments were packed on the way: {packed}");
     calls.extend(unsynced);
     let model = MemoryStore::new();
     let mut dumps = vec![dump(&model, work.ids)];

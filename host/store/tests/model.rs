@@ -33,6 +33,7 @@ enum Op {
         limit: usize,
     },
     Due {
+        tenant: usize,
         until: i64,
         limit: usize,
     },
@@ -42,10 +43,12 @@ enum Op {
     Rebuild,
 }
 
+const TENANTS: [&str; 2] = ["a", "a\0b"];
+
 fn wallet(n: u8) -> WalletKey {
     match n {
         0 => WalletKey::control("a"),
-        n => WalletKey::new(["a", "a\0b"][usize::from(n % 2)], &format!("w{n}")),
+        n => WalletKey::new(TENANTS[usize::from(n % 2)], &format!("w{n}")),
     }
 }
 
@@ -77,7 +80,8 @@ fn op() -> impl Strategy<Value = Op> {
         12 => prop::collection::vec(change(), 1..4).prop_map(Op::Commit),
         4 => (0..6_u8, any::<bool>(), prop::option::of(0..6_u8), 0..5_usize)
             .prop_map(|(wallet, prefix, after, limit)| Op::Page { wallet, prefix, after, limit }),
-        2 => (-6..6_i64, 0..4_usize).prop_map(|(until, limit)| Op::Due { until, limit }),
+        2 => (0..2_usize, -6..6_i64, 0..4_usize)
+            .prop_map(|(tenant, until, limit)| Op::Due { tenant, until, limit }),
         1 => Just(Op::Close),
         1 => Just(Op::Crash),
         1 => Just(Op::ForgetState),
@@ -149,8 +153,9 @@ proptest! {
                     prop_assert_eq!(page(&open_store), page(&model));
                     open_store
                 }
-                Op::Due { until, limit } => {
-                    prop_assert_eq!(open_store.due(until, limit).unwrap(), model.due(until, limit).unwrap());
+                Op::Due { tenant, until, limit } => {
+                    let due = |store: &dyn Store| store.due(TENANTS[tenant], until, limit).unwrap();
+                    prop_assert_eq!(due(&open_store), due(&model));
                     open_store
                 }
                 Op::Close => {

@@ -87,6 +87,32 @@ fn filters_beyond_their_memory_are_done_without() {
     assert!(store.find(&wallet, id(1000)).unwrap().is_empty());
 }
 
+/// The budget of 2 bytes of memory an id is kept by every run that is large enough to fill its last block.
+#[test]
+fn an_id_of_a_complete_segment_takes_less_than_two_bytes_of_memory() {
+    let (dir, wallet) = (scratch_dir(), WalletKey::new("acme", "w"));
+    let options = Options {
+        segment_bytes: 1 << 20,
+        ..options()
+    };
+    let store = JournalStore::open(dir.path(), options, Arc::new(BodyFold)).unwrap();
+    for round in 0..60 {
+        let draft = (0..1000).fold(Draft::new(&wallet, round * 1000), |draft, n| {
+            draft.record(&[id(round * 1000 + n)], &[])
+        });
+        store.commit(vec![draft.commit()]).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    let store = JournalStore::open(dir.path(), options, Arc::new(BodyFold)).unwrap();
+    let cost = store.id_cost();
+    assert_eq!(cost.ids_in_runs + cost.ids_in_memory, 60_000);
+    assert!(cost.ids_in_runs > 40_000, "{cost:?}");
+    assert!(cost.memory_bytes <= cost.ids_in_runs * 2, "{cost:?}");
+    // 24 bytes for an id and its place, 4 for each block of 170, and what is in memory too.
+    assert!(cost.disk_bytes < cost.ids_in_runs * 27, "{cost:?}");
+}
+
 #[test]
 fn damaged_and_missing_runs_of_ids_are_made_again() {
     let dir = scratch_dir();

@@ -164,11 +164,12 @@ impl Plane {
     }
 }
 
-/// That the engine has stopped is no mistake: whoever asked learns after a restart what became of it.
+/// That the engine has stopped is no mistake: whoever asked learns after a restart what became of it. Nor is that the disk
+/// is nearly full: nothing came of it.
 fn unless_stopped<T>(done: Result<T, ControlError>) -> anyhow::Result<Option<T>> {
     match done {
         Ok(done) => Ok(Some(done)),
-        Err(ControlError::Stopped) => Ok(None),
+        Err(ControlError::Stopped | ControlError::DiskNearlyFull(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

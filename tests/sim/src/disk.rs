@@ -73,6 +73,7 @@ struct State {
     /// Operation at which a fault strikes, counted from the disk's first.
     armed: Option<(u64, Fault)>,
     is_off: bool,
+    free_bytes: u64,
     /// Handles of a program that ended are good for nothing.
     program: u64,
     tally: DiskTally,
@@ -106,6 +107,7 @@ impl SimDisk {
             random: SmallRng::seed_from_u64(seed),
             armed: None,
             is_off: false,
+            free_bytes: u64::MAX,
             program: 0,
             tally: DiskTally::default(),
         })))
@@ -120,6 +122,11 @@ impl SimDisk {
     /// Takes an armed fault away, if it has not struck yet.
     pub fn disarm(&self) {
         lock(&self.0).armed = None;
+    }
+
+    /// From now on so much is free, by what the disk says; nothing fails for want of it.
+    pub fn set_free_bytes(&self, free_bytes: u64) {
+        lock(&self.0).free_bytes = free_bytes;
     }
 
     /// Whether the power is gone, until [`SimDisk::end`].
@@ -283,6 +290,10 @@ impl Disk for SimDisk {
         let state = lock(&self.0);
         let within = state.names.keys().filter(|path| path.parent() == Some(folder));
         Ok(within.cloned().collect())
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(lock(&self.0).free_bytes)
     }
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {

@@ -18,7 +18,7 @@ use crate::disk::{Ending, Fault};
 use crate::log::{Asked, Log, Owner};
 use crate::operations::{OPERATIONS, Operation, Scene, altered};
 use crate::report::Tally;
-use crate::world::{Derived, Item, Pace, World};
+use crate::world::{Derived, DiskIs, Item, Pace, World};
 
 /// Operations of an episode. Beyond, checking all of history after each start would take longer than making it.
 pub const EPISODE_OPERATIONS: u64 = 400;
@@ -38,6 +38,8 @@ const REPEATED_PER_CALL: usize = 32;
 const OLDER_REPEATED: usize = 40;
 /// Operations for which a slow disk keeps everything waiting.
 const SLOW_MAX: u64 = 12;
+/// Operations for which a nearly full disk takes nothing new.
+const FULL_MAX: u64 = 6;
 /// Requests that a caller may repeat before they are answered.
 const NEWEST_MAX: usize = 6;
 /// Held calls that are remembered of a customer.
@@ -59,6 +61,8 @@ pub struct Episode {
     faults_before: u64,
     /// Operations for which the disk is still slow.
     slow: u64,
+    /// Operations for which the disk is still nearly full.
+    full: u64,
     /// What happened, for the report.
     pub tally: Tally,
 }
@@ -88,6 +92,7 @@ impl Episode {
             next: 0,
             faults_before: 0,
             slow: 0,
+            full: 0,
             tally: Tally::default(),
         };
         let mut done = 0;
@@ -134,8 +139,12 @@ impl Episode {
         match self.random.random_range(0..100) {
             0..=24 if self.slow > 0 => self.retry()?,
             0..=61 => self.operate()?,
-            62..=63 => self.slow = self.random.random_range(2..SLOW_MAX),
-            64..=71 => self.retry()?,
+            62 => self.slow = self.random.random_range(2..SLOW_MAX),
+            63 if self.full == 0 => {
+                self.full = self.random.random_range(2..FULL_MAX);
+                self.world.fill(DiskIs::NearlyFull)?;
+            }
+            63..=71 => self.retry()?,
             72..=74 => self.contradict()?,
             75..=78 => self.read()?,
             79..=86 => self.pass_time(),
@@ -154,6 +163,10 @@ impl Episode {
             self.restart(Ending::Power)?;
         }
         self.slow = self.slow.saturating_sub(1);
+        if self.full == 1 {
+            self.world.fill(DiskIs::Empty)?;
+        }
+        self.full = self.full.saturating_sub(1);
         let came = match self.world.calls() > CALLS_MAX {
             true => self.world.settle(&mut self.random)?,
             false => self.world.replies(),
@@ -208,12 +221,16 @@ impl Episode {
         self.ask(owner, commands, Asked::Plainly)
     }
 
-    fn ask(&mut self, owner: &Owner, commands: Vec<Command>, asked: Asked) -> anyhow::Result<()> {
+    fn ask(&mut self, owner: &Owner, mut commands: Vec<Command>, asked: Asked) -> anyhow::Result<()> {
+        let now = self.world.engine()?.now(&owner.0);
+        commands.retain(|command| self.log.may_ask(owner, command, now));
         if commands.is_empty() {
             return Ok(());
         }
         if asked == Asked::Plainly {
-            commands.iter().for_each(|command| self.log.asked(owner, command));
+            commands
+                .iter()
+                .for_each(|command| self.log.asked(owner, command, now));
         }
         let item = |command| Item {
             owner: owner.clone(),
@@ -272,7 +289,9 @@ impl Episode {
     }
 
     fn pass_time(&mut self) {
-        let span = match self.random.random_range(0..10) {
+        // Not while anything is on its way: what is asked under an id must be carried out before the id is forgotten.
+        let most = if self.world.calls() > 0 { 8 } else { 10 };
+        let span = match self.random.random_range(0..most) {
             0..=4 => Span::seconds(self.random.random_range(0..3)),
             5..=7 => Span::seconds(self.random.random_range(3..6_000)),
             8 => Span::seconds(self.random.random_range(6_000..200_000)),
@@ -413,6 +432,12 @@ impl Episode {
                 break;
             };
             let tenant = owner.0.clone();
+            if !self
+                .log
+                .may_ask(owner, &entry.command, self.world.engine()?.now(&tenant))
+            {
+                continue;
+            }
             let items = calls.entry(tenant.clone()).or_default();
             items.push(Item {
                 owner: owner.clone(),

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use farebox_engine::limits::ID_WINDOW_DAYS;
 use farebox_engine::{Done, Reply};
 use farebox_record::command::{Command, Identity};
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::outcome::Answer;
-use farebox_record::time::Timestamp;
+use farebox_record::time::{Span, Timestamp};
+
+/// For how long an id of usage may be used again: not for as long as it is kept, because time passes until a request is
+/// carried out.
+const REMEMBERED: Span = Span::days(35);
+const _: () = assert!(REMEMBERED.as_micros() < (ID_WINDOW_DAYS - 1) * 24 * 3_600 * 1_000_000);
 
 /// A wallet of a tenant.
 pub type Owner = (TenantId, CustomerId);
@@ -16,6 +22,8 @@ pub type Owner = (TenantId, CustomerId);
 pub struct Entry {
     /// What was asked.
     pub command: Command,
+    /// When it was asked for first.
+    pub asked: Timestamp,
     /// What was answered; none: refused without a trace, or not answered yet.
     pub told: Option<Told>,
     /// It may have been carried out without anybody having been told: the store stopped meanwhile.
@@ -60,15 +68,27 @@ pub struct Log {
 
 impl Log {
     /// Notes that a request is on its way.
-    pub fn asked(&mut self, owner: &Owner, command: &Command) {
+    pub fn asked(&mut self, owner: &Owner, command: &Command, now: Timestamp) {
         if let Some(identity) = command.identity() {
             let entry = Entry {
                 command: command.clone(),
+                asked: now,
                 told: None,
                 is_open: false,
             };
             self.entries.entry((owner.clone(), identity)).or_insert(entry);
         }
+    }
+
+    /// Whether a request may be made again: the id of one that was made before is still known for certain. Ids of usage are
+    /// forgotten, and what comes again after that is new.
+    pub fn may_ask(&self, owner: &Owner, command: &Command, now: Timestamp) -> bool {
+        let Some(identity) = command.identity() else {
+            return true;
+        };
+        let is_for_good = identity.is_for_good();
+        let entry = self.entries.get(&(owner.clone(), identity));
+        is_for_good || entry.is_none_or(|entry| entry.asked >= now.saturating_sub(REMEMBERED))
     }
 
     /// Judges a reply.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, Rejected, Reply, Request, Work};
 use farebox_record::command::Command;
 use farebox_record::ids::TenantId;
-use farebox_store::{Chore, JournalStore, Options};
+use farebox_store::{Chore, JournalStore, Options, Packing, StoreError};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
@@ -21,6 +21,8 @@ use crate::plans;
 
 /// When every episode begins.
 const START: &str = "2026-01-01T00:00:00Z";
+/// Below, the store has no room for new work; above its largest two segments.
+const FREE_BYTES_MIN: u64 = 4 << 20;
 /// Older copies of the state that are kept, to come back after a crash.
 const COPIES_MAX: usize = 3;
 
@@ -71,6 +73,15 @@ pub enum Pace {
     Slow,
 }
 
+/// How much room the disk has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskIs {
+    /// All that anybody may want.
+    Empty,
+    /// Less than what new work wants.
+    NearlyFull,
+}
+
 /// What becomes of the files that follow from the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Derived {
@@ -116,7 +127,10 @@ impl World {
             pending_bytes_max: [4 << 10, 64 << 20][random.random_range(0..2)],
             heads_cached_max: [2, 1_000][random.random_range(0..2)],
             id_filter_bytes_max: [0, 1 << 20][random.random_range(0..2)],
+            packing: [Packing::On, Packing::On, Packing::Off][random.random_range(0..3)],
+            disk_free_bytes_min: FREE_BYTES_MIN,
         };
+        self.disk.set_free_bytes(u64::MAX);
         let disk = Arc::new(self.disk.clone());
         let store = JournalStore::open_by_hand(disk, &self.dir(), options, Arc::new(LedgerFold))?;
         let store = Arc::new(store);
@@ -143,6 +157,20 @@ impl World {
 
     fn dir(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// The disk says that there is hardly room, or enough again, and the store has looked.
+    ///
+    /// # Errors
+    /// If nothing runs.
+    pub fn fill(&mut self, disk: DiskIs) -> anyhow::Result<()> {
+        self.disk.set_free_bytes(match disk {
+            DiskIs::Empty => u64::MAX,
+            DiskIs::NearlyFull => FREE_BYTES_MIN - 1,
+        });
+        // A store that has stopped says so to whoever asks next.
+        let _ = self.store()?.work(Chore::Room);
+        Ok(())
     }
 
     /// The engine, while there is one.
@@ -222,7 +250,16 @@ impl World {
         let mut waiting = running.engine.waiting();
         waiting.retain(|work| pace == Pace::Usual || *work != Work::Commit);
         match random.random_range(0..12) {
-            0 => running.engine.step(Work::Sweep),
+            0 => {
+                let always = [
+                    Work::Sweep,
+                    Work::Sweep,
+                    Work::Sweep,
+                    Work::Tidy,
+                    Work::Quarantine,
+                ];
+                running.engine.step(always[random.random_range(0..always.len())]);
+            }
             1 => {
                 let chores = [
                     Chore::State,
@@ -230,9 +267,16 @@ impl World {
                     Chore::SyncState,
                     Chore::Segment,
                     Chore::Ids,
+                    Chore::Pack,
+                    Chore::Pack,
+                    Chore::Room,
                 ];
-                // A store that fails here has stopped, and says so to whoever asks next.
-                let _ = running.store.work(chores[random.random_range(0..chores.len())]);
+                // A store that fails here has stopped, and says so to whoever asks next. Damage is another matter: what is
+                // packed was durable, and nothing spoils that.
+                let done = running.store.work(chores[random.random_range(0..chores.len())]);
+                if let Err(error @ StoreError::Damaged { .. }) = done {
+                    return Err(error.into());
+                }
             }
             _ if waiting.is_empty() => {}
             _ => running

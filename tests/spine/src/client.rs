@@ -59,22 +59,23 @@ impl Client {
 
     /// Any call. An error means that there was no answer.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.url))
-            .bearer_auth(&self.key);
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        let text = response.text().await?;
-        let body = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).context(text)?
-        };
-        Ok(Answer { status, body })
+        answered(request).await
+    }
+
+    /// `POST` under an `Idempotency-Key`.
+    pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Answer> {
+        let request = self.request(Method::POST, path).json(body);
+        answered(request.header("idempotency-key", key)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.key)
     }
 
     /// `GET`.
@@ -162,6 +163,18 @@ impl Client {
         };
         Ok((text("available")?, text("held")?))
     }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Result<Answer> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let text = response.text().await?;
+    let body = if text.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).context(text)?
+    };
+    Ok(Answer { status, body })
 }
 
 /// The component, built once.

@@ -16,6 +16,40 @@ async fn house(data: &std::path::Path) -> Result<(Server, Client)> {
     Ok((server, client))
 }
 
+/// No disk has so much free, so to this server its disk is nearly full.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_reads_on_and_writes_nothing() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let (server, client) = house(data.path()).await?;
+    client.customer("ada", "0.1").await?;
+    server.stop()?;
+    let mut command = std::process::Command::new(farebox_spine::farebox()?);
+    command.env("FAREBOX_DISK_FREE_BYTES_MIN", u64::MAX.to_string());
+    let server = Server::start_as(command, data.path())?;
+    let full = Client::new(&server.url, client.key());
+    let refused = full.authorize("ada", "call", 1_000, 0).await?;
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert_eq!(refused.body["code"], "disk_nearly_full");
+    assert_eq!(refused.body["limit"], "DISK_FREE_BYTES_MIN");
+    let ready = full.get("/readyz").await?;
+    assert_eq!(
+        (ready.status, &ready.body["code"]),
+        (507, &json!("disk_nearly_full"))
+    );
+    assert_eq!(full.get("/healthz").await?.status, 200);
+    assert_eq!(full.balance("ada").await?.0, "0.1");
+    server.stop()?;
+    let server = Server::start(data.path())?;
+    let client = Client::new(&server.url, client.key());
+    assert_eq!(client.get("/readyz").await?.status, 200);
+    assert_eq!(
+        client.authorize("ada", "call", 1_000, 0).await?.status,
+        200,
+        "the id was not used up"
+    );
+    Ok(())
+}
+
 /// 1,000 tokens in at 1 usd per million are 0.001 usd: 0.1 usd covers 100 of them. Every call is sent twice, by two
 /// tasks at once.
 #[tokio::test(flavor = "multi_thread")]

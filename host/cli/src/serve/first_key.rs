@@ -2,17 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use farebox_engine::Engine;
+use farebox_engine::{DEFAULT_TENANT, Engine};
 use farebox_record::control::{KeyState, Role};
 use farebox_record::ids::{CallId, TenantId};
 use farebox_server::Secret;
 
 use crate::failure::{Exit, Failure};
 
-/// The tenant that exists from the start.
-const TENANT: &str = "default";
 /// What the first key is called.
-const NAME: &str = "first-admin";
+const NAME: &str = "first-operator";
 
 /// A key that was just made. Shown once; only its hash is kept.
 pub struct FirstKey {
@@ -22,7 +20,8 @@ pub struct FirstKey {
     pub key: String,
 }
 
-/// Makes an admin key where the tenant never had a key. Blocks until it is durable.
+/// Makes an operator's key where the tenant never had a key: whoever has the data folder runs the installation. Blocks
+/// until it is durable.
 pub fn of_first_start(engine: &Engine) -> Result<Option<FirstKey>, Failure> {
     let tenant = tenant()?;
     let had_one = engine
@@ -36,12 +35,12 @@ pub fn of_first_start(engine: &Engine) -> Result<Option<FirstKey>, Failure> {
     }
 }
 
-/// Makes an admin key beside those that there are, for whoever lost theirs. Blocks until it is durable.
+/// Makes an operator's key beside those that there are, for whoever lost theirs. Blocks until it is durable.
 pub fn recovered(engine: &Engine) -> Result<FirstKey, Failure> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_micros());
-    make(engine, tenant()?, &format!("recovered-admin-{now}"))
+    make(engine, tenant()?, &format!("recovered-operator-{now}"))
 }
 
 /// Whether nobody can administer the tenant any more.
@@ -57,7 +56,7 @@ fn make(engine: &Engine, tenant: TenantId, name: &str) -> Result<FirstKey, Failu
     let internal = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, "key", error.to_string());
     let secret = Secret::random().map_err(|error| internal(&error))?;
     let name = CallId::new(name).map_err(|error| internal(&error))?;
-    engine.create_key(&tenant, name, secret.hash(), Role::Admin)?;
+    engine.create_key(&tenant, name, secret.hash(), Role::Operator)?;
     Ok(FirstKey {
         tenant,
         key: secret.reveal().to_string(),
@@ -65,5 +64,5 @@ fn make(engine: &Engine, tenant: TenantId, name: &str) -> Result<FirstKey, Failu
 }
 
 fn tenant() -> Result<TenantId, Failure> {
-    TenantId::new(TENANT).map_err(|error| Failure::new(Exit::Internal, "tenant", error.to_string()))
+    TenantId::new(DEFAULT_TENANT).map_err(|error| Failure::new(Exit::Internal, "tenant", error.to_string()))
 }

@@ -43,7 +43,7 @@ pub struct Serve {
     /// What is logged to standard error: error, warn, info, debug, or by module [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
-    /// Make one more admin key and print it, for whoever lost theirs
+    /// Make one more operator's key and print it, for whoever lost theirs
     #[arg(long)]
     recover_key: bool,
     /// Show every setting and where it comes from, and start nothing

@@ -32,7 +32,7 @@ pub fn json(address: SocketAddr, data: &Path, first: Option<&FirstKey>) -> Value
 fn next_steps(program: &str, address: SocketAddr, first: &FirstKey) -> String {
     let FirstKey { tenant, key } = first;
     format!(
-        r#"This is the first start. The admin key of tenant `{tenant}`, shown now and never again:
+        r#"This is the first start. The operator's key, for tenant `{tenant}` and for making others, shown now and never again:
 
     {key}
 

@@ -54,6 +54,7 @@ impl Story {
             control: 0,
             time: at,
             pricing,
+            original: None,
         };
         self.records
             .push(append(&mut self.wallet, &tenant(), &acme(), command, seen, at).unwrap());
@@ -71,6 +72,7 @@ impl Story {
             .iter()
             .map(|(record, body)| NewRecord {
                 body: body.clone(),
+                at: record.at.as_micros(),
                 ids: ids(record),
             })
             .collect();
@@ -210,6 +212,7 @@ fn a_price_whose_revision_is_gone_cannot_be_proved() {
             end: Timestamp::from_micros(i64::MAX),
             index: 0,
         },
+        term: None,
         seats: 1,
         cost: None,
         event_types: Vec::new(),

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
+mod following;
+mod limits;
 mod offline;
 mod path;
 mod program;
 mod start;
+mod tenants;
 mod usage;

@@ -20,7 +20,7 @@ fn the_first_start_prints_a_key_once_and_it_works() {
         folder.path(),
         &["keys", "list", "--json", "--server", &url, "--key", &key],
     );
-    assert_eq!(keys.json()["keys"][0]["role"], "admin");
+    assert_eq!(keys.json()["keys"][0]["role"], "operator");
     let wrong = run(
         folder.path(),
         &["keys", "list", "--json", "--server", &url, "--key", "fbx_wrong"],

@@ -1,11 +1,11 @@
 //! A command on its way through a lane.
 
-use farebox_record::command::{Command, Due, RateUnpriced};
+use farebox_record::command::{Command, Due, RateUnpriced, RetryTransition};
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
-use farebox_record::state::UnpricedState;
+use farebox_record::state::{UnpricedState, Waiting};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::request::{Reply, ReplyTo};
@@ -28,6 +28,8 @@ pub(crate) enum Task {
     Read,
     /// Show it, and how a hold ended.
     ReadHold(EventRef),
+    /// Handle what is overdue, and tell how much that was.
+    CatchUp,
 }
 
 impl Job {
@@ -39,17 +41,19 @@ impl Job {
         }
     }
 
-    /// Prices an event that waited for it.
-    pub fn rate(wallet: &WalletKey, sequence: u64, unpriced: UnpricedState) -> Job {
-        let rate = RateUnpriced {
-            sequence,
-            received: unpriced.received,
-            event: unpriced.event,
+    /// Asks again about what waited for a price.
+    pub fn retry(wallet: &WalletKey, sequence: u64, unpriced: UnpricedState) -> Job {
+        let command = match unpriced.what {
+            Waiting::Event(event) => Command::RateUnpriced(RateUnpriced {
+                sequence,
+                received: unpriced.received,
+                event,
+            }),
+            Waiting::Transition(missed) => Command::RetryTransition(RetryTransition { sequence, missed }),
         };
-        let task = Task::Command(Box::new(Command::RateUnpriced(rate)));
         Job {
             wallet: wallet.clone(),
-            task,
+            task: Task::Command(Box::new(command)),
             reply: None,
         }
     }
@@ -66,7 +70,7 @@ impl Job {
     pub fn command(&self) -> Option<&Command> {
         match &self.task {
             Task::Command(command) => Some(command),
-            Task::Read | Task::ReadHold(_) => None,
+            Task::Read | Task::ReadHold(_) | Task::CatchUp => None,
         }
     }
 
@@ -75,8 +79,12 @@ impl Job {
         !matches!(self.command(), Some(Command::Due(_)))
     }
 
-    pub fn starts_subscription(&self) -> bool {
-        matches!(self.command(), Some(Command::Subscribe(_)))
+    /// Whether what waited for a price may have one once this is done.
+    pub fn brings_a_plan(&self) -> bool {
+        matches!(
+            self.command(),
+            Some(Command::Subscribe(_) | Command::ChangeSubscription(_))
+        )
     }
 
     /// Tells whoever waits.
@@ -103,6 +111,7 @@ impl Job {
             Some(Command::Usage(event)) => fields(event),
             Some(Command::Authorize(authorize)) => fields(&authorize.event),
             Some(Command::RateUnpriced(rate)) => fields(&rate.event),
+            Some(Command::Amend(amend)) => fields(&amend.event),
             _ => 0,
         };
         BESIDES_THE_EVENT + 3 * event
@@ -113,6 +122,7 @@ impl Job {
         use farebox_record::command::Identity;
         let identity = match self.command()? {
             Command::RateUnpriced(rate) => Identity::Rated(rate.event.reference()),
+            Command::RetryTransition(retry) => Identity::Retried(retry.sequence),
             command => command.identity()?,
         };
         Some(IdHash(identity_hash(tenant, customer, &identity)))

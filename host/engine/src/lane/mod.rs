@@ -7,13 +7,18 @@ mod job;
 mod pricing;
 mod slot;
 mod stage;
+mod transition;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use farebox_ledger::Wallet;
+use farebox_record::correction::Original;
 use farebox_record::ids::SubscriptionId;
+use farebox_record::lifecycle::TermState;
+use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::state::UnpricedState;
 use farebox_store::{IdHash, WalletKey};
@@ -24,7 +29,9 @@ use crate::loader::Load;
 use crate::shared::Shared;
 
 pub(crate) use job::{Job, Task, id_hashes};
+pub(crate) use pricing::balances;
 use slot::Slot;
+pub(crate) use transition::{change_of, state_before};
 
 /// What a lane is told.
 pub(crate) enum Message {
@@ -40,7 +47,11 @@ pub(crate) enum Message {
     Found(WalletKey, IdHash, Option<Arc<Record>>),
     /// A subject's state is here.
     Subject(WalletKey, SubscriptionId, String, Vec<u8>),
-    /// Events that wait for a price are here.
+    /// A closed term is here, or is forgotten.
+    Term(WalletKey, SubscriptionId, u32, Option<TermState>),
+    /// An event as it stands is here, or there is none.
+    Original(WalletKey, EventRef, Option<Box<Original>>),
+    /// What waits for a price is here.
     Unpriced(WalletKey, Vec<(u64, UnpricedState)>),
     /// Flights came back.
     Landed(Vec<Landed>),
@@ -122,7 +133,7 @@ impl Lane {
                 let count = jobs.len();
                 for job in jobs {
                     let key = job.wallet.clone();
-                    self.slot(&key).queue.push_back(job);
+                    self.slot(&key).take_in(job);
                     self.runnable.push(key);
                 }
                 return count;
@@ -148,12 +159,20 @@ impl Lane {
                 self.slot(&key).subject_loaded(subscription, subject, state);
                 self.runnable.push(key);
             }
+            Message::Term(key, subscription, number, term) => {
+                self.slot(&key).term_loaded(subscription, number, term);
+                self.runnable.push(key);
+            }
+            Message::Original(key, event, original) => {
+                self.slot(&key).original_loaded(event, original);
+                self.runnable.push(key);
+            }
             Message::Unpriced(key, waiting) => {
                 let slot = self.slot(&key);
                 let last = waiting.last().map(|(sequence, _)| *sequence);
                 let more = waiting.len() == UNPRICED_RATED_MAX;
                 for (sequence, unpriced) in waiting {
-                    slot.queue.push_back(Job::rate(&key, sequence, unpriced));
+                    slot.queue.push_back(Job::retry(&key, sequence, unpriced));
                 }
                 match more {
                     true => self.ask(Load::Unpriced {
@@ -211,12 +230,12 @@ impl Lane {
 
     fn landed(&mut self, flight: Landed) {
         let key = flight.wallet.clone();
-        let subscribed = flight.subscribed;
+        let plan_changed = flight.plan_changed;
         let slot = self.slot(&key);
         if slot.landed(flight) {
             self.load(&key, true);
         }
-        if subscribed {
+        if plan_changed {
             self.want_unpriced(&key);
         }
         self.runnable.push(key);

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use farebox_ledger::{Wallet, period_at, period_with_index};
+use farebox_ledger::{Wallet, term_of};
 use farebox_money::Nanos;
-use farebox_record::command::{AuthorizeMode, Command, Due, DueItem, Subscribe};
+use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{SubscriptionId, TenantId};
+use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{Description, Order};
-use farebox_record::state::{GrantPhase, HoldState, SubscriptionState};
+use farebox_record::state::{GrantPhase, HoldState};
 use farebox_record::time::{Period, Timestamp};
-use farebox_runtime::{
-    Batch, Change, Context, Evaluation, Purpose, RemainingGrant, Revision, Runtime, Subject, Trigger,
-};
+use farebox_runtime::{Batch, Context, Evaluation, Purpose, Revision, Runtime, Subject, Trigger};
 
 use crate::controls::Controls;
 
@@ -23,6 +22,8 @@ use crate::controls::Controls;
 pub(crate) struct Question {
     pub revision: Arc<Revision>,
     pub subscription: SubscriptionId,
+    /// The closed term that it belongs to; none: the open one.
+    pub term: Option<Box<TermState>>,
     pub period: Period,
     pub seats: u32,
     pub purpose: Purpose,
@@ -51,18 +52,20 @@ impl Question {
         } else {
             None
         };
-        pricing(
+        let mut pricing = pricing(
             &self.revision,
             self.subscription.clone(),
             self.period,
             self.seats,
             cost,
             verdict,
-        )
+        );
+        pricing.term = self.term.clone();
+        pricing
     }
 }
 
-fn pricing(
+pub(super) fn pricing(
     revision: &Revision,
     subscription: SubscriptionId,
     period: Period,
@@ -75,6 +78,7 @@ fn pricing(
         revision: revision.hash(),
         subscription,
         period,
+        term: None,
         seats,
         cost,
         event_types: Vec::new(),
@@ -91,53 +95,84 @@ fn pricing(
     }
 }
 
-/// The question behind an event command; none where no plan of the customer prices this type of event.
-pub(crate) fn event_question(
-    command: &Command,
-    wallet: &Wallet,
-    tenant: &TenantId,
-    controls: &Controls,
-    now: Timestamp,
-) -> Option<Question> {
-    let (event, purpose, time, priced_at) = match command {
-        Command::Usage(event) => {
-            let time = event.time.unwrap_or(now);
-            (event, Purpose::Usage, time, time)
-        }
-        Command::Authorize(authorize) => {
-            let purpose = match authorize.mode {
-                AuthorizeMode::Hold => Purpose::WorstCase,
-                AuthorizeMode::Settle => Purpose::Usage,
-            };
-            let time = authorize.event.time.unwrap_or(now);
-            (&authorize.event, purpose, time, time)
-        }
-        // What had no price when it came is priced by what is in force now.
-        Command::RateUnpriced(rate) => (
-            &rate.event,
-            Purpose::Usage,
-            rate.event.time.unwrap_or(rate.received),
-            now,
-        ),
-        _ => return None,
-    };
-    let (id, subscription) = owner(wallet, event)?;
-    let revision = controls.pricing(tenant, &subscription.plan, priced_at)?;
-    Some(Question {
-        revision: Arc::clone(revision),
-        subscription: id.clone(),
-        period: subscription.period,
-        seats: subscription.seats,
-        purpose,
-        time,
-        event: event.clone(),
-    })
+/// What is known of a closed term: it is here (or forgotten), or a loader must be asked.
+pub(crate) type Terms<'a> = dyn Fn(&SubscriptionId, u32) -> Option<Option<TermState>> + 'a;
+
+/// What an event command needs.
+pub(crate) enum Needs {
+    /// A plan's answer.
+    Answer(Box<Question>),
+    /// Nothing: no plan of the customer prices this type of event.
+    Nothing,
+    /// A closed term, first.
+    Term(SubscriptionId, u32),
 }
 
-fn owner<'w>(wallet: &'w Wallet, event: &Event) -> Option<(&'w SubscriptionId, &'w SubscriptionState)> {
-    wallet
-        .subscriptions()
-        .find(|(_, s)| s.event_types.contains(&event.event_type))
+/// An event that is to be priced.
+pub(crate) struct Asked<'a> {
+    pub event: &'a Event,
+    pub purpose: Purpose,
+    /// When it happened.
+    pub time: Timestamp,
+    /// By which instant's revision it is priced.
+    pub priced_at: Timestamp,
+}
+
+impl<'a> Asked<'a> {
+    /// What an event command asks; none for other commands. `corrected` is when the event of an amendment happened.
+    pub fn of(command: &'a Command, now: Timestamp, corrected: Option<Timestamp>) -> Option<Asked<'a>> {
+        let at = |event: &'a Event, purpose, otherwise| {
+            let time = event.time.unwrap_or(otherwise);
+            Asked {
+                event,
+                purpose,
+                time,
+                priced_at: time,
+            }
+        };
+        Some(match command {
+            Command::Usage(event) => at(event, Purpose::Usage, now),
+            Command::Authorize(authorize) => match authorize.mode {
+                AuthorizeMode::Hold => at(&authorize.event, Purpose::WorstCase, now),
+                AuthorizeMode::Settle => at(&authorize.event, Purpose::Usage, now),
+            },
+            // What had no price when it came is priced by what is in force now.
+            Command::RateUnpriced(rate) => Asked {
+                priced_at: now,
+                ..at(&rate.event, Purpose::Usage, rate.received)
+            },
+            Command::Amend(amend) => at(&amend.event, Purpose::Usage, corrected.unwrap_or(now)),
+            _ => return None,
+        })
+    }
+
+    /// The question to the plan that owns events of this type.
+    pub fn needs(&self, wallet: &Wallet, tenant: &TenantId, controls: &Controls, terms: &Terms<'_>) -> Needs {
+        let Some((id, subscription)) = wallet.owner(&self.event.event_type) else {
+            return Needs::Nothing;
+        };
+        let mut past = None;
+        if let Some(closed) = term_of(subscription, self.time) {
+            match terms(id, closed.number) {
+                None => return Needs::Term(id.clone(), closed.number),
+                Some(term) => past = term.map(Box::new),
+            }
+        }
+        let plan = past.as_ref().map_or(&subscription.plan, |term| &term.plan);
+        let Some(revision) = controls.pricing(tenant, plan, self.priced_at) else {
+            return Needs::Nothing;
+        };
+        Needs::Answer(Box::new(Question {
+            revision: Arc::clone(revision),
+            subscription: id.clone(),
+            period: past.as_ref().map_or(subscription.period, |term| term.period),
+            seats: past.as_ref().map_or(subscription.seats, |term| term.seats),
+            term: past,
+            purpose: self.purpose,
+            time: self.time,
+            event: self.event.clone(),
+        }))
+    }
 }
 
 /// What a settlement or an extension says of a held call.
@@ -154,128 +189,45 @@ pub(crate) fn hold_question(
     reported: &Reported<'_>,
     tenant: &TenantId,
     controls: &Controls,
+    terms: &Terms<'_>,
     now: Timestamp,
-) -> Option<Question> {
+) -> Needs {
     let subscription = wallet.subscription(&hold.subscription);
+    let mut past = None;
+    if subscription.is_some_and(|s| s.term != hold.term) {
+        match terms(&hold.subscription, hold.term) {
+            None => return Needs::Term(hold.subscription.clone(), hold.term),
+            Some(term) => past = term.map(Box::new),
+        }
+    }
     let replaced = subscription.and_then(|s| {
         let present = controls.plan(tenant, &s.plan)?.in_force(now)?;
         let replaces = present.open_holds == OpenHolds::New && present.activated > hold.opened;
         replaces.then_some(present.revision)
     });
-    let revision = controls.revision(&replaced.unwrap_or(hold.revision))?;
+    let Some(revision) = controls.revision(&replaced.unwrap_or(hold.revision)) else {
+        return Needs::Nothing;
+    };
     let mut event = hold.event.clone();
     event.measures.clone_from(reported.measures);
     event.attributes.extend(reported.attributes.clone());
-    Some(Question {
+    Needs::Answer(Box::new(Question {
         revision: Arc::clone(revision),
         subscription: hold.subscription.clone(),
         period: hold.period,
-        seats: subscription.map_or(0, |s| s.seats),
+        seats: match &past {
+            Some(term) => term.seats,
+            None => subscription.map_or(0, |s| s.seats),
+        },
+        term: past,
         purpose: reported.purpose,
         time: hold.time,
         event,
-    })
-}
-
-/// Starts a subscription: asks the plan at once. None where there is no such plan, or no calendar for it.
-pub(crate) fn start(
-    subscribe: &Subscribe,
-    runtime: &Runtime,
-    tenant: &TenantId,
-    controls: &Controls,
-    now: Timestamp,
-) -> Option<Pricing> {
-    let revision = controls.pricing(tenant, &subscribe.plan, now)?;
-    let anchor = subscribe.anchor.unwrap_or(now);
-    let period = period_at(anchor, subscribe.cadence, now).ok()?;
-    let context = Context {
-        prepared: None,
-        state: &[],
-        period,
-        seats: subscribe.seats,
-        balances: &[],
-    };
-    let answer = runtime.transition(revision, &context, None, now, &Change::Started);
-    let mut pricing = pricing(
-        revision,
-        subscribe.id.clone(),
-        period,
-        subscribe.seats,
-        None,
-        answer.verdict,
-    );
-    pricing
-        .event_types
-        .clone_from(&revision.description().event_types);
-    Some(pricing)
-}
-
-/// A renewal or a timer: asks the plan at once.
-pub(crate) fn due(
-    due: &Due,
-    wallet: &Wallet,
-    runtime: &Runtime,
-    tenant: &TenantId,
-    controls: &Controls,
-) -> Option<Pricing> {
-    let (id, change) = match &due.item {
-        DueItem::Renewal(id) => (
-            id,
-            Change::Renewed {
-                remaining: remaining(wallet, id),
-            },
-        ),
-        DueItem::Timer { subscription, key } => (subscription, Change::Due { key: key.clone() }),
-        DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => return None,
-    };
-    let subscription = wallet.subscription(id)?;
-    let revision = controls.pricing(tenant, &subscription.plan, due.instant)?;
-    let period = match &due.item {
-        DueItem::Renewal(_) => period_with_index(
-            subscription.anchor,
-            subscription.cadence,
-            subscription.period.index + 1,
-        )
-        .ok()?,
-        _ => subscription.period,
-    };
-    let context = Context {
-        prepared: None,
-        state: &subscription.state,
-        period,
-        seats: subscription.seats,
-        balances: &balances(wallet, revision.description()),
-    };
-    let answer = runtime.transition(revision, &context, None, due.instant, &change);
-    Some(pricing(
-        revision,
-        id.clone(),
-        period,
-        subscription.seats,
-        None,
-        answer.verdict,
-    ))
-}
-
-/// What is left of the grants that a subscription gave.
-fn remaining(wallet: &Wallet, id: &SubscriptionId) -> Vec<RemainingGrant> {
-    let given = wallet
-        .grants()
-        .filter(|(_, g)| g.subscription.as_ref() == Some(id));
-    given
-        .map(|(_, grant)| RemainingGrant {
-            asset: grant.asset.clone(),
-            category: grant.category,
-            label: grant.label.clone().unwrap_or_default(),
-            granted: grant.amount,
-            remaining: Nanos::new(grant.available.get() + grant.held.get()),
-            expires: grant.expires,
-        })
-        .collect()
+    }))
 }
 
 /// What is free of each described asset, for plans that want to know.
-fn balances(wallet: &Wallet, description: &Description) -> Vec<Nanos> {
+pub(crate) fn balances(wallet: &Wallet, description: &Description) -> Vec<Nanos> {
     if !description.wants_balances {
         return Vec::new();
     }
@@ -335,9 +287,11 @@ impl Calls {
             }
         };
         let batch = &mut self.calls[call].1;
-        let state = wallet
-            .subscription(&question.subscription)
-            .map_or(&[][..], |s| &s.state);
+        let open = wallet.subscription(&question.subscription);
+        let state = match &question.term {
+            Some(term) => &term.state[..],
+            None => open.map_or(&[][..], |s| &s.state),
+        };
         let balances = balances(wallet, question.revision.description());
         let context = batch.context(&Context {
             prepared: None,

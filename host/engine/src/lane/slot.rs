@@ -4,17 +4,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use farebox_ledger::Wallet;
+use farebox_record::correction::Original;
 use farebox_record::ids::SubscriptionId;
+use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::Effect;
+use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
-use crate::lane::job::{Job, id_hashes};
+use crate::lane::job::{Job, Task, id_hashes};
 use crate::request::Reply;
 
 /// Subjects whose state one wallet keeps in memory while it rests.
 const SUBJECTS_KEPT_MAX: usize = 1_024;
+/// Closed terms that one wallet keeps in memory while it rests.
+const TERMS_KEPT_MAX: usize = 64;
 
 /// See the module.
 #[derive(Default)]
@@ -23,10 +28,12 @@ pub(crate) struct Slot {
     pub wallet: Option<Wallet>,
     /// Commands, in order.
     pub queue: VecDeque<Job>,
-    /// Something may be due even though no command came.
+    /// Something may be due even though no command came, or is, and waits for its next turn.
     pub touched: bool,
     /// When it was last used, in drains.
     pub used: u64,
+    /// Items of the agenda that were handled since somebody last asked to catch up, those of lost flights left out.
+    pub caught_up: u64,
     /// What the next flight carries.
     draft: Draft,
     /// Version that the newest shipped record leaves behind.
@@ -43,6 +50,12 @@ pub(crate) struct Slot {
     waiting: bool,
     /// States of subjects, as of the newest record.
     subjects: HashMap<(SubscriptionId, String), Vec<u8>>,
+    /// Closed terms of subscriptions, as of the newest record; none for those that are forgotten.
+    terms: HashMap<(SubscriptionId, u32), Option<TermState>>,
+    /// The event that the head of the queue corrects, as a loader found it.
+    original: Option<(EventRef, Option<Box<Original>>)>,
+    /// The head of the queue waits until all flights are back.
+    landing: bool,
     /// Commands of lost flights, in order, until all flights are back.
     lost: Vec<Job>,
     losing: bool,
@@ -81,7 +94,15 @@ impl Slot {
 
     /// Whether commands can be carried out.
     pub fn can_run(&self) -> bool {
-        self.wallet.is_some() && !self.waiting
+        self.wallet.is_some() && !self.waiting && !self.landing
+    }
+
+    /// A command comes in.
+    pub fn take_in(&mut self, job: Job) {
+        if matches!(job.task, Task::CatchUp) {
+            self.caught_up = 0;
+        }
+        self.queue.push_back(job);
     }
 
     pub fn loaded(&mut self, wallet: Wallet) {
@@ -108,6 +129,39 @@ impl Slot {
         self.subjects
             .get(&(subscription.clone(), subject.to_string()))
             .map(Vec::as_slice)
+    }
+
+    pub fn term_loaded(&mut self, subscription: SubscriptionId, number: u32, term: Option<TermState>) {
+        self.waiting = false;
+        self.terms.entry((subscription, number)).or_insert(term);
+    }
+
+    /// A closed term; none where a loader has to be asked.
+    pub fn term(&self, subscription: &SubscriptionId, number: u32) -> Option<Option<&TermState>> {
+        let known = self.terms.get(&(subscription.clone(), number))?;
+        Some(known.as_ref())
+    }
+
+    pub fn original_loaded(&mut self, event: EventRef, original: Option<Box<Original>>) {
+        self.waiting = false;
+        self.original = Some((event, original));
+    }
+
+    /// What a loader found of an event; none where it has to be asked.
+    pub fn original(&self, event: &EventRef) -> Option<Option<&Original>> {
+        let (found, original) = self.original.as_ref()?;
+        (found == event).then_some(original.as_deref())
+    }
+
+    /// The event that is being corrected; known until the correction is decided.
+    pub fn take_original(&mut self) -> Option<Box<Original>> {
+        self.original.take().and_then(|(_, original)| original)
+    }
+
+    /// The head of the queue waits until everything that was decided is durable. False: it is.
+    pub fn wait_to_land(&mut self) -> bool {
+        self.landing = self.in_flight > 0 || !self.draft.records.is_empty();
+        self.landing
     }
 
     /// The head of the queue waits for a loader.
@@ -167,6 +221,10 @@ impl Slot {
                 self.subjects
                     .insert((subscription.clone(), subject.clone()), change.state.clone());
             }
+            if let Effect::TermPut(subscription, term) = effect {
+                let key = (subscription.clone(), term.number);
+                self.terms.insert(key, Some((**term).clone()));
+            }
         }
         let ids = id_hashes(&record);
         let record = Arc::new(record);
@@ -174,13 +232,17 @@ impl Slot {
             self.flying.insert(*id, Arc::clone(&record));
         }
         self.draft.ids.extend_from_slice(&ids);
-        self.draft.records.push(NewRecord { body, ids });
+        self.draft.records.push(NewRecord {
+            body,
+            at: record.at.as_micros(),
+            ids,
+        });
         self.draft.answered.push((job, reply));
         self.draft.control = self.draft.control.max(control);
     }
 
     /// Bytes of the record that was noted last.
-    pub fn newest_bytes(&self) -> usize {
+    pub fn newest_record_bytes(&self) -> usize {
         self.draft.records.last().map_or(0, |record| record.body.len())
     }
 
@@ -252,17 +314,29 @@ impl Slot {
                     "a lane ships before it takes messages"
                 );
             }
+            let taken_in = lost.len();
+            let repeated = self.lost.len();
             self.lost
                 .extend(lost.into_iter().filter(Job::is_repeated_when_lost));
+            let dues = taken_in - (self.lost.len() - repeated);
+            self.caught_up = self.caught_up.saturating_sub(dues as u64);
         }
-        if self.in_flight == 0 && self.subjects.len() > SUBJECTS_KEPT_MAX {
-            self.subjects.clear();
+        if self.in_flight == 0 {
+            self.landing = false;
+            if self.subjects.len() > SUBJECTS_KEPT_MAX {
+                self.subjects.clear();
+            }
+            if self.terms.len() > TERMS_KEPT_MAX {
+                self.terms.clear();
+            }
         }
         let reload = self.losing && self.in_flight == 0;
         if reload {
             self.flying.clear();
             self.known.clear();
             self.subjects.clear();
+            self.terms.clear();
+            self.original = None;
             self.waiting = false;
         }
         reload

@@ -1,64 +1,54 @@
 //! One round of a lane: take from each wallet what can be decided now, ask the plans in few calls, then decide in order.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use farebox_ledger::{Refusal, Retry, Wallet, append, compare};
+use farebox_ledger::{Refusal, Wallet};
 use farebox_record::command::{Command, Identity};
-use farebox_record::ids::{CustomerId, TenantId};
-use farebox_record::outcome::{Effect, HoldEnd, Pricing, Seen};
-use farebox_record::plan::EventRef;
-use farebox_record::record::{Record, identity_hash};
+use farebox_record::correction::{RefundTarget, Standing};
+use farebox_record::outcome::{Effect, HoldEnd, Pricing};
+use farebox_record::plan::{EventRef, Order};
+use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
-use farebox_runtime::Purpose;
+use farebox_runtime::{Purpose, Subject};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
 use crate::lane::Lane;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
-use crate::lane::pricing::{self, Calls, Place, Question, Reported};
-use crate::lane::slot::{Known, Slot};
+use crate::lane::pricing::{self, Asked, Calls, Needs, Reported};
+use crate::lane::slot::Known;
+use crate::lane::transition::{self, Told};
+use crate::lane::turn::{Agenda, Staged, Step, Turn};
+use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
 use crate::loader::Load;
-use crate::request::{Done, Reply};
+
+/// What an extension says of a call besides its maximums.
+static SAME_ATTRIBUTES: BTreeMap<String, String> = BTreeMap::new();
 
 /// Commands that one wallet contributes to a round, so that one busy wallet does not hold up its lane.
 const STAGED_PER_WALLET_MAX: usize = 1_024;
 
-/// A wallet's part in a round.
-struct Turn {
-    key: WalletKey,
-    tenant: TenantId,
-    customer: CustomerId,
-    slot: Slot,
-    now: Timestamp,
-    staged: Vec<Staged>,
+/// How large spending limits may make a wallet's records, roughly: each record counts towards each limit, and one of a
+/// round may announce its thresholds.
+#[derive(Default)]
+struct LimitBytes {
+    each: usize,
+    once: usize,
 }
 
-/// A command that is ready to be decided.
-struct Staged {
-    job: Job,
-    id: Option<IdHash>,
-    step: Step,
-}
-
-/// How a command is decided.
-enum Step {
-    /// An earlier request was made under its id.
-    Replay(Arc<Record>),
-    /// It cannot be carried out, and leaves no trace.
-    Refuse(Refusal),
-    /// The ledger decides, with what a plan says.
-    Ask(Box<Question>, Place),
-    /// The ledger decides.
-    Apply {
-        /// What a plan said already.
-        pricing: Option<Box<Pricing>>,
-        /// Whether the decision depends on the control plane.
-        control: bool,
-    },
-    /// The wallet is shown.
-    Show,
-    /// The wallet is shown, and how a hold ended.
-    ShowHold(Option<HoldEnd>),
+impl LimitBytes {
+    fn of(wallet: &Wallet) -> LimitBytes {
+        const BESIDES_NAMES: usize = 64;
+        let mut bytes = LimitBytes::default();
+        for (name, limit) in wallet.limits() {
+            let scope = limit.terms.scope.0.iter();
+            let level: usize = scope.map(|(name, value)| name.len() + value.len() + 2).sum();
+            let named = name.as_str().len() + BESIDES_NAMES;
+            bytes.each += named;
+            bytes.once += limit.terms.thresholds.len() * (named + level + BESIDES_NAMES);
+        }
+        bytes
+    }
 }
 
 /// What becomes of the head of a wallet's queue.
@@ -71,6 +61,8 @@ enum Next {
     NotYet,
     /// A loader must bring something first.
     Wait(Load),
+    /// Everything that was decided before must be durable first.
+    Land,
 }
 
 impl Lane {
@@ -91,7 +83,7 @@ impl Lane {
             for staged in std::mem::take(&mut turn.staged) {
                 turn.decide(staged, controls, |place| answers.take(place));
             }
-            if turn.slot.can_run() && !turn.slot.queue.is_empty() {
+            if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
                 self.runnable.push(turn.key.clone());
             }
             self.slots.insert(turn.key, turn.slot);
@@ -105,7 +97,7 @@ impl Lane {
         }
         let (tenant, customer) = (tenant_of(key)?, customer_of(key)?);
         let slot = self.slots.remove(key)?;
-        let clock = self.shared.clock.now(&tenant);
+        let clock = controls.now(&*self.shared.clock, &tenant);
         let now = slot.wallet.as_ref().map_or(clock, |w| clock.max(w.header().at));
         let mut turn = Turn {
             key: key.clone(),
@@ -114,15 +106,25 @@ impl Lane {
             slot,
             now,
             staged: Vec::new(),
+            agenda: Agenda::Empty,
         };
-        turn.slot.touched = false;
-        self.run_agenda(&mut turn, controls);
-        while turn.staged.len() < STAGED_PER_WALLET_MAX
+        // A wallet that only hears that its records are durable has nobody who asks for its present: its agenda can wait
+        // for whoever does, or for the sweeper.
+        if turn.slot.touched || !turn.slot.queue.is_empty() {
+            turn.agenda = self.run_agenda(&mut turn, controls);
+        }
+        turn.slot.touched = turn.agenda == Agenda::Open;
+        let limits = turn.slot.wallet.as_ref().map(LimitBytes::of).unwrap_or_default();
+        if !turn.slot.queue.is_empty() {
+            self.room_bytes = self.room_bytes.saturating_sub(limits.once);
+        }
+        while turn.agenda == Agenda::Empty
+            && turn.staged.len() < STAGED_PER_WALLET_MAX
             && self.room_bytes > 0
             && let Some(job) = turn.slot.queue.pop_front()
         {
             let id = job.id(&turn.tenant, &turn.customer);
-            let bytes = job.record_bytes();
+            let bytes = job.record_bytes() + limits.each;
             match self.next(&mut turn, &job, id, controls, calls) {
                 Next::Ready(step) => {
                     self.room_bytes = self.room_bytes.saturating_sub(bytes);
@@ -137,6 +139,10 @@ impl Lane {
                     turn.slot.queue.push_front(job);
                     break;
                 }
+                Next::Land => {
+                    turn.slot.queue.push_front(job);
+                    break;
+                }
                 Next::Wait(load) => {
                     turn.slot.queue.push_front(job);
                     turn.slot.wait();
@@ -148,22 +154,22 @@ impl Lane {
         Some(turn)
     }
 
-    /// Handles everything that is overdue, before any command of this time. Where that is more than may be shipped at once,
-    /// the wallet is runnable again, and nothing else is done for it before.
-    fn run_agenda(&mut self, turn: &mut Turn, controls: &Controls) {
+    /// Handles what is overdue, before any command of this time: all of it, or as much as one turn handles.
+    fn run_agenda(&mut self, turn: &mut Turn, controls: &Controls) -> Agenda {
+        let mut handled = 0;
         while let Some(due) = turn
             .slot
             .wallet
             .as_ref()
             .and_then(|wallet| wallet.overdue(turn.now))
         {
-            if self.room_bytes == 0 {
-                self.runnable.push(turn.key.clone());
-                return;
+            if handled == AGENDA_ITEMS_PER_TURN_MAX || (handled > 0 && self.room_bytes == 0) {
+                return Agenda::Open;
             }
+            let command = Command::Due(due.clone());
             let pricing = match (&turn.slot.wallet, Wallet::needs_plan(&due.item)) {
                 (Some(wallet), true) => {
-                    pricing::due(&due, wallet, &self.shared.runtime, &turn.tenant, controls).map(Box::new)
+                    transition::due(&command, &due, wallet, &self.told(turn, controls)).map(Box::new)
                 }
                 _ => None,
             };
@@ -181,10 +187,13 @@ impl Lane {
             );
             if turn.slot.wallet.as_ref().map(|w| w.header().sequence) == before {
                 tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");
-                return;
+                return Agenda::Empty;
             }
-            self.room_bytes = self.room_bytes.saturating_sub(turn.slot.newest_bytes());
+            handled += 1;
+            turn.slot.caught_up += 1;
+            self.room_bytes = self.room_bytes.saturating_sub(turn.slot.newest_record_bytes());
         }
+        Agenda::Empty
     }
 
     /// Looks at the head of the queue.
@@ -213,10 +222,11 @@ impl Lane {
         }
         let next = match &job.task {
             Task::Read => Next::Ready(Step::Show),
+            Task::CatchUp => Next::Ready(Step::CaughtUp),
             Task::ReadHold(hold) => self.hold_end(turn, hold, |end| Next::Ready(Step::ShowHold(end))),
             Task::Command(command) => self.next_command(turn, command, controls, calls),
         };
-        if let (Some(id), Next::Wait(_) | Next::NotYet) = (id, &next) {
+        if let (Some(id), Next::Wait(_) | Next::NotYet | Next::Land) = (id, &next) {
             // The look-up was for this command and may be needed again; nobody else asks in between.
             turn.slot.keep_absent(id);
         }
@@ -234,76 +244,196 @@ impl Lane {
             pricing: None,
             control,
         };
-        let Some(wallet) = turn.slot.wallet.as_ref() else {
-            return Next::NotYet;
-        };
         match command {
-            Command::PutCustomer(_) | Command::Grant(_) | Command::Due(_) => Next::Ready(plain(false)),
-            Command::Subscribe(subscribe) => {
-                if !turn.staged.is_empty() {
-                    return Next::NotYet;
-                }
-                let started = match wallet.header().customer {
-                    None => None,
-                    Some(_) => {
-                        pricing::start(subscribe, &self.shared.runtime, &turn.tenant, controls, turn.now)
-                    }
-                };
-                Next::Last(Step::Apply {
-                    pricing: started.map(Box::new),
-                    control: true,
-                })
-            }
+            Command::PutCustomer(_)
+            | Command::Grant(_)
+            | Command::Due(_)
+            | Command::Adjust(_)
+            | Command::Pay(_)
+            | Command::PutLimit(_)
+            | Command::DeleteLimit(_) => Next::Ready(plain(false)),
+            Command::Subscribe(subscribe) => self.transition(turn, |wallet| {
+                // The ledger refuses a customer that does not exist.
+                wallet.header().customer.as_ref()?;
+                transition::start(subscribe, wallet, &self.told(turn, controls), turn.now)
+            }),
+            Command::ChangeSubscription(change) => self.transition(turn, |wallet| {
+                transition::change(command, change, wallet, &self.told(turn, controls), turn.now)
+            }),
+            Command::RetryTransition(retry) => self.transition(turn, |wallet| {
+                let told = self.told(turn, controls);
+                transition::retry(command, &retry.missed, wallet, &told, turn.now)
+            }),
             Command::Usage(_) | Command::Authorize(_) | Command::RateUnpriced(_) => {
-                match pricing::event_question(command, wallet, &turn.tenant, controls, turn.now) {
-                    None => Next::Ready(plain(true)),
-                    Some(question) => self.ask_plan(turn, question, calls),
+                self.price(turn, command, None, controls, calls)
+            }
+            Command::Refund(refund) => match &refund.target {
+                RefundTarget::Grant { .. } => Next::Ready(plain(false)),
+                RefundTarget::Event { event, .. } => {
+                    self.with_original(turn, event, |_, _| Next::Last(plain(false)))
                 }
+            },
+            Command::Void(void) => self.with_original(turn, &void.event, |turn, standing| {
+                self.void(turn, command, &standing, controls)
+            }),
+            Command::Amend(amend) => {
+                self.with_original(
+                    turn,
+                    &amend.event.reference(),
+                    |turn, standing| match Lane::is_independent(&standing, controls) {
+                        true => self.price(turn, command, Some(standing.time), controls, calls),
+                        false => cannot_refold(),
+                    },
+                )
             }
             Command::Settle(settle) => self.with_hold(
                 turn,
                 &settle.hold,
-                |turn, wallet| {
-                    let hold = wallet.hold(&settle.hold)?;
-                    pricing::hold_question(
-                        hold,
-                        wallet,
-                        &Reported {
-                            measures: &settle.measures,
-                            attributes: &settle.attributes,
-                            purpose: Purpose::Usage,
-                        },
-                        &turn.tenant,
-                        controls,
-                        turn.now,
-                    )
-                },
+                Some(Reported {
+                    measures: &settle.measures,
+                    attributes: &settle.attributes,
+                    purpose: Purpose::Usage,
+                }),
+                controls,
                 calls,
             ),
             Command::Extend(extend) if !extend.measures.is_empty() => self.with_hold(
                 turn,
                 &extend.hold,
-                |turn, wallet| {
-                    let hold = wallet.hold(&extend.hold)?;
-                    let same = &hold.event.attributes;
-                    pricing::hold_question(
-                        hold,
-                        wallet,
-                        &Reported {
-                            measures: &extend.measures,
-                            attributes: same,
-                            purpose: Purpose::WorstCase,
-                        },
-                        &turn.tenant,
-                        controls,
-                        turn.now,
-                    )
-                },
+                Some(Reported {
+                    measures: &extend.measures,
+                    attributes: &SAME_ATTRIBUTES,
+                    purpose: Purpose::WorstCase,
+                }),
+                controls,
                 calls,
             ),
-            Command::Extend(extend) => self.with_hold(turn, &extend.hold, |_, _| None, calls),
-            Command::Release(release) => self.with_hold(turn, &release.hold, |_, _| None, calls),
+            Command::Extend(extend) => self.with_hold(turn, &extend.hold, None, controls, calls),
+            Command::Release(release) => self.with_hold(turn, &release.hold, None, controls, calls),
         }
+    }
+
+    /// An event that is to be priced by the plan that owns its type. `corrected` is when the event of an amendment
+    /// happened.
+    fn price(
+        &self,
+        turn: &Turn,
+        command: &Command,
+        corrected: Option<Timestamp>,
+        controls: &Controls,
+        calls: &mut Calls,
+    ) -> Next {
+        let plain = || {
+            Next::Ready(Step::Apply {
+                pricing: None,
+                control: true,
+            })
+        };
+        let (Some(wallet), Some(asked)) =
+            (turn.slot.wallet.as_ref(), Asked::of(command, turn.now, corrected))
+        else {
+            return plain();
+        };
+        match asked.needs(wallet, &turn.tenant, controls, &turn.terms()) {
+            Needs::Nothing => plain(),
+            needs => self.ask_plan(turn, needs, calls),
+        }
+    }
+
+    fn told<'a>(&'a self, turn: &'a Turn, controls: &'a Controls) -> Told<'a> {
+        Told {
+            runtime: &self.shared.runtime,
+            tenant: &turn.tenant,
+            controls,
+            subject: None,
+        }
+    }
+
+    /// A change of a subscription: its plan is asked at once, about the wallet as it is.
+    fn transition(&self, turn: &Turn, ask: impl FnOnce(&Wallet) -> Option<Pricing>) -> Next {
+        if !turn.staged.is_empty() {
+            return Next::NotYet;
+        }
+        let pricing = turn.slot.wallet.as_ref().and_then(ask);
+        Next::Last(Step::Apply {
+            pricing: pricing.map(Box::new),
+            control: true,
+        })
+    }
+
+    /// A command that corrects an event: the event must be found as it stands, with nothing undecided or in flight that
+    /// could change it.
+    fn with_original(
+        &self,
+        turn: &mut Turn,
+        event: &EventRef,
+        then: impl FnOnce(&Turn, Standing) -> Next,
+    ) -> Next {
+        if !turn.staged.is_empty() {
+            return Next::NotYet;
+        }
+        let held = turn.slot.wallet.as_ref().and_then(|wallet| wallet.hold(event));
+        if held.is_some_and(|hold| hold.expired.is_none()) {
+            return Next::Last(Step::Refuse(Refusal::StillHeld));
+        }
+        if turn.slot.original(event).is_none() && turn.slot.wait_to_land() {
+            return Next::Land;
+        }
+        match turn.slot.original(event) {
+            None => Next::Wait(Load::Original {
+                wallet: turn.key.clone(),
+                event: event.clone(),
+            }),
+            Some(None) => Next::Last(Step::Refuse(Refusal::UnknownEvent)),
+            Some(Some(original)) => {
+                let standing = original.standing.clone();
+                then(turn, standing)
+            }
+        }
+    }
+
+    fn void(&self, turn: &Turn, command: &Command, standing: &Standing, controls: &Controls) -> Next {
+        let apply = |pricing: Option<Pricing>, control| {
+            Next::Last(Step::Apply {
+                pricing: pricing.map(Box::new),
+                control,
+            })
+        };
+        let Some(wallet) = turn.slot.wallet.as_ref() else {
+            return Next::NotYet;
+        };
+        if !Lane::is_independent(standing, controls) {
+            return cannot_refold();
+        }
+        let by = standing.priced.as_ref();
+        let attribute = by
+            .and_then(|by| controls.revision(&by.revision))
+            .and_then(|revision| revision.description().subject_attribute.as_ref());
+        let subject = attribute.and_then(|attribute| standing.event.attributes.get(attribute));
+        let (Some(by), Some(name)) = (by, subject) else {
+            return apply(None, false);
+        };
+        let Some(state) = turn.slot.subject(&by.subscription, name) else {
+            return Next::Wait(Load::Subject {
+                wallet: turn.key.clone(),
+                subscription: by.subscription.clone(),
+                subject: name.clone(),
+            });
+        };
+        let subject = Subject { name, state };
+        let told = Told {
+            subject: Some(&subject),
+            ..self.told(turn, controls)
+        };
+        let pricing = transition::reversed(command, standing, wallet, &told, turn.now);
+        apply(pricing, true)
+    }
+
+    /// Whether taking the event back touches no other event's price.
+    fn is_independent(standing: &Standing, controls: &Controls) -> bool {
+        let by = standing.priced.as_ref();
+        by.and_then(|by| controls.revision(&by.revision))
+            .is_none_or(|revision| revision.description().order == Order::Independent)
     }
 
     /// A command about a hold: it must be there, and no command before it in this round may be about it too.
@@ -311,33 +441,43 @@ impl Lane {
         &self,
         turn: &mut Turn,
         hold: &EventRef,
-        question: impl FnOnce(&Turn, &Wallet) -> Option<Question>,
+        reported: Option<Reported<'_>>,
+        controls: &Controls,
         calls: &mut Calls,
     ) -> Next {
-        if turn
-            .staged
-            .iter()
-            .any(|staged| staged.job.command().is_some_and(|c| is_about(c, hold)))
-        {
+        let about = |staged: &Staged| staged.job.command().is_some_and(|c| is_about(c, hold));
+        if turn.staged.iter().any(about) {
             return Next::NotYet;
         }
         let Some(wallet) = turn.slot.wallet.as_ref() else {
             return Next::NotYet;
         };
-        if wallet.hold(hold).is_none() {
+        let Some(held) = wallet.hold(hold) else {
             return self.hold_end(turn, hold, |end| {
                 Next::Ready(Step::Refuse(match end {
                     Some(end) => Refusal::HoldEnded { end },
                     None => Refusal::UnknownHold,
                 }))
             });
-        }
-        match question(turn, wallet) {
-            Some(question) => self.ask_plan(turn, question, calls),
-            None => Next::Ready(Step::Apply {
+        };
+        let needs = match reported {
+            None => Needs::Nothing,
+            Some(reported) => pricing::hold_question(
+                held,
+                wallet,
+                &reported,
+                &turn.tenant,
+                controls,
+                &turn.terms(),
+                turn.now,
+            ),
+        };
+        match needs {
+            Needs::Nothing => Next::Ready(Step::Apply {
                 pricing: None,
                 control: false,
             }),
+            needs => self.ask_plan(turn, needs, calls),
         }
     }
 
@@ -366,7 +506,20 @@ impl Lane {
         }
     }
 
-    fn ask_plan(&self, turn: &Turn, question: Question, calls: &mut Calls) -> Next {
+    fn ask_plan(&self, turn: &Turn, needs: Needs, calls: &mut Calls) -> Next {
+        let question = match needs {
+            Needs::Answer(question) => question,
+            Needs::Nothing => return Next::NotYet,
+            Needs::Term(subscription, number) if turn.staged.is_empty() => {
+                return Next::Wait(Load::Term {
+                    wallet: turn.key.clone(),
+                    subscription,
+                    number,
+                });
+            }
+            // What is staged may change the term.
+            Needs::Term(..) => return Next::NotYet,
+        };
         // A price that depends on state or balances must see everything before it decided.
         let alone = !question.is_independent();
         if alone && !turn.staged.is_empty() {
@@ -388,13 +541,18 @@ impl Lane {
             }
         }
         let place = calls.ask(&turn.tenant, wallet, &question, state);
-        let step = Step::Ask(Box::new(question), place);
+        let step = Step::Ask(question, place);
         if alone {
             Next::Last(step)
         } else {
             Next::Ready(step)
         }
     }
+}
+
+fn cannot_refold() -> Next {
+    let why = "the price of an event of this plan depends on those before it";
+    Next::Last(Step::Refuse(Refusal::CannotRefold(why.into())))
 }
 
 /// Whether a command opens, changes or ends this hold.
@@ -407,90 +565,5 @@ fn is_about(command: &Command, hold: &EventRef) -> bool {
         Command::Extend(extend) => extend.hold == *hold,
         Command::Release(release) => release.hold == *hold,
         _ => false,
-    }
-}
-
-impl Turn {
-    /// Decides one command. Its answer is kept until everything that it shows is durable.
-    fn decide(
-        &mut self,
-        staged: Staged,
-        controls: &Controls,
-        answer: impl FnOnce(Place) -> Option<farebox_runtime::Verdict>,
-    ) {
-        let Staged { job, step, .. } = staged;
-        let (pricing, control, time) = match step {
-            Step::Replay(record) => return self.replay(job, &record),
-            Step::Refuse(refusal) => return self.slot.answered(job, Some(Reply::Refused(refusal))),
-            Step::Show => return self.show(job, Reply::Wallet),
-            Step::ShowHold(end) => return self.show(job, |wallet| Reply::Hold(wallet, end)),
-            Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
-            Step::Ask(question, place) => {
-                let pricing = answer(place).map(|verdict| question.answered(verdict));
-                (pricing, true, Some(question.time))
-            }
-        };
-        let Some(command) = job.command().cloned() else {
-            return;
-        };
-        let Some(wallet) = self.slot.wallet.as_mut() else {
-            return;
-        };
-        let version = controls.version(&self.tenant);
-        let time = time.unwrap_or_else(|| event_time(&command).unwrap_or(self.now));
-        let seen = Seen {
-            control: version,
-            time,
-            pricing,
-        };
-        match append(wallet, &self.tenant, &self.customer, command, seen, self.now) {
-            Ok((record, body)) => {
-                let answer = record.outcome.answer.clone();
-                let done = Done {
-                    answer,
-                    replayed: false,
-                    at: record.at,
-                    sequence: record.sequence,
-                };
-                self.slot.decided(
-                    job,
-                    record,
-                    body,
-                    Some(Reply::Done(done)),
-                    control.then_some(version),
-                );
-            }
-            Err(refusal) => self.slot.answered(job, Some(Reply::Refused(refusal))),
-        }
-    }
-
-    fn replay(&mut self, job: Job, first: &Record) {
-        let Some(command) = job.command() else { return };
-        let reply = match compare(command, first) {
-            Retry::Same(answer) => Reply::Done(Done {
-                answer,
-                replayed: true,
-                at: first.at,
-                sequence: first.sequence,
-            }),
-            Retry::Conflict { field } => Reply::Conflict { field },
-        };
-        self.slot.answered(job, Some(reply));
-    }
-
-    fn show(&mut self, job: Job, reply: impl FnOnce(Arc<Wallet>) -> Reply) {
-        let Some(wallet) = self.slot.wallet.clone() else {
-            return;
-        };
-        self.slot.answered(job, Some(reply(Arc::new(wallet))));
-    }
-}
-
-fn event_time(command: &Command) -> Option<Timestamp> {
-    match command {
-        Command::Usage(event) => event.time,
-        Command::Authorize(authorize) => authorize.event.time,
-        Command::RateUnpriced(rate) => Some(rate.event.time.unwrap_or(rate.received)),
-        _ => None,
     }
 }

@@ -2,11 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod classes;
 mod concurrency;
+mod fixtures;
+mod following;
 mod holds;
 mod house;
+mod limits;
+mod limping;
 mod losses;
 mod overdue;
 mod plans;
 mod restart;
+mod room;
+mod tenants;
 mod unpriced;

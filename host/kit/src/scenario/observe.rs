@@ -49,7 +49,7 @@ impl Observed {
             }
         }
         match reply {
-            None | Some(Reply::Wallet(_) | Reply::Hold(..)) => {}
+            None | Some(Reply::Wallet(_) | Reply::Hold(..) | Reply::CaughtUp(_)) => {}
             Some(Reply::Done(done)) => {
                 observed.replayed = done.replayed;
                 observed.take(&done.answer);
@@ -79,12 +79,18 @@ impl Observed {
                     DenialReason::Debt => plain("debt", format!("{} owed", denied.required), None),
                     DenialReason::NoSubscription => plain("no_subscription", String::new(), None),
                     DenialReason::Unpriceable(rejection) => of_rejection(rejection),
+                    DenialReason::Paused => plain("subscription_paused", String::new(), None),
+                    DenialReason::Limit(why) => {
+                        let message = format!("limit {} at {}", why.limit, why.level);
+                        plain("limit_exceeded", message, None)
+                    }
                 };
                 self.refused = Some(Refused { required, ..refused });
             }
             Answer::Unpriced(reason) => {
                 self.refused = Some(match reason {
                     UnpricedReason::NoSubscription => plain("no_subscription", String::new(), None),
+                    UnpricedReason::NoPlan => plain("unknown_plan", String::new(), None),
                     UnpricedReason::Rejected(rejection) => of_rejection(rejection),
                     UnpricedReason::PlanFailed { code, message } => plain(code, message.clone(), None),
                 });
@@ -136,7 +142,7 @@ fn of_refusal(refusal: &Refusal) -> Refused {
         Refusal::EventTypeOwned { .. } => plain("event_type_owned", said, None),
         Refusal::Time { field, .. } => plain("invalid_time", said, Some((*field).to_string())),
         Refusal::Amount { field, .. } => plain("invalid_amount", said, Some((*field).to_string())),
-        Refusal::Limit { .. } => plain("limit_exceeded", said, None),
+        Refusal::Limit { .. } => plain("no_room", said, None),
         other => plain("refused", other.to_string(), None),
     }
 }

@@ -213,7 +213,8 @@ impl Model {
 
         let hold = &mut self.holds[index];
         hold.credit = credit;
-        let before = std::mem::take(&mut hold.taken);
+        let before = renamed(std::mem::take(&mut hold.taken), &hold.codes, charges);
+        hold.codes = charges.iter().map(|c| c.code).collect();
         let pins = std::mem::take(&mut hold.pins);
         for ((_, asset, _), amount) in &before {
             told.add("posted", asset, -amount);
@@ -332,4 +333,26 @@ impl Model {
             self.holds[index].pins.insert(id, paid);
         }
     }
+}
+
+/// What was taken before, under the places that its charges have in the present answer: the k-th of a code then is the
+/// k-th of that code now, and what has no such place any more stands far behind.
+fn renamed(
+    taken: BTreeMap<(usize, &'static str, Source), i128>,
+    codes: &[&'static str],
+    charges: &[Charge],
+) -> BTreeMap<(usize, &'static str, Source), i128> {
+    let place = |old: usize| {
+        let kth = codes[..=old].iter().filter(|c| **c == codes[old]).count();
+        let mut seen = 0;
+        for (place, charge) in charges.iter().enumerate() {
+            seen += usize::from(charge.code == codes[old]);
+            if seen == kth && charge.code == codes[old] {
+                return place;
+            }
+        }
+        1_000 + old
+    };
+    let place = |((old, asset, source), amount)| ((place(old), asset, source), amount);
+    taken.into_iter().map(place).collect()
 }

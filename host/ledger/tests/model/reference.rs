@@ -56,6 +56,8 @@ pub struct Hold {
     pub pins: BTreeMap<String, i128>,
     pub credit: BTreeMap<&'static str, i128>,
     pub taken: BTreeMap<(usize, &'static str, Source), i128>,
+    /// Codes of the charges that `taken` names by their places.
+    pub codes: Vec<&'static str>,
 }
 
 /// A price in one asset.

@@ -20,6 +20,7 @@ fn quick(world: &mut World, command: &Command, verdict: Option<Verdict>) -> Resu
         control: 1,
         time: world.now,
         pricing: verdict.map(pricing),
+        original: None,
     };
     farebox_ledger::apply(&mut world.wallet, command, &seen, world.now).map(|_| ())
 }

@@ -9,16 +9,23 @@
 mod world;
 
 mod above_hold;
+mod adjustments;
 mod agenda;
 mod burn_order;
 mod chain;
+mod corrections;
 mod debt;
 mod grants;
 mod holds;
 mod late;
+mod lifecycle;
 mod limits;
 mod plan_orders;
 mod retry;
 mod settle;
+mod spending;
+mod spending_changes;
+mod spending_counts;
+mod spending_windows;
 mod usage;
 mod verify;

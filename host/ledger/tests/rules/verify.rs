@@ -5,9 +5,11 @@ use farebox_money::Nanos;
 use farebox_record::Record;
 use farebox_record::codec;
 use farebox_record::outcome::Effect;
+use farebox_record::spending::{LimitState, Used};
 use farebox_record::state::{GrantState, Header, HoldState, Part};
 
 use crate::world::World;
+use crate::world::bound::{Bound, limit};
 use crate::world::make::{Shape, asset, grant, hold, n, reference, usage, usd};
 
 /// 10 dollars, 4 of them used, 3 held; 2 of a hold on credit.
@@ -20,9 +22,21 @@ fn world() -> World {
     world
 }
 
+/// The same with limits, which count the 8 that are held.
+fn limited() -> World {
+    let mut world = world();
+    world.ok(limit("l", "usd", "100").set());
+    world.ok(limit("r", "usd", "100").rolling(3, 60).set());
+    world
+}
+
 /// The wallet with one of its parts changed on disk.
 fn damaged<T: serde_free::Part>(part: &Part, change: impl FnOnce(&mut T)) -> Wallet {
-    let mut parts = world().parts();
+    damaged_of(&world(), part, change)
+}
+
+fn damaged_of<T: serde_free::Part>(world: &World, part: &Part, change: impl FnOnce(&mut T)) -> Wallet {
+    let mut parts = world.parts();
     let bytes = parts.get_mut(&part.key()).unwrap();
     let mut value = T::read(bytes);
     change(&mut value);
@@ -32,7 +46,7 @@ fn damaged<T: serde_free::Part>(part: &Part, change: impl FnOnce(&mut T)) -> Wal
 
 /// Reading and writing of the parts that are damaged here.
 mod serde_free {
-    use super::{GrantState, Header, HoldState, codec};
+    use super::{GrantState, Header, HoldState, LimitState, codec};
 
     pub trait Part {
         fn read(bytes: &[u8]) -> Self;
@@ -51,7 +65,7 @@ mod serde_free {
             }
         )*};
     }
-    part!(GrantState, Header, HoldState);
+    part!(GrantState, Header, HoldState, LimitState);
 }
 
 #[test]
@@ -113,6 +127,47 @@ fn a_hold_that_was_changed_is_found() {
         hold.overdraft[0].0 = asset("credits");
     });
     assert_eq!(verify(&unknown).len(), 2);
+}
+
+#[test]
+fn a_limit_that_was_changed_is_found() {
+    let part = Part::Limit("l".parse().unwrap());
+    let held = damaged_of(&limited(), &part, |limit: &mut LimitState| limit.held = n("7"));
+    assert_eq!(
+        verify(&held),
+        [Violation::LimitHeld {
+            limit: "l".parse().unwrap(),
+            asset: asset("usd"),
+            stored: n("7"),
+            pinned: n("8")
+        }]
+    );
+    for name in ["l", "r"] {
+        let used = damaged_of(
+            &limited(),
+            &Part::Limit(name.parse().unwrap()),
+            |limit: &mut LimitState| match &mut limit.used {
+                Used::Calendar { amount, .. } => *amount = n("-1"),
+                Used::Rolling(counted) => counted.push((0, n("-1"))),
+            },
+        );
+        assert_eq!(
+            verify(&used),
+            [Violation::LimitUsed {
+                limit: name.parse().unwrap(),
+                asset: asset("usd"),
+                used: n("-1")
+            }]
+        );
+    }
+    // What was used in another way than the history says is found by folding it again.
+    let more = damaged_of(&limited(), &part, |limit: &mut LimitState| {
+        if let Used::Calendar { amount, .. } = &mut limit.used {
+            *amount = n("5");
+        }
+    });
+    assert_eq!(verify(&more), []);
+    assert!(!more.same_state(&limited().wallet));
 }
 
 /// Replays the history with one record changed.

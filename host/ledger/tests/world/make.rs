@@ -7,10 +7,12 @@ use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Extend, Finality, Grant, PutCustomer, Release, Settle,
     Subscribe,
 };
+use farebox_record::correction::{Adjust, AdjustTarget, Amend, Pay, Refund, RefundTarget, Void};
 use farebox_record::event::Event;
 use farebox_record::ids::{
     CallId, EventId, EventType, GrantId, Hash, PlanName, RevisionHash, Source, SubscriptionId,
 };
+use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{
     AppliesTo, Category, Charge, Collect, EventRef, GrantOrder, Price, Priced, TimerOrder,
@@ -287,6 +289,7 @@ pub fn pricing(verdict: Verdict) -> Pricing {
             end: t(31 * 86_400),
             index: 0,
         },
+        term: None,
         seats: 1,
         cost: None,
         event_types: Vec::new(),
@@ -294,4 +297,71 @@ pub fn pricing(verdict: Verdict) -> Pricing {
         state_version: 1,
         verdict,
     }
+}
+
+/// A change of the subscription `s`.
+pub fn change(id: &str, change: SubscriptionChange, when: When) -> Command {
+    Command::ChangeSubscription(ChangeSubscription {
+        subscription: SubscriptionId::new("s").unwrap(),
+        id: CallId::new(id).unwrap(),
+        change,
+        when,
+        proration: Proration::Prorate,
+    })
+}
+
+pub fn adjust(id: &str, target: AdjustTarget, amount: &str) -> Command {
+    Command::Adjust(Adjust {
+        id: CallId::new(id).unwrap(),
+        asset: asset("usd"),
+        amount: n(amount),
+        target,
+        reason: "goodwill".into(),
+    })
+}
+
+pub fn pay(id: &str, amount: &str) -> Command {
+    Command::Pay(Pay {
+        id: CallId::new(id).unwrap(),
+        asset: asset("usd"),
+        amount: n(amount),
+        label: None,
+    })
+}
+
+pub fn refund_event(id: &str, event: &str, amount: Option<&str>) -> Command {
+    Command::Refund(Refund {
+        id: CallId::new(id).unwrap(),
+        target: RefundTarget::Event {
+            event: reference(event),
+            amount: amount.map(|amount| (asset("usd"), n(amount))),
+        },
+        reason: "bad answer".into(),
+    })
+}
+
+pub fn refund_grant(id: &str, grant: &str, amount: Option<&str>) -> Command {
+    Command::Refund(Refund {
+        id: CallId::new(id).unwrap(),
+        target: RefundTarget::Grant {
+            grant: GrantId::new(grant).unwrap(),
+            amount: amount.map(n),
+        },
+        reason: "leaves".into(),
+    })
+}
+
+pub fn void(event: &str) -> Command {
+    Command::Void(Void {
+        event: reference(event),
+        id: CallId::new("void").unwrap(),
+        reason: None,
+    })
+}
+
+pub fn amend(event_id: &str) -> Command {
+    Command::Amend(Amend {
+        event: event(event_id),
+        id: CallId::new("amend").unwrap(),
+    })
 }

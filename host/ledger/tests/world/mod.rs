@@ -2,18 +2,21 @@
 //! that must hold for ever, so each test of a rule is a test of the invariants too.
 #![allow(dead_code, reason = "shared by test crates that each use a part of it")]
 
+pub mod bound;
 pub mod make;
 pub mod say;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use farebox_ledger::{Refusal, Wallet, append, verify};
+use farebox_ledger::{Refusal, Wallet, append, standing_of, verify};
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{Command, Due, DueItem};
+use farebox_record::correction::{Original, RefundTarget};
 use farebox_record::ids::{CustomerId, Hash, TenantId};
 use farebox_record::outcome::{Account, Answer, Effect, Pricing, Seen, Verdict};
-use farebox_record::state::Shortfall;
+use farebox_record::plan::EventRef;
+use farebox_record::state::{Shortfall, SliceSource};
 use farebox_record::time::{Span, Timestamp};
 
 use make::{asset, customer, pricing};
@@ -113,10 +116,12 @@ impl World {
     /// Decides without handling what is overdue first, and checks everything that holds after any command.
     pub fn decide(&mut self, command: Command, pricing: Option<Pricing>) -> Result<Answer, Refusal> {
         let before = self.wallet.clone();
+        let original = corrected_event(&command).and_then(|event| self.original(&event));
         let seen = Seen {
             control: 1,
             time: self.now,
             pricing,
+            original: original.map(Box::new),
         };
         let decided = append(
             &mut self.wallet,
@@ -200,6 +205,38 @@ impl World {
         self.wallet = self.stored();
     }
 
+    /// An event as it stands, found in the history as a reader of it would.
+    pub fn original(&self, event: &EventRef) -> Option<Original> {
+        let effects = || {
+            self.records
+                .iter()
+                .rev()
+                .flat_map(|r| r.outcome.effects.iter().rev())
+        };
+        let corrected = effects().find_map(|effect| match effect {
+            Effect::StandingPut(name, standing) if name == event => Some((**standing).clone()),
+            _ => None,
+        });
+        let standing = corrected.or_else(|| {
+            let about = self.records.iter().rev().filter_map(standing_of);
+            about.into_iter().find(|s| s.event.reference() == *event)
+        })?;
+        let gone = standing.slices.iter().filter_map(|slice| match &slice.from {
+            SliceSource::Grant(id) => Some(id),
+            SliceSource::Debt | SliceSource::Receivable => None,
+        });
+        let ended = gone
+            .filter_map(|id| {
+                let opened = effects().find_map(|effect| match effect {
+                    Effect::GrantOpened(opened, grant) if opened == id => Some((**grant).clone()),
+                    _ => None,
+                });
+                Some((id.clone(), opened?))
+            })
+            .collect();
+        Some(Original { standing, ended })
+    }
+
     /// Available, held, debt and receivable of an asset.
     pub fn balance(&self, name: &str) -> [Nanos; 4] {
         let balances = self.wallet.balances();
@@ -248,6 +285,19 @@ impl World {
             _ => None,
         });
         Nanos::new(amounts.sum())
+    }
+}
+
+/// The event that a command corrects.
+fn corrected_event(command: &Command) -> Option<EventRef> {
+    match command {
+        Command::Void(void) => Some(void.event.clone()),
+        Command::Amend(amend) => Some(amend.event.reference()),
+        Command::Refund(refund) => match &refund.target {
+            RefundTarget::Event { event, .. } => Some(event.clone()),
+            RefundTarget::Grant { .. } => None,
+        },
+        _ => None,
     }
 }
 

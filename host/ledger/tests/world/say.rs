@@ -2,7 +2,7 @@
 
 use farebox_ledger::Refusal;
 use farebox_money::{Asset, Nanos};
-use farebox_record::outcome::{Account, Answer};
+use farebox_record::outcome::{Account, Answer, DenialReason, Denied};
 
 use super::t;
 
@@ -22,13 +22,7 @@ fn say_answer(answer: &Answer) -> String {
         Answer::Granted { paid_debt, .. } => format!("granted, {paid_debt} paid debt"),
         Answer::Subscribed { .. } => "subscribed".into(),
         Answer::Allowed(a) => parts("allowed", &[("held", &a.held)]),
-        Answer::Denied(d) => match &d.asset {
-            Some(asset) => format!(
-                "denied: {:?}, {} of {} {asset}",
-                d.reason, d.available, d.required
-            ),
-            None => format!("denied: {:?}", d.reason),
-        },
+        Answer::Denied(d) => say_denied(d),
         Answer::Charged { .. } => "charged".into(),
         Answer::Unpriced(reason) => format!("unpriced: {reason:?}"),
         Answer::Settled(s) => {
@@ -48,14 +42,69 @@ fn say_answer(answer: &Answer) -> String {
             text
         }
         Answer::Extended { held, expires, .. } => {
-            let until = (expires.as_micros() - t(0).as_micros()) / 1_000_000;
-            format!("{} until {until}", parts("extended", &[("held", held)]))
+            format!(
+                "{} until {}",
+                parts("extended", &[("held", held)]),
+                since_start(*expires)
+            )
         }
         Answer::HoldEnded { end, returned, .. } => {
             parts(&format!("{end:?}").to_lowercase(), &[("returned", returned)])
         }
         Answer::Handled => "handled".into(),
+        Answer::SubscriptionChanged(changed) => format!(
+            "{:?}, seats {}, period {}, in force at {}",
+            changed.status,
+            changed.seats,
+            changed.period.index,
+            since_start(changed.effective)
+        ),
+        Answer::Adjusted { .. } => "adjusted".into(),
+        Answer::Paid { .. } => "paid".into(),
+        Answer::Corrected(c) => {
+            let charged: Vec<(Asset, Nanos)> = c
+                .charges
+                .iter()
+                .map(|line| (line.asset.clone(), line.amount))
+                .collect();
+            parts(
+                "corrected",
+                &[
+                    ("reversed", &c.reversed),
+                    ("paid", &c.paid),
+                    ("expired", &c.expired),
+                    ("charged", &charged),
+                ],
+            )
+        }
+        Answer::LimitPut { created: true, .. } => "limited".into(),
+        Answer::LimitPut { created: false, .. } => "limit changed".into(),
+        Answer::LimitDeleted(_) => "limit deleted".into(),
     }
+}
+
+/// `denied: InsufficientFunds, 4 of 5 usd`; `denied by team at team=search until 60: 4 of 5 usd`.
+fn say_denied(denied: &Denied) -> String {
+    let asset = denied.asset.as_ref();
+    let amounts = asset.map(|asset| format!("{} of {} {asset}", denied.available, denied.required));
+    match (&denied.reason, amounts) {
+        (DenialReason::Limit(why), amounts) => {
+            let seconds =
+                |at: farebox_record::time::Timestamp| (at.as_micros() - t(0).as_micros()) / 1_000_000;
+            let until = why.resets.map_or("-".to_string(), |at| seconds(at).to_string());
+            let amounts = amounts.unwrap_or_default();
+            format!(
+                "denied by {} at {} until {until}: {amounts}",
+                why.limit, why.level
+            )
+        }
+        (reason, Some(amounts)) => format!("denied: {reason:?}, {amounts}"),
+        (reason, None) => format!("denied: {reason:?}"),
+    }
+}
+
+fn since_start(at: farebox_record::time::Timestamp) -> i64 {
+    (at.as_micros() - t(0).as_micros()) / 1_000_000
 }
 
 fn parts(head: &str, lists: &[(&str, &[(Asset, Nanos)])]) -> String {

@@ -208,6 +208,10 @@ pub(crate) fn unpriced(reason: &UnpricedReason) -> (Code, String) {
             (Code::InvalidEvent, rejection_text(rejection))
         }
         UnpricedReason::Rejected(rejection) => (Code::Unpriceable, rejection_text(rejection)),
+        UnpricedReason::NoPlan => (
+            Code::UnknownPlan,
+            "no revision of the subscription's plan is in force".to_string(),
+        ),
         UnpricedReason::PlanFailed { message, .. } => {
             (Code::PlanFailed, format!("the plan failed: {message}"))
         }

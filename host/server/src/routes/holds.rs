@@ -56,7 +56,8 @@ pub(crate) async fn settle(
 
 /// Gives a held call more time, or more room.
 ///
-/// What is held never shrinks. Where the wallet cannot cover more, the hold stays as it was.
+/// What is held never shrinks. Where the wallet cannot cover more, or a spending limit does not allow it, the hold
+/// stays as it was.
 #[utoipa::path(
     post, path = "/v1/holds/{hold}/extend", tag = "authorize", operation_id = "extendHold", request_body = ExtendBody,
     params(("hold" = String, Path, description = "The hold's id, as authorize answered it")),
@@ -91,8 +92,13 @@ pub(crate) async fn extend(
             if !done.replayed {
                 watch::decided("denied", problem.code().as_str());
             }
-            Err(problem
-                .hint("The hold stays as it was. Extend again under a new id when the wallet holds more."))
+            let hint = match problem.code() {
+                Code::SpendingLimit => {
+                    "The hold stays as it was. Extend again under a new id when the limit allows it."
+                }
+                _ => "The hold stays as it was. Extend again under a new id when the wallet holds more.",
+            };
+            Err(problem.hint(hint))
         }
         _ => Err(internal("extend was answered like something else")),
     }

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use farebox_record::control::Role;
-use farebox_record::ids::CallId;
+use farebox_record::ids::{CallId, TenantId};
 
 use crate::answer::{Made, answer};
 use crate::auth::Caller;
@@ -31,15 +31,25 @@ pub(crate) async fn create(
     caller: Caller,
     Strict(body): Strict<KeyBody>,
 ) -> Result<Response, Problem> {
-    only_operators_touch_operators(&caller, body.role)?;
+    make_key(&server, &caller, &caller.tenant, &body).await
+}
+
+/// Makes a key for a tenant that the caller reaches.
+pub(crate) async fn make_key(
+    server: &Server,
+    caller: &Caller,
+    tenant: &TenantId,
+    body: &KeyBody,
+) -> Result<Response, Problem> {
+    only_operators_touch_operators(caller, body.role)?;
     let secret = Secret::random().map_err(|error| internal(&format!("no randomness: {error}")))?;
-    let (tenant, id, hash) = (caller.tenant.clone(), body.id.clone(), secret.hash());
+    let (owner, id, hash, role) = (tenant.clone(), body.id.clone(), secret.hash(), body.role);
     server
-        .blocking(move |engine| engine.create_key(&tenant, id, hash, body.role))
+        .blocking(move |engine| engine.create_key(&owner, id, hash, role))
         .await?;
     let controls = server.engine().controls();
     let known = controls
-        .tenant(&caller.tenant)
+        .tenant(tenant)
         .and_then(|tenant| tenant.keys.get(&body.id));
     let view = KeyView {
         key: Some(secret.reveal().to_string()),

@@ -1,15 +1,20 @@
 //! Handlers: decode, ask the engine, encode.
 
 pub(crate) mod authorize;
+pub(crate) mod changes;
+mod changes_stream;
 pub(crate) mod customers;
 pub(crate) mod entries;
 pub(crate) mod events;
 pub(crate) mod grants;
 pub(crate) mod holds;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod plans;
 pub(crate) mod subscriptions;
 pub(crate) mod system;
+pub(crate) mod tenants;
+pub(crate) mod usage;
 
 use serde::Deserialize;
 

@@ -29,16 +29,17 @@ pub(crate) async fn alive() -> Response {
     answer(Made::Done, &Health { status: "ok" })
 }
 
-/// Whether requests are taken in.
+/// Whether requests are taken in. While the disk is nearly full reads are, and nothing that would be written.
 #[utoipa::path(
     get, path = "/readyz", tag = "system", operation_id = "ready", security(()),
     responses((status = 200, description = "They are", body = Health))
 )]
 pub(crate) async fn ready(State(server): State<Server>) -> Result<Response, Problem> {
-    match server.engine().is_running() {
-        true => Ok(answer(Made::Done, &Health { status: "ok" })),
-        false => Err(stopped()),
+    if !server.engine().is_running() {
+        return Err(stopped());
     }
+    server.engine().check_room()?;
+    Ok(answer(Made::Done, &Health { status: "ok" }))
 }
 
 /// The process's metrics, as Prometheus reads them.

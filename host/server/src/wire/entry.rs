@@ -3,8 +3,9 @@
 use farebox_money::Asset;
 use farebox_record::Record;
 use farebox_record::command::{Command, DueItem};
+use farebox_record::correction::RefundTarget;
 use farebox_record::event::Event;
-use farebox_record::outcome::{Account, Answer, Effect, Entry, Verdict};
+use farebox_record::outcome::{Account, Answer, Effect, Entry};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -91,7 +92,10 @@ fn view(record: &Record, entry: &Entry) -> EntryView {
         at: Time(record.at),
         time: Time(record.seen.time),
         kind: kind(&record.command),
-        code: entry.charge.and_then(|charge| code(record, charge)),
+        code: entry
+            .charge
+            .and_then(|charge| record.charge_code(charge))
+            .map(str::to_string),
         account,
         grant,
         asset: entry.asset.clone(),
@@ -128,6 +132,15 @@ fn kind(command: &Command) -> &'static str {
         Command::Release(_) => "release",
         Command::Usage(_) => "usage",
         Command::RateUnpriced(_) => "usage_rated",
+        Command::RetryTransition(_) => "transition_retried",
+        Command::ChangeSubscription(_) => "subscription_changed",
+        Command::Adjust(_) => "adjustment",
+        Command::Pay(_) => "payment",
+        Command::Refund(_) => "refund",
+        Command::Void(_) => "void",
+        Command::Amend(_) => "amend",
+        Command::PutLimit(_) => "limit",
+        Command::DeleteLimit(_) => "limit_deleted",
         Command::Due(due) => match &due.item {
             DueItem::HoldExpiry(_) => "hold_expired",
             DueItem::Timer { .. } => "timer",
@@ -135,16 +148,6 @@ fn kind(command: &Command) -> &'static str {
             DueItem::GrantExpiry(_) => "grant_expired",
             DueItem::GrantEffective(_) => "grant_effective",
         },
-    }
-}
-
-fn code(record: &Record, charge: u16) -> Option<String> {
-    match &record.seen.pricing.as_ref()?.verdict {
-        Verdict::Priced(priced) => priced
-            .charges
-            .get(usize::from(charge))
-            .map(|charge| charge.code.clone()),
-        Verdict::Rejected(_) | Verdict::Failed { .. } => None,
     }
 }
 
@@ -160,7 +163,21 @@ fn event_of(command: &Command) -> Option<EventRefView> {
             DueItem::HoldExpiry(hold) => hold.clone(),
             _ => return None,
         },
-        Command::PutCustomer(_) | Command::Grant(_) | Command::Subscribe(_) => return None,
+        Command::Void(void) => void.event.clone(),
+        Command::Amend(amend) => amend.event.reference(),
+        Command::Refund(refund) => match &refund.target {
+            RefundTarget::Event { event, .. } => event.clone(),
+            RefundTarget::Grant { .. } => return None,
+        },
+        Command::PutCustomer(_)
+        | Command::Grant(_)
+        | Command::Subscribe(_)
+        | Command::PutLimit(_)
+        | Command::DeleteLimit(_)
+        | Command::RetryTransition(_)
+        | Command::ChangeSubscription(_)
+        | Command::Adjust(_)
+        | Command::Pay(_) => return None,
     };
     Some(EventRefView {
         source: reference.source.to_string(),
@@ -288,10 +305,19 @@ impl EventRecordView {
                 view.charges = LineView::list(&settled.charges);
             }
             Answer::HoldEnded { end, .. } => view.answer = refusal::hold_end(*end),
+            Answer::Corrected(corrected) => {
+                view.answer = "corrected";
+                view.charges = LineView::list(&corrected.charges);
+            }
             Answer::Customer { .. }
+            | Answer::SubscriptionChanged(_)
+            | Answer::Adjusted { .. }
+            | Answer::Paid { .. }
             | Answer::Granted { .. }
             | Answer::Subscribed { .. }
             | Answer::Extended { .. }
+            | Answer::LimitPut { .. }
+            | Answer::LimitDeleted(_)
             | Answer::Handled => {}
         }
         view

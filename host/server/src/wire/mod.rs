@@ -3,11 +3,15 @@
 pub mod account;
 pub mod amount;
 pub mod balance;
+pub mod change;
 pub mod entry;
 pub mod event;
 pub mod hold;
+pub mod limit;
 pub mod measures;
 pub mod plan;
+pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod usage;
+pub mod usage_page;

@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod authorize;
+mod changes;
 mod customers;
 mod edge;
 mod events;
 mod keys;
+mod limits;
 mod plans;
 mod support;
+mod tenants;
+mod usage;

@@ -37,7 +37,7 @@ pub fn versions_are_compared(subject: Subject<'_>) {
     lose(&*store, &Draft::new(&wallet, 2));
     keep(subject, &*store, &[Draft::new(&wallet, 4)]);
     assert!(!store.may_have_seen(id(1)) || store.find(&wallet, id(1)).unwrap().is_empty());
-    assert!(store.due(i64::MAX, 10).unwrap().is_empty());
+    assert!(store.due("acme", i64::MAX, 10).unwrap().is_empty());
     assert_eq!(store.part(&wallet, b"a").unwrap().unwrap(), b"1");
     assert_eq!(store.history(&wallet, None, 100).unwrap().len(), 5);
     assert_eq!(store.commit(Vec::new()).unwrap(), []);
@@ -191,6 +191,6 @@ pub fn closed_stores_refuse(subject: Subject<'_>) {
     refused(store.part(&wallet, b"k").map(drop));
     refused(store.history(&wallet, None, 1).map(drop));
     refused(store.find(&wallet, id(1)).map(drop));
-    refused(store.due(0, 1).map(drop));
+    refused(store.due("acme", 0, 1).map(drop));
     refused(store.put_blob("b", b"").map(drop));
 }

@@ -163,11 +163,58 @@ pub fn due_wallets_come_in_order(subject: Subject<'_>) {
         let mut expected: Vec<_> = (4..20).map(|n| ((n * 7) % 20 - 10, wallet(n))).collect();
         expected.extend([(100, wallet(0)), (i64::MIN, wallet(2)), (i64::MAX, wallet(3))]);
         expected.sort();
-        assert_eq!(store.due(i64::MAX, 100).unwrap(), expected);
-        assert_eq!(store.due(i64::MAX, 5).unwrap(), expected[..5]);
+        assert_eq!(store.due("acme", i64::MAX, 100).unwrap(), expected);
+        assert_eq!(store.due("acme", i64::MAX, 5).unwrap(), expected[..5]);
         let early: Vec<_> = expected.iter().filter(|due| due.0 <= -3).cloned().collect();
-        assert_eq!(store.due(-3, 100).unwrap(), early);
-        assert!(store.due(i64::MAX, 0).unwrap().is_empty());
+        assert_eq!(store.due("acme", -3, 100).unwrap(), early);
+        assert!(store.due("acme", i64::MAX, 0).unwrap().is_empty());
+    });
+}
+
+/// What is due is asked of one tenant; others, earlier or later, more or fewer, neither show nor take up room.
+pub fn due_wallets_are_those_of_one_tenant(subject: Subject<'_>) {
+    let store = (subject.fresh)();
+    let tenants = ["a", "a\0", "a\u{1}", "ab", "b", "\u{10ffff}"];
+    for (tenant, base) in tenants.iter().zip([50, 40, 30, i64::MIN, 10, 0]) {
+        for n in 0..3_i64 {
+            let wallet = WalletKey::new(tenant, &format!("w{n}"));
+            keep(subject, &*store, &[Draft::new(&wallet, 0).due(base + n)]);
+        }
+    }
+    // One that is no longer due, and one that is due at another instant.
+    keep(
+        subject,
+        &*store,
+        &[
+            Draft::new(&WalletKey::new("b", "w0"), 1),
+            Draft::new(&WalletKey::new("ab", "w2"), 1).due(7),
+        ],
+    );
+    let of = |tenant: &str, dues: &[(i64, &str)]| -> Vec<(i64, WalletKey)> {
+        dues.iter()
+            .map(|(instant, name)| (*instant, WalletKey::new(tenant, name)))
+            .collect()
+    };
+    now_and_reopened(subject, store, &|store| {
+        let all = |tenant| store.due(tenant, i64::MAX, 100).unwrap();
+        assert_eq!(all("a"), of("a", &[(50, "w0"), (51, "w1"), (52, "w2")]));
+        assert_eq!(all("a\0"), of("a\0", &[(40, "w0"), (41, "w1"), (42, "w2")]));
+        assert_eq!(
+            all("ab"),
+            of("ab", &[(i64::MIN, "w0"), (i64::MIN + 1, "w1"), (7, "w2")])
+        );
+        assert_eq!(all("b"), of("b", &[(11, "w1"), (12, "w2")]));
+        assert_eq!(all("\u{10ffff}").len(), 3);
+        assert!(all("").is_empty() && all("c").is_empty());
+        assert_eq!(
+            store.due("a\u{1}", 31, 100).unwrap(),
+            of("a\u{1}", &[(30, "w0"), (31, "w1")])
+        );
+        assert_eq!(
+            store.due("a\u{1}", i64::MAX, 1).unwrap(),
+            of("a\u{1}", &[(30, "w0")])
+        );
+        assert!(store.due("a", 49, 100).unwrap().is_empty());
     });
 }
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::filter::Filter;
-use crate::contract::IdHash;
+use crate::contract::{IdHash, Keep};
 use crate::journal::frame::{JournalId, array_at, u32_at, u64_at};
 
 const MAGIC: [u8; 8] = *b"FBXIDS\0\x01";
@@ -30,6 +30,60 @@ pub(crate) struct Cover {
     pub base: u64,
     pub end: u64,
     pub level: u32,
+    /// Times of the first and the last record that it answers for; the first is after the last where there is none.
+    pub times: Times,
+    pub ids: Held,
+}
+
+/// Which ids of its segments a run holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// All of them.
+    All,
+    /// Those that are kept for good: the others are forgotten.
+    ForGood,
+}
+
+/// The times of some records (microseconds since the epoch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub oldest: i64,
+    pub newest: i64,
+}
+
+impl Cover {
+    /// Whether a run of this cover holds such an id.
+    pub(crate) fn holds(&self, id: IdHash) -> bool {
+        self.ids == Held::All || id.keep() == Keep::ForGood
+    }
+}
+
+impl Default for Times {
+    /// Of no record.
+    fn default() -> Times {
+        Times {
+            oldest: i64::MAX,
+            newest: i64::MIN,
+        }
+    }
+}
+
+impl Times {
+    pub(crate) fn add(&mut self, at: i64) {
+        self.oldest = self.oldest.min(at);
+        self.newest = self.newest.max(at);
+    }
+
+    pub(crate) fn with(self, other: Times) -> Times {
+        Times {
+            oldest: self.oldest.min(other.oldest),
+            newest: self.newest.max(other.newest),
+        }
+    }
+
+    pub(crate) fn length(self) -> i64 {
+        self.newest.saturating_sub(self.oldest).max(0)
+    }
 }
 
 /// An open run.
@@ -81,21 +135,16 @@ impl Run {
         if !block.is_empty() {
             write_block(&mut out, &mut block)?;
         }
-        let mut index: Vec<u8> = fences.iter().flat_map(|id| id.0).collect();
-        index.extend_from_slice(filter.bytes());
-        out.write_all(&index)?;
+        let mut crc = 0;
+        for fence in &fences {
+            crc = crc32c::crc32c_append(crc, &fence.0);
+            out.write_all(&fence.0)?;
+        }
+        crc = crc32c::crc32c_append(crc, filter.bytes());
+        out.write_all(filter.bytes())?;
         out.flush()?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.write_all_at(
-            &header(
-                journal,
-                cover,
-                count,
-                filter.bytes().len(),
-                crc32c::crc32c(&index),
-            ),
-            0,
-        )?;
+        file.write_all_at(&header(journal, cover, count, filter.bytes().len(), crc), 0)?;
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
         File::open(folder)?.sync_all()?;
@@ -118,7 +167,7 @@ impl Run {
         if file.read_exact_at(&mut block, 0).is_err() {
             return Ok(None);
         }
-        let sound = block[..8] == MAGIC && crc32c::crc32c(&block[..64]) == u32_at(&block, 64);
+        let sound = block[..8] == MAGIC && crc32c::crc32c(&block[..84]) == u32_at(&block, 84);
         if !sound || block[8..24] != *journal {
             return Ok(None);
         }
@@ -126,6 +175,14 @@ impl Run {
             base: u64_at(&block, 24),
             end: u64_at(&block, 32),
             level: u32_at(&block, 40),
+            times: Times {
+                oldest: u64_at(&block, 64).cast_signed(),
+                newest: u64_at(&block, 72).cast_signed(),
+            },
+            ids: match u32_at(&block, 80) {
+                0 => Held::All,
+                _ => Held::ForGood,
+            },
         };
         let (Ok(entries), Ok(filter_bytes)) = (
             usize::try_from(u64_at(&block, 44)),
@@ -138,12 +195,13 @@ impl Run {
         if size != index_at + (blocks * 16 + filter_bytes) as u64 {
             return Ok(None);
         }
-        let mut index = vec![0; blocks * 16 + filter_bytes];
+        let (mut index, mut filter) = (vec![0; blocks * 16], vec![0; filter_bytes]);
         file.read_exact_at(&mut index, index_at)?;
-        if crc32c::crc32c(&index) != u32_at(&block, 60) {
+        file.read_exact_at(&mut filter, index_at + index.len() as u64)?;
+        if crc32c::crc32c_append(crc32c::crc32c(&index), &filter) != u32_at(&block, 60) {
             return Ok(None);
         }
-        let filter = Filter::restore(index.split_off(blocks * 16));
+        let filter = Filter::restore(filter);
         let fences = index.chunks_exact(16).map(|id| IdHash(array_at(id, 0))).collect();
         let run = Run {
             cover,
@@ -162,6 +220,16 @@ impl Run {
 
     pub(crate) fn entries(&self) -> usize {
         self.entries
+    }
+
+    /// Bytes of its file.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// Memory that it takes, with its filter.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.filter_bytes() + self.fences.len() * size_of::<IdHash>()
     }
 
     /// Memory that the filter takes.
@@ -241,8 +309,8 @@ fn header(
     entries: usize,
     filter_bytes: usize,
     index_crc: u32,
-) -> [u8; 68] {
-    let mut header = [0; 68];
+) -> [u8; 88] {
+    let mut header = [0; 88];
     header[..8].copy_from_slice(&MAGIC);
     header[8..24].copy_from_slice(journal);
     header[24..32].copy_from_slice(&cover.base.to_le_bytes());
@@ -251,8 +319,11 @@ fn header(
     header[44..52].copy_from_slice(&(entries as u64).to_le_bytes());
     header[52..60].copy_from_slice(&(filter_bytes as u64).to_le_bytes());
     header[60..64].copy_from_slice(&index_crc.to_le_bytes());
-    let crc = crc32c::crc32c(&header[..64]);
-    header[64..68].copy_from_slice(&crc.to_le_bytes());
+    header[64..72].copy_from_slice(&cover.times.oldest.to_le_bytes());
+    header[72..80].copy_from_slice(&cover.times.newest.to_le_bytes());
+    header[80..84].copy_from_slice(&u32::from(cover.ids == Held::ForGood).to_le_bytes());
+    let crc = crc32c::crc32c(&header[..84]);
+    header[84..88].copy_from_slice(&crc.to_le_bytes());
     header
 }
 
@@ -286,6 +357,11 @@ mod tests {
             base: 0,
             end: 65536,
             level: 0,
+            times: Times {
+                oldest: -5,
+                newest: 7,
+            },
+            ids: Held::All,
         };
         let journal = [5; 16];
         let run = Run::write(
@@ -320,6 +396,8 @@ mod tests {
             base: 0,
             end: 4096,
             level: 0,
+            times: Times::default(),
+            ids: Held::All,
         };
         let run = Run::write(
             folder.path(),
@@ -331,7 +409,7 @@ mod tests {
         .unwrap();
         let whole = fs::read(run.path()).unwrap();
         for at in (0..whole.len()).step_by(37) {
-            let in_padding = (68..4096).contains(&at);
+            let in_padding = (88..4096).contains(&at);
             let mut bytes = whole.clone();
             bytes[at] ^= 4;
             fs::write(run.path(), &bytes).unwrap();

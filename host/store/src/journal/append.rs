@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::envelope::{self, Links};
+use super::envelope::{self, Content, Links};
 use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, Link, padded};
 use super::prepare::Preparer;
 use super::segments::{Segments, Span};
 use super::walk::Tail;
-use crate::contract::{IdHash, StoreError, WalletKey};
+use crate::contract::{StoreError, WalletKey};
 use crate::disk::{DiskFile, write_whole};
 
 /// The growing end of a journal.
@@ -83,9 +83,9 @@ impl Appender {
     }
 
     /// Adds a record to the frame; the answer is its position.
-    pub(crate) fn push(&mut self, wallet: &WalletKey, links: Links, ids: &[IdHash], body: &[u8]) -> u64 {
+    pub(crate) fn push(&mut self, wallet: &WalletKey, links: Links, content: Content<'_>) -> u64 {
         let position = self.next_position();
-        envelope::encode(&mut self.buffer, position, wallet, links, ids, body);
+        envelope::encode(&mut self.buffer, position, wallet, links, content);
         self.records += 1;
         position
     }

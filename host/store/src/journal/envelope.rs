@@ -11,7 +11,7 @@ use crate::contract::{IdHash, StoredRecord, Version, WalletKey};
 use crate::limits::{IDS_PER_RECORD_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Bytes before names, ids and body.
-const FIXED_BYTES: usize = 4 + 4 + 8 + 8 + 8 + 1 + 1 + 1;
+pub(crate) const FIXED_BYTES: usize = 4 + 4 + 8 + 8 + 8 + 8 + 1 + 1 + 1;
 /// The largest envelope.
 pub(crate) const ENVELOPE_BYTES_MAX: usize =
     FIXED_BYTES + 2 * NAME_BYTES_MAX + IDS_PER_RECORD_MAX * 16 + RECORD_BYTES_MAX;
@@ -26,6 +26,8 @@ pub(crate) struct Envelope<'a> {
     pub previous: u64,
     /// Position of record `sequence & (sequence - 1)`; 0 if that is none.
     pub skip: u64,
+    /// The record's time (microseconds since the epoch).
+    pub at: i64,
     pub ids: Ids<'a>,
     pub body: &'a [u8],
 }
@@ -71,6 +73,14 @@ pub(crate) struct Links {
     pub skip: u64,
 }
 
+/// What a record brings along besides its links.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub at: i64,
+    pub ids: &'a [IdHash],
+    pub body: &'a [u8],
+}
+
 /// Appends an envelope that will lie at `position`. Everything is within the limits (checked at the door).
 #[expect(
     clippy::cast_possible_truncation,
@@ -81,9 +91,9 @@ pub(crate) fn encode(
     position: u64,
     wallet: &WalletKey,
     links: Links,
-    ids: &[IdHash],
-    body: &[u8],
+    content: Content<'_>,
 ) {
+    let Content { at, ids, body } = content;
     let start = out.len();
     let bytes = Envelope::bytes(wallet, ids.len(), body.len());
     out.reserve(bytes);
@@ -92,6 +102,7 @@ pub(crate) fn encode(
     out.extend_from_slice(&links.sequence.to_le_bytes());
     out.extend_from_slice(&links.previous.to_le_bytes());
     out.extend_from_slice(&links.skip.to_le_bytes());
+    out.extend_from_slice(&at.to_le_bytes());
     out.push(wallet.tenant().len() as u8);
     out.push(wallet.wallet().len() as u8);
     out.push(ids.len() as u8);
@@ -127,7 +138,7 @@ pub(crate) fn decode(bytes: &[u8], position: u64) -> Result<(Envelope<'_>, usize
     if checksum(position, bytes) != u32_at(bytes, 4) {
         return Err(Damage::new("the checksum of a record does not match"));
     }
-    let (tenant, wallet, ids) = (bytes[32] as usize, bytes[33] as usize, bytes[34] as usize * 16);
+    let (tenant, wallet, ids) = (bytes[40] as usize, bytes[41] as usize, bytes[42] as usize * 16);
     if FIXED_BYTES + tenant + wallet + ids > total {
         return Err(Damage::new("a record's names and ids reach beyond it"));
     }
@@ -142,6 +153,7 @@ pub(crate) fn decode(bytes: &[u8], position: u64) -> Result<(Envelope<'_>, usize
         sequence: u64_at(bytes, 8),
         previous: u64_at(bytes, 16),
         skip: u64_at(bytes, 24),
+        at: u64_at(bytes, 32).cast_signed(),
         ids: Ids(ids),
         body,
     };
@@ -172,8 +184,11 @@ mod tests {
             4168,
             &wallet,
             links,
-            &[IdHash([1; 16]), IdHash([2; 16])],
-            b"body",
+            Content {
+                at: -7,
+                ids: &[IdHash([1; 16]), IdHash([2; 16])],
+                body: b"body",
+            },
         );
         let (envelope, length) = decode(&bytes, 4168).unwrap();
         assert_eq!(length, bytes.len());
@@ -186,7 +201,7 @@ mod tests {
             envelope.ids.iter().collect::<Vec<_>>(),
             [IdHash([1; 16]), IdHash([2; 16])]
         );
-        assert_eq!(envelope.body, b"body");
+        assert_eq!((envelope.at, envelope.body), (-7, &b"body"[..]));
         assert!(
             decode(&bytes, 4169).is_err(),
             "elsewhere it is another record's place"

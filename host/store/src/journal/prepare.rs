@@ -1,13 +1,16 @@
 //! Makes the next segment before it is needed, on a thread of its own: filling 64 MiB takes far longer than a commit.
+//! The same thread looks at how much room is left on the disk.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::segments::Segments;
 use crate::contract::StoreError;
+use crate::limits::DISK_LOOK_INTERVAL_MS;
+use crate::room::DiskRoom;
 use crate::threads;
 
 /// Keeps one segment ahead of the one that is written.
@@ -23,6 +26,7 @@ pub(crate) struct Preparer {
 struct Shared {
     segments: Arc<Segments>,
     segment_bytes: u64,
+    room: Arc<DiskRoom>,
     work: Mutex<Work>,
     changed: Condvar,
 }
@@ -36,10 +40,15 @@ struct Work {
 }
 
 impl Preparer {
-    pub(crate) fn start(segments: Arc<Segments>, segment_bytes: u64) -> Result<Preparer, StoreError> {
+    pub(crate) fn start(
+        segments: Arc<Segments>,
+        segment_bytes: u64,
+        room: Arc<DiskRoom>,
+    ) -> Result<Preparer, StoreError> {
         let shared = Arc::new(Shared {
             segments,
             segment_bytes,
+            room,
             work: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -55,10 +64,11 @@ impl Preparer {
     }
 
     /// Without a thread: a segment is made when it is asked for with [`Preparer::make`], or at the latest when it is needed.
-    pub(crate) fn by_hand(segments: Arc<Segments>, segment_bytes: u64) -> Preparer {
+    pub(crate) fn by_hand(segments: Arc<Segments>, segment_bytes: u64, room: Arc<DiskRoom>) -> Preparer {
         let shared = Shared {
             segments,
             segment_bytes,
+            room,
             work: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -128,7 +138,10 @@ impl Shared {
             {
                 let mut work = self.work.lock();
                 while work.wanted < end && !work.stop {
-                    self.changed.wait(&mut work);
+                    let patience = Duration::from_millis(DISK_LOOK_INTERVAL_MS);
+                    if self.changed.wait_for(&mut work, patience).timed_out() {
+                        MutexGuard::unlocked(&mut work, || self.room.look());
+                    }
                 }
                 if work.stop || work.failed.is_some() {
                     return;
@@ -140,6 +153,7 @@ impl Shared {
 
     fn make(&self, base: u64) {
         let made = self.segments.add(base, self.segment_bytes);
+        self.room.look();
         // Under the lock, so that whoever waits has either seen the segment or hears of it.
         let mut work = self.work.lock();
         if let Err(error) = made {

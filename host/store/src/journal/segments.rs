@@ -2,6 +2,10 @@
 //!
 //! A segment's first block says which journal it belongs to, where it begins and how long it is, so that a file that was
 //! cut, lost, swapped or copied from elsewhere is told by name before any frame is read.
+//!
+//! A segment is a file in one of two forms, as it was written or packed ([`super::packed`]). Nobody outside asks which:
+//! [`Segments::file`] reads both alike. Where both are there, a crash came between the two steps of packing, and the
+//! one that was written counts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,14 +15,17 @@ use parking_lot::{Mutex, RwLock};
 
 use super::envelope::{self, Envelope};
 use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, JournalId, array_at, u32_at, u64_at};
+use super::packed::{self, PackedFile, unread};
 use super::place::{Damage, refused};
 use crate::contract::StoreError;
-use crate::disk::{Disk, DiskFile, read_up_to, write_whole};
+use crate::disk::{Disk, DiskFile, OsDisk, read_up_to, write_whole};
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_OPEN_MAX};
 
 const MAGIC: [u8; 8] = *b"FBXSEG\0\x01";
 /// A segment under construction; no segment until it is renamed.
 const UNFINISHED: &str = "unfinished.tmp";
+/// The packed form of a segment under construction.
+const PACKING: &str = "packing.tmp";
 /// Zeros are written this many at a time.
 const FILL_BYTES: usize = 1 << 20;
 
@@ -28,9 +35,36 @@ pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     journal: JournalId,
-    /// First position -> bytes.
-    spans: RwLock<BTreeMap<u64, u64>>,
+    /// By first position.
+    spans: RwLock<BTreeMap<u64, Held>>,
     open: Mutex<BTreeMap<u64, Arc<dyn DiskFile>>>,
+    /// Held while a segment is packed.
+    packing: Mutex<()>,
+}
+
+/// A segment as it is held.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    bytes: u64,
+    form: Form,
+}
+
+/// How a segment lies in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Form {
+    /// As it was written.
+    Written,
+    /// In compressed blocks.
+    Packed,
+}
+
+/// Who else may be at work in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nobody: what a crash left unfinished is removed.
+    Alone,
+    /// A server that runs: nothing is touched.
+    Beside,
 }
 
 /// Where one segment lies.
@@ -42,36 +76,49 @@ pub(crate) struct Span {
 
 impl Segments {
     /// Reads which segments there are. None: the folder holds no journal yet.
-    pub(crate) fn list(disk: Arc<dyn Disk>, folder: &Path) -> Result<Option<Segments>, StoreError> {
-        let mut bases = Vec::new();
+    pub(crate) fn list(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        access: Access,
+    ) -> Result<Option<Segments>, StoreError> {
+        let mut forms = BTreeMap::new();
         for path in disk.list(folder).map_err(refused("listing", folder))? {
             match path.file_name().and_then(|name| name.to_str()) {
-                Some(UNFINISHED) => disk.remove(&path).map_err(refused("removing", &path))?,
-                Some(name) => bases.extend(base_of(name)),
+                Some(UNFINISHED | PACKING) if access == Access::Alone => {
+                    disk.remove(&path).map_err(refused("removing", &path))?;
+                }
+                Some(name) => {
+                    if let Some((base, form)) = segment_of(name) {
+                        let kept = forms.entry(base).or_insert(form);
+                        *kept = form.min(*kept);
+                    }
+                }
                 None => {}
             }
         }
-        bases.sort_unstable();
         let (mut spans, mut journal, mut expected) = (BTreeMap::new(), None, 0);
-        for base in bases {
+        for (base, form) in forms {
             if base != expected {
-                let missing = folder.join(file_name(expected));
+                let missing = folder.join(file_name(expected, Form::Written));
                 return Err(Damage::new("this segment is missing").at(&missing, 0));
             }
-            let path = folder.join(file_name(base));
-            let file = disk.open(&path).map_err(refused("opening", &path))?;
-            let size = file.size().map_err(refused("reading the size of", &path))?;
-            let mut block = vec![0; BLOCK_BUFFER_BYTES];
-            let read = read_up_to(&*file, &mut block, 0).map_err(refused("reading", &path))?;
-            let (id, bytes) = decode_header(&block[..read], base).map_err(|damage| damage.at(&path, 0))?;
+            let mut path = folder.join(file_name(base, form));
+            let (form, file) = match disk.open(&path) {
+                // Packed since it was listed.
+                Err(error) if access == Access::Beside && error.kind() == std::io::ErrorKind::NotFound => {
+                    path = folder.join(file_name(base, Form::Packed));
+                    (Form::Packed, disk.open(&path).map_err(refused("opening", &path))?)
+                }
+                opened => (form, opened.map_err(refused("opening", &path))?),
+            };
+            let (id, bytes) = match form {
+                Form::Written => written_header(&*file, &path, base)?,
+                Form::Packed => packed_header(file, &path, base)?,
+            };
             if *journal.get_or_insert(id) != id {
                 return Err(Damage::new("the segment belongs to another journal").at(&path, 8));
             }
-            if size != bytes {
-                let what = format!("the segment was {bytes} bytes long and is now {size}");
-                return Err(Damage::new(what).at(&path, size.min(bytes)));
-            }
-            spans.insert(base, bytes);
+            spans.insert(base, Held { bytes, form });
             expected = base + bytes;
         }
         Ok(journal.map(|journal| Segments {
@@ -80,7 +127,26 @@ impl Segments {
             journal,
             spans: RwLock::new(spans),
             open: Mutex::default(),
+            packing: Mutex::default(),
         }))
+    }
+
+    /// Segments whose packed copies are open, to be read like any others. They need not begin at 0.
+    pub(crate) fn of_copies(journal: JournalId, folder: &Path, copies: Vec<(Span, PackedFile)>) -> Segments {
+        let (mut spans, mut open) = (BTreeMap::new(), BTreeMap::new());
+        for (span, packed) in copies {
+            let (bytes, form) = (span.end - span.base, Form::Packed);
+            spans.insert(span.base, Held { bytes, form });
+            open.insert(span.base, Arc::new(packed) as Arc<dyn DiskFile>);
+        }
+        Segments {
+            disk: Arc::new(OsDisk),
+            folder: folder.to_path_buf(),
+            journal,
+            spans: RwLock::new(spans),
+            open: Mutex::new(open),
+            packing: Mutex::default(),
+        }
     }
 
     /// A new journal with its first segment, durable.
@@ -100,6 +166,7 @@ impl Segments {
             journal,
             spans: RwLock::default(),
             open: Mutex::default(),
+            packing: Mutex::default(),
         };
         segments.add(0, segment_bytes)?;
         Ok(segments)
@@ -112,7 +179,7 @@ impl Segments {
     /// Writes a segment full of zeros, makes it durable and only then gives it its name: a segment file is always whole.
     pub(crate) fn add(&self, base: u64, bytes: u64) -> Result<(), StoreError> {
         let unfinished = self.folder.join(UNFINISHED);
-        let path = self.path(base);
+        let path = self.folder.join(file_name(base, Form::Written));
         let file = self
             .disk
             .create(&unfinished)
@@ -132,8 +199,9 @@ impl Segments {
             .rename(&unfinished, &path)
             .map_err(refused("naming", &path))?;
         self.sync_names()?;
-        self.spans.write().insert(base, bytes);
-        self.keep_open(base, file);
+        let form = Form::Written;
+        self.spans.write().insert(base, Held { bytes, form });
+        keep_open(&mut self.open.lock(), base, file);
         Ok(())
     }
 
@@ -144,8 +212,19 @@ impl Segments {
             .map_err(refused("syncing", &self.folder))
     }
 
+    /// The file of a segment, in the form that it has now.
     pub(crate) fn path(&self, base: u64) -> PathBuf {
-        self.folder.join(file_name(base))
+        let form = self
+            .spans
+            .read()
+            .get(&base)
+            .map_or(Form::Written, |held| held.form);
+        self.folder.join(file_name(base, form))
+    }
+
+    /// How a segment lies in its file. None: there is no such segment.
+    pub(crate) fn form(&self, base: u64) -> Option<Form> {
+        self.spans.read().get(&base).map(|held| held.form)
     }
 
     /// All segments, oldest first.
@@ -153,9 +232,9 @@ impl Segments {
         self.spans
             .read()
             .iter()
-            .map(|(&base, &bytes)| Span {
+            .map(|(&base, held)| Span {
                 base,
-                end: base + bytes,
+                end: base + held.bytes,
             })
             .collect()
     }
@@ -163,11 +242,9 @@ impl Segments {
     /// The segment in which a position lies.
     pub(crate) fn span_of(&self, position: u64) -> Option<Span> {
         let spans = self.spans.read();
-        let (&base, &bytes) = spans.range(..=position).next_back()?;
-        (position < base + bytes).then_some(Span {
-            base,
-            end: base + bytes,
-        })
+        let (&base, held) = spans.range(..=position).next_back()?;
+        let end = base + held.bytes;
+        (position < end).then_some(Span { base, end })
     }
 
     /// Where the last segment ends.
@@ -175,25 +252,105 @@ impl Segments {
         self.spans
             .read()
             .last_key_value()
-            .map_or(0, |(base, bytes)| base + bytes)
+            .map_or(0, |(base, held)| base + held.bytes)
     }
 
+    /// A segment's bytes at their offsets in the segment, whatever its form.
     pub(crate) fn file(&self, base: u64) -> Result<Arc<dyn DiskFile>, StoreError> {
         if let Some(file) = self.open.lock().get(&base) {
             return Ok(file.clone());
         }
-        let path = self.path(base);
-        let file = self.disk.open(&path).map_err(refused("opening", &path))?;
-        self.keep_open(base, file.clone());
+        let form = self.form(base).unwrap_or(Form::Written);
+        let file = match self.open_form(base, form) {
+            // Between the look and the opening it was packed.
+            Err(StoreError::Io { source, .. })
+                if form == Form::Written && source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                let file = self.open_form(base, Form::Packed)?;
+                if let Some(held) = self.spans.write().get_mut(&base) {
+                    held.form = Form::Packed;
+                }
+                file
+            }
+            opened => opened?,
+        };
+        let mut open = self.open.lock();
+        // Packed by now: whoever packed it puts the new handle there, which must stay.
+        if self.form(base).is_none_or(|now| now == form) {
+            keep_open(&mut open, base, file.clone());
+        }
         Ok(file)
     }
 
-    /// Of too many handles the oldest segment's goes: history is read from its newest end.
-    fn keep_open(&self, base: u64, file: Arc<dyn DiskFile>) {
-        let mut open = self.open.lock();
-        open.insert(base, file);
-        while open.len() > SEGMENTS_OPEN_MAX {
-            open.pop_first();
+    fn open_form(&self, base: u64, form: Form) -> Result<Arc<dyn DiskFile>, StoreError> {
+        let path = self.folder.join(file_name(base, form));
+        let file = self.disk.open(&path).map_err(refused("opening", &path))?;
+        match form {
+            Form::Written => Ok(file),
+            Form::Packed => Ok(Arc::new(PackedFile::open(file, &path)?.1)),
+        }
+    }
+
+    /// Puts the packed form of a sealed segment in place of the written one. `prove` is shown the packed file before it
+    /// gets its name. The answer is the bytes of the new file; none: it is packed already.
+    ///
+    /// Whatever step a crash comes behind, the written segment is there whole, or the packed one is, or both are.
+    pub(crate) fn pack(
+        &self,
+        base: u64,
+        pause: &mut dyn FnMut() -> std::io::Result<()>,
+        prove: impl FnOnce(&dyn DiskFile, &dyn DiskFile) -> Result<(), StoreError>,
+    ) -> Result<Option<u64>, StoreError> {
+        let _one_at_a_time = self.packing.lock();
+        let Some(Held {
+            bytes,
+            form: Form::Written,
+        }) = self.spans.read().get(&base).copied()
+        else {
+            return Ok(None);
+        };
+        let written = self.file(base)?;
+        let (unfinished, path) = (
+            self.folder.join(PACKING),
+            self.folder.join(file_name(base, Form::Packed)),
+        );
+        let into = self
+            .disk
+            .create(&unfinished)
+            .map_err(refused("creating", &unfinished))?;
+        packed::write(&*into, self.journal, base, bytes, &*written, pause)
+            .map_err(refused("packing a segment into", &unfinished))?;
+        into.sync_all().map_err(refused("syncing", &unfinished))?;
+        let size = into.size().map_err(refused("reading the size of", &unfinished))?;
+        let (_, packed) = PackedFile::open(into, &unfinished)?;
+        prove(&*written, &packed)?;
+        self.disk
+            .rename(&unfinished, &path)
+            .map_err(refused("naming", &path))?;
+        self.disk
+            .sync_folder(&self.folder)
+            .map_err(refused("syncing", &self.folder))?;
+        // From here on new readers take the packed file; those that hold the written one read it to their end.
+        if let Some(held) = self.spans.write().get_mut(&base) {
+            held.form = Form::Packed;
+        }
+        keep_open(&mut self.open.lock(), base, Arc::new(packed));
+        let old = self.folder.join(file_name(base, Form::Written));
+        self.disk.remove(&old).map_err(refused("removing", &old))?;
+        self.disk
+            .sync_folder(&self.folder)
+            .map_err(refused("syncing", &self.folder))?;
+        Ok(Some(size))
+    }
+
+    /// Removes what packing left unfinished.
+    pub(crate) fn forget_packing(&self) {
+        let _one_at_a_time = self.packing.lock();
+        let unfinished = self.folder.join(PACKING);
+        if unfinished.exists()
+            && let Err(error) = self.disk.remove(&unfinished)
+        {
+            tracing::warn!(%error, path = %unfinished.display(), "an unfinished file stays until the next start");
         }
     }
 
@@ -212,13 +369,18 @@ impl Segments {
         let file = self.file(span.base)?;
         let offset = position - span.base;
         let mut bytes = vec![0; BLOCK_BUFFER_BYTES];
-        let filled = read_up_to(&*file, &mut bytes, offset).map_err(refused("reading", &path))?;
+        // One read, however much comes: of a packed segment it ends with the block that the record begins in.
+        let mut filled = file.read_at(&mut bytes, offset).map_err(unread(&path))?;
+        if filled < envelope::FIXED_BYTES {
+            let more = read_up_to(&*file, &mut bytes[filled..], offset + filled as u64);
+            filled += more.map_err(unread(&path))?;
+        }
         let damaged = |damage: Damage| damage.at(&path, offset);
         let total = envelope::stated_bytes(&bytes[..filled]).map_err(damaged)?;
         if total > filled {
             bytes.resize(total, 0);
-            let more = read_up_to(&*file, &mut bytes[filled..], offset + filled as u64)
-                .map_err(refused("reading", &path))?;
+            let more =
+                read_up_to(&*file, &mut bytes[filled..], offset + filled as u64).map_err(unread(&path))?;
             bytes.truncate(filled + more);
         }
         let (envelope, _) = envelope::decode(&bytes, position).map_err(damaged)?;
@@ -226,14 +388,61 @@ impl Segments {
     }
 }
 
-/// Twenty digits hold every u64, so that names sort as positions do.
-fn file_name(base: u64) -> String {
-    format!("{base:020}.journal")
+/// Of too many handles the oldest segment's goes: history is read from its newest end.
+fn keep_open(open: &mut BTreeMap<u64, Arc<dyn DiskFile>>, base: u64, file: Arc<dyn DiskFile>) {
+    open.insert(base, file);
+    while open.len() > SEGMENTS_OPEN_MAX {
+        open.pop_first();
+    }
 }
 
-fn base_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".journal")?;
-    (digits.len() == 20).then(|| digits.parse().ok())?
+/// Twenty digits hold every u64, so that names sort as positions do.
+pub(crate) fn file_name(base: u64, form: Form) -> String {
+    match form {
+        Form::Written => format!("{base:020}.journal"),
+        Form::Packed => format!("{base:020}.packed"),
+    }
+}
+
+/// Which segment a file is by its name, and in which form.
+fn segment_of(name: &str) -> Option<(u64, Form)> {
+    let (digits, form) = match name.split_once('.')? {
+        (digits, "journal") => (digits, Form::Written),
+        (digits, "packed") => (digits, Form::Packed),
+        _ => return None,
+    };
+    let base = (digits.len() == 20).then(|| digits.parse().ok())??;
+    Some((base, form))
+}
+
+/// Journal and length of a segment in its file as it was written.
+fn written_header(file: &dyn DiskFile, path: &Path, base: u64) -> Result<(JournalId, u64), StoreError> {
+    let size = file.size().map_err(refused("reading the size of", path))?;
+    let mut block = vec![0; BLOCK_BUFFER_BYTES];
+    let read = read_up_to(file, &mut block, 0).map_err(refused("reading", path))?;
+    let (id, bytes) = decode_header(&block[..read], base).map_err(|damage| damage.at(path, 0))?;
+    if size != bytes {
+        let what = format!("the segment was {bytes} bytes long and is now {size}");
+        return Err(Damage::new(what).at(path, size.min(bytes)));
+    }
+    Ok((id, bytes))
+}
+
+/// The same of a packed one. The header inside must say the same as the one outside.
+fn packed_header(file: Arc<dyn DiskFile>, path: &Path, base: u64) -> Result<(JournalId, u64), StoreError> {
+    let (header, packed) = PackedFile::open(file, path)?;
+    if header.base != base {
+        let what = format!("the segment belongs at {}, not at {base}", header.base);
+        return Err(Damage::new(what).at(path, 24));
+    }
+    let mut block = vec![0; BLOCK_BUFFER_BYTES];
+    let read = read_up_to(&packed, &mut block, 0).map_err(unread(path))?;
+    let inside = decode_header(&block[..read], base).map_err(|damage| damage.at(path, BLOCK_BYTES))?;
+    if inside == (header.journal, header.bytes) {
+        Ok(inside)
+    } else {
+        Err(Damage::new("the packed segment holds another segment").at(path, 0))
+    }
 }
 
 fn encode_header(block: &mut [u8], journal: &JournalId, base: u64, bytes: u64) {

@@ -7,8 +7,9 @@
 
 use super::envelope::{self, Envelope};
 use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, Link};
+use super::packed::unread;
 use super::place::{Damage, refused};
-use super::segments::{Segments, Span};
+use super::segments::{Form, Segments, Span};
 use crate::contract::StoreError;
 use crate::disk::{read_up_to, write_whole};
 
@@ -99,12 +100,73 @@ impl Segments {
         })
     }
 
+    /// As [`Segments::walk`], beside somebody who may be writing at this moment; `visit` is also told each frame's link. The
+    /// answer is where the frames end that were there.
+    ///
+    /// Where the walk stopped at a place without a frame and then met a later one, the frame between may have been
+    /// written meanwhile: a frame names the end of the one before it only when that is durable, so a second look tells. If
+    /// the missing frame is there now, the walk simply came too early; if it is not, that is damage.
+    pub(crate) fn walk_beside(
+        &self,
+        from: From,
+        visit: &mut dyn FnMut(&Frame<'_>, Link) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let (mut end, mut reached) = (from.position, from.link);
+        let walked = self.walk(from, &mut |frame| {
+            let link = frame.header.link(frame.payload);
+            visit(frame, link)?;
+            (end, reached) = (frame.end(), Some(link));
+            Ok(())
+        });
+        match walked {
+            Ok(tail) => Ok(tail.end),
+            Err(error @ StoreError::Damaged { .. }) => match self.goes_on_at(end, reached)? {
+                true => Ok(end),
+                false => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a frame that is chained to this link begins here, or at the front of the next segment.
+    fn goes_on_at(&self, end: u64, link: Option<Link>) -> Result<bool, StoreError> {
+        let chained = |header: Header| header.durable == end && Some(header.previous) == link;
+        let here = match self.span_of(end) {
+            None => None,
+            Some(span) => {
+                let at = end.max(span.base + BLOCK_BYTES);
+                let mut reader = Reader::new(self, span);
+                reader.frame(at)?.ok().map(|(header, _)| header)
+            }
+        };
+        Ok(here.is_some_and(chained))
+    }
+
+    /// Header of the first frame of the segment that begins here. None: there is no such segment, or no frame in it yet.
+    pub(crate) fn first_frame(&self, base: u64) -> Result<Option<Header>, StoreError> {
+        let Some(span) = self.span_of(base) else {
+            return Ok(None);
+        };
+        let mut reader = Reader::new(self, span);
+        let frame = reader.frame(span.base + BLOCK_BYTES)?;
+        Ok(frame.ok().map(|(header, _)| header))
+    }
+
     /// Makes what was found durable before anybody is told of it: overwrites what is left of a torn frame with zeros, so
     /// that nothing stale is ever behind a later frame, and the last frame, if it is not known to be durable, with itself.
     ///
     /// That frame may be whole and yet never have been synced, or its sync may have failed: then the kernel takes its pages
     /// for clean, and another sync alone would save nothing. For the same reason the names of the segments are synced.
+    ///
+    /// A packed segment is never the last one: it was packed because a frame that goes on behind it was durable. So where
+    /// the frames end in one, what was durable is gone.
     pub(crate) fn clear(&self, tail: &Tail, durable: u64) -> Result<(), StoreError> {
+        if let Some(span) = self.span_of(tail.end.max(1) - 1)
+            && self.form(span.base) == Some(Form::Packed)
+        {
+            let what = "a packed segment comes before it, so a frame was durable here, and is not there";
+            return Err(Damage::new(what).at(&self.path(span.end), BLOCK_BYTES));
+        }
         let zeros = vec![0; BLOCK_BUFFER_BYTES];
         for &block in &tail.torn {
             if let Some(span) = self.span_of(block) {
@@ -268,6 +330,15 @@ impl Walk<'_> {
 }
 
 impl<'a> Frame<'a> {
+    /// A frame that was read and checked.
+    pub(super) fn new(header: Header, base: u64, payload: &'a [u8]) -> Frame<'a> {
+        Frame {
+            header,
+            base,
+            payload,
+        }
+    }
+
     /// Where the next frame may start.
     pub(crate) fn end(&self) -> u64 {
         self.header.position + self.header.padded_bytes()
@@ -301,7 +372,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Reads one segment from front to back, a large piece at a time.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     segments: &'a Segments,
     span: Span,
     piece: Vec<u8>,
@@ -309,7 +380,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(segments: &'a Segments, span: Span) -> Reader<'a> {
+    pub(super) fn new(segments: &'a Segments, span: Span) -> Reader<'a> {
         Reader {
             segments,
             span,
@@ -330,7 +401,7 @@ impl<'a> Reader<'a> {
                 &mut self.piece,
                 position - self.span.base,
             )
-            .map_err(refused("reading", &path))?;
+            .map_err(unread(&path))?;
             self.piece.truncate(read);
             self.piece_at = position;
         }
@@ -346,7 +417,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The frame at a position, or why there is none.
-    fn frame(&mut self, position: u64) -> Result<Result<(Header, &[u8]), Damage>, StoreError> {
+    pub(super) fn frame(&mut self, position: u64) -> Result<Result<(Header, &[u8]), Damage>, StoreError> {
         let (journal, end) = (self.segments.journal(), self.span.end);
         let header = match Header::decode(self.block(position)?, &journal, position) {
             Ok(header) => header,

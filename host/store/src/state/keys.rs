@@ -4,7 +4,7 @@
 //! m                                   what the state is and how far it has come
 //! h tenant wallet                     a wallet's head
 //! p tenant wallet part-key row        a part, cut into rows
-//! d instant tenant wallet             what falls due
+//! d tenant instant wallet             what falls due: tenants have clocks of their own
 //! ```
 //! Names and part keys may contain any byte: 0 is written as `0 1` and the end as `0 0`, which keeps their order and lets
 //! no key be the beginning of another.
@@ -15,6 +15,8 @@ pub(crate) const META: &[u8] = b"m";
 const HEAD: u8 = b'h';
 const PART: u8 = b'p';
 const DUE: u8 = b'd';
+/// Rows of projections stand in a tree of their own, beside its own `m`.
+const PROJECTION: u8 = b'r';
 
 /// A wallet's head.
 pub(crate) fn head(wallet: &WalletKey) -> Vec<u8> {
@@ -84,22 +86,58 @@ pub(crate) fn part_of(key: &[u8], rows_of_wallet: &[u8]) -> Option<(Vec<u8>, u16
 
 /// What falls due for a wallet.
 pub(crate) fn due(instant: i64, wallet: &WalletKey) -> Vec<u8> {
-    let mut key = vec![DUE];
+    let mut key = dues_of(wallet.tenant());
     key.extend_from_slice(&sortable(instant).to_be_bytes());
-    push_wallet(&mut key, wallet);
+    push(&mut key, wallet.wallet().as_bytes());
     key
 }
 
-/// The front of every key of what falls due.
-pub(crate) const DUES: &[u8] = &[DUE];
+/// The front of every key of what falls due for a tenant.
+pub(crate) fn dues_of(tenant: &str) -> Vec<u8> {
+    let mut key = vec![DUE];
+    push(&mut key, tenant.as_bytes());
+    key
+}
 
 /// The instant and the wallet of a key made by [`due`].
 pub(crate) fn due_of(key: &[u8]) -> Option<(i64, WalletKey)> {
-    let (instant, rest) = key.strip_prefix(DUES)?.split_first_chunk::<8>()?;
+    let (tenant, rest) = pull(key.strip_prefix(&[DUE])?)?;
+    let (instant, rest) = rest.split_first_chunk::<8>()?;
+    let (wallet, rest) = pull(rest)?;
+    rest.is_empty().then_some(())?;
     Some((
         (u64::from_be_bytes(*instant) ^ (1 << 63)).cast_signed(),
-        wallet(rest)?,
+        WalletKey::new(&String::from_utf8(tenant).ok()?, &String::from_utf8(wallet).ok()?),
     ))
+}
+
+/// A row of a projection, in the tree of its own.
+pub(crate) fn projection_row(name: &[u8], row: u16) -> Vec<u8> {
+    let mut key = projection_rows(name);
+    push_end(&mut key);
+    key.extend_from_slice(&row.to_be_bytes());
+    key
+}
+
+/// What the rows of all projections begin with whose key begins with `prefix`.
+pub(crate) fn projection_rows(prefix: &[u8]) -> Vec<u8> {
+    let mut key = vec![PROJECTION];
+    push_escaped(&mut key, prefix);
+    key
+}
+
+/// Behind all rows of a projection, before those of the next.
+pub(crate) fn after_projection(name: &[u8]) -> Vec<u8> {
+    let mut key = projection_rows(name);
+    push_end(&mut key);
+    key.extend_from_slice(&[0xff; 3]);
+    key
+}
+
+/// The projection and the row that a key names.
+pub(crate) fn projection_of(key: &[u8]) -> Option<(Vec<u8>, u16)> {
+    let (name, rest) = pull(key.strip_prefix(&[PROJECTION])?)?;
+    Some((name, u16::from_be_bytes(rest.try_into().ok()?)))
 }
 
 /// Orders as the instants do, before the epoch too.
@@ -179,12 +217,18 @@ mod tests {
                 part_row(&first, &a.2, rows.0).cmp(&part_row(&second, &b.2, rows.1))
             );
             prop_assert_eq!(
-                (instants.0, &first).cmp(&(instants.1, &second)),
+                (&a.0, instants.0, &first).cmp(&(&b.0, instants.1, &second)),
                 due(instants.0, &first).cmp(&due(instants.1, &second))
             );
             prop_assert_eq!(due_of(&due(instants.0, &first)), Some((instants.0, first.clone())));
             prop_assert_eq!(wallet_of_head(&head(&first)), Some(first.clone()));
             let all = part_rows(&first, &[]);
+            prop_assert_eq!(
+                (&a.2, rows.0).cmp(&(&b.2, rows.1)),
+                projection_row(&a.2, rows.0).cmp(&projection_row(&b.2, rows.1))
+            );
+            prop_assert_eq!(projection_of(&projection_row(&a.2, rows.0)), Some((a.2.clone(), rows.0)));
+            prop_assert!(after_projection(&a.2) > projection_row(&a.2, rows.0));
             prop_assert_eq!(part_of(&part_row(&first, &a.2, rows.0), &all), Some((a.2, rows.0)));
         }
     }

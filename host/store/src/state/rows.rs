@@ -5,8 +5,8 @@ use crate::heads::Head;
 use crate::journal::frame::{JournalId, array_at, u32_at, u64_at};
 use crate::limits::STATE_ROW_BYTES_MAX;
 
-/// Format of all rows.
-const FORMAT: u8 = 1;
+/// Format of all rows. 2: what falls due is kept by tenant.
+const FORMAT: u8 = 2;
 const SEAL_BYTES: usize = 5;
 /// Bytes of a part in its first row stand behind its whole length.
 const PIECE_BYTES: usize = STATE_ROW_BYTES_MAX - SEAL_BYTES - 4;

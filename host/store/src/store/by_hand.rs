@@ -1,6 +1,6 @@
 //! The work behind the answers, piece by piece, for whoever decides itself when it is done.
 //!
-//! In a server three threads do it. A simulator does it by hand: with no thread there is no chance in the order of things,
+//! In a server threads do it, beside one another. A simulator does it by hand: with no thread there is no chance in the order of things,
 //! and a run can be had again. What is done is the same code either way.
 
 use parking_lot::Mutex;
@@ -27,8 +27,12 @@ pub enum Chore {
     SyncState,
     /// Make the next segment.
     Segment,
-    /// Write the ids of complete segments to sorted runs, and merge those.
+    /// Write the ids of complete segments to sorted runs, merge those, and forget what is to be forgotten.
     Ids,
+    /// Compress one complete segment, at full speed.
+    Pack,
+    /// Look at how much room is left on the disk.
+    Room,
 }
 
 /// What only a store without threads has.
@@ -46,7 +50,8 @@ impl JournalStore {
     /// [`JournalStore::open_by_hand`]).
     ///
     /// # Errors
-    /// [`StoreError::Stopped`], as the thread that does it in a server would have stopped the store.
+    /// [`StoreError::Stopped`], as the thread that does it in a server would have stopped the store. What
+    /// [`Chore::Pack`] fails with stops nothing, there as here: the segment stays as it was written.
     pub fn work(&self, chore: Chore) -> Result<bool, StoreError> {
         self.latch.check()?;
         self.work_by_hand(chore)
@@ -58,6 +63,11 @@ impl JournalStore {
             return Ok(false);
         };
         let done = match chore {
+            Chore::Pack => return self.packer.pack_one(),
+            Chore::Room => {
+                self.room.look();
+                return Ok(true);
+            }
             Chore::State => by_hand.0.lock().pass(),
             Chore::SyncState => self.state.sync().map(|()| true),
             Chore::Segment => Ok(self.preparer.make()),

@@ -7,7 +7,7 @@ use crate::admit;
 use crate::contract::{Commit, Fate, IdHash, StoreError, WalletKey};
 use crate::heads::{Head, HeadCache};
 use crate::journal::append::Appender;
-use crate::journal::envelope::Envelope;
+use crate::journal::envelope::{Content, Envelope};
 use crate::limits::frame_bytes_max;
 use crate::state::Change;
 
@@ -18,7 +18,7 @@ pub(crate) struct Committer {
     heads: HeadCache,
     frame_bytes_max: usize,
     /// Ids of the frame being made, used over and over.
-    ids: Vec<(IdHash, u64)>,
+    ids: Vec<(IdHash, u64, i64)>,
 }
 
 /// The heads of the wallets that a call touches, as they will be when it is done.
@@ -148,9 +148,14 @@ impl JournalStore {
                 continue;
             };
             for record in &commit.records {
-                let position = appender.push(&commit.wallet, head.next(), &record.ids, &record.body);
+                let content = Content {
+                    at: record.at,
+                    ids: &record.ids,
+                    body: &record.body,
+                };
+                let position = appender.push(&commit.wallet, head.next(), content);
                 head.push(position);
-                ids.extend(record.ids.iter().map(|id| (*id, position)));
+                ids.extend(record.ids.iter().map(|id| (*id, position, record.at)));
             }
             head.due = commit.due;
             let change = changes.entry(commit.wallet).or_default();
@@ -161,6 +166,7 @@ impl JournalStore {
         if let Some(span) = sealed {
             // Only now: until a frame is durable in the next segment, a crash would go on writing in this one.
             self.ids.seal(span);
+            self.packer.sealed(span.end);
         }
         self.ids.add(ids);
         for (wallet, head) in staged {

@@ -11,19 +11,22 @@ use parking_lot::Mutex;
 use super::by_hand::{Behind, ByHand};
 use super::commit::Committer;
 use super::replay;
+use super::snapshot;
 use super::{JournalStore, Options, Threads};
 use crate::blobs::Blobs;
 use crate::contract::{Fold, StoreError};
 use crate::disk::Disk;
 use crate::ids::IdIndex;
 use crate::journal::append::Appender;
+use crate::journal::pack::Packer;
 use crate::journal::place::{Damage, refused};
 use crate::journal::prepare::Preparer;
-use crate::journal::segments::{Segments, Span};
+use crate::journal::segments::{Access, Segments, Span};
 use crate::journal::walk::{From, Tail};
 use crate::latch::Latch;
 use crate::materialise::Materialiser;
 use crate::pending::Pending;
+use crate::room::DiskRoom;
 use crate::state::{Meta, State};
 use crate::threads;
 
@@ -35,6 +38,7 @@ pub(crate) struct Folders {
     pub state: PathBuf,
     ids: PathBuf,
     blobs: PathBuf,
+    snapshots: PathBuf,
 }
 
 impl Folders {
@@ -46,6 +50,7 @@ impl Folders {
             state: dir.join("state"),
             ids: dir.join("ids"),
             blobs: dir.join("blobs"),
+            snapshots: dir.join("snapshots"),
         };
         let missing: Vec<&PathBuf> = [&folders.journal, &folders.ids, &folders.blobs]
             .into_iter()
@@ -102,7 +107,7 @@ pub(super) fn open(
     fold: &dyn Fold,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<JournalStore, StoreError> {
-    let listed = Segments::list(disk.clone(), &folders.journal)?;
+    let listed = Segments::list(disk.clone(), &folders.journal, Access::Alone)?;
     let state = State::open(&folders.state, options.state_cache_bytes)?;
     let known = state.meta()?;
     let segments = match listed {
@@ -112,7 +117,7 @@ pub(super) fn open(
                 Damage::new("the state knows of a journal, but there is none").at(&folders.journal, 0)
             );
         }
-        None => Segments::create(disk, &folders.journal, options.segment_bytes)?,
+        None => Segments::create(disk.clone(), &folders.journal, options.segment_bytes)?,
     };
     let segments = Arc::new(segments);
     let meta = match known {
@@ -122,11 +127,7 @@ pub(super) fn open(
             });
         }
         Some(meta) => meta,
-        None => Meta {
-            journal: segments.journal(),
-            applied: 0,
-            durable: 0,
-        },
+        None => first_meta(&state, &segments, &folders.snapshots)?,
     };
     let ids = Arc::new(IdIndex::open(
         &folders.ids,
@@ -136,8 +137,32 @@ pub(super) fn open(
     let tail = find_end(&segments, &ids, &meta)?;
     segments.clear(&tail, meta.durable.max(meta.applied))?;
     let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
+    if state.projection().position()? > super::tail::between(tail.end) {
+        tracing::warn!("what is made of the records is ahead of the journal; it is made again");
+        state.projection().forget()?;
+    }
     let blobs = Blobs::open(&folders.blobs)?;
-    start(segments, state, ids, meta, &tail, blobs, lock, options, behind)
+    let bytes_min = options.disk_free_bytes_min.max(2 * options.segment_bytes);
+    let room = Arc::new(DiskRoom::new(disk, folders.dir.clone(), bytes_min));
+    let snapshots = folders.snapshots.clone();
+    start(
+        segments, state, ids, meta, &tail, blobs, snapshots, room, lock, options, behind,
+    )
+}
+
+/// What a state begins from that says nothing of itself: a snapshot, or nothing at all.
+fn first_meta(state: &State, segments: &Segments, snapshots: &Path) -> Result<Meta, StoreError> {
+    // What an interrupted filling left behind.
+    state.clear()?;
+    let filled = match snapshot::fill(snapshots, segments, state)? {
+        true => state.meta()?,
+        false => None,
+    };
+    Ok(filled.unwrap_or(Meta {
+        journal: segments.journal(),
+        applied: 0,
+        durable: 0,
+    }))
 }
 
 /// Reads the frames that matter: those that the state lacks, and those whose ids no run has.
@@ -179,6 +204,8 @@ fn start(
     meta: Meta,
     tail: &Tail,
     blobs: Blobs,
+    snapshots: PathBuf,
+    room: Arc<DiskRoom>,
     lock: Lock,
     options: Options,
     behind: Behind,
@@ -187,8 +214,8 @@ fn start(
     let latch = Arc::new(Latch::default());
     let pending = Arc::new(Pending::new(tail.end, options.pending_bytes_max));
     let preparer = Arc::new(match behind {
-        Behind::Threads => Preparer::start(segments.clone(), options.segment_bytes)?,
-        Behind::Hand => Preparer::by_hand(segments.clone(), options.segment_bytes),
+        Behind::Threads => Preparer::start(segments.clone(), options.segment_bytes, room.clone())?,
+        Behind::Hand => Preparer::by_hand(segments.clone(), options.segment_bytes, room.clone()),
     });
     // A segment made ahead under other options may be smaller than those to come.
     let ahead = segments
@@ -197,6 +224,11 @@ fn start(
         .filter(|span| span.end > tail.end)
         .map(|span| span.end - span.base);
     let smallest = ahead.fold(options.segment_bytes, u64::min);
+    let written = segments.span_of(tail.end.max(1) - 1).map_or(0, |span| span.base);
+    let packer = match behind {
+        Behind::Threads => Packer::start(segments.clone(), options.packing, written)?,
+        Behind::Hand => Packer::by_hand(segments.clone(), options.packing, written),
+    };
     let appender = Appender::resume(segments.clone(), preparer.clone(), tail)?;
     let materialiser = Materialiser {
         state: state.clone(),
@@ -218,7 +250,10 @@ fn start(
         pending,
         latch,
         preparer,
+        packer,
+        room,
         blobs,
+        snapshots,
         _lock: lock,
     };
     let Some(materialiser) = threaded else {

@@ -1,7 +1,5 @@
 //! Reading: what is pending over what the state has, and history along the positions in the journal.
 
-use std::collections::BTreeMap;
-
 use super::JournalStore;
 use crate::contract::{IdHash, Image, ON_DEMAND, PartKey, StoreError, StoredRecord, Version, WalletKey};
 use crate::heads::Head;
@@ -125,14 +123,19 @@ impl JournalStore {
         Ok(records)
     }
 
-    pub(super) fn due_until(&self, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+    pub(super) fn due_until(
+        &self,
+        tenant: &str,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, WalletKey)>, StoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
         let _state = self.pending.hold_state();
-        let pending: BTreeMap<_, _> = self.pending.dues().into_iter().collect();
+        let pending = self.pending.dues_of(tenant);
         let mut dues = Vec::new();
-        self.state.due(until, &mut |instant, wallet| {
+        self.state.due(tenant, until, &mut |instant, wallet| {
             if !pending.contains_key(&wallet) {
                 dues.push((instant, wallet));
             }

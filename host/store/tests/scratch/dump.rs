@@ -24,8 +24,9 @@ pub struct Dump {
 
 /// Looks at everything; ids are asked for up to `ids`.
 pub fn dump(store: &dyn Store, ids: u64) -> Dump {
-    let mut wallets = Vec::new();
+    let (mut wallets, mut due) = (Vec::new(), Vec::new());
     for tenant in store.tenants(None, 1000).unwrap() {
+        due.extend(store.due(&tenant, i64::MAX, 1000).unwrap());
         let mut keys = store.wallets(&tenant, None, 1000).unwrap();
         keys.push(WalletKey::control(&tenant));
         for wallet in keys {
@@ -51,7 +52,7 @@ pub fn dump(store: &dyn Store, ids: u64) -> Dump {
     });
     Dump {
         found: found.collect(),
-        due: store.due(i64::MAX, 1000).unwrap(),
+        due,
         wallets,
     }
 }

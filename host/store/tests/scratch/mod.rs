@@ -7,7 +7,7 @@ pub mod record;
 
 use std::path::Path;
 
-use farebox_store::Options;
+use farebox_store::{Options, Packing};
 use tempfile::TempDir;
 
 /// A folder in memory where there is one: these tests sync thousands of times, and no power is going to fail.
@@ -26,6 +26,8 @@ pub fn options() -> Options {
     Options {
         segment_bytes: 64 << 10,
         state_cache_bytes: 4 << 20,
+        // Tests that want it say when: what is written is the same in every run then.
+        packing: Packing::Off,
         ..Options::default()
     }
 }

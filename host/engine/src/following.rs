@@ -1,0 +1,42 @@
+//! Asking for what follows the records.
+
+use farebox_record::ids::{CustomerId, TenantId};
+use farebox_store::Position;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::projection::{
+    FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, feed_page, usage_page,
+};
+
+impl Engine {
+    /// A piece of the tenant's change feed. Blocks.
+    pub fn changes(&self, tenant: &TenantId, query: &FeedQuery) -> Result<FeedPage, FeedError> {
+        feed_page(&*self.shared().store, &*self.shared().clock, tenant, query)
+    }
+
+    /// A piece of what a customer used. Blocks.
+    pub fn usage(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        query: &UsageQuery,
+    ) -> Result<UsagePage, EngineError> {
+        usage_page(&*self.shared().store, tenant, customer, query)
+    }
+
+    /// Sees how far the change feed and the usage are.
+    pub fn watch_projections(&self) -> Watch {
+        self.status().watch()
+    }
+
+    /// Behind everything that is durable now.
+    pub fn durable(&self) -> Result<Position, EngineError> {
+        Ok(self.shared().store.end()?)
+    }
+
+    /// Up to where the change feed and the usage are. Blocks.
+    pub fn projected(&self) -> Result<Position, EngineError> {
+        Ok(self.shared().store.projected()?)
+    }
+}

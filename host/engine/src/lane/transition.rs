@@ -1,0 +1,304 @@
+//! What happens to subscriptions besides usage: asks their plans at once. All of it is rare.
+
+use farebox_ledger::{NextKind, Wallet, next_period, period_at, period_with_index};
+use farebox_money::Nanos;
+use farebox_record::command::{Command, Due, DueItem, Subscribe};
+use farebox_record::correction::{Standing, TakenSlice};
+use farebox_record::ids::{PlanName, SubscriptionId, TenantId};
+use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
+use farebox_record::outcome::{Line, Pricing};
+use farebox_record::state::MissedTransition;
+use farebox_record::time::{Period, Timestamp};
+use farebox_runtime::{Change, Context, RemainingGrant, Replacement, ReversedCharge, Runtime, Subject};
+
+use crate::controls::Controls;
+use crate::lane::pricing::{balances, pricing};
+
+/// What a command means to a plan besides usage; none where no plan is told. `original` is the event that a void takes
+/// back.
+pub(crate) fn change_of(command: &Command, wallet: &Wallet, original: Option<&Standing>) -> Option<Change> {
+    match command {
+        Command::Subscribe(_) => Some(Change::Started),
+        Command::Due(due) => match &due.item {
+            DueItem::Renewal(id) => match next_period(wallet.subscription(id)?).kind {
+                NextKind::Paused => None,
+                NextKind::Renewed => Some(renewed(wallet, id)),
+                NextKind::Cancelled => Some(cancelled(wallet, id)),
+                NextKind::PlanChanged => plan_changed(wallet, id, Proration::None),
+            },
+            DueItem::Timer { key, .. } => Some(Change::Due { key: key.clone() }),
+            DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
+        },
+        Command::RetryTransition(retry) => match &retry.missed.due.item {
+            DueItem::Renewal(id) => Some(renewed(wallet, id)),
+            DueItem::Timer { key, .. } => Some(Change::Due { key: key.clone() }),
+            DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
+        },
+        Command::ChangeSubscription(asked) => subscription_changed(asked, wallet),
+        Command::Void(_) => {
+            let standing = original?;
+            Some(Change::Reversed {
+                event: standing.event.reference(),
+                time: standing.time,
+                charges: reversed_charges(standing),
+                replacement: Replacement::None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// A change that waits for the end of the period tells nobody but a new plan, for the event types that it would own.
+fn subscription_changed(asked: &ChangeSubscription, wallet: &Wallet) -> Option<Change> {
+    let id = &asked.subscription;
+    let now = asked.when == When::Now;
+    match &asked.change {
+        SubscriptionChange::Plan { .. } => plan_changed(wallet, id, asked.proration),
+        SubscriptionChange::Seats(seats) if now => Some(Change::SeatsChanged {
+            before: wallet.subscription(id)?.seats,
+            after: *seats,
+            proration: wanted(asked.proration),
+        }),
+        SubscriptionChange::Pause if now => Some(Change::Paused),
+        SubscriptionChange::Resume if now => Some(Change::Resumed),
+        SubscriptionChange::Cancel if now => Some(cancelled(wallet, id)),
+        _ => None,
+    }
+}
+
+fn renewed(wallet: &Wallet, id: &SubscriptionId) -> Change {
+    Change::Renewed {
+        remaining: remaining(wallet, id),
+    }
+}
+
+fn cancelled(wallet: &Wallet, id: &SubscriptionId) -> Change {
+    Change::Cancelled {
+        remaining: remaining(wallet, id),
+    }
+}
+
+fn plan_changed(wallet: &Wallet, id: &SubscriptionId, proration: Proration) -> Option<Change> {
+    let before = wallet.subscription(id)?;
+    Some(Change::PlanChanged {
+        previous_plan: before.plan.to_string(),
+        previous_since: before.since,
+        remaining: remaining(wallet, id),
+        proration: wanted(proration),
+    })
+}
+
+/// A subscription as its plan is told of a change.
+struct Telling<'a> {
+    id: &'a SubscriptionId,
+    plan: &'a PlanName,
+    period: Period,
+    seats: u32,
+    at: Timestamp,
+}
+
+impl<'a> Telling<'a> {
+    /// As the subscription stands.
+    fn of(wallet: &'a Wallet, id: &'a SubscriptionId, at: Timestamp) -> Option<Telling<'a>> {
+        let subscription = wallet.subscription(id)?;
+        Some(Telling {
+            id,
+            plan: &subscription.plan,
+            period: subscription.period,
+            seats: subscription.seats,
+            at,
+        })
+    }
+
+    fn tell(&self, wallet: &Wallet, told: &Told<'_>, change: &Change) -> Option<Pricing> {
+        let revision = told.controls.pricing(told.tenant, self.plan, self.at)?;
+        let state = state_before(wallet, self.id, change);
+        let context = Context {
+            prepared: None,
+            state,
+            period: self.period,
+            seats: self.seats,
+            balances: &balances(wallet, revision.description()),
+        };
+        let answer = told
+            .runtime
+            .transition(revision, &context, told.subject, self.at, change);
+        let mut pricing = pricing(
+            revision,
+            self.id.clone(),
+            self.period,
+            self.seats,
+            None,
+            answer.verdict,
+        );
+        if matches!(change, Change::Started | Change::PlanChanged { .. }) {
+            pricing
+                .event_types
+                .clone_from(&revision.description().event_types);
+        }
+        Some(pricing)
+    }
+}
+
+/// Who is told: what does not depend on the subscription.
+pub(crate) struct Told<'a> {
+    pub runtime: &'a Runtime,
+    pub tenant: &'a TenantId,
+    pub controls: &'a Controls,
+    /// What the plan follows, where the change is about one.
+    pub subject: Option<&'a Subject<'a>>,
+}
+
+/// The state that a plan is told with: one that starts or takes over begins with nothing.
+pub(crate) fn state_before<'w>(wallet: &'w Wallet, id: &SubscriptionId, change: &Change) -> &'w [u8] {
+    match change {
+        Change::Started | Change::PlanChanged { .. } => &[],
+        _ => wallet.subscription(id).map_or(&[], |s| &s.state),
+    }
+}
+
+/// Starts a subscription. None where there is no such plan, or no calendar for it.
+pub(crate) fn start(
+    subscribe: &Subscribe,
+    wallet: &Wallet,
+    told: &Told<'_>,
+    now: Timestamp,
+) -> Option<Pricing> {
+    let anchor = subscribe.anchor.unwrap_or(now);
+    let telling = Telling {
+        id: &subscribe.id,
+        plan: &subscribe.plan,
+        period: period_at(anchor, subscribe.cadence, now).ok()?,
+        seats: subscribe.seats,
+        at: now,
+    };
+    telling.tell(wallet, told, &Change::Started)
+}
+
+/// A renewal or a timer. None where nobody has to be asked, or nobody can answer.
+pub(crate) fn due(command: &Command, due: &Due, wallet: &Wallet, told: &Told<'_>) -> Option<Pricing> {
+    let change = change_of(command, wallet, None)?;
+    match &due.item {
+        DueItem::Renewal(id) => {
+            let next = next_period(wallet.subscription(id)?);
+            let telling = Telling {
+                plan: &next.plan,
+                period: next.period,
+                seats: next.seats,
+                ..Telling::of(wallet, id, due.instant)?
+            };
+            telling.tell(wallet, told, &change)
+        }
+        DueItem::Timer { subscription: id, .. } => {
+            Telling::of(wallet, id, due.instant)?.tell(wallet, told, &change)
+        }
+        DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
+    }
+}
+
+/// A renewal or a timer that was not answered: asks again, about the period that it belongs to, by what is in force now.
+pub(crate) fn retry(
+    command: &Command,
+    missed: &MissedTransition,
+    wallet: &Wallet,
+    told: &Told<'_>,
+    now: Timestamp,
+) -> Option<Pricing> {
+    let change = change_of(command, wallet, None)?;
+    let (DueItem::Renewal(id) | DueItem::Timer { subscription: id, .. }) = &missed.due.item else {
+        return None;
+    };
+    let telling = Telling {
+        period: missed.period,
+        seats: missed.seats,
+        ..Telling::of(wallet, id, now)?
+    };
+    telling.tell(wallet, told, &change)
+}
+
+/// A change of a subscription that a caller asked for.
+pub(crate) fn change(
+    command: &Command,
+    asked: &ChangeSubscription,
+    wallet: &Wallet,
+    told: &Told<'_>,
+    now: Timestamp,
+) -> Option<Pricing> {
+    let change = change_of(command, wallet, None)?;
+    let id = &asked.subscription;
+    let mut telling = Telling::of(wallet, id, now)?;
+    match &asked.change {
+        SubscriptionChange::Plan { plan, cadence } => {
+            telling.plan = plan;
+            let present = wallet.subscription(id)?.cadence;
+            if let Some(cadence) = cadence.filter(|new| *new != present) {
+                telling.period = period_with_index(now, cadence, 0).ok()?;
+            }
+        }
+        SubscriptionChange::Seats(seats) => telling.seats = *seats,
+        _ => {}
+    }
+    telling.tell(wallet, told, &change)
+}
+
+/// An event of a subject that was taken back.
+pub(crate) fn reversed(
+    command: &Command,
+    standing: &Standing,
+    wallet: &Wallet,
+    told: &Told<'_>,
+    now: Timestamp,
+) -> Option<Pricing> {
+    let change = change_of(command, wallet, Some(standing))?;
+    let id = &standing.priced.as_ref()?.subscription;
+    Telling::of(wallet, id, now)?.tell(wallet, told, &change)
+}
+
+/// What an event took and has not given back, per code and asset.
+fn reversed_charges(standing: &Standing) -> Vec<ReversedCharge> {
+    let mut sums: Vec<ReversedCharge> = Vec::new();
+    for slice in &standing.slices {
+        let same = |sum: &&mut ReversedCharge| sum.code == slice.code && sum.asset == slice.asset;
+        match sums.iter_mut().find(same) {
+            Some(sum) => sum.amount = Nanos::new(sum.amount.get() + slice.amount.get()),
+            None => sums.push(ReversedCharge {
+                code: slice.code.clone(),
+                asset: slice.asset.clone(),
+                amount: slice.amount,
+                quantity: quantity_of(standing, slice),
+            }),
+        }
+    }
+    sums
+}
+
+/// What the plan counted of a charge, in the asset in which it stated it.
+fn quantity_of(standing: &Standing, slice: &TakenSlice) -> Nanos {
+    let same = |line: &&Line| line.code == slice.code && line.asset == slice.asset;
+    let counted = standing.lines.iter().filter(same).map(|line| line.quantity.get());
+    Nanos::new(counted.sum())
+}
+
+/// What is left of the grants that a subscription gave.
+fn remaining(wallet: &Wallet, id: &SubscriptionId) -> Vec<RemainingGrant> {
+    let given = wallet
+        .grants()
+        .filter(|(_, g)| g.subscription.as_ref() == Some(id));
+    given
+        .map(|(_, grant)| RemainingGrant {
+            asset: grant.asset.clone(),
+            category: grant.category,
+            label: grant.label.clone().unwrap_or_default(),
+            granted: grant.amount,
+            remaining: Nanos::new(grant.available.get() + grant.held.get()),
+            expires: grant.expires,
+        })
+        .collect()
+}
+
+fn wanted(proration: Proration) -> farebox_runtime::Proration {
+    match proration {
+        Proration::Prorate => farebox_runtime::Proration::Wanted,
+        Proration::None => farebox_runtime::Proration::Unwanted,
+    }
+}

@@ -1,0 +1,169 @@
+//! A wallet's part in a round: its commands, once they can be decided, and how each is decided.
+
+use std::sync::Arc;
+
+use farebox_ledger::{Refusal, Retry, Wallet, append, compare};
+use farebox_record::command::Command;
+use farebox_record::ids::{CustomerId, SubscriptionId, TenantId};
+use farebox_record::lifecycle::TermState;
+use farebox_record::outcome::{HoldEnd, Pricing, Seen};
+use farebox_record::record::Record;
+use farebox_record::time::Timestamp;
+use farebox_store::{IdHash, WalletKey};
+
+use crate::controls::Controls;
+use crate::lane::job::Job;
+use crate::lane::pricing::{Place, Question};
+use crate::lane::slot::Slot;
+use crate::request::{Done, Reply};
+
+/// A wallet's part in a round.
+pub(super) struct Turn {
+    pub key: WalletKey,
+    pub tenant: TenantId,
+    pub customer: CustomerId,
+    pub slot: Slot,
+    pub now: Timestamp,
+    pub staged: Vec<Staged>,
+    pub agenda: Agenda,
+}
+
+/// Where a wallet's agenda stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agenda {
+    /// Nothing that can be handled is overdue.
+    Empty,
+    /// More is overdue than one turn handles. The wallet goes on when what it made is durable, so that a long past holds
+    /// up neither other wallets nor memory.
+    Open,
+}
+
+/// A command that is ready to be decided.
+pub(super) struct Staged {
+    pub job: Job,
+    pub id: Option<IdHash>,
+    pub step: Step,
+}
+
+/// How a command is decided.
+pub(super) enum Step {
+    /// An earlier request was made under its id.
+    Replay(Arc<Record>),
+    /// It cannot be carried out, and leaves no trace.
+    Refuse(Refusal),
+    /// The ledger decides, with what a plan says.
+    Ask(Box<Question>, Place),
+    /// The ledger decides.
+    Apply {
+        /// What a plan said already.
+        pricing: Option<Box<Pricing>>,
+        /// Whether the decision depends on the control plane.
+        control: bool,
+    },
+    /// The wallet is shown.
+    Show,
+    /// The wallet is shown, and how a hold ended.
+    ShowHold(Option<HoldEnd>),
+    /// What was handled of the agenda is told.
+    CaughtUp,
+}
+
+impl Turn {
+    /// What is known of closed terms.
+    pub fn terms(&self) -> impl Fn(&SubscriptionId, u32) -> Option<Option<TermState>> {
+        |subscription, number| Some(self.slot.term(subscription, number)?.cloned())
+    }
+
+    /// Decides one command. Its answer is kept until everything that it shows is durable.
+    pub fn decide(
+        &mut self,
+        staged: Staged,
+        controls: &Controls,
+        answer: impl FnOnce(Place) -> Option<farebox_runtime::Verdict>,
+    ) {
+        let Staged { job, step, .. } = staged;
+        let (pricing, control, time) = match step {
+            Step::Replay(record) => return self.replay(job, &record),
+            Step::Refuse(refusal) => return self.slot.answered(job, Some(Reply::Refused(refusal))),
+            Step::Show => return self.show(job, Reply::Wallet),
+            Step::CaughtUp => {
+                let reply = Reply::CaughtUp(self.slot.caught_up);
+                return self.slot.answered(job, Some(reply));
+            }
+            Step::ShowHold(end) => return self.show(job, |wallet| Reply::Hold(wallet, end)),
+            Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
+            Step::Ask(question, place) => {
+                let pricing = answer(place).map(|verdict| question.answered(verdict));
+                (pricing, true, Some(question.time))
+            }
+        };
+        let Some(command) = job.command().cloned() else {
+            return;
+        };
+        let original = match command {
+            Command::Void(_) | Command::Amend(_) | Command::Refund(_) => self.slot.take_original(),
+            _ => None,
+        };
+        let Some(wallet) = self.slot.wallet.as_mut() else {
+            return;
+        };
+        let version = controls.version(&self.tenant);
+        let time = time.unwrap_or_else(|| event_time(&command).unwrap_or(self.now));
+        let seen = Seen {
+            control: version,
+            time,
+            pricing,
+            original,
+        };
+        match append(wallet, &self.tenant, &self.customer, command, seen, self.now) {
+            Ok((record, body)) => {
+                let answer = record.outcome.answer.clone();
+                let done = Done {
+                    answer,
+                    replayed: false,
+                    at: record.at,
+                    sequence: record.sequence,
+                };
+                self.slot.decided(
+                    job,
+                    record,
+                    body,
+                    Some(Reply::Done(done)),
+                    control.then_some(version),
+                );
+            }
+            Err(refusal) => self.slot.answered(job, Some(Reply::Refused(refusal))),
+        }
+    }
+
+    fn replay(&mut self, job: Job, first: &Record) {
+        let Some(command) = job.command() else { return };
+        let reply = match compare(command, first) {
+            Retry::Same(answer) => Reply::Done(Done {
+                answer,
+                replayed: true,
+                at: first.at,
+                sequence: first.sequence,
+            }),
+            Retry::Conflict { field } => Reply::Conflict { field },
+        };
+        self.slot.answered(job, Some(reply));
+    }
+
+    fn show(&mut self, job: Job, reply: impl FnOnce(Arc<Wallet>) -> Reply) {
+        let Some(wallet) = self.slot.wallet.clone() else {
+            return;
+        };
+        self.slot.answered(job, Some(reply(Arc::new(wallet))));
+    }
+}
+
+fn event_time(command: &Command) -> Option<Timestamp> {
+    match command {
+        Command::Usage(event) => event.time,
+        Command::Authorize(authorize) => authorize.event.time,
+        Command::RateUnpriced(rate) => Some(rate.event.time.unwrap_or(rate.received)),
+        Command::Amend(amend) => amend.event.time,
+        _ => None,
+    }
+}

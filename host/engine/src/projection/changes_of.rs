@@ -1,0 +1,280 @@
+//! From a record to what the feed says of it: a pure function, so that the feed can be made again from the journal and is
+//! the same.
+//!
+//! A command's own news comes first, then those of its effects in their order, then what it did to the customer's debt.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::Record;
+use farebox_record::command::{Command, Due, DueItem};
+use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord};
+use farebox_record::correction::RefundTarget;
+use farebox_record::ids::{GrantId, SubscriptionId};
+use farebox_record::outcome::{Account, Answer, Denied, Effect, Entry, HoldEnd};
+use farebox_record::plan::EventRef;
+use farebox_record::state::{SubscriptionState, Waiting};
+
+use super::change::{Change, Changed, Revised, Subscribed, What};
+
+/// What a wallet's record is news of, in order.
+pub fn changes_of(record: &Record) -> Vec<Change> {
+    let mut news: Vec<What> = of_command(record).into_iter().collect();
+    let effects = &record.outcome.effects;
+    for (at, effect) in effects.iter().enumerate() {
+        news.extend(of_effect(record, effect, &effects[at + 1..]));
+    }
+    news.extend(breakage(record));
+    news.extend(debt(record));
+    let change = |what| Change {
+        customer: Some(record.customer.clone()),
+        sequence: record.sequence,
+        at: record.at,
+        what,
+    };
+    news.into_iter().map(change).collect()
+}
+
+/// What a control plane's record is news of, in order.
+pub fn control_changes_of(record: &ControlRecord) -> Vec<Change> {
+    let news = match &record.command {
+        ControlCommand::Activate { plan, .. } => put_on_timeline(record).map(|(revision, effective)| {
+            What::RevisionActivated(Revised {
+                plan: plan.clone(),
+                revision,
+                effective,
+            })
+        }),
+        ControlCommand::Rollback { plan } => put_on_timeline(record).map(|(revision, effective)| {
+            What::RevisionRolledBack(Revised {
+                plan: plan.clone(),
+                revision,
+                effective,
+            })
+        }),
+        ControlCommand::Quarantine {
+            plan,
+            revision,
+            reason,
+        } => Some(What::RevisionQuarantined {
+            plan: plan.clone(),
+            revision: *revision,
+            reason: reason.clone(),
+        }),
+        _ => None,
+    };
+    let change = |what| Change {
+        customer: None,
+        sequence: record.sequence,
+        at: record.at,
+        what,
+    };
+    news.into_iter().map(change).collect()
+}
+
+/// The newest activation of the timeline that the record changed.
+fn put_on_timeline(
+    record: &ControlRecord,
+) -> Option<(farebox_record::ids::RevisionHash, farebox_record::time::Timestamp)> {
+    record.effects.iter().find_map(|effect| match effect {
+        ControlEffect::PlanPut(_, plan) => plan.timeline.last().map(|a| (a.revision, a.effective)),
+        _ => None,
+    })
+}
+
+fn of_command(record: &Record) -> Option<What> {
+    match (&record.command, &record.outcome.answer) {
+        (Command::Authorize(authorize), Answer::Denied(why)) => Some(denied(
+            authorize.event.reference(),
+            Some(authorize.event.event_type.clone()),
+            why,
+        )),
+        (Command::Extend(extend), Answer::Denied(why)) => Some(denied(extend.hold.clone(), None, why)),
+        (Command::RateUnpriced(rate), Answer::Charged { charges, .. }) => Some(What::UsageRated {
+            event: rate.event.reference(),
+            event_type: rate.event.event_type.clone(),
+            charges: charges.clone(),
+        }),
+        (Command::Subscribe(subscribe), Answer::Subscribed { .. }) => {
+            let state = last_put(record, &subscribe.id)?;
+            Some(What::SubscriptionStarted(subscribed(&subscribe.id, state)))
+        }
+        (Command::ChangeSubscription(asked), Answer::SubscriptionChanged(changed)) => {
+            let now = subscribed(&asked.subscription, last_put(record, &asked.subscription)?);
+            Some(What::SubscriptionChanged(Changed {
+                now,
+                status: changed.status,
+                effective: changed.effective,
+            }))
+        }
+        (command, Answer::Corrected(corrected)) => Some(What::Corrected {
+            event: corrected_event(command),
+            reversed: corrected.reversed.clone(),
+            charges: corrected.charges.clone(),
+        }),
+        (
+            Command::Due(Due {
+                item: DueItem::Renewal(id),
+                ..
+            }),
+            _,
+        ) => Some(What::SubscriptionRenewed(subscribed(id, last_put(record, id)?))),
+        _ => None,
+    }
+}
+
+/// One arm for each effect that is news by itself. `behind` are the effects of the record that follow on it.
+fn of_effect(record: &Record, effect: &Effect, behind: &[Effect]) -> Option<What> {
+    match effect {
+        Effect::GrantOpened(grant, state) => Some(What::GrantReceived {
+            grant: grant.clone(),
+            asset: state.asset.clone(),
+            amount: state.amount,
+            category: state.category,
+            effective: state.effective,
+            expires: state.expires,
+            subscription: state.subscription.clone(),
+        }),
+        Effect::GrantExpired(grant) => {
+            let posted = expired_with(grant, behind);
+            Some(What::GrantExpired {
+                grant: grant.clone(),
+                asset: posted.map(|entry| entry.asset.clone()),
+                breakage: posted.map_or(Nanos::ZERO, |entry| entry.amount),
+            })
+        }
+        Effect::HoldEnded(event, HoldEnd::Expired) => Some(What::HoldExpired {
+            event: event.clone(),
+            returned: match &record.outcome.answer {
+                Answer::HoldEnded { returned, .. } => returned.clone(),
+                _ => Vec::new(),
+            },
+        }),
+        Effect::UnpricedKept(kept) => Some(match &kept.what {
+            Waiting::Event(event) => What::UsageUnpriced {
+                event: event.reference(),
+                event_type: event.event_type.clone(),
+                reason: kept.reason.clone(),
+            },
+            Waiting::Transition(missed) => What::TransitionUnanswered {
+                subscription: subscription_of(&missed.due)?.clone(),
+                due: missed.due.instant,
+                reason: kept.reason.clone(),
+            },
+        }),
+        Effect::ThresholdCrossed(crossed) => Some(What::ThresholdCrossed((**crossed).clone())),
+        _ => None,
+    }
+}
+
+fn corrected_event(command: &Command) -> Option<EventRef> {
+    match command {
+        Command::Void(void) => Some(void.event.clone()),
+        Command::Amend(amend) => Some(amend.event.reference()),
+        Command::Refund(refund) => match &refund.target {
+            RefundTarget::Event { event, .. } => Some(event.clone()),
+            RefundTarget::Grant { .. } => None,
+        },
+        _ => None,
+    }
+}
+
+fn subscription_of(due: &Due) -> Option<&SubscriptionId> {
+    match &due.item {
+        DueItem::Renewal(id) | DueItem::Timer { subscription: id, .. } => Some(id),
+        DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
+    }
+}
+
+fn denied(event: EventRef, event_type: Option<farebox_record::ids::EventType>, why: &Denied) -> What {
+    What::Denied {
+        event,
+        event_type,
+        reason: why.reason.clone(),
+        asset: why.asset.clone(),
+        required: why.required,
+        available: why.available,
+    }
+}
+
+fn subscribed(id: &SubscriptionId, state: &SubscriptionState) -> Subscribed {
+    Subscribed {
+        subscription: id.clone(),
+        plan: state.plan.clone(),
+        period: state.period,
+        seats: state.seats,
+    }
+}
+
+fn last_put<'r>(record: &'r Record, id: &SubscriptionId) -> Option<&'r SubscriptionState> {
+    record
+        .outcome
+        .effects
+        .iter()
+        .rev()
+        .find_map(|effect| match effect {
+            Effect::SubscriptionPut(put, state) if put == id => Some(&**state),
+            _ => None,
+        })
+}
+
+/// The breakage that goes with a grant's expiry: the ledger posts both sides right behind it.
+fn expired_with<'e>(grant: &GrantId, behind: &'e [Effect]) -> Option<&'e Entry> {
+    match behind {
+        [Effect::Entry(from), Effect::Entry(to), ..] => {
+            let pair = from.account == Account::Available(grant.clone()) && to.account == Account::Breakage;
+            pair.then_some(to)
+        }
+        _ => None,
+    }
+}
+
+/// Value of expired grants that came back from a hold.
+fn breakage(record: &Record) -> Vec<What> {
+    let pairs = record.outcome.effects.windows(2);
+    pairs
+        .filter_map(|pair| match pair {
+            [Effect::Entry(from), Effect::Entry(to)] if to.account == Account::Breakage => {
+                let Account::Held(grant) = &from.account else {
+                    return None;
+                };
+                Some(What::BreakagePosted {
+                    grant: grant.clone(),
+                    asset: to.asset.clone(),
+                    amount: to.amount,
+                })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// What the record did to the customer's debt, asset by asset.
+fn debt(record: &Record) -> Vec<What> {
+    let mut moved: BTreeMap<&Asset, i128> = BTreeMap::new();
+    for effect in &record.outcome.effects {
+        if let Effect::Entry(entry) = effect
+            && entry.account == Account::Debt
+        {
+            *moved.entry(&entry.asset).or_default() += entry.amount.get();
+        }
+    }
+    let told = |(asset, moved): (&Asset, i128)| {
+        let (asset, amount) = (asset.clone(), Nanos::new(moved.abs()));
+        match (moved.signum(), &record.command) {
+            (0, _) => None,
+            (-1, _) => Some(What::DebtIncurred { asset, amount }),
+            // A settlement or a correction pays nothing: what it puts back was not owed.
+            (_, Command::Settle(_) | Command::Refund(_) | Command::Void(_) | Command::Amend(_)) => {
+                Some(What::DebtCancelled { asset, amount })
+            }
+            (_, Command::Adjust(_)) => Some(What::DebtCancelled { asset, amount }),
+            _ => Some(What::DebtPaid { asset, amount }),
+        }
+    };
+    moved.into_iter().filter_map(told).collect()
+}
+
+#[cfg(test)]
+#[path = "changes_of_tests.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+//! What follows the records: the change feed and the usage of every wallet.
+//!
+//! One thread beside the committer reads the records in commit order, behind the answers, and keeps what it makes of them in
+//! the store, in one step with the position up to which it has read. It is in no lane's way, and nothing waits for it but
+//! who asks for what it makes. When it fails it says so, rests, and goes on where it was: billing goes on meanwhile.
+//!
+//! It is derived data. Every part of it is a pure function of the records ([`changes_of`], [`usage`]), so that it can be
+//! thrown away and made again.
+//!
+//! **Rejected:** feeds and sums in the wallet's own transaction (each event would write more rows behind its answer, and a
+//! wallet's state would grow with what is read of it); sums made of the journal when they are asked for (a day of a busy
+//! customer is a million records).
+
+mod change;
+mod changes_of;
+mod charge;
+mod feed;
+mod pass;
+mod rows;
+#[cfg(test)]
+mod sample;
+mod status;
+mod upkeep;
+mod usage;
+mod usage_read;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use farebox_store::StoreError;
+
+use crate::limits::{
+    PROJECTION_PASS_INTERVAL, PROJECTION_PASS_RECORDS_MAX, PROJECTION_RETRY_INTERVAL,
+    PROJECTION_UPKEEP_INTERVAL,
+};
+use crate::shared::Shared;
+use pass::Pass;
+use upkeep::Upkeep;
+
+pub use farebox_store::Position;
+
+pub use change::{Change, FeedCursor, Kind, Revised, Subscribed, What};
+pub use changes_of::{changes_of, control_changes_of};
+pub(crate) use feed::page as feed_page;
+pub use feed::{FeedError, FeedPage, FeedQuery};
+pub use rows::Every;
+pub(crate) use status::Status;
+pub use status::Watch;
+pub use usage::{Charged, Totals, is_identifier};
+pub(crate) use usage_read::page as usage_page;
+pub use usage_read::{Grouped, UsageCursor, UsageGroup, UsagePage, UsageQuery};
+
+/// Follows the records until nobody commits any more.
+pub(crate) fn run(shared: Arc<Shared>, status: Arc<Status>, stop: &AtomicBool, woken: &Receiver<()>) {
+    let mut projector = Projector::new(shared, status);
+    let mut looked = Instant::now();
+    loop {
+        let upkeep = looked.elapsed() >= PROJECTION_UPKEEP_INTERVAL;
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            projector.follow()?;
+            match upkeep {
+                true => projector.tidy(),
+                false => Ok(()),
+            }
+        }));
+        if upkeep {
+            looked = Instant::now();
+        }
+        let failed = match worked {
+            Ok(Ok(())) => None,
+            Ok(Err(StoreError::Stopped { .. })) => return,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("it panicked".to_string()),
+        };
+        if let Some(why) = failed {
+            projector.failed(&why);
+            std::thread::sleep(PROJECTION_RETRY_INTERVAL);
+        }
+        if projector.shared.has_failed() {
+            return;
+        }
+        match woken.recv_timeout(PROJECTION_UPKEEP_INTERVAL) {
+            Ok(()) => std::thread::sleep(PROJECTION_PASS_INTERVAL),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) if stop.load(Ordering::SeqCst) => {
+                let _ = projector.follow(); // what this does not reach comes with the next start
+                return;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Reads the records and makes of them what is shown.
+pub(crate) struct Projector {
+    shared: Arc<Shared>,
+    status: Arc<Status>,
+    /// None until it is known what the store has.
+    reached: Option<Position>,
+    upkeep: Upkeep,
+}
+
+impl Projector {
+    pub(crate) fn new(shared: Arc<Shared>, status: Arc<Status>) -> Projector {
+        Projector {
+            shared,
+            status,
+            reached: None,
+            upkeep: Upkeep::default(),
+        }
+    }
+
+    /// Reads on until nothing is left to read.
+    pub(crate) fn follow(&mut self) -> Result<(), StoreError> {
+        let mut reached = match self.reached {
+            Some(reached) => reached,
+            None => self.resume()?,
+        };
+        loop {
+            let begun = Instant::now();
+            let tail = self.shared.store.tail(reached, PROJECTION_PASS_RECORDS_MAX)?;
+            if tail.reached == reached {
+                break;
+            }
+            let mut pass = Pass::new(&*self.shared.store, &*self.shared.clock);
+            for (position, record) in &tail.records {
+                pass.take(*position, record)?;
+            }
+            let at = pass.newest();
+            let changes = pass.finish();
+            // Should this fail in the middle, what the store has is asked again.
+            self.reached = None;
+            self.shared.store.project(tail.reached, changes)?;
+            reached = tail.reached;
+            self.reached = Some(reached);
+            self.status.reached(reached, at);
+            metrics::histogram!("farebox_projection_pass_seconds").record(begun.elapsed().as_secs_f64());
+            metrics::counter!("farebox_projection_records_total").increment(tail.records.len() as u64);
+        }
+        self.status.reached(reached, None);
+        Ok(())
+    }
+
+    /// Looks for what is no longer kept, a little at a time. Nothing before it is known what the store has.
+    pub(crate) fn tidy(&mut self) -> Result<(), StoreError> {
+        match self.reached {
+            Some(reached) => self
+                .upkeep
+                .step(&*self.shared.store, &*self.shared.clock, reached),
+            None => Ok(()),
+        }
+    }
+
+    /// Where it left off; at the first record where what is kept has another format.
+    fn resume(&mut self) -> Result<Position, StoreError> {
+        let store = &self.shared.store;
+        if store.projection(rows::FORMAT_KEY)?.as_deref() != Some(rows::FORMAT) {
+            store.forget_projections()?;
+            let format = (rows::FORMAT_KEY.to_vec(), Some(rows::FORMAT.to_vec()));
+            store.project(Position::default(), vec![format])?;
+        }
+        let reached = store.projected()?;
+        self.reached = Some(reached);
+        Ok(reached)
+    }
+
+    /// Says why it is behind. What the store has is asked again.
+    pub(crate) fn failed(&mut self, why: &str) {
+        self.reached = None;
+        metrics::counter!("farebox_projection_failures_total").increment(1);
+        tracing::error!(
+            reason = why,
+            "the change feed and usage are behind; billing goes on, and it is tried again"
+        );
+    }
+}

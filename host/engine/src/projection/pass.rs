@@ -1,0 +1,195 @@
+//! One pass: from records to changed rows.
+
+use std::collections::BTreeMap;
+
+use farebox_record::Record;
+use farebox_record::codec;
+use farebox_record::control::ControlRecord;
+use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::plan::EventRef;
+use farebox_record::time::Timestamp;
+use farebox_store::{Position, ProjectionChange, Store, StoreError, StoredRecord};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::change::{Change, FeedCursor};
+use super::changes_of::{changes_of, control_changes_of};
+use super::rows::{self, Every, UsageRow};
+use super::usage::{Counted, Sign, continued, usage_of};
+use crate::clock::Clock;
+use crate::limits::USAGE_COMBINATIONS_MAX;
+
+/// Rows as they will be when the pass is written. What is not here is as the store has it.
+pub(crate) struct Pass<'s> {
+    store: &'s dyn Store,
+    clock: &'s dyn Clock,
+    /// Written as they are: items of feeds.
+    items: Vec<ProjectionChange>,
+    notes: BTreeMap<Vec<u8>, Option<Counted>>,
+    usage: BTreeMap<Vec<u8>, UsageRow>,
+    /// How many combinations each bucket has, where one was added.
+    combinations: BTreeMap<Vec<u8>, usize>,
+    newest: Option<Timestamp>,
+}
+
+impl<'s> Pass<'s> {
+    pub(crate) fn new(store: &'s dyn Store, clock: &'s dyn Clock) -> Pass<'s> {
+        Pass {
+            store,
+            clock,
+            items: Vec::new(),
+            notes: BTreeMap::new(),
+            usage: BTreeMap::new(),
+            combinations: BTreeMap::new(),
+            newest: None,
+        }
+    }
+
+    /// Takes a record in. Each comes once, in commit order.
+    pub(crate) fn take(&mut self, position: Position, stored: &StoredRecord) -> Result<(), StoreError> {
+        if stored.wallet.is_control() {
+            let record: ControlRecord = decode(&stored.body)?;
+            self.newest = self.newest.max(Some(record.at));
+            self.feed(&record.tenant, position, control_changes_of(&record));
+            return Ok(());
+        }
+        let record: Record = decode(&stored.body)?;
+        self.newest = self.newest.max(Some(record.at));
+        self.feed(&record.tenant, position, changes_of(&record));
+        self.count(&record)
+    }
+
+    /// When the newest of its records was made.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    /// What the pass changes.
+    pub(crate) fn finish(self) -> Vec<ProjectionChange> {
+        let mut changes = self.items;
+        let notes = self.notes.into_iter();
+        changes.extend(notes.map(|(key, note)| (key, note.map(|counted| codec::encode(&counted)))));
+        let rows = self.usage.into_iter();
+        changes.extend(rows.map(|(key, row)| (key, Some(codec::encode(&row)))));
+        changes
+    }
+
+    fn feed(&mut self, tenant: &TenantId, position: Position, changes: Vec<Change>) {
+        for (index, change) in (0..u16::MAX).zip(changes) {
+            let key = rows::item(tenant, FeedCursor { position, index });
+            self.items.push((key, Some(encode(&change))));
+        }
+    }
+
+    fn count(&mut self, record: &Record) -> Result<(), StoreError> {
+        let (tenant, customer) = (&record.tenant, &record.customer);
+        let before = match continued(record) {
+            Some(event) => self.note(tenant, customer, &event)?,
+            None => None,
+        };
+        let usage = usage_of(record, before);
+        for (event, note) in usage.notes {
+            // Most calls are settled at once: nothing was noted of them, and nothing has to go.
+            if note.is_some() || self.note(tenant, customer, &event)?.is_some() {
+                self.notes.insert(rows::note(tenant, customer, &event), note);
+            }
+        }
+        if let Some(taken) = &usage.taken {
+            self.change(tenant, customer, Sign::Minus, taken)?;
+        }
+        if let Some(added) = &usage.added {
+            self.change(tenant, customer, Sign::Plus, added)?;
+        }
+        Ok(())
+    }
+
+    fn note(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        event: &EventRef,
+    ) -> Result<Option<Counted>, StoreError> {
+        let key = rows::note(tenant, customer, event);
+        match self.notes.get(&key) {
+            Some(note) => Ok(note.clone()),
+            None => read(self.store, &key),
+        }
+    }
+
+    /// Changes the sums of the minute, the hour and the day of an event, where they are kept.
+    fn change(
+        &mut self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        sign: Sign,
+        counted: &Counted,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now(tenant);
+        for every in Every::ALL {
+            let time = every.floor(counted.time);
+            if every.oldest_kept(now).is_some_and(|oldest| time < oldest) {
+                continue;
+            }
+            let bucket = rows::bucket(every, tenant, customer, time);
+            let row = self.row(&bucket, counted)?;
+            row.totals.change(sign, &counted.totals);
+        }
+        Ok(())
+    }
+
+    /// The row that an event counts in. A bucket that has told enough combinations apart tells no further ones apart, so an
+    /// event that is taken out of it again is found where it was put in.
+    fn row(&mut self, bucket: &[u8], counted: &Counted) -> Result<&mut UsageRow, StoreError> {
+        let own = counted
+            .attributes
+            .as_ref()
+            .map(|attributes| (rows::combination(bucket, attributes), attributes));
+        let (key, attributes) = match own {
+            Some((key, attributes)) if self.is_told_apart(bucket, &key)? => (key, Some(attributes)),
+            _ => (rows::other(bucket), None),
+        };
+        if !self.usage.contains_key(&key) {
+            let fresh = || UsageRow {
+                attributes: attributes.cloned(),
+                ..UsageRow::default()
+            };
+            let row = read(self.store, &key)?.unwrap_or_else(fresh);
+            self.usage.insert(key.clone(), row);
+        }
+        Ok(self.usage.entry(key).or_default())
+    }
+
+    /// Whether a combination has a row of its own, or may have one from now on.
+    fn is_told_apart(&mut self, bucket: &[u8], key: &[u8]) -> Result<bool, StoreError> {
+        if self.usage.contains_key(key) || self.store.projection(key)?.is_some() {
+            return Ok(true);
+        }
+        let known = match self.combinations.get(bucket) {
+            Some(known) => *known,
+            None => {
+                let other = rows::other(bucket);
+                let rows = self.store.projections(bucket, None, USAGE_COMBINATIONS_MAX + 1)?;
+                rows.iter().filter(|(key, _)| *key != other).count()
+            }
+        };
+        let free = known < USAGE_COMBINATIONS_MAX;
+        self.combinations
+            .insert(bucket.to_vec(), known + usize::from(free));
+        Ok(free)
+    }
+}
+
+/// The value of a key.
+pub(crate) fn read<T: DeserializeOwned>(store: &dyn Store, key: &[u8]) -> Result<Option<T>, StoreError> {
+    store.projection(key)?.map(|bytes| decode(&bytes)).transpose()
+}
+
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    codec::encode(value)
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    codec::decode(bytes).map_err(|error| StoreError::State {
+        what: format!("what is made of the records, or one of them: {error}"),
+    })
+}

@@ -1,0 +1,397 @@
+//! What a record says was used: a pure function of the record and of what the same event counted for before.
+//!
+//! An event counts in one row only: that of its time and of the attributes that are known of it last. So whenever a record
+//! says something new of an event (a further settlement, a price at last), what it counted for before is taken out as a
+//! whole and what it counts for now is put in. Charges are what was posted, so that rows sum to the ledger.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::Record;
+use farebox_record::command::{AuthorizeMode, Command, Settle};
+use farebox_record::correction::{Standing, StandingStatus};
+use farebox_record::event::Event;
+use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
+use farebox_record::plan::EventRef;
+use farebox_record::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::charge::charge_code;
+use crate::limits::USAGE_COMBINATION_BYTES_MAX;
+
+/// The code under which an entry counts that pays a charge of no known code.
+const NO_CODE: &str = "unknown";
+
+/// Sums of what was used and charged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// How many events.
+    pub events: i64,
+    /// How many of them have no price yet.
+    pub unpriced: i64,
+    /// Measures by name, as callers reported them.
+    pub measures: BTreeMap<String, Nanos>,
+    /// What was charged, by code and asset.
+    pub charges: BTreeMap<(String, Asset), Charged>,
+}
+
+/// What was charged under one code in one asset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charged {
+    /// How much was posted.
+    pub amount: Nanos,
+    /// In the unit of the code; stands with the asset in which the plan states the charge, whatever paid it.
+    pub quantity: Nanos,
+}
+
+/// What one event counts for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    /// When it happened.
+    pub time: Timestamp,
+    /// Its attributes that are no identifiers; none where they are too long to be kept.
+    pub attributes: Option<BTreeMap<String, String>>,
+    /// Its share of the sums.
+    pub totals: Totals,
+}
+
+/// What a record changes in the usage of its wallet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// What counted before, and no longer does.
+    pub taken: Option<Counted>,
+    /// What counts now.
+    pub added: Option<Counted>,
+    /// Events of which more may be said later: what they count for until then, or none where nothing more is expected.
+    pub notes: Vec<(EventRef, Option<Counted>)>,
+}
+
+/// The event that a record says something further of: what it counted for before must be known.
+pub(crate) fn continued(record: &Record) -> Option<EventRef> {
+    match &record.command {
+        Command::Settle(settle) => Some(settle.hold.clone()),
+        Command::RateUnpriced(rate) => Some(rate.event.reference()),
+        _ => None,
+    }
+}
+
+/// What a record changes. `before` is what the event that it continues counted for, if it did.
+pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
+    let mut usage = match (&record.command, &record.outcome.answer) {
+        (Command::Usage(event), Answer::Charged { .. }) => Usage {
+            added: Some(priced(record, event)),
+            ..Usage::default()
+        },
+        (Command::Authorize(authorize), Answer::Allowed(_)) if authorize.mode == AuthorizeMode::Settle => {
+            Usage {
+                added: Some(priced(record, &authorize.event)),
+                ..Usage::default()
+            }
+        }
+        (Command::Usage(event), Answer::Unpriced(_)) => {
+            let kept = unpriced(record, event);
+            Usage {
+                notes: vec![(event.reference(), Some(kept.clone()))],
+                added: Some(kept),
+                ..Usage::default()
+            }
+        }
+        (Command::RateUnpriced(rate), Answer::Charged { .. }) => Usage {
+            taken: before,
+            added: Some(priced(record, &rate.event)),
+            notes: vec![(rate.event.reference(), None)],
+        },
+        (Command::Settle(settle), Answer::Settled(settled)) => {
+            let now = settle_so_far(record, settle, before.as_ref());
+            let note = if settled.ended { None } else { Some(now.clone()) };
+            Usage {
+                taken: before,
+                added: Some(now),
+                notes: vec![(settle.hold.clone(), note)],
+            }
+        }
+        (Command::Refund(_), Answer::Corrected(_)) => Usage {
+            added: refunded(record),
+            ..Usage::default()
+        },
+        (Command::Void(_), Answer::Corrected(_)) => Usage {
+            taken: original(record).map(|standing| stands(record, standing)),
+            added: fees_of(record, charged_anew(record)),
+            ..Usage::default()
+        },
+        (Command::Amend(_), Answer::Corrected(_)) => Usage {
+            taken: original(record).map(|standing| stands(record, standing)),
+            added: corrected(record).map(|standing| stands(record, standing)),
+            ..Usage::default()
+        },
+        _ => Usage {
+            added: fees(record),
+            ..Usage::default()
+        },
+    };
+    usage.notes.extend(over(record));
+    usage
+}
+
+fn priced(record: &Record, event: &Event) -> Counted {
+    Counted {
+        time: record.seen.time,
+        attributes: combination(record, &event.attributes),
+        totals: Totals {
+            events: 1,
+            unpriced: 0,
+            measures: event.measures.clone(),
+            charges: with_quantities(record, posted(record)),
+        },
+    }
+}
+
+fn unpriced(record: &Record, event: &Event) -> Counted {
+    Counted {
+        time: event.time.unwrap_or(record.at),
+        attributes: combination(record, &event.attributes),
+        totals: Totals {
+            events: 1,
+            unpriced: 1,
+            measures: event.measures.clone(),
+            charges: BTreeMap::new(),
+        },
+    }
+}
+
+/// Measures and quantities are told of the event as a whole; what was posted adds up over the parts.
+fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>) -> Counted {
+    let mut attributes = BTreeMap::new();
+    for effect in &record.outcome.effects {
+        if let Effect::HoldPut(_, hold) = effect {
+            attributes.clone_from(&hold.event.attributes);
+        }
+    }
+    attributes.extend(settle.attributes.clone());
+    let mut charges = posted(record);
+    for (key, earlier) in before.iter().flat_map(|counted| &counted.totals.charges) {
+        add(
+            &mut charges.entry(key.clone()).or_default().amount,
+            earlier.amount,
+        );
+    }
+    Counted {
+        time: record.seen.time,
+        attributes: combination(record, &attributes),
+        totals: Totals {
+            events: 1,
+            unpriced: 0,
+            measures: settle.measures.clone(),
+            charges: with_quantities(record, charges),
+        },
+    }
+}
+
+/// The event that a correction is about, as it stood before.
+fn original(record: &Record) -> Option<&Standing> {
+    record.seen.original.as_ref().map(|original| &original.standing)
+}
+
+/// The event that a correction is about, as it stands now.
+fn corrected(record: &Record) -> Option<&Standing> {
+    record.outcome.effects.iter().find_map(|effect| match effect {
+        Effect::StandingPut(_, standing) => Some(&**standing),
+        _ => None,
+    })
+}
+
+/// What an event counts for as it stands.
+fn stands(record: &Record, standing: &Standing) -> Counted {
+    let mut charges: BTreeMap<(String, Asset), Charged> = BTreeMap::new();
+    for slice in &standing.slices {
+        let key = (slice.code.clone(), slice.asset.clone());
+        add(&mut charges.entry(key).or_default().amount, slice.amount);
+    }
+    for line in &standing.lines {
+        let key = (line.code.clone(), line.asset.clone());
+        add(&mut charges.entry(key).or_default().quantity, line.quantity);
+    }
+    charges.retain(|_, charged| *charged != Charged::default());
+    Counted {
+        time: standing.time,
+        attributes: combination(record, &standing.event.attributes),
+        totals: Totals {
+            events: 1,
+            unpriced: i64::from(matches!(standing.status, StandingStatus::Unpriced(_))),
+            measures: standing.event.measures.clone(),
+            charges,
+        },
+    }
+}
+
+/// What a refund takes from the charges of its event. The event and what it used stay counted.
+fn refunded(record: &Record) -> Option<Counted> {
+    let standing = original(record)?;
+    Some(Counted {
+        time: standing.time,
+        attributes: combination(record, &standing.event.attributes),
+        totals: Totals {
+            charges: posted(record),
+            ..Totals::default()
+        },
+    })
+}
+
+/// What a void charged by itself, because its plan said so: what was posted, without what was given back.
+fn charged_anew(record: &Record) -> BTreeMap<(String, Asset), Charged> {
+    let mut charges = posted(record);
+    for slice in original(record).iter().flat_map(|standing| &standing.slices) {
+        let key = (slice.code.clone(), slice.asset.clone());
+        add(&mut charges.entry(key).or_default().amount, slice.amount);
+    }
+    charges
+}
+
+/// What was earned without an event: fees of a period.
+fn fees(record: &Record) -> Option<Counted> {
+    fees_of(record, posted(record))
+}
+
+fn fees_of(record: &Record, charges: BTreeMap<(String, Asset), Charged>) -> Option<Counted> {
+    let charges = with_quantities(record, charges);
+    if charges.is_empty() {
+        return None;
+    }
+    Some(Counted {
+        time: record.seen.time,
+        attributes: Some(BTreeMap::new()),
+        totals: Totals {
+            charges,
+            ..Totals::default()
+        },
+    })
+}
+
+/// Holds that are over without a last settlement: what they count for stays, and nothing more is expected. An expired one
+/// may still be settled until it is forgotten.
+fn over(record: &Record) -> impl Iterator<Item = (EventRef, Option<Counted>)> {
+    record.outcome.effects.iter().filter_map(|effect| match effect {
+        Effect::HoldEnded(event, HoldEnd::Released) | Effect::HoldForgotten(event) => {
+            Some((event.clone(), None))
+        }
+        _ => None,
+    })
+}
+
+/// The revenue that the record posted, by code and asset.
+fn posted(record: &Record) -> BTreeMap<(String, Asset), Charged> {
+    let mut charges: BTreeMap<(String, Asset), Charged> = BTreeMap::new();
+    for effect in &record.outcome.effects {
+        if let Effect::Entry(entry) = effect
+            && entry.account == Account::Revenue
+        {
+            let code = charge_code(record, entry).unwrap_or(NO_CODE).to_string();
+            let charged = charges.entry((code, entry.asset.clone())).or_default();
+            add(&mut charged.amount, entry.amount);
+        }
+    }
+    charges
+}
+
+/// With the quantities that the plan states in the record, where its charges were carried out.
+fn with_quantities(
+    record: &Record,
+    mut charges: BTreeMap<(String, Asset), Charged>,
+) -> BTreeMap<(String, Asset), Charged> {
+    if let Some(pricing) = &record.seen.pricing
+        && let Verdict::Priced(priced) = &pricing.verdict
+        && is_carried_out(&record.outcome.answer)
+    {
+        for charge in &priced.charges {
+            let key = (charge.code.clone(), charge.price.asset.clone());
+            add(&mut charges.entry(key).or_default().quantity, charge.quantity);
+        }
+    }
+    charges.retain(|_, charged| *charged != Charged::default());
+    charges
+}
+
+/// Whether what a plan said was done, and not only quoted or refused.
+fn is_carried_out(answer: &Answer) -> bool {
+    match answer {
+        Answer::Denied(_) | Answer::Extended { .. } | Answer::HoldEnded { .. } => false,
+        Answer::Allowed(allowed) => allowed.expires.is_none(),
+        _ => true,
+    }
+}
+
+/// The attributes that tell rows apart: those that are no identifiers. None where they are longer than a row may have.
+fn combination(record: &Record, attributes: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    let pricing = record.seen.pricing.as_ref();
+    let subject = pricing.and_then(|pricing| pricing.subject_attribute.as_deref());
+    let kept: BTreeMap<String, String> = (attributes.iter())
+        .filter(|(name, _)| !is_identifier(name) && subject != Some(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let bytes: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
+    (bytes <= USAGE_COMBINATION_BYTES_MAX).then_some(kept)
+}
+
+/// Whether an attribute names one thing of many by its name: `id`, and what ends in `_id`.
+pub fn is_identifier(attribute: &str) -> bool {
+    attribute == "id" || attribute.ends_with("_id")
+}
+
+fn add(sum: &mut Nanos, amount: Nanos) {
+    // Amounts of a wallet are far inside 128 bits; measures can be anything that a caller says.
+    let most = Nanos::new(if amount.is_negative() {
+        i128::MIN
+    } else {
+        i128::MAX
+    });
+    *sum = sum.checked_add(amount).unwrap_or(most);
+}
+
+/// Whether sums grow or shrink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Plus,
+    Minus,
+}
+
+impl Totals {
+    /// Changes the sums by those of an event.
+    pub(crate) fn change(&mut self, sign: Sign, by: &Totals) {
+        let signed = |amount: Nanos| match sign {
+            Sign::Plus => amount,
+            Sign::Minus => amount.checked_neg().unwrap_or(Nanos::new(i128::MAX)),
+        };
+        let count = |n: i64| if sign == Sign::Plus { n } else { -n };
+        self.events += count(by.events);
+        self.unpriced += count(by.unpriced);
+        for (name, amount) in &by.measures {
+            add(self.measures.entry(name.clone()).or_default(), signed(*amount));
+        }
+        for (key, charged) in &by.charges {
+            let sum = self.charges.entry(key.clone()).or_default();
+            add(&mut sum.amount, signed(charged.amount));
+            add(&mut sum.quantity, signed(charged.quantity));
+        }
+        if sign == Sign::Minus {
+            // What is left of sums that are nothing is nothing; a measure of zero that was reported stays.
+            let measures = &by.measures;
+            self.measures
+                .retain(|name, sum| !sum.is_zero() || !measures.contains_key(name) || self.events > 0);
+            self.charges.retain(|_, charged| *charged != Charged::default());
+        }
+    }
+
+    /// Adds other sums.
+    pub(crate) fn add(&mut self, by: &Totals) {
+        self.change(Sign::Plus, by);
+    }
+
+    /// Whether nothing is left: of a row whose only event is counted elsewhere now.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0 && self.charges.is_empty() && self.measures.values().all(|sum| sum.is_zero())
+    }
+}
+
+#[cfg(test)]
+#[path = "usage_tests.rs"]
+mod tests;

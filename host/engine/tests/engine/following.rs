@@ -1,0 +1,520 @@
+//! What follows the records: the change feed and usage, on random histories, after restarts, and made again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use farebox_engine::LedgerFold;
+use farebox_engine::projection::{
+    Every, FeedCursor, FeedError, FeedPage, FeedQuery, Kind, Totals, UsageGroup, UsageQuery,
+};
+use farebox_money::Nanos;
+use farebox_record::command::{AboveHold, Command, Finality, Release, Settle};
+use farebox_record::ids::{CallId, CustomerId};
+use farebox_record::outcome::{Account, Answer, Effect, Verdict};
+use farebox_record::time::Timestamp;
+use farebox_store::{JournalStore, MemoryStore, Options, Projections as _, Store as _};
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::house::{House, SECOND, amounts, authorize, event, grant, hold, put, seconds, subscribe, usage};
+
+fn ada() -> CustomerId {
+    CustomerId::new("ada").unwrap()
+}
+
+/// Waits until everything that is durable has been followed.
+async fn followed(house: &House) {
+    let durable = house.engine.durable().unwrap();
+    let mut watch = house.engine.watch_projections();
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), watch.until(durable)).await;
+    assert!(waited.is_ok(), "the feed and the usage follow");
+}
+
+async fn groups(house: &House, every: Every, by: &[&str]) -> Vec<UsageGroup> {
+    followed(house).await;
+    let mut query = UsageQuery {
+        from: "2025-12-01T00:00:00Z".parse().unwrap(),
+        to: "2027-01-01T00:00:00Z".parse().unwrap(),
+        every,
+        by: by.iter().map(ToString::to_string).collect(),
+        limit: 7,
+        after: None,
+    };
+    let mut groups = Vec::new();
+    loop {
+        let page = house.engine.usage(&house.tenant, &ada(), &query).unwrap();
+        assert!(page.groups.len() <= 7);
+        groups.extend(page.groups);
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return groups,
+        }
+    }
+}
+
+async fn feed(house: &House, query: FeedQuery) -> FeedPage {
+    followed(house).await;
+    let query = FeedQuery {
+        limit: query.limit.max(1),
+        ..query
+    };
+    house.engine.changes(&house.tenant, &query).unwrap()
+}
+
+async fn all(house: &House) -> Vec<(FeedCursor, &'static str)> {
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let query = FeedQuery {
+            after,
+            limit: 3,
+            ..FeedQuery::default()
+        };
+        let page = feed(house, query).await;
+        let kinds = page
+            .changes
+            .iter()
+            .map(|(cursor, change)| (*cursor, change.what.kind().as_str()));
+        seen.extend(kinds);
+        if !page.more {
+            return seen;
+        }
+        after = Some(page.next);
+    }
+}
+
+fn texts(seen: &[(FeedCursor, &'static str)]) -> Vec<&'static str> {
+    seen.iter().map(|(_, kind)| *kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_tells_what_happened_in_order_and_resumes_anywhere() {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    house.done("ada", put()).await;
+    house.done("ada", usage("early", "one", 100_000)).await; // 0.1 usd, when somebody prices it
+    house.done("ada", subscribe()).await;
+    for _ in 0..400 {
+        if house.wallet("ada").await.header().unpriced == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    house.done("ada", authorize("no", 1_000, 0)).await; // in debt
+    house.done("ada", grant("start", "1")).await; // pays it
+    house.done("ada", authorize("long", 100_000, 0)).await;
+    house.clock.advance(seconds(61));
+    house.wallet("ada").await;
+    let expected = [
+        "revision_activated",
+        "usage_unpriced",
+        "subscription_started",
+        "usage_rated",
+        "debt_incurred",
+        "denied",
+        "grant_received",
+        "debt_paid",
+        "hold_expired",
+    ];
+    let seen = all(&house).await;
+    assert_eq!(texts(&seen), expected);
+    for at in 0..seen.len() {
+        let after = Some(seen[at].0);
+        let rest = feed(
+            &house,
+            FeedQuery {
+                after,
+                limit: 100,
+                ..FeedQuery::default()
+            },
+        )
+        .await;
+        let rest: Vec<_> = rest.changes.iter().map(|(cursor, _)| *cursor).collect();
+        assert_eq!(
+            rest,
+            seen[at + 1..]
+                .iter()
+                .map(|(cursor, _)| *cursor)
+                .collect::<Vec<_>>()
+        );
+    }
+    let only = FeedQuery {
+        kind: Some(Kind::Denied),
+        limit: 10,
+        ..FeedQuery::default()
+    };
+    assert_eq!(feed(&house, only).await.changes.len(), 1);
+    let of = |name: &str| FeedQuery {
+        customer: Some(name.parse().unwrap()),
+        limit: 10,
+        ..FeedQuery::default()
+    };
+    assert_eq!(feed(&house, of("ada")).await.changes.len(), 8);
+    let nobody = feed(&house, of("ben")).await;
+    assert!(nobody.changes.is_empty() && !nobody.more);
+    assert!(nobody.next >= seen[8].0, "everything before it was looked at");
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_behind_which_something_is_gone_is_refused() {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    house.customer("ada", "1").await;
+    let first = feed(
+        &house,
+        FeedQuery {
+            limit: 1,
+            ..FeedQuery::default()
+        },
+    )
+    .await;
+    house.clock.advance(farebox_record::time::Span::days(36));
+    house.done("ada", grant("later", "1")).await;
+    let behind = FeedQuery {
+        after: Some(first.next),
+        limit: 10,
+        ..FeedQuery::default()
+    };
+    followed(&house).await;
+    // Whether or not what is too old was removed already.
+    for _ in 0..2 {
+        let refused = house.engine.changes(&house.tenant, &behind);
+        assert!(matches!(refused, Err(FeedError::Expired)), "{refused:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    }
+    let kept = feed(
+        &house,
+        FeedQuery {
+            limit: 10,
+            ..FeedQuery::default()
+        },
+    )
+    .await;
+    assert!(!kept.changes.is_empty());
+    let young: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+    assert!(kept.changes.iter().all(|(_, change)| change.at > young));
+    let ahead = FeedCursor::behind(farebox_engine::projection::Position(u64::MAX));
+    let ahead = house.engine.changes(
+        &house.tenant,
+        &FeedQuery {
+            after: Some(ahead),
+            limit: 1,
+            ..FeedQuery::default()
+        },
+    );
+    assert!(matches!(ahead, Err(FeedError::Ahead)), "{ahead:?}");
+    house.engine.stop().unwrap();
+}
+
+/// What a customer did, as its own books would say it.
+#[derive(Default)]
+struct Books {
+    /// Tokens in of each event that happened.
+    used: BTreeMap<String, i64>,
+    open: Vec<String>,
+}
+
+fn part(id: &str, n: u32, tokens: i64, feature: Option<&str>, finality: Finality) -> Command {
+    Command::Settle(Settle {
+        hold: hold(id),
+        id: CallId::new(&format!("part-{n}")).unwrap(),
+        measures: amounts(&[("input_tokens", tokens)]),
+        attributes: feature
+            .iter()
+            .map(|f| ("feature".to_string(), f.to_string()))
+            .collect(),
+        finality,
+        above: AboveHold::AllowDebt,
+    })
+}
+
+async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let mut books = Books::default();
+    house.customer("ada", "0.05").await;
+    for n in 0..steps {
+        let (id, tokens) = (format!("e{n}"), i64::from(random.random_range(0..20_000_u32)));
+        match random.random_range(0..8) {
+            0 | 1 => {
+                let mut used = event(&id, "one", &[("input_tokens", tokens)]);
+                used.attributes.insert(
+                    "feature".into(),
+                    ["chat", "search"].choose(&mut random).unwrap().to_string(),
+                );
+                used.attributes.insert("request_id".into(), id.clone());
+                house.done("ada", Command::Usage(used)).await;
+                books.used.insert(id, tokens);
+            }
+            2 => {
+                house.done("ada", usage(&id, "two", tokens)).await; // nobody prices it yet
+                books.used.insert(id, tokens);
+            }
+            3 => {
+                let done = house.done("ada", authorize(&id, 20_000, 0)).await;
+                if matches!(done.answer, Answer::Allowed(_)) {
+                    books.open.push(id);
+                }
+            }
+            4 | 5 => {
+                if let Some(id) = books.open.choose(&mut random).cloned() {
+                    let feature = [None, Some("late"), Some("chat")]
+                        .choose(&mut random)
+                        .copied()
+                        .flatten();
+                    let last = random.random_bool(0.4);
+                    let finality = if last { Finality::Final } else { Finality::Partial };
+                    house.done("ada", part(&id, n, tokens, feature, finality)).await;
+                    books.used.insert(id.clone(), tokens);
+                    books.open.retain(|open| !last || *open != id);
+                }
+            }
+            6 => {
+                if let Some(id) = books.open.pop() {
+                    let release = Release {
+                        hold: hold(&id),
+                        id: CallId::new("release").unwrap(),
+                    };
+                    house.done("ada", Command::Release(release)).await;
+                }
+            }
+            _ => {
+                house.done("ada", grant(&format!("g{n}"), "0.01")).await;
+                house.clock.advance(seconds(random.random_range(0..20)));
+                house.wallet("ada").await;
+                // What expired can still be settled late, as a whole.
+                books.open.retain(|_| random.random_bool(0.9));
+                let late: Vec<String> = std::mem::take(&mut books.open);
+                for id in late {
+                    let reply = house
+                        .reply("ada", part(&id, n, tokens, None, Finality::Partial))
+                        .await;
+                    if let farebox_engine::Reply::Done(done) = reply {
+                        books.used.insert(id.clone(), tokens);
+                        if !matches!(&done.answer, Answer::Settled(settled) if settled.ended) {
+                            books.open.push(id);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    books
+}
+
+/// Revenue by code, straight from the entries.
+fn ledger(house: &House) -> BTreeMap<String, Nanos> {
+    let mut revenue: BTreeMap<String, Nanos> = BTreeMap::new();
+    for record in house
+        .engine
+        .history(&house.tenant, &ada(), None, 100_000)
+        .unwrap()
+    {
+        for effect in &record.outcome.effects {
+            let Effect::Entry(entry) = effect else { continue };
+            if entry.account != Account::Revenue {
+                continue;
+            }
+            let Verdict::Priced(priced) = &record.seen.pricing.as_ref().unwrap().verdict else {
+                panic!("revenue without a price")
+            };
+            let code = priced.charges[usize::from(entry.charge.unwrap())].code.clone();
+            let sum = revenue.entry(code).or_default();
+            *sum = sum.checked_add(entry.amount).unwrap();
+        }
+    }
+    revenue.retain(|_, sum| !sum.is_zero());
+    revenue
+}
+
+fn revenue_of(totals: &Totals) -> BTreeMap<String, Nanos> {
+    let all = totals.charges.iter();
+    all.filter(|(_, charged)| !charged.amount.is_zero())
+        .map(|((code, _), charged)| (code.clone(), charged.amount))
+        .collect()
+}
+
+fn sum(groups: &[UsageGroup]) -> Totals {
+    let mut sums = Totals::default();
+    for group in groups {
+        sums.events += group.totals.events;
+        sums.unpriced += group.totals.unpriced;
+        for (name, amount) in &group.totals.measures {
+            let sum = sums.measures.entry(name.clone()).or_default();
+            *sum = sum.checked_add(*amount).unwrap();
+        }
+        for (key, charged) in &group.totals.charges {
+            let sum = sums.charges.entry(key.clone()).or_default();
+            sum.amount = sum.amount.checked_add(charged.amount).unwrap();
+            sum.quantity = sum.quantity.checked_add(charged.quantity).unwrap();
+        }
+    }
+    sums
+}
+
+async fn check(house: &House, books: &Books) {
+    let tokens: i64 = books.used.values().sum();
+    for every in Every::ALL {
+        for by in [&[][..], &["feature"], &["model", "feature"], &["nothing"]] {
+            let groups = groups(house, every, by).await;
+            let keys: BTreeSet<_> = groups
+                .iter()
+                .map(|g| (g.time, g.other, g.values.clone()))
+                .collect();
+            assert_eq!(keys.len(), groups.len(), "a group comes once");
+            assert!(
+                groups
+                    .windows(2)
+                    .all(|w| (w[0].time, w[0].other) <= (w[1].time, w[1].other))
+            );
+            let sums = sum(&groups);
+            assert_eq!(revenue_of(&sums), ledger(house), "{every:?} by {by:?}");
+            assert_eq!(sums.events, i64::try_from(books.used.len()).unwrap());
+            assert_eq!(
+                sums.measures.get("input_tokens").copied().unwrap_or_default(),
+                Nanos::units(tokens)
+            );
+        }
+    }
+    let wallet = house.wallet("ada").await;
+    let totals = wallet
+        .header()
+        .assets
+        .values()
+        .map(|totals| totals.revenue.get())
+        .sum::<i128>();
+    let revenue: i128 = ledger(house).values().map(|amount| amount.get()).sum();
+    assert_eq!(revenue, totals, "and the wallet says the same");
+    let unpriced = sum(&groups(house, Every::Day, &[]).await).unpriced;
+    assert_eq!(unpriced, i64::try_from(wallet.header().unpriced).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_sums_to_the_ledger_whatever_happens() {
+    for seed in 0..6 {
+        let house = House::over(Arc::new(MemoryStore::new()));
+        let books = live_at_random(&house, seed, 150).await;
+        check(&house, &books).await;
+        house.activate(SECOND); // what had no price gets one
+        for _ in 0..400 {
+            if house.wallet("ada").await.header().unpriced == 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        check(&house, &books).await;
+        house.engine.stop().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_settled_in_parts_is_one_event_under_what_is_known_of_it_last() {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    house.customer("ada", "10").await;
+    house.done("ada", authorize("call", 1_000_000, 0)).await;
+    house
+        .done("ada", part("call", 1, 200_000, Some("chat"), Finality::Partial))
+        .await;
+    let chat = groups(&house, Every::Minute, &["feature"]).await;
+    assert_eq!((chat.len(), chat[0].values[0].as_deref()), (1, Some("chat")));
+    assert_eq!(chat[0].totals.measures["input_tokens"], Nanos::units(200_000));
+    house.clock.advance(seconds(59));
+    house
+        .done("ada", part("call", 2, 500_000, Some("agent"), Finality::Final))
+        .await;
+    let agent = groups(&house, Every::Minute, &["feature", "model"]).await;
+    assert_eq!(agent.len(), 1, "{agent:?}");
+    let call = &agent[0];
+    // When the call was authorized, not when it was settled.
+    assert_eq!(call.time, "2026-01-01T00:00:00Z".parse().unwrap());
+    assert_eq!(call.values, [Some("agent".to_string()), Some("one".to_string())]);
+    assert_eq!(call.totals.events, 1);
+    let ((_, _), charged) = call.totals.charges.first_key_value().unwrap();
+    assert_eq!(
+        (charged.amount.to_string(), charged.quantity.to_string()),
+        ("0.5".into(), "500000".into())
+    );
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_combinations_than_a_minute_tells_apart_are_summed_up_as_other() {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    house.customer("ada", "10").await;
+    let (last, count) = (1_030, 1_031);
+    let requests = (0..count).map(|n| {
+        let mut used = event(&format!("e{n}"), "one", &[("input_tokens", 1_000)]);
+        used.attributes.insert("page".into(), format!("p{n}"));
+        farebox_engine::Request {
+            customer: ada(),
+            ask: farebox_engine::Ask::Command(Box::new(Command::Usage(used))),
+        }
+    });
+    house
+        .engine
+        .call(&house.tenant, requests.collect())
+        .await
+        .unwrap();
+    let groups = groups(&house, Every::Minute, &["page"]).await;
+    assert_eq!(groups.len(), 1_001);
+    let other = groups.last().unwrap();
+    assert!(other.other && other.values.is_empty());
+    assert_eq!(other.totals.events, 31);
+    let sums = sum(&groups);
+    assert_eq!(
+        (sums.events, sums.measures["input_tokens"]),
+        (last + 1, Nanos::units(1_031_000))
+    );
+    assert_eq!(revenue_of(&sums), ledger(&house));
+    house.engine.stop().unwrap();
+}
+
+fn open(dir: &std::path::Path) -> Arc<JournalStore> {
+    Arc::new(JournalStore::open(dir, Options::default(), Arc::new(LedgerFold)).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_the_same_after_a_restart_and_when_it_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::over(open(dir.path()));
+    let books = live_at_random(&house, 42, 120).await;
+    check(&house, &books).await;
+    let (changes, usage) = (
+        all(&house).await,
+        groups(&house, Every::Minute, &["feature"]).await,
+    );
+    let now = house.clock.clone();
+    house.engine.stop().unwrap();
+    drop(house);
+    for lost in [None, Some("state"), Some("state")] {
+        if let Some(folder) = lost {
+            std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let again = House::without_plan(open(dir.path()));
+        again
+            .clock
+            .advance_to(farebox_engine::Clock::now(&*now, &again.tenant));
+        let made = all(&again).await;
+        assert_eq!(made[..changes.len()], changes, "with {lost:?} lost");
+        assert_eq!(groups(&again, Every::Minute, &["feature"]).await, usage);
+        again.engine.stop().unwrap();
+        drop(again);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_of_another_format_is_thrown_away_and_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::over(open(dir.path()));
+    house.customer("ada", "1").await;
+    let changes = all(&house).await;
+    house.engine.stop().unwrap();
+    drop(house);
+    // What a newer Farebox might leave behind.
+    let store = open(dir.path());
+    let left = vec![(b"v".to_vec(), Some(vec![99])), (b"f".to_vec(), Some(vec![99]))];
+    store.project(store.projected().unwrap(), left).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let again = House::without_plan(open(dir.path()));
+    assert_eq!(all(&again).await, changes);
+    again.engine.stop().unwrap();
+}

@@ -1,0 +1,148 @@
+//! A store whose projections fail for a while: billing goes on, and what follows the records catches up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use farebox_engine::projection::FeedQuery;
+use farebox_store::{
+    Commit, Fate, IdHash, Image, MemoryStore, PartKey, Position, ProjectionChange, ProjectionRow,
+    Projections, Store, StoreError, StoredRecord, Tail, Version, WalletKey,
+};
+
+use crate::house::{House, authorize, is_denied, usage};
+
+#[derive(Default)]
+struct Limping {
+    inner: MemoryStore,
+    fails: AtomicBool,
+    failures: AtomicUsize,
+}
+
+impl Projections for Limping {
+    fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
+        if self.fails.load(Ordering::SeqCst) {
+            let before = self.failures.fetch_add(1, Ordering::SeqCst);
+            assert!(before != 0, "the first failure is a panic, the others are errors");
+            return Err(StoreError::State {
+                what: "a test says so".into(),
+            });
+        }
+        self.inner.project(position, changes)
+    }
+    fn projected(&self) -> Result<Position, StoreError> {
+        self.inner.projected()
+    }
+    fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.projection(key)
+    }
+    fn projections(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<ProjectionRow>, StoreError> {
+        self.inner.projections(prefix, after, limit)
+    }
+    fn forget_projections(&self) -> Result<(), StoreError> {
+        self.inner.forget_projections()
+    }
+}
+
+impl Store for Limping {
+    fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError> {
+        self.inner.commit(commits)
+    }
+    fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {
+        self.inner.load(wallet)
+    }
+    fn part(&self, wallet: &WalletKey, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.part(wallet, key)
+    }
+    fn parts(
+        &self,
+        wallet: &WalletKey,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(PartKey, Vec<u8>)>, StoreError> {
+        self.inner.parts(wallet, prefix, after, limit)
+    }
+    fn may_have_seen(&self, id: IdHash) -> bool {
+        self.inner.may_have_seen(id)
+    }
+    fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
+        self.inner.find(wallet, id)
+    }
+    fn history(
+        &self,
+        wallet: &WalletKey,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        self.inner.history(wallet, before, limit)
+    }
+    fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
+        self.inner.due(tenant, until, limit)
+    }
+    fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {
+        self.inner.wallets(tenant, after, limit)
+    }
+    fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.inner.tenants(after, limit)
+    }
+    fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        self.inner.tail(after, limit)
+    }
+    fn end(&self) -> Result<Position, StoreError> {
+        self.inner.end()
+    }
+    fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.inner.put_blob(name, bytes)
+    }
+    fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.blob(name)
+    }
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn billing_goes_on_while_projections_fail_and_they_catch_up() {
+    let store = Arc::new(Limping::default());
+    let house = House::over(store.clone());
+    house.customer("ada", "1").await;
+    store.fails.store(true, Ordering::SeqCst);
+    while store.failures.load(Ordering::SeqCst) < 2 {
+        house
+            .done("ada", usage(&format!("e{}", fresh(&store)), "one", 1))
+            .await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for n in 0..5 {
+        let denied = house
+            .reply("ada", authorize(&format!("dear-{n}"), 2_000_000, 0))
+            .await;
+        assert!(is_denied(&denied), "billing goes on: {denied:?}");
+    }
+    let durable = house.engine.durable().unwrap();
+    assert!(house.engine.projected().unwrap() < durable);
+    store.fails.store(false, Ordering::SeqCst);
+    let mut watch = house.engine.watch_projections();
+    let caught_up = tokio::time::timeout(std::time::Duration::from_secs(60), watch.until(durable)).await;
+    assert!(caught_up.is_ok(), "it goes on where it was");
+    let query = FeedQuery {
+        limit: 100,
+        kind: Some(farebox_engine::projection::Kind::Denied),
+        ..FeedQuery::default()
+    };
+    let told = house.engine.changes(&house.tenant, &query).unwrap().changes;
+    assert_eq!(told.len(), 5, "each once");
+    assert!(house.engine.is_running());
+    house.engine.stop().unwrap();
+}
+
+/// A number that no earlier call had.
+fn fresh(store: &Limping) -> u64 {
+    store.end().unwrap().0
+}

@@ -1,0 +1,276 @@
+//! Corrections of events: refunds, voids and amendments. The original stays as it was written; what it took is given back
+//! by entries that name it, and from then on the event *stands* otherwise than its own record says.
+
+use farebox_record::command::Command;
+use farebox_record::correction::{
+    Amend, Original, PricedBy, Refund, RefundTarget, Standing, StandingStatus, TakenSlice, Void,
+};
+use farebox_record::outcome::{Account, Answer, Corrected, Effect, Line, Outcome, Pricing, Seen, Verdict};
+use farebox_record::plan::EventRef;
+use farebox_record::record::Record;
+use farebox_record::state::SliceSource;
+use farebox_record::time::Timestamp;
+
+use farebox_money::{Asset, Nanos};
+
+use crate::adjust::{check_amount, check_at_most, refund_grant};
+use crate::cover::lines;
+use crate::draft::{Draft, attempt};
+use crate::orders::{Cause, Ready};
+use crate::refusal::Refusal;
+use crate::reverse::{Reversed, give_back, split};
+use crate::wallet::Wallet;
+
+/// Gives money back: what an event took, to where it came from; or unused bought value, to the customer.
+pub(crate) fn refund(
+    wallet: &mut Wallet,
+    refund: &Refund,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    match &refund.target {
+        RefundTarget::Grant { grant, amount } => refund_grant(wallet, grant, *amount, at),
+        RefundTarget::Event { event, amount } => {
+            let original = charged(seen)?;
+            refund_event(wallet, event, amount.as_ref(), original, at)
+        }
+    }
+}
+
+fn refund_event(
+    wallet: &mut Wallet,
+    event: &EventRef,
+    amount: Option<&(Asset, Nanos)>,
+    original: &Original,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let standing = &original.standing;
+    if let Some((asset, amount)) = amount {
+        check_amount(*amount)?;
+        let same = standing.slices.iter().filter(|slice| slice.asset == *asset);
+        let taken = Nanos::new(same.map(|slice| slice.amount.get()).sum());
+        check_at_most(
+            *amount,
+            taken,
+            "is more than the event took and has not given back",
+        )?;
+    }
+    let (back, stays) = split(&standing.slices, amount);
+    if back.is_empty() {
+        return Err(Refusal::NothingToGiveBack);
+    }
+    let mut draft = Draft::new(wallet, at);
+    let reversed = give_back(&mut draft, event, &back, original, at);
+    let after = Standing {
+        slices: stays,
+        ..standing.clone()
+    };
+    draft.put(Effect::StandingPut(event.clone(), Box::new(after)));
+    Ok(draft.finish(|wallet| corrected(reversed, Vec::new(), wallet)))
+}
+
+/// Takes an event back: all that it took comes back. A plan that follows subjects is told, and may answer.
+pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp) -> Result<Outcome, Refusal> {
+    let original = standing(seen)?;
+    attempt(wallet, |wallet| {
+        let mut draft = Draft::new(wallet, at);
+        let reversed = take_back(&mut draft, &void.event, original, at);
+        let charges = match &seen.pricing {
+            None => Vec::new(),
+            Some(pricing) => carry_out_reversal(&mut draft, pricing, original, at)?,
+        };
+        let after = Standing {
+            status: StandingStatus::Voided,
+            lines: Vec::new(),
+            slices: Vec::new(),
+            ..original.standing.clone()
+        };
+        draft.put(Effect::StandingPut(void.event.clone(), Box::new(after)));
+        Ok(draft.finish(|wallet| corrected(reversed, charges, wallet)))
+    })
+}
+
+/// Replaces an event: all that it took comes back, and what it should have been is charged.
+pub(crate) fn amend(
+    wallet: &mut Wallet,
+    amend: &Amend,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let original = standing(seen)?;
+    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
+    let priced = match &pricing.verdict {
+        Verdict::Priced(priced) => priced,
+        Verdict::Rejected(rejection) => return Err(Refusal::InvalidEvent(rejection.clone())),
+        Verdict::Failed { code, message } => {
+            return Err(Refusal::PlanFailed {
+                code: code.clone(),
+                message: message.clone(),
+            });
+        }
+    };
+    let event = amend.event.reference();
+    attempt(wallet, |wallet| {
+        let mut draft = Draft::new(wallet, at);
+        // What is charged now comes first in the record's list of charges; what comes back goes on behind it.
+        draft.answer_holds(priced.charges.len());
+        let reversed = take_back(&mut draft, &event, original, at);
+        let ready = Ready::new(draft.wallet, priced, &amend.event.attributes)?;
+        let slices = ready.slices();
+        ready.post(&mut draft, pricing, Cause::Event(&amend.event), at);
+        let after = Standing {
+            event: amend.event.clone(),
+            time: seen.time,
+            status: StandingStatus::Charged,
+            priced: Some(priced_by(pricing)),
+            lines: lines(&priced.charges),
+            slices,
+        };
+        draft.put(Effect::StandingPut(event.clone(), Box::new(after)));
+        let charges = lines(&priced.charges);
+        Ok(draft.finish(|wallet| corrected(reversed, charges, wallet)))
+    })
+}
+
+/// All that an event took comes back; one that waits for a price waits no longer.
+fn take_back(draft: &mut Draft<'_>, event: &EventRef, original: &Original, at: Timestamp) -> Reversed {
+    if let StandingStatus::Unpriced(sequence) = original.standing.status {
+        draft.put(Effect::UnpricedRated(sequence));
+    }
+    let (back, _) = split(&original.standing.slices, None);
+    give_back(draft, event, &back, original, at)
+}
+
+/// What a plan says to an event of its subject that was taken back.
+fn carry_out_reversal(
+    draft: &mut Draft<'_>,
+    pricing: &Pricing,
+    original: &Original,
+    at: Timestamp,
+) -> Result<Vec<Line>, Refusal> {
+    let priced = match &pricing.verdict {
+        Verdict::Priced(priced) => priced,
+        Verdict::Rejected(rejection) => return Err(Refusal::PlanRefused(rejection.clone())),
+        Verdict::Failed { code, message } => {
+            return Err(Refusal::PlanFailed {
+                code: code.clone(),
+                message: message.clone(),
+            });
+        }
+    };
+    let event = &original.standing.event;
+    let ready = Ready::new(draft.wallet, priced, &event.attributes)?;
+    ready.post(draft, pricing, Cause::Event(event), at);
+    Ok(lines(&priced.charges))
+}
+
+fn standing(seen: &Seen) -> Result<&Original, Refusal> {
+    let original = seen.original.as_deref().ok_or(Refusal::UnknownEvent)?;
+    match original.standing.status {
+        StandingStatus::Voided => Err(Refusal::EventVoided),
+        StandingStatus::Charged | StandingStatus::Unpriced(_) => Ok(original),
+    }
+}
+
+fn charged(seen: &Seen) -> Result<&Original, Refusal> {
+    let original = standing(seen)?;
+    match original.standing.status {
+        StandingStatus::Charged => Ok(original),
+        StandingStatus::Unpriced(_) | StandingStatus::Voided => Err(Refusal::NothingToGiveBack),
+    }
+}
+
+fn corrected(reversed: Reversed, charges: Vec<Line>, wallet: &Wallet) -> Answer {
+    Answer::Corrected(Box::new(Corrected {
+        reversed: reversed.total,
+        paid: reversed.paid,
+        expired: reversed.expired,
+        charges,
+        balances: wallet.balances(),
+    }))
+}
+
+fn priced_by(pricing: &Pricing) -> PricedBy {
+    PricedBy {
+        revision: pricing.revision,
+        subscription: pricing.subscription.clone(),
+        period: pricing.period,
+    }
+}
+
+/// An event as the record that ended it says: usage, a one-shot, the last settlement of a hold. None for a record that
+/// charges no event.
+pub fn standing_of(record: &Record) -> Option<Standing> {
+    let pricing = record.seen.pricing.as_ref();
+    let said = pricing.map_or_else(Vec::new, |pricing| match &pricing.verdict {
+        Verdict::Priced(priced) => lines(&priced.charges),
+        Verdict::Rejected(_) | Verdict::Failed { .. } => Vec::new(),
+    });
+    let charged = |event: &farebox_record::event::Event, slices| Standing {
+        event: event.clone(),
+        time: record.seen.time,
+        status: StandingStatus::Charged,
+        priced: pricing.map(priced_by),
+        lines: said.clone(),
+        slices,
+    };
+    match (&record.command, &record.outcome.answer) {
+        (Command::Usage(event), Answer::Unpriced(_)) => Some(Standing {
+            status: StandingStatus::Unpriced(record.sequence),
+            priced: None,
+            ..charged(event, Vec::new())
+        }),
+        (Command::Usage(event), Answer::Charged { .. }) => Some(charged(event, taken(record))),
+        (Command::RateUnpriced(rate), Answer::Charged { .. }) => Some(charged(&rate.event, taken(record))),
+        (Command::Authorize(authorize), Answer::Allowed(allowed)) if allowed.expires.is_none() => {
+            Some(charged(&authorize.event, taken(record)))
+        }
+        (Command::Settle(settle), Answer::Settled(settled)) if settled.ended => {
+            let hold = record.outcome.effects.iter().find_map(|effect| match effect {
+                Effect::HoldPut(event, hold) if *event == settle.hold => Some(hold),
+                _ => None,
+            })?;
+            let mut event = hold.event.clone();
+            event.measures.clone_from(&settle.measures);
+            event.attributes.extend(settle.attributes.clone());
+            let slices = hold.taken.iter().map(|slice| TakenSlice {
+                code: hold
+                    .codes
+                    .get(usize::from(slice.charge))
+                    .cloned()
+                    .unwrap_or_default(),
+                asset: slice.asset.clone(),
+                from: slice.from.clone(),
+                amount: slice.amount,
+            });
+            Some(Standing {
+                time: hold.time,
+                ..charged(&event, slices.collect())
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What the entries of a record took for its charges, in the order in which they were posted.
+fn taken(record: &Record) -> Vec<TakenSlice> {
+    let entries = record.outcome.effects.iter().filter_map(|effect| match effect {
+        Effect::Entry(entry) if entry.amount.is_negative() => Some(entry),
+        _ => None,
+    });
+    let slices = entries.filter_map(|entry| {
+        let from = match &entry.account {
+            Account::Available(grant) | Account::Held(grant) => SliceSource::Grant(grant.clone()),
+            Account::Debt => SliceSource::Debt,
+            Account::Receivable => SliceSource::Receivable,
+            _ => return None,
+        };
+        Some(TakenSlice {
+            code: record.charge_code(entry.charge?)?.to_string(),
+            asset: entry.asset.clone(),
+            from,
+            amount: Nanos::new(-entry.amount.get()),
+        })
+    });
+    slices.collect()
+}

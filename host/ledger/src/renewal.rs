@@ -1,0 +1,292 @@
+//! What happens at the end of a period: the next one begins, with what was scheduled for it.
+
+use farebox_record::command::Due;
+use farebox_record::ids::{PlanName, SubscriptionId};
+use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus};
+use farebox_record::outcome::{Answer, Effect, Outcome, Pricing, Seen, UnpricedReason, Verdict};
+use farebox_record::plan::Category;
+use farebox_record::state::{
+    Cadence, GrantPhase, MissedTransition, SubscriptionState, UnpricedState, Waiting,
+};
+use farebox_record::time::{Period, Timestamp};
+
+use crate::calendar::period_with_index;
+use crate::draft::{Draft, attempt};
+use crate::grant::end_grant_value;
+use crate::orders::{Cause, Ready};
+use crate::refusal::Refusal;
+use crate::term::next_term;
+use crate::wallet::Wallet;
+
+/// What the end of the present period brings. The engine asks the plan about it, and the ledger carries it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextPeriod {
+    /// What the plan is told.
+    pub kind: NextKind,
+    /// Which plan serves it.
+    pub plan: PlanName,
+    /// Seats in it.
+    pub seats: u32,
+    /// The period itself.
+    pub period: Period,
+    /// Counted from here.
+    pub anchor: Timestamp,
+    /// How long it is.
+    pub cadence: Cadence,
+}
+
+/// What a plan is told at the end of a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextKind {
+    /// The subscription goes on.
+    Renewed,
+    /// It goes on under a new plan, which is told what is left from the old one.
+    PlanChanged,
+    /// It ends.
+    Cancelled,
+    /// It is paused: the period passes, and nobody is told.
+    Paused,
+}
+
+/// What the end of the subscription's present period brings.
+pub fn next_period(subscription: &SubscriptionState) -> NextPeriod {
+    let mut next = NextPeriod {
+        kind: match subscription.status {
+            SubscriptionStatus::Paused(_) => NextKind::Paused,
+            SubscriptionStatus::Active | SubscriptionStatus::Cancelled(_) => NextKind::Renewed,
+        },
+        plan: subscription.plan.clone(),
+        seats: subscription.seats,
+        period: period_after(subscription),
+        anchor: subscription.anchor,
+        cadence: subscription.cadence,
+    };
+    for scheduled in &subscription.scheduled {
+        match &scheduled.change {
+            SubscriptionChange::Seats(seats) => next.seats = *seats,
+            SubscriptionChange::Plan { plan, cadence } => {
+                next.plan = plan.clone();
+                next.kind = match next.kind {
+                    NextKind::Renewed => NextKind::PlanChanged,
+                    other => other,
+                };
+                if let Some(cadence) = cadence.filter(|new| *new != subscription.cadence) {
+                    next.cadence = cadence;
+                    next.anchor = subscription.period.end;
+                    next.period = first_period(next.anchor, cadence);
+                }
+            }
+            SubscriptionChange::Pause => next.kind = NextKind::Paused,
+            SubscriptionChange::Cancel => next.kind = NextKind::Cancelled,
+            SubscriptionChange::Resume | SubscriptionChange::Unschedule => {}
+        }
+        if next.kind == NextKind::Cancelled {
+            break;
+        }
+    }
+    next
+}
+
+/// The first period from an anchor; at the end of the calendar one that never ends.
+pub(crate) fn first_period(anchor: Timestamp, cadence: Cadence) -> Period {
+    period_with_index(anchor, cadence, 0).unwrap_or(Period {
+        start: anchor,
+        end: Timestamp::from_micros(i64::MAX),
+        index: 0,
+    })
+}
+
+/// The next period; at the end of the calendar one that never ends.
+fn period_after(subscription: &SubscriptionState) -> Period {
+    let Period { end, index, .. } = subscription.period;
+    let index = index.saturating_add(1);
+    match period_with_index(subscription.anchor, subscription.cadence, index) {
+        Ok(next) if next.end > end => next,
+        _ => Period {
+            start: end,
+            end: Timestamp::from_micros(i64::MAX),
+            index,
+        },
+    }
+}
+
+/// Ends the present period. The subscription moves on whatever the plan says, and even where no plan answers, so that
+/// nothing can stop a wallet's time; what the plan did not answer waits, and is asked again.
+pub(crate) fn renew(
+    wallet: &mut Wallet,
+    id: &SubscriptionId,
+    due: &Due,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let before = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
+    let next = next_period(&before);
+    attempt(wallet, |wallet| {
+        let mut draft = Draft::new(wallet, at);
+        end_included(&mut draft, id, due.instant, Ending::Expiring);
+        let mut changed = before.clone();
+        next_term(&mut draft, id, &mut changed, due.instant, at);
+        changed.scheduled.clear();
+        changed.seats = next.seats;
+        changed.period = next.period;
+        changed.status = match next.kind {
+            NextKind::Paused => match before.status {
+                SubscriptionStatus::Active => SubscriptionStatus::Paused(due.instant),
+                paused => paused,
+            },
+            NextKind::Cancelled => SubscriptionStatus::Cancelled(due.instant),
+            NextKind::Renewed | NextKind::PlanChanged => before.status,
+        };
+        let stays = next.kind == NextKind::PlanChanged && !serves(draft.wallet, id, seen);
+        match (next.kind, &seen.pricing) {
+            // The new plan is gone, or another subscription took its event types meanwhile: the old one serves on, and
+            // the change waits for the next end of a period.
+            (NextKind::PlanChanged, _) if stays => {
+                changed.scheduled = before.scheduled.clone();
+                changed.period = period_after(&before);
+            }
+            (NextKind::PlanChanged, Some(pricing)) => {
+                take_plan(&mut changed, &next.plan, pricing);
+                (changed.anchor, changed.cadence) = (next.anchor, next.cadence);
+                end_included(&mut draft, id, due.instant, Ending::All);
+            }
+            (NextKind::Cancelled, _) => {
+                changed.timers.clear();
+                end_included(&mut draft, id, due.instant, Ending::All);
+            }
+            _ => {}
+        }
+        let answer = match stays {
+            true => Answered::Missed(UnpricedReason::NoPlan),
+            false => answered(draft.wallet, seen, next.kind),
+        };
+        finish(draft, id, changed, answer, due, at)
+    })
+}
+
+/// A timer that a plan set.
+pub(crate) fn wake(
+    wallet: &mut Wallet,
+    id: &SubscriptionId,
+    key: &str,
+    due: &Due,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
+    changed.timers.remove(key);
+    let answer = answered(wallet, seen, NextKind::Renewed);
+    finish(Draft::new(wallet, at), id, changed, answer, due, at)
+}
+
+/// What a plan answered to a transition: an order to carry out, nothing because nobody was asked, or a reason to ask again.
+enum Answered<'s> {
+    Orders(Ready<'s>, &'s Pricing),
+    Nobody,
+    Missed(UnpricedReason),
+}
+
+fn answered<'s>(wallet: &Wallet, seen: &'s Seen, kind: NextKind) -> Answered<'s> {
+    if kind == NextKind::Paused {
+        return Answered::Nobody;
+    }
+    let Some(pricing) = &seen.pricing else {
+        return Answered::Missed(UnpricedReason::NoPlan);
+    };
+    match &pricing.verdict {
+        Verdict::Priced(priced) => match Ready::new(wallet, priced, &Default::default()) {
+            Ok(ready) => Answered::Orders(ready, pricing),
+            Err(refusal) => Answered::Missed(UnpricedReason::PlanFailed {
+                code: "unpostable".into(),
+                message: refusal.to_string(),
+            }),
+        },
+        Verdict::Rejected(rejection) => Answered::Missed(UnpricedReason::Rejected(rejection.clone())),
+        Verdict::Failed { code, message } => Answered::Missed(UnpricedReason::PlanFailed {
+            code: code.clone(),
+            message: message.clone(),
+        }),
+    }
+}
+
+fn finish(
+    mut draft: Draft<'_>,
+    id: &SubscriptionId,
+    mut changed: SubscriptionState,
+    answer: Answered<'_>,
+    due: &Due,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let (period, seats) = (changed.period, changed.seats);
+    let begins = draft
+        .wallet
+        .subscription(id)
+        .is_some_and(|s| s.term != changed.term);
+    if let (true, Answered::Orders(_, pricing)) = (begins, &answer)
+        && let Verdict::Priced(priced) = &pricing.verdict
+        && let Some(state) = &priced.state
+    {
+        // A term opens with what the plan made of the renewal.
+        changed.opening.clone_from(state);
+    }
+    draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
+    match answer {
+        Answered::Nobody => {}
+        Answered::Orders(ready, pricing) => ready.post(&mut draft, pricing, Cause::Due(due.instant), at),
+        Answered::Missed(reason) => draft.put(Effect::UnpricedKept(Box::new(UnpricedState {
+            received: at,
+            what: Waiting::Transition(MissedTransition {
+                due: due.clone(),
+                period,
+                seats,
+            }),
+            reason,
+        }))),
+    }
+    Ok(draft.finish(|_| Answer::Handled))
+}
+
+/// Whether the plan that answered can take the subscription over: no other owns its event types.
+fn serves(wallet: &Wallet, id: &SubscriptionId, seen: &Seen) -> bool {
+    let Some(pricing) = &seen.pricing else {
+        return false;
+    };
+    wallet.owner_of_any(&pricing.event_types, id).is_none()
+}
+
+/// The subscription under a new plan, which begins with an empty state.
+pub(crate) fn take_plan(changed: &mut SubscriptionState, plan: &PlanName, pricing: &Pricing) {
+    changed.plan = plan.clone();
+    changed.event_types.clone_from(&pricing.event_types);
+    changed.state.clear();
+    changed.opening.clear();
+    changed.state_version = pricing.state_version;
+    changed.revision = pricing.revision;
+    changed.timers.clear();
+}
+
+/// Which of a subscription's grants end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Those that expire at the instant.
+    Expiring,
+    /// All that the subscription included.
+    All,
+}
+
+/// Ends grants that a subscription included: what of them is free becomes breakage.
+pub(crate) fn end_included(draft: &mut Draft<'_>, id: &SubscriptionId, instant: Timestamp, ending: Ending) {
+    let ends = draft.wallet.grants.iter().filter(|(_, grant)| {
+        let given = grant.subscription.as_ref() == Some(id) && grant.phase != GrantPhase::Expired;
+        let expires = grant.expires.is_some_and(|expires| expires <= instant);
+        given
+            && match ending {
+                Ending::Expiring => expires,
+                Ending::All => grant.category == Category::Included,
+            }
+    });
+    let ends: Vec<_> = ends.map(|(grant, _)| grant.clone()).collect();
+    for grant in ends {
+        end_grant_value(draft, &grant);
+    }
+}

@@ -1,0 +1,132 @@
+//! What counts: everything that charges take for events, at the time of its posting, debt and receivables included.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::event::Event;
+use farebox_record::ids::LimitName;
+use farebox_record::outcome::Effect;
+use farebox_record::plan::EventRef;
+use farebox_record::spending::{CrossedThreshold, LimitState, Threshold};
+use farebox_record::state::{HoldState, Slice};
+use farebox_record::time::Timestamp;
+
+use crate::cover::Draw;
+use crate::draft::Draft;
+use crate::spending::window::{bounds, reached, used_at};
+
+/// Counts what an event took that no hold was open for.
+pub(crate) fn count_event(draft: &mut Draft<'_>, event: &Event, draws: &[Draw], at: Timestamp) {
+    if draft.wallet.limits.is_empty() {
+        return;
+    }
+    let slices = || draws.iter().map(|draw| &draw.slice);
+    for (name, asset) in counting(draft, &event.attributes) {
+        count(draft, &name, taken_of(slices(), &asset), at);
+    }
+}
+
+/// Counts what a settlement took beyond the ones before it, or less. `before` is its hold before it, the wallet has it
+/// after it; `attributes` are those of the call as it turned
+/// out; where they leave a limit, or enter one, what was taken before does too.
+pub(crate) fn count_settlement(
+    draft: &mut Draft<'_>,
+    before: &HoldState,
+    attributes: &BTreeMap<String, String>,
+    at: Timestamp,
+) {
+    if draft.wallet.limits.is_empty() {
+        return;
+    }
+    let event = before.event.reference();
+    let Some(now) = draft.wallet.hold(&event).cloned() else {
+        return;
+    };
+    let names: Vec<LimitName> = draft.wallet.limits.keys().cloned().collect();
+    for name in names {
+        let Some(limit) = draft.wallet.limits.get(&name) else {
+            continue;
+        };
+        let terms = &limit.terms;
+        let own = terms.scope.holds(&before.event.attributes);
+        let taken = |hold: &HoldState, counts| match counts {
+            true => taken_of(hold.taken.iter(), &terms.asset),
+            false => Nanos::ZERO,
+        };
+        let counted = limit.apart.get(&event).copied().unwrap_or(taken(before, own));
+        let counts = taken(&now, terms.scope.holds(attributes));
+        let apart = (counts != taken(&now, own)).then_some(counts);
+        let change = Nanos::new(counts.get() - counted.get());
+        if limit.apart.get(&event).copied() != apart {
+            count_apart(draft, &name, &event, apart);
+        }
+        count(draft, &name, change, at);
+    }
+}
+
+fn count_apart(draft: &mut Draft<'_>, limit: &LimitName, hold: &EventRef, amount: Option<Nanos>) {
+    draft.put(Effect::LimitCountedApart {
+        limit: limit.clone(),
+        hold: hold.clone(),
+        amount,
+    });
+}
+
+/// The limits that count an event with these attributes, each with its asset.
+fn counting(draft: &Draft<'_>, attributes: &BTreeMap<String, String>) -> Vec<(LimitName, Asset)> {
+    let limits = draft.wallet.limits.iter();
+    limits
+        .filter(|(_, limit)| limit.terms.scope.holds(attributes))
+        .map(|(name, limit)| (name.clone(), limit.terms.asset.clone()))
+        .collect()
+}
+
+fn taken_of<'s>(slices: impl Iterator<Item = &'s Slice>, asset: &Asset) -> Nanos {
+    let amounts = slices.filter(|slice| slice.asset == *asset);
+    Nanos::new(amounts.map(|slice| slice.amount.get()).sum())
+}
+
+/// Counts towards one limit, and announces the thresholds that it reaches.
+fn count(draft: &mut Draft<'_>, name: &LimitName, amount: Nanos, at: Timestamp) {
+    if amount.is_zero() {
+        return;
+    }
+    draft.put(Effect::LimitCounted {
+        limit: name.clone(),
+        at,
+        amount,
+    });
+    announce(draft, name, at);
+}
+
+/// Announces every threshold that usage has reached and that was not announced yet, the lowest first.
+pub(super) fn announce(draft: &mut Draft<'_>, name: &LimitName, at: Timestamp) {
+    let Some(limit) = draft.wallet.limits.get(name) else {
+        return;
+    };
+    for crossed in newly_crossed(name, limit, at) {
+        draft.put(Effect::ThresholdCrossed(Box::new(crossed)));
+    }
+}
+
+fn newly_crossed(name: &LimitName, limit: &LimitState, at: Timestamp) -> Vec<CrossedThreshold> {
+    let (terms, used) = (&limit.terms, used_at(limit, at));
+    let is_new = |threshold: &&Threshold| {
+        reached(**threshold, terms.amount, used) && !limit.crossed.contains(threshold)
+    };
+    let mut new: Vec<Threshold> = terms.thresholds.iter().filter(is_new).copied().collect();
+    new.sort_by_key(|threshold| threshold.level(terms.amount));
+    let (window_start, window_end) = bounds(terms.window, at);
+    let crossed = new.into_iter().map(|threshold| CrossedThreshold {
+        limit: name.clone(),
+        level: terms.scope.to_string(),
+        asset: terms.asset.clone(),
+        amount: terms.amount,
+        threshold,
+        at_usage: threshold.level(terms.amount),
+        used,
+        window_start,
+        window_end,
+    });
+    crossed.collect()
+}

@@ -1,0 +1,262 @@
+//! Refunds, voids and amendments: what an event took comes back, once, to where it came from.
+
+use farebox_record::command::{AboveHold, Finality};
+use farebox_record::outcome::Account;
+use farebox_record::plan::Category;
+use farebox_record::state::Shortfall;
+
+use crate::world::World;
+use crate::world::make::*;
+use crate::world::say::say;
+
+/// Promotional 3 and paid 10: an event of 5 takes 3 + 2.
+fn two_grants() -> World {
+    let mut world = World::new();
+    world.ok(grant("promo", "usd", "3").category(Category::Promotional).put());
+    world.ok(grant("paid", "usd", "10").put());
+    world
+}
+
+#[test]
+fn a_void_gives_everything_back_to_where_it_came_from() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "8 0 0 0");
+    let answer = world.act(void("e"));
+    assert_eq!(say(&answer), "corrected, reversed usd 5");
+    // Paid value burnt last, so it comes back first; the spent promotional grant is there again.
+    assert_eq!(
+        world.entries(),
+        [
+            "usd revenue -2",
+            "usd available:paid 2",
+            "usd revenue -3",
+            "usd available:promo 3",
+        ]
+    );
+    assert_eq!(world.has("usd"), "13 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Revenue), n("0"));
+    let promo = world
+        .wallet
+        .grants()
+        .find(|(id, _)| id.as_str() == "promo")
+        .unwrap()
+        .1;
+    assert_eq!((promo.available, promo.category), (n("3"), Category::Promotional));
+}
+
+#[test]
+fn an_event_is_voided_once() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("5")).unwrap();
+    world.ok(void("e"));
+    let again = say(&world.act(void("e")));
+    assert!(
+        again.starts_with("refused: the event was voided before"),
+        "{again}"
+    );
+    let refund = say(&world.act(refund_event("r", "e", None)));
+    assert!(
+        refund.starts_with("refused: the event was voided before"),
+        "{refund}"
+    );
+    let unknown = say(&world.act(void("never")));
+    assert!(
+        unknown.starts_with("refused: there is no such event"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn what_expired_meanwhile_becomes_breakage() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").expires(100).put());
+    world.ask(usage("e"), usd("4")).unwrap();
+    world.advance(100);
+    assert_eq!(world.posted("usd", &Account::Breakage), n("6"));
+    assert_eq!(
+        say(&world.act(void("e"))),
+        "corrected, reversed usd 4, expired usd 4"
+    );
+    assert_eq!(world.entries(), ["usd revenue -4", "usd breakage 4"]);
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
+#[test]
+fn a_spent_grant_that_would_have_expired_does_not_come_back() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "4").expires(100).put());
+    world.ask(usage("e"), usd("4")).unwrap();
+    world.advance(100);
+    assert_eq!(
+        say(&world.act(void("e"))),
+        "corrected, reversed usd 4, expired usd 4"
+    );
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
+#[test]
+fn a_refund_pays_the_debt_of_its_charge_first() {
+    let mut world = World::owing(&[("usd", Shortfall::Unlimited)]);
+    world.ok(grant("g", "usd", "3").put());
+    world.ask(usage("e"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "0 0 2 0");
+    // 2.5 come back: 2 were owed, 0.5 had been paid from the grant.
+    let answer = world.act(refund_event("r", "e", Some("2.5")));
+    assert_eq!(say(&answer), "corrected, reversed usd 2.5, paid usd 2");
+    assert_eq!(world.has("usd"), "0.5 0 0 0");
+}
+
+#[test]
+fn debt_that_was_paid_meanwhile_comes_back_as_bought_value() {
+    let mut world = World::owing(&[("usd", Shortfall::Unlimited)]);
+    world.ask(usage("e"), usd("5")).unwrap();
+    world.ok(grant("later", "usd", "4").put());
+    assert_eq!(world.has("usd"), "0 0 1 0");
+    assert_eq!(
+        say(&world.act(void("e"))),
+        "corrected, reversed usd 5, paid usd 1"
+    );
+    assert_eq!(world.has("usd"), "4 0 0 0");
+    let (_, returned) = world.wallet.grants().next().unwrap();
+    assert_eq!(returned.category, Category::Paid);
+}
+
+#[test]
+fn all_refunds_together_give_back_no_more_than_was_charged() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("5")).unwrap();
+    assert_eq!(
+        say(&world.act(refund_event("r1", "e", Some("4")))),
+        "corrected, reversed usd 4"
+    );
+    // 2 went back to paid, 2 of 3 to promo.
+    assert_eq!(
+        world.entries(),
+        [
+            "usd revenue -2",
+            "usd available:paid 2",
+            "usd revenue -2",
+            "usd available:promo 2",
+        ]
+    );
+    let more = say(&world.act(refund_event("r2", "e", Some("1.000000001"))));
+    assert!(
+        more.starts_with("refused: amount is more than the event took and has not given back: at most 1"),
+        "{more}"
+    );
+    assert_eq!(
+        say(&world.act(refund_event("r3", "e", None))),
+        "corrected, reversed usd 1"
+    );
+    let nothing = say(&world.act(refund_event("r4", "e", None)));
+    assert!(
+        nothing.starts_with("refused: the event holds nothing"),
+        "{nothing}"
+    );
+    assert_eq!(world.has("usd"), "13 0 0 0");
+    // A void of what was wholly refunded gives nothing more, and is noted all the same.
+    assert_eq!(say(&world.act(void("e"))), "corrected");
+}
+
+#[test]
+fn a_fee_that_comes_back_lowers_the_receivable_and_what_was_paid_of_it_returns() {
+    let mut world = World::new();
+    world
+        .ask(usage("e"), priced(&[fee("setup", "usd", "10")]))
+        .unwrap();
+    world.ok(pay("p", "4"));
+    assert_eq!(world.has("usd"), "0 0 0 6");
+    assert_eq!(
+        say(&world.act(void("e"))),
+        "corrected, reversed usd 10, paid usd 6"
+    );
+    assert_eq!(world.has("usd"), "4 0 0 0");
+}
+
+#[test]
+fn a_settled_hold_is_voided_as_a_whole_whatever_parts_it_was_settled_in() {
+    let mut world = two_grants();
+    world.ask(hold("h"), usd("8")).unwrap();
+    let part = settling("h", "1", Finality::Partial, AboveHold::AllowDebt);
+    world.ask(part, usd("4")).unwrap();
+    let open = say(&world.act(void("h")));
+    assert!(open.starts_with("refused"), "{open}");
+    world.ask(settle("h"), usd("6")).unwrap();
+    assert_eq!(world.has("usd"), "7 0 0 0");
+    assert_eq!(say(&world.act(void("h"))), "corrected, reversed usd 6");
+    assert_eq!(world.has("usd"), "13 0 0 0");
+}
+
+#[test]
+fn parts_that_name_other_charges_keep_the_codes_apart() {
+    let mut world = two_grants();
+    world.ask(hold("h"), usd("8")).unwrap();
+    let part = settling("h", "1", Finality::Partial, AboveHold::AllowDebt);
+    world
+        .ask(
+            part,
+            priced(&[charge("cached", "usd", "1"), charge("tokens", "usd", "3")]),
+        )
+        .unwrap();
+    // The answer at the end holds one charge, which stood second before; the other one is no longer owed.
+    world
+        .ask(settle("h"), priced(&[charge("tokens", "usd", "5")]))
+        .unwrap();
+    let mut by_code = std::collections::BTreeMap::new();
+    for record in &world.records {
+        for effect in &record.outcome.effects {
+            if let farebox_record::outcome::Effect::Entry(entry) = effect
+                && entry.account == Account::Revenue
+            {
+                let code = record.charge_code(entry.charge.unwrap()).unwrap().to_string();
+                *by_code.entry(code).or_insert(0) += entry.amount.get();
+            }
+        }
+    }
+    by_code.retain(|_, sum| *sum != 0);
+    let expected = std::collections::BTreeMap::from([("tokens".to_string(), n("5").get())]);
+    assert_eq!(by_code, expected);
+}
+
+#[test]
+fn an_amendment_gives_back_the_old_price_and_takes_the_new_one() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("5")).unwrap();
+    let answer = world.ask(amend("e"), usd("2"));
+    assert_eq!(say(&answer), "corrected, reversed usd 5, charged usd 2");
+    // 2 from promo again, as if the first had never been.
+    assert_eq!(world.has("usd"), "11 0 0 0");
+    assert_eq!(world.burnt(), ["promo 2"]);
+    // Amended again, then voided: the newest price is what comes back.
+    assert_eq!(
+        say(&world.ask(amend("e"), usd("13"))),
+        "corrected, reversed usd 2, charged usd 13"
+    );
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    assert_eq!(say(&world.act(void("e"))), "corrected, reversed usd 13");
+    assert_eq!(world.has("usd"), "13 0 0 0");
+}
+
+#[test]
+fn an_amendment_that_has_no_price_changes_nothing() {
+    use farebox_record::outcome::Verdict;
+    use farebox_record::plan::Rejection;
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("5")).unwrap();
+    let rejected = Verdict::Rejected(Rejection::Unpriceable {
+        message: "no such model".into(),
+    });
+    let answer = say(&world.ask(amend("e"), rejected));
+    assert!(answer.starts_with("refused"), "{answer}");
+    assert_eq!(world.has("usd"), "8 0 0 0");
+}
+
+#[test]
+fn what_waits_for_a_price_can_be_voided_and_is_not_rated_then() {
+    let mut world = two_grants();
+    assert_eq!(say(&world.act(usage("e"))), "unpriced: NoSubscription");
+    assert_eq!(world.wallet.header().unpriced, 1);
+    assert_eq!(say(&world.act(void("e"))), "corrected");
+    assert_eq!(world.wallet.header().unpriced, 0);
+}

@@ -1,0 +1,164 @@
+//! Money that is put right: adjustments, payments, refunds, and events that are taken back or replaced.
+
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::ids::{CallId, GrantId, RevisionHash, SubscriptionId};
+use crate::outcome::Line;
+use crate::plan::EventRef;
+use crate::state::{GrantState, SliceSource};
+use crate::time::{Period, Timestamp};
+
+/// See [`crate::command::Command::Adjust`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjust {
+    /// Made by the caller; kept as long as the tenant.
+    pub id: CallId,
+    /// In which asset.
+    pub asset: Asset,
+    /// How much; more than zero.
+    pub amount: Nanos,
+    /// What is put right.
+    pub target: AdjustTarget,
+    /// Why, for the people who read the statement.
+    pub reason: String,
+}
+
+/// What an adjustment puts right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdjustTarget {
+    /// Value is taken away, in the order in which grants burn. Never more than is free.
+    Balance,
+    /// Debt is written off.
+    Debt,
+    /// A receivable is written off.
+    Receivable,
+}
+
+/// See [`crate::command::Command::Pay`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pay {
+    /// Made by the caller; kept as long as the tenant.
+    pub id: CallId,
+    /// In which asset.
+    pub asset: Asset,
+    /// How much; more than zero, and no more than the receivable.
+    pub amount: Nanos,
+    /// What a person reads: the number of an invoice.
+    pub label: Option<String>,
+}
+
+/// See [`crate::command::Command::Refund`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// Made by the caller; kept as long as the tenant.
+    pub id: CallId,
+    /// What is given back.
+    pub target: RefundTarget,
+    /// Why, for the people who read the statement.
+    pub reason: String,
+}
+
+/// What a refund gives back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefundTarget {
+    /// What an event took, to where it came from.
+    Event {
+        /// Which event.
+        event: EventRef,
+        /// How much of which asset; none: all of it.
+        amount: Option<(Asset, Nanos)>,
+    },
+    /// Unused bought value, to the customer: it leaves the wallet.
+    Grant {
+        /// Which grant.
+        grant: GrantId,
+        /// How much; none: all that is free.
+        amount: Option<Nanos>,
+    },
+}
+
+/// See [`crate::command::Command::Void`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Void {
+    /// Which event.
+    pub event: EventRef,
+    /// The caller's key for this change.
+    pub id: CallId,
+    /// Why, for the people who read the statement.
+    pub reason: Option<String>,
+}
+
+/// See [`crate::command::Command::Amend`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amend {
+    /// The event as it should have been, under the source and id of the one that it replaces.
+    pub event: Event,
+    /// The caller's key for this change.
+    pub id: CallId,
+}
+
+/// An event as it stands: what it took and has not given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its content, amended where it was.
+    pub event: Event,
+    /// When it happened, as far as pricing goes.
+    pub time: Timestamp,
+    /// Whether it counts.
+    pub status: StandingStatus,
+    /// Who priced it; none while nobody has.
+    pub priced: Option<PricedBy>,
+    /// What its plan said that it costs.
+    pub lines: Vec<Line>,
+    /// What it took and has not given back, in the order in which it was taken.
+    pub slices: Vec<TakenSlice>,
+}
+
+/// Who priced an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricedBy {
+    /// Which code with which parameters.
+    pub revision: RevisionHash,
+    /// Whose state.
+    pub subscription: SubscriptionId,
+    /// In which period.
+    pub period: Period,
+}
+
+/// Whether an event counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StandingStatus {
+    /// It does.
+    Charged,
+    /// It waits for a price, kept under this number.
+    Unpriced(u64),
+    /// It was taken back.
+    Voided,
+}
+
+/// Part of a charge, and where it was taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenSlice {
+    /// Code of the charge.
+    pub code: String,
+    /// In which asset.
+    pub asset: Asset,
+    /// From where.
+    pub from: SliceSource,
+    /// How much; more than zero.
+    pub amount: Nanos,
+}
+
+/// What a correction was decided on: read from the wallet's history beside the lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Original {
+    /// The event as it stands.
+    pub standing: Standing,
+    /// Grants that it took from and that the wallet no longer has, as they were opened.
+    pub ended: BTreeMap<GrantId, GrantState>,
+}
