@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use farebox_ledger::Wallet;
+use farebox_money::Asset;
 use farebox_record::command::Command;
-use farebox_record::outcome::{Account, Answer, Effect, Pricing, Verdict};
-use farebox_record::plan::Category;
+use farebox_record::correction::{AdjustTarget, RefundTarget};
+use farebox_record::outcome::{Account, Answer, Corrected, Effect, Pricing, Verdict};
+use farebox_record::plan::{Category, EventRef};
 use farebox_record::record::Record;
 use farebox_record::state::GrantPhase;
 
@@ -26,6 +28,8 @@ pub struct Books {
     fees: Sums,
     /// Event -> what callers were told that it costs.
     told: BTreeMap<String, i128>,
+    /// What adjustments took away, less what they wrote off, as callers said it.
+    adjusted: Sums,
     /// Events that wait for a price.
     waiting: i64,
 }
@@ -56,6 +60,7 @@ impl Books {
             ));
         }
         self.order(record);
+        self.correct(record)?;
         self.tell(record);
         Ok(())
     }
@@ -91,7 +96,13 @@ impl Books {
             let key = (grant.category, grant.asset.to_string());
             *self.put_in.entry(key).or_default() += grant.amount.get();
         }
-        let is_change = matches!(record.command, Command::Subscribe(_) | Command::Due(_));
+        let is_change = matches!(
+            record.command,
+            Command::Subscribe(_)
+                | Command::Due(_)
+                | Command::ChangeSubscription(_)
+                | Command::RetryTransition(_)
+        );
         let Some(Pricing {
             verdict: Verdict::Priced(priced),
             ..
@@ -106,6 +117,50 @@ impl Books {
         for charge in &priced.charges {
             *self.fees.entry(charge.price.asset.to_string()).or_default() += charge.price.amount.get();
         }
+    }
+
+    /// What was put right, as callers said it and were told.
+    fn correct(&mut self, record: &Record) -> Result<(), String> {
+        let paid_in = |asset: &Asset| (Category::Paid, asset.to_string());
+        match (&record.command, &record.outcome.answer) {
+            (Command::Pay(pay), _) => {
+                *self.put_in.entry(paid_in(&pay.asset)).or_default() += pay.amount.get();
+            }
+            (Command::Adjust(adjust), _) => {
+                let amount = match adjust.target {
+                    AdjustTarget::Balance => adjust.amount.get(),
+                    AdjustTarget::Debt | AdjustTarget::Receivable => -adjust.amount.get(),
+                };
+                *self.adjusted.entry(adjust.asset.to_string()).or_default() += amount;
+            }
+            (Command::Refund(refund), Answer::Corrected(corrected)) => match &refund.target {
+                RefundTarget::Grant { .. } => {
+                    for (asset, amount) in &corrected.reversed {
+                        *self.put_in.entry(paid_in(asset)).or_default() -= amount.get();
+                    }
+                }
+                RefundTarget::Event { event, .. } => {
+                    came_back(record, corrected)?;
+                    self.take_back(event, corrected);
+                }
+            },
+            (Command::Void(void), Answer::Corrected(corrected)) => {
+                came_back(record, corrected)?;
+                self.take_back(&void.event, corrected);
+            }
+            (Command::Amend(amend), Answer::Corrected(corrected)) => {
+                came_back(record, corrected)?;
+                self.take_back(&amend.event.reference(), corrected);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What came back lowers what the event costs; what is charged instead raises it.
+    fn take_back(&mut self, event: &EventRef, corrected: &Corrected) {
+        let back: i128 = corrected.reversed.iter().map(|(_, amount)| amount.get()).sum();
+        *self.told.entry(format!("{event:?}")).or_default() += sum(&corrected.charges) - back;
     }
 
     /// What the event of a record costs by now, as callers were told.
@@ -180,6 +235,12 @@ impl Books {
                     -of(account),
                 )?;
             }
+            let adjusted = self.adjusted.get(name).copied().unwrap_or(0);
+            same(
+                &format!("adjustments of {name} that were asked for"),
+                adjusted,
+                of("adjustments"),
+            )?;
             // What was put in or is owed is still there, was earned, or expired.
             let came = -(of("purchases") + of("promotional") + of("included") + of("adjustments"));
             let owed = -(of("debt") + of("receivable"));
@@ -267,6 +328,35 @@ impl Books {
                 "callers were told of {told} nanos of {asset}, and {earned} were charged"
             )),
         }
+    }
+}
+
+/// What callers were told came back is what revenue lost, and what of it had expired is breakage. Where something is
+/// charged instead, revenue says both at once, and only breakage is compared.
+fn came_back(record: &Record, corrected: &Corrected) -> Result<(), String> {
+    let mut posted: BTreeMap<(bool, &Asset), i128> = BTreeMap::new();
+    for effect in &record.outcome.effects {
+        if let Effect::Entry(entry) = effect {
+            match entry.account {
+                Account::Revenue => *posted.entry((true, &entry.asset)).or_default() -= entry.amount.get(),
+                Account::Breakage => *posted.entry((false, &entry.asset)).or_default() += entry.amount.get(),
+                _ => {}
+            }
+        }
+    }
+    for (asset, amount) in &corrected.reversed {
+        *posted.entry((true, asset)).or_default() -= amount.get();
+    }
+    for (asset, amount) in &corrected.expired {
+        *posted.entry((false, asset)).or_default() -= amount.get();
+    }
+    posted.retain(|(is_revenue, _), amount| *amount != 0 && (!is_revenue || corrected.charges.is_empty()));
+    match posted.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "record {} told {corrected:?}, and differs in {posted:?}",
+            record.sequence
+        )),
     }
 }
 

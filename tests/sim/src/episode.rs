@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use farebox_engine::Reply;
 use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::event::Event;
-use farebox_record::ids::{CustomerId, EventType, Hash, TenantId};
+use farebox_record::ids::{CustomerId, EventType, GrantId, Hash, SubscriptionId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::{Span, Timestamp};
 use rand::rngs::SmallRng;
@@ -42,8 +42,42 @@ const SLOW_MAX: u64 = 12;
 const FULL_MAX: u64 = 6;
 /// Requests that a caller may repeat before they are answered.
 const NEWEST_MAX: usize = 6;
-/// Held calls that are remembered of a customer.
-const HELD_MAX: usize = 12;
+/// Of each kind of thing that is remembered of a customer.
+const KNOWN_MAX: usize = 12;
+
+/// What a customer's callers remember, oldest first, whatever became of it.
+#[derive(Default)]
+struct Known {
+    held: Vec<(EventRef, EventType)>,
+    events: Vec<Event>,
+    grants: Vec<GrantId>,
+    subscriptions: Vec<SubscriptionId>,
+}
+
+impl Known {
+    fn note(&mut self, command: &Command) {
+        match command {
+            Command::Authorize(authorize) => {
+                let event = &authorize.event;
+                if authorize.mode == AuthorizeMode::Hold {
+                    keep(&mut self.held, (event.reference(), event.event_type.clone()));
+                }
+                keep(&mut self.events, event.clone());
+            }
+            Command::Usage(event) => keep(&mut self.events, event.clone()),
+            Command::Grant(grant) => keep(&mut self.grants, grant.id.clone()),
+            Command::Subscribe(subscribe) => keep(&mut self.subscriptions, subscribe.id.clone()),
+            _ => {}
+        }
+    }
+}
+
+fn keep<T>(kept: &mut Vec<T>, new: T) {
+    if kept.len() == KNOWN_MAX {
+        kept.remove(0);
+    }
+    kept.push(new);
+}
 
 /// See the module.
 pub struct Episode {
@@ -51,7 +85,7 @@ pub struct Episode {
     world: World,
     log: Log,
     planes: Vec<Plane>,
-    held: BTreeMap<Owner, Vec<(EventRef, EventType)>>,
+    known: BTreeMap<Owner, Known>,
     /// The newest of each wallet that a read showed: its sequence and the hash of its newest record.
     shown: BTreeMap<Owner, (u64, Hash)>,
     /// The newest requests, answered or not.
@@ -86,7 +120,7 @@ impl Episode {
             world,
             log: Log::default(),
             planes: planes.into(),
-            held: BTreeMap::new(),
+            known: BTreeMap::new(),
             shown: BTreeMap::new(),
             newest: VecDeque::new(),
             next: 0,
@@ -194,26 +228,20 @@ impl Episode {
     }
 
     fn operate_on(&mut self, owner: &Owner, operation: &Operation) -> anyhow::Result<()> {
+        let known = self.known.entry(owner.clone()).or_default();
         let mut scene = Scene {
             random: &mut self.random,
             now: self.world.engine()?.now(&owner.0),
             next: &mut self.next,
-            held: self.held.get(owner).map_or(&[], Vec::as_slice),
+            held: &known.held,
+            events: &known.events,
+            grants: &known.grants,
+            subscriptions: &known.subscriptions,
             may_pool: owner.1.as_str() != CUSTOMERS[0],
         };
         let commands = (operation.make)(&mut scene);
         *self.tally.by_name.entry(operation.name).or_default() += commands.len() as u64;
-        for command in &commands {
-            if let Command::Authorize(authorize) = command
-                && authorize.mode == AuthorizeMode::Hold
-            {
-                let Event { event_type, .. } = &authorize.event;
-                let held = self.held.entry(owner.clone()).or_default();
-                held.push((authorize.event.reference(), event_type.clone()));
-                let older = held.len().saturating_sub(HELD_MAX);
-                held.drain(..older);
-            }
-        }
+        commands.iter().for_each(|command| known.note(command));
         let newest = commands.iter().map(|command| (owner.clone(), command.clone()));
         self.newest.extend(newest);
         let older = self.newest.len().saturating_sub(NEWEST_MAX);

@@ -1,6 +1,9 @@
 //! Everything that can be asked of a wallet: one entry each. A new command of the engine is a new entry here, and an arm in
 //! [`altered`] where its content can differ under one id.
 
+mod corrections;
+mod terms;
+
 use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
@@ -10,6 +13,7 @@ use farebox_record::command::{
 };
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, Source, SubscriptionId};
+use farebox_record::lifecycle::SubscriptionChange;
 use farebox_record::plan::{AppliesTo, Category, EventRef};
 use farebox_record::state::{Cadence, Shortfall};
 use farebox_record::time::{Span, Timestamp};
@@ -82,6 +86,51 @@ pub const OPERATIONS: &[Operation] = &[
         weight: 5,
         make: release,
     },
+    Operation {
+        name: "adjust",
+        weight: 4,
+        make: corrections::adjust,
+    },
+    Operation {
+        name: "pay",
+        weight: 3,
+        make: corrections::pay,
+    },
+    Operation {
+        name: "refund event",
+        weight: 5,
+        make: corrections::refund_event,
+    },
+    Operation {
+        name: "refund grant",
+        weight: 3,
+        make: corrections::refund_grant,
+    },
+    Operation {
+        name: "void",
+        weight: 4,
+        make: corrections::void,
+    },
+    Operation {
+        name: "amend",
+        weight: 5,
+        make: corrections::amend,
+    },
+    Operation {
+        name: "change subscription",
+        weight: 5,
+        make: terms::change,
+    },
+    Operation {
+        name: "put limit",
+        weight: 4,
+        make: terms::put_limit,
+    },
+    Operation {
+        name: "delete limit",
+        weight: 2,
+        make: terms::delete_limit,
+    },
 ];
 
 /// What an operation may look at.
@@ -95,6 +144,12 @@ pub struct Scene<'a> {
     pub next: &'a mut u64,
     /// Calls that were held for this customer, oldest first, whatever became of them.
     pub held: &'a [(EventRef, EventType)],
+    /// Events that were reported for this customer or authorized, oldest first, whatever became of them.
+    pub events: &'a [Event],
+    /// Grants that were made.
+    pub grants: &'a [GrantId],
+    /// Subscriptions that were started.
+    pub subscriptions: &'a [SubscriptionId],
     /// Whether the customer may have the plan that remembers.
     pub may_pool: bool,
 }
@@ -368,6 +423,13 @@ pub fn altered(command: &Command) -> Option<Command> {
         Command::Authorize(authorize) => alter(&mut authorize.event.measures),
         Command::Settle(settle) => alter(&mut settle.measures),
         Command::Extend(extend) => extend.ttl = Span::seconds(77_777),
+        Command::Adjust(adjust) => adjust.amount = Nanos::new(adjust.amount.get() + 1),
+        Command::Pay(pay) => pay.amount = Nanos::new(pay.amount.get() + 1),
+        Command::Refund(refund) => refund.reason = "another".into(),
+        Command::Void(void) => void.reason = Some("another".into()),
+        Command::Amend(amend) => alter(&mut amend.event.measures),
+        Command::ChangeSubscription(change) => change.change = SubscriptionChange::Seats(99),
+        Command::PutLimit(put) => put.terms.amount = Nanos::new(put.terms.amount.get() + 1),
         _ => return None,
     }
     Some(other)
