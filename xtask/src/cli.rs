@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, suite, tidy};
+use crate::{bench, demo, sim, suite, tidy};
 
 /// Automation of the Farebox repository.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Task {
     Demo(demo::Options),
     /// Measure this machine's disk and Farebox on it, side by side.
     Bench(bench::Options),
+    /// Drive engine, journal and store on a simulated disk that tears, reorders and fails.
+    Sim(sim::Options),
 }
 
 impl Cli {
@@ -34,6 +36,7 @@ impl Cli {
             Task::Tidy(options) => tidy::run(&options),
             Task::Demo(options) => demo::run(&options),
             Task::Bench(options) => bench::run(&options),
+            Task::Sim(options) => sim::run(&options),
         }
     }
 }

@@ -113,6 +113,8 @@ pub enum Build {
     Farebox,
     /// The same, with the load generator.
     Bench,
+    /// The simulator; not optimised, with every check.
+    Sim,
 }
 
 impl Build {
@@ -128,13 +130,14 @@ impl Build {
                 "--package",
                 "farebox-bench",
             ],
+            Build::Sim => &["build", "--package", "farebox-sim"],
         }
     }
 
     /// The folder of the target folder that the programs are in.
     fn folder(self) -> &'static str {
         match self {
-            Build::Tests => "debug",
+            Build::Tests | Build::Sim => "debug",
             Build::Farebox | Build::Bench => "release",
         }
     }
@@ -151,14 +154,20 @@ impl Build {
 
 /// Builds, and gives the path of the `farebox` program. Cargo's own progress is shown.
 pub fn build(what: Build) -> anyhow::Result<PathBuf> {
+    build_program(what, "farebox")
+}
+
+/// Builds, and gives the path of one of its programs. Cargo's own progress is shown.
+pub fn build_program(what: Build, name: &str) -> anyhow::Result<PathBuf> {
     let part = Part::announced(match what {
         Build::Tests => "building farebox and the tests",
         Build::Farebox => "building farebox",
         Build::Bench => "building farebox and the load generator",
+        Build::Sim => "building the simulator",
     });
     run(cargo().args(what.arguments()))?;
     part.done();
-    what.program("farebox")
+    what.program(name)
 }
 
 /// Builds a plan of `example-plans/` with `farebox plan build` and gives the path of the component.

@@ -68,13 +68,29 @@ pub(crate) fn run(
     lanes: &[Sender<Message>],
     followers: &Sender<()>,
 ) -> Result<(), StoreError> {
-    let mut dead: HashMap<WalletKey, u64> = HashMap::new();
+    let mut dead = Dead::new();
     while let Ok(first) = work.recv() {
-        let shipments = gather(first, work);
-        metrics::histogram!("farebox_committer_shipments").record(count(shipments.len()));
-        commit(store, shipments, lanes, &mut dead)?;
-        let _ = followers.try_send(()); // full: they are woken already; gone: they need no waking
+        drain(store, first, work, lanes, followers, &mut dead)?;
     }
+    Ok(())
+}
+
+/// Wallets of which a flight was lost, and up to which epoch everything of theirs is.
+pub(crate) type Dead = HashMap<WalletKey, u64>;
+
+/// Commits a shipment and what is queued behind it, up to a frame's worth, lands it, and wakes what follows the records.
+pub(crate) fn drain(
+    store: &Arc<dyn Store>,
+    first: Shipment,
+    work: &Receiver<Shipment>,
+    lanes: &[Sender<Message>],
+    followers: &Sender<()>,
+    dead: &mut Dead,
+) -> Result<(), StoreError> {
+    let shipments = gather(first, work);
+    metrics::histogram!("farebox_committer_shipments").record(count(shipments.len()));
+    commit(store, shipments, lanes, dead)?;
+    let _ = followers.try_send(()); // full: they are woken already; gone: they need no waking
     Ok(())
 }
 
@@ -98,7 +114,7 @@ fn commit(
     store: &Arc<dyn Store>,
     mut shipments: Vec<Shipment>,
     lanes: &[Sender<Message>],
-    dead: &mut HashMap<WalletKey, u64>,
+    dead: &mut Dead,
 ) -> Result<(), StoreError> {
     let mut commits = Vec::new();
     for shipment in &mut shipments {
@@ -142,11 +158,7 @@ fn commit(
 }
 
 /// Releases a flight's answers, or gives its commands back to be carried out again.
-fn land(
-    flight: Flight,
-    fates: &mut impl Iterator<Item = Fate>,
-    dead: &mut HashMap<WalletKey, u64>,
-) -> Landed {
+fn land(flight: Flight, fates: &mut impl Iterator<Item = Fate>, dead: &mut Dead) -> Landed {
     let Flight {
         wallet,
         epoch,

@@ -310,6 +310,7 @@ impl Engine {
             shared.controls.store(Arc::new(next));
         });
         self.ship(Shipment::Control { commit, then, done })?;
+        self.commit_by_hand();
         told.recv().map_err(|_| ControlError::Stopped)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::Sender;
 use farebox_record::command::Identity;
 use farebox_record::control::ControlCommand;
 use farebox_record::correction::Standing;
@@ -18,18 +18,18 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
 
+use crate::by_hand::Hands;
 use crate::clock::Clock;
-use crate::committer::{self, Shipment};
+use crate::committer::Shipment;
 use crate::controls::Controls;
+use crate::crew::Crew;
 use crate::error::{ControlError, EngineError};
-use crate::lane::{Job, Lane, Message, Task, id_hashes};
-use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX, LOADER_THREADS};
-use crate::loader::{self, Load};
-use crate::projection::{self, Status};
+use crate::lane::{Job, Message, Task, id_hashes};
+use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX};
+use crate::projection::Status;
 use crate::quarantine;
 use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
 use crate::shared::Shared;
-use crate::sweeper;
 
 /// What the engine's own work waits for room on a lane before it asks again.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
@@ -66,6 +66,8 @@ struct Inner {
     status: Arc<Status>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where no threads do the work.
+    hands: Option<Hands>,
 }
 
 struct LaneHandle {
@@ -82,29 +84,48 @@ impl Engine {
         runtime: Runtime,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine, EngineError> {
-        let controls = Controls::load(&*store, &runtime)?;
-        let shared = Arc::new(Shared::new(store, runtime, clock, controls, config.on_failure));
-        let lanes = config.lanes.max(1);
-        let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| unbounded::<Message>()).unzip();
-        let (committer, shipments) = unbounded::<Shipment>();
-        let (loader, loads) = unbounded::<(usize, Load)>();
+        let (crew, committer) = Crew::gather(config, store, runtime, clock)?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let mut threads = Vec::new();
-        for (index, inbox) in outboxes.into_iter().enumerate() {
-            let lane = Lane::new(index, Arc::clone(&shared), committer.clone(), loader.clone());
-            threads.push(spawn(&shared, format!("lane-{index}"), move || {
-                lane.run(&inbox);
-                Ok(())
-            })?);
-        }
-        let (followers, woken) = bounded::<()>(1);
-        threads.push(start_committer(&shared, &inboxes, shipments, followers)?);
-        for index in 0..LOADER_THREADS {
-            threads.push(start_loader(&shared, &inboxes, &loads, index)?);
-        }
-        threads.push(start_sweeper(&shared, &inboxes, &stopping)?);
-        let status = Arc::new(Status::new());
-        threads.push(start_projector(&shared, &status, &stopping, woken)?);
+        let (shared, inboxes, status) = crew.known();
+        let threads = crew.start(&stopping)?;
+        let engine = Engine::over(shared, inboxes, status, committer, stopping, threads, None);
+        engine.start_quarantine()?;
+        Ok(engine)
+    }
+
+    /// The same engine without any thread: nothing happens but by [`Engine::step`], so that a simulator decides in which
+    /// order things happen, and the same decisions give the same run. Changes of the control plane are carried out where
+    /// they are called, with everything that was shipped before them.
+    pub fn by_hand(
+        config: Config,
+        store: Arc<dyn Store>,
+        runtime: Runtime,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Engine, EngineError> {
+        let (crew, committer) = Crew::gather(config, store, runtime, clock)?;
+        let (shared, inboxes, status) = crew.known();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let hands = Some(Hands::new(crew));
+        Ok(Engine::over(
+            shared,
+            inboxes,
+            status,
+            committer,
+            stopping,
+            Vec::new(),
+            hands,
+        ))
+    }
+
+    fn over(
+        shared: Arc<Shared>,
+        inboxes: Vec<Sender<Message>>,
+        status: Arc<Status>,
+        committer: Sender<Shipment>,
+        stopping: Arc<AtomicBool>,
+        threads: Vec<JoinHandle<()>>,
+        hands: Option<Hands>,
+    ) -> Engine {
         let room = || Arc::new(AtomicUsize::new(LANE_QUEUE_MAX));
         let lanes = inboxes
             .into_iter()
@@ -118,12 +139,11 @@ impl Engine {
             status,
             stopping,
             threads: Mutex::new(threads),
+            hands,
         };
-        let engine = Engine {
+        Engine {
             inner: Arc::new(inner),
-        };
-        engine.start_quarantine()?;
-        Ok(engine)
+        }
     }
 
     fn start_quarantine(&self) -> Result<(), EngineError> {
@@ -170,6 +190,7 @@ impl Engine {
         loop {
             match self.submit(tenant, requests.to_vec()) {
                 Ok((collector, woken)) => {
+                    self.settle_by_hand();
                     let _ = woken.blocking_recv(); // a sender that is gone has left its replies behind
                     return Ok(collector.take());
                 }
@@ -359,7 +380,9 @@ impl Engine {
         }
         let full = |lane: &LaneHandle| lane.room.load(Ordering::Acquire) == LANE_QUEUE_MAX;
         while !self.inner.shared.has_failed() && !self.inner.lanes.iter().all(full) {
-            std::thread::sleep(Duration::from_millis(1));
+            if !self.settle_by_hand() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         for lane in &self.inner.lanes {
             let _ = lane.inbox.send(Message::Stop); // one that is gone has stopped
@@ -374,6 +397,10 @@ impl Engine {
         }
         self.inner.shared.store.close()?;
         Ok(())
+    }
+
+    pub(crate) fn hands(&self) -> Option<&Hands> {
+        self.inner.hands.as_ref()
     }
 
     pub(crate) fn status(&self) -> &Status {
@@ -412,6 +439,12 @@ impl Engine {
             command,
             ControlCommand::Activate { .. } | ControlCommand::Rollback { .. }
         ) {
+            return;
+        }
+        if self.hands().is_some() {
+            if let Err(error) = self.touch_unpriced(tenant) {
+                tracing::warn!(%error, "events without a price were not all looked at again");
+            }
             return;
         }
         let (engine, tenant) = (self.clone(), tenant.clone());
@@ -461,84 +494,19 @@ fn refresh(shared: &Shared, tenant: &TenantId) -> Result<(), EngineError> {
 }
 
 /// Which lane owns a wallet. Need not be stable: no state outlives the process in a lane.
-fn lane_of(wallet: &WalletKey, lanes: usize) -> usize {
+pub(crate) fn lane_of(wallet: &WalletKey, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     wallet.hash(&mut hasher);
     usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0)
 }
 
-/// Starts a thread whose failure is the engine's.
-fn spawn(
-    shared: &Arc<Shared>,
-    name: String,
-    work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
-) -> Result<JoinHandle<()>, EngineError> {
-    let shared = Arc::clone(shared);
-    let title = name.clone();
-    let body = move || {
-        // A panic leaves state that cannot be trusted: stop, and recover from what is durable.
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => shared.fail(&format!("{title}: {error}")),
-            Err(_) => shared.fail(&format!("{title} panicked")),
-        }
-    };
-    Ok(std::thread::Builder::new().name(name).spawn(body)?)
-}
-
-fn start_committer(
-    shared: &Arc<Shared>,
-    inboxes: &[Sender<Message>],
-    shipments: Receiver<Shipment>,
-    followers: Sender<()>,
-) -> Result<JoinHandle<()>, EngineError> {
-    let (store, lanes) = (Arc::clone(&shared.store), inboxes.to_vec());
-    spawn(shared, "committer".into(), move || {
-        committer::run(&store, &shipments, &lanes, &followers)
-    })
-}
-
-fn start_loader(
-    shared: &Arc<Shared>,
-    inboxes: &[Sender<Message>],
-    loads: &Receiver<(usize, Load)>,
-    index: usize,
-) -> Result<JoinHandle<()>, EngineError> {
-    let (store, lanes, loads) = (Arc::clone(&shared.store), inboxes.to_vec(), loads.clone());
-    let world = Arc::clone(shared);
-    spawn(shared, format!("loader-{index}"), move || {
-        let again = |tenant: &TenantId| match refresh(&world, tenant) {
-            Ok(()) => Ok(()),
-            Err(EngineError::Store(error)) => Err(error),
-            Err(other) => Err(StoreError::State {
-                what: other.to_string(),
-            }),
-        };
-        loader::run(&store, &again, &loads, &lanes)
-    })
-}
-
-/// Its failures are its own: it reports them, and billing goes on.
-fn start_projector(
-    shared: &Arc<Shared>,
-    status: &Arc<Status>,
-    stopping: &Arc<AtomicBool>,
-    woken: Receiver<()>,
-) -> Result<JoinHandle<()>, EngineError> {
-    let (world, status, stop) = (Arc::clone(shared), Arc::clone(status), Arc::clone(stopping));
-    Ok(std::thread::Builder::new()
-        .name("projector".into())
-        .spawn(move || projection::run(&world, &status, &stop, &woken))?)
-}
-
-fn start_sweeper(
-    shared: &Arc<Shared>,
-    inboxes: &[Sender<Message>],
-    stopping: &Arc<AtomicBool>,
-) -> Result<JoinHandle<()>, EngineError> {
-    let (lanes, stop, world) = (inboxes.to_vec(), Arc::clone(stopping), Arc::clone(shared));
-    spawn(shared, "sweeper".into(), move || {
-        let count = lanes.len();
-        sweeper::run(&world, &stop, |wallet| lane_of(wallet, count), &lanes)
-    })
+/// As [`refresh`], in the terms of a loader.
+pub(crate) fn refresh_for_loader(shared: &Shared, tenant: &TenantId) -> Result<(), StoreError> {
+    match refresh(shared, tenant) {
+        Ok(()) => Ok(()),
+        Err(EngineError::Store(error)) => Err(error),
+        Err(other) => Err(StoreError::State {
+            what: other.to_string(),
+        }),
+    }
 }

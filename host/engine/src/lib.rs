@@ -9,10 +9,12 @@
 //! sync (an answer that a power cut takes back is a lie); a timer for group commit (the sync itself is the timer).
 
 mod again;
+mod by_hand;
 mod clock;
 mod committer;
 mod control;
 mod controls;
+mod crew;
 mod engine;
 mod error;
 mod fold;
@@ -28,6 +30,7 @@ mod sweeper;
 mod tenants;
 
 pub use again::ask_again;
+pub use by_hand::Work;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use control::{Activated, ComponentPushed, ControlDone};
 pub use controls::Controls;

@@ -89,9 +89,10 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn answer(
+/// Fetches what a lane wants to know.
+pub(crate) fn answer(
     store: &Arc<dyn Store>,
-    refresh: &(dyn Fn(&TenantId) -> Result<(), StoreError> + Send + Sync),
+    refresh: &dyn Fn(&TenantId) -> Result<(), StoreError>,
     load: Load,
 ) -> Result<Message, StoreError> {
     let state = |wallet: &WalletKey, what: String| StoreError::State {

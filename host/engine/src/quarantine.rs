@@ -22,16 +22,24 @@ pub(crate) fn run(engine: &(dyn Fn() -> Option<Engine> + Send), stop: &Arc<Atomi
     while !stop.load(Ordering::SeqCst) {
         std::thread::park_timeout(QUARANTINE_INTERVAL);
         let Some(engine) = engine() else { return };
-        for (tenant, command) in unwritten(&engine.controls()) {
-            match engine.quarantine(&tenant, &command) {
-                Ok(()) => metrics::counter!("farebox_revisions_quarantined_total").increment(1),
-                Err(ControlError::Stopped) => return,
-                Err(error) => {
-                    tracing::error!(%error, "a quarantine could not be written down; it is tried again")
-                }
+        if let Err(ControlError::Stopped) = write(&engine) {
+            return;
+        }
+    }
+}
+
+/// Writes down what was noticed and is not written. The only error is that the engine has stopped.
+pub(crate) fn write(engine: &Engine) -> Result<(), ControlError> {
+    for (tenant, command) in unwritten(&engine.controls()) {
+        match engine.quarantine(&tenant, &command) {
+            Ok(()) => metrics::counter!("farebox_revisions_quarantined_total").increment(1),
+            Err(ControlError::Stopped) => return Err(ControlError::Stopped),
+            Err(error) => {
+                tracing::error!(%error, "a quarantine could not be written down; it is tried again")
             }
         }
     }
+    Ok(())
 }
 
 /// Quarantines that a timeline's tenant does not have in its control plane yet.

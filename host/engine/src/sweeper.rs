@@ -25,20 +25,9 @@ pub(crate) fn run(
     lanes: &[Sender<Message>],
 ) -> Result<(), StoreError> {
     let mut sweeper = Sweeper::default();
-    let mut forgot = i64::MIN;
     while !stop.load(Ordering::Relaxed) && !shared.has_failed() {
         std::thread::park_timeout(SWEEP_INTERVAL);
-        // What falls due waits for room, too: it is handled by its own time when there is some, or when it is asked for.
-        if shared.store.room() != Room::Enough {
-            continue;
-        }
-        if let Some(before) = horizon(shared, forgot) {
-            shared.store.forget_ids(before);
-            forgot = before;
-        }
-        for wallet in sweeper.sweep(shared)? {
-            let _ = lanes[lane_of(&wallet)].send(Message::Touch(wallet)); // a lane that is gone needs no waking
-        }
+        sweeper.round(shared, &lane_of, lanes)?;
     }
     Ok(())
 }
@@ -62,15 +51,48 @@ const _: () = assert!(
 );
 
 /// What is remembered from one sweep to the next.
-#[derive(Debug, Default)]
-struct Sweeper {
+#[derive(Debug)]
+pub(crate) struct Sweeper {
     /// The tenant with which the last sweep began; the next one begins behind it.
     first: Option<TenantId>,
     /// Sandboxes that had nothing due, by the instant at which they stood.
     resting: HashMap<TenantId, Timestamp>,
+    /// Ids of usage before this instant were given up.
+    forgot: i64,
+}
+
+impl Default for Sweeper {
+    fn default() -> Sweeper {
+        Sweeper {
+            first: None,
+            resting: HashMap::new(),
+            forgot: i64::MIN,
+        }
+    }
 }
 
 impl Sweeper {
+    /// Wakes the wallets that have something due now, and has ids forgotten when it is time.
+    pub(crate) fn round(
+        &mut self,
+        shared: &Arc<Shared>,
+        lane_of: impl Fn(&WalletKey) -> usize,
+        lanes: &[Sender<Message>],
+    ) -> Result<(), StoreError> {
+        // What falls due waits for room, too: it is handled by its own time when there is some, or when it is asked for.
+        if shared.store.room() != Room::Enough {
+            return Ok(());
+        }
+        if let Some(before) = horizon(shared, self.forgot) {
+            shared.store.forget_ids(before);
+            self.forgot = before;
+        }
+        for wallet in self.sweep(shared)? {
+            let _ = lanes[lane_of(&wallet)].send(Message::Touch(wallet)); // a lane that is gone needs no waking
+        }
+        Ok(())
+    }
+
     /// Wallets to wake now.
     fn sweep(&mut self, shared: &Arc<Shared>) -> Result<Vec<WalletKey>, StoreError> {
         let controls = shared.controls.load_full();

@@ -272,6 +272,11 @@ impl IdIndex {
         self.work.notify_all();
     }
 
+    /// Whether there are complete segments without a run, or runs with ids that are to be forgotten.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.places.read().sealed.is_empty() || self.run_to_forget().is_some()
+    }
+
     /// Writes the runs of all sealed segments and merges what there is to merge.
     pub(crate) fn settle(&self, segments: &Segments) -> Result<(), StoreError> {
         loop {

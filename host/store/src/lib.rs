@@ -26,7 +26,9 @@
 //!
 //! **Invariants**, each with the test that holds it:
 //! - *Nothing is appended during a sync, and a page that was synced is never written again.* So at most one frame can be
-//!   torn, and it is one that nobody was answered for (`tests/crash_images.rs`).
+//!   torn, and it is one that nobody was answered for (`tests/crash_images.rs`). The one exception writes what is there: an
+//!   open writes a last frame that is not known to be durable again, with its own bytes, because after a sync that failed
+//!   the kernel takes its pages for clean and another sync would save nothing (`failed_sync.rs` of the simulator).
 //! - *A frame names the end of the frame before it.* So a hole before any valid frame is damage, and the store refuses to
 //!   open, by file and offset, and changes nothing (`tests/damage.rs`). A clean close adds a frame without records and a
 //!   synced mark in the state, so that even the loss of the last frame is noticed.
@@ -70,4 +72,4 @@ pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
 pub use projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
-pub use store::{JournalStore, Options, Proof, SnapshotReport};
+pub use store::{Chore, JournalStore, Options, Proof, SnapshotReport};

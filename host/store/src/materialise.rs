@@ -10,6 +10,7 @@ use crate::pending::{Pass, Pending, Taken};
 use crate::state::{Meta, State};
 
 /// Applies pending changes, one atomic pass after another, until told to end.
+#[derive(Debug)]
 pub(crate) struct Materialiser {
     pub state: Arc<State>,
     pub pending: Arc<Pending>,
@@ -54,6 +55,14 @@ impl Materialiser {
                 self.state.sync()?;
                 unsynced = None;
             }
+        }
+    }
+
+    /// One pass over what is pending now, without waiting for more. False: nothing is.
+    pub(crate) fn pass(&mut self) -> Result<bool, StoreError> {
+        match self.pending.take(Duration::ZERO) {
+            Taken::Pass(pass) => self.apply(&pass).map(|()| true),
+            Taken::Nothing | Taken::End => Ok(false),
         }
     }
 

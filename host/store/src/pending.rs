@@ -91,6 +91,11 @@ impl Pending {
         Ok(())
     }
 
+    /// Whether commits have to wait for the state.
+    pub(crate) fn is_full(&self) -> bool {
+        self.layers.lock().bytes() >= self.bytes_max
+    }
+
     /// Adds what a frame changed; `end` is where the frame ends.
     pub(crate) fn add(&self, changes: impl Iterator<Item = (WalletKey, Change)>, end: u64) {
         let mut layers = self.layers.lock();

@@ -1,5 +1,6 @@
 //! The default store: the journal as the truth, sled as what follows from it.
 
+mod by_hand;
 mod commit;
 mod open;
 mod read;
@@ -33,6 +34,8 @@ use crate::projections::{Position, Tail};
 use crate::room::DiskRoom;
 use crate::state::{Meta, State};
 use crate::threads;
+pub use by_hand::Chore;
+use by_hand::{Behind, ByHand};
 use commit::Committer;
 use open::{Folders, Lock};
 
@@ -112,6 +115,8 @@ pub struct JournalStore {
     room: Arc<DiskRoom>,
     committer: Mutex<Committer>,
     blobs: Blobs,
+    /// Where no threads do the work behind the answers.
+    by_hand: Option<ByHand>,
     /// Where snapshots of the state are kept.
     snapshots: PathBuf,
     threads: Mutex<Threads>,
@@ -146,10 +151,32 @@ impl JournalStore {
         options: Options,
         fold: Arc<dyn Fold>,
     ) -> Result<JournalStore, StoreError> {
+        JournalStore::open_behind(disk, dir, options, Behind::Threads, &*fold)
+    }
+
+    /// As [`JournalStore::open_on`], without any thread: what is done behind the answers is done by [`JournalStore::work`],
+    /// so that a simulator decides when, and the same decisions give the same run.
+    #[expect(clippy::needless_pass_by_value, reason = "as `open`")]
+    pub fn open_by_hand(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: Options,
+        fold: Arc<dyn Fold>,
+    ) -> Result<JournalStore, StoreError> {
+        JournalStore::open_behind(disk, dir, options, Behind::Hand, &*fold)
+    }
+
+    fn open_behind(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: Options,
+        behind: Behind,
+        fold: &dyn Fold,
+    ) -> Result<JournalStore, StoreError> {
         options.check()?;
         let folders = Folders::make(dir)?;
         let lock = Lock::take(&folders)?;
-        open::open(disk, &folders, lock, options, &*fold, &mut |_, _| {})
+        open::open(disk, &folders, lock, options, behind, fold, &mut |_, _| {})
     }
 
     /// Makes the state anew from the journal: from the newest snapshot that is sound, if there is one, and the journal behind
@@ -171,7 +198,8 @@ impl JournalStore {
         let folders = Folders::make(dir)?;
         let lock = Lock::take(&folders)?;
         State::move_aside(&folders.state)?;
-        let store = open::open(Arc::new(OsDisk), &folders, lock, options, &*fold, progress)?;
+        let (disk, behind) = (Arc::new(OsDisk), Behind::Threads);
+        let store = open::open(disk, &folders, lock, options, behind, &*fold, progress)?;
         store.close()?;
         State::remove_aside(&folders.state)
     }
@@ -199,6 +227,7 @@ impl JournalStore {
         drop(committer);
         self.pending.end(Ending::Drained);
         threads::join(self.threads.lock().materialiser.take());
+        while self.work_by_hand(Chore::State)? {}
         if !self.pending.is_empty() {
             // The journal has it all: the next open brings the state up to it.
             return Err(StoreError::Stopped {

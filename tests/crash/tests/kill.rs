@@ -1,17 +1,15 @@
 //! `kill -9` at random moments under load: no acknowledged answer is lost, none is repeated, and every invariant holds.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use farebox_crash::verify;
-use farebox_spine::{Answer, Client, PRICES, Server};
+use farebox_crash::{Log, load, recheck, recheck_all, verify};
+use farebox_spine::{Client, PRICES, Server};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -21,51 +19,6 @@ const KILLS: u32 = 50;
 const KILLS_PER_FOLDER: u32 = 10;
 const CUSTOMERS: [&str; 4] = ["ada", "ben", "cleo", "dan"];
 const STREAMS: usize = 8;
-
-/// Everything that was answered, by the request that it answers.
-type Log = BTreeMap<String, (Request, Answer)>;
-
-#[derive(Debug, Clone)]
-enum Request {
-    Authorize { customer: &'static str, id: String },
-    Settle { hold: String, id: String, input: u64 },
-    Usage { customer: &'static str, id: String },
-}
-
-impl Request {
-    fn key(&self) -> String {
-        match self {
-            Request::Authorize { customer, id } | Request::Usage { customer, id } => {
-                format!("{customer} {id}")
-            }
-            Request::Settle { hold, id, .. } => format!("{hold} {id}"),
-        }
-    }
-
-    async fn send(&self, client: &Client) -> Result<Answer> {
-        match self {
-            Request::Authorize { customer, id } => client.authorize(customer, id, 1_000, 0).await,
-            Request::Settle { hold, id, input } => client.settle(hold, id, *input, 0).await,
-            Request::Usage { customer, id } => {
-                let event = json!({
-                    "id": id, "customer": customer, "type": "llm.call",
-                    "measures": {"input_tokens": 2_000}, "attributes": {"model": "one"},
-                });
-                client.post("/v1/events", &event).await
-            }
-        }
-    }
-}
-
-/// An answer without what tells a replay from the first time.
-fn content(mut answer: Answer) -> (u16, Value) {
-    if let Some(results) = answer.body["results"].as_array_mut() {
-        for result in results {
-            result.as_object_mut().map(|object| object.remove("replayed"));
-        }
-    }
-    (answer.status, answer.first())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_kill_loses_or_repeats_an_answer() -> Result<()> {
@@ -113,7 +66,8 @@ async fn folder_of_kills(data: &Path, rounds: u32, random: &mut SmallRng) -> Res
         for stream in 0..STREAMS {
             let (client, log, counter) = (client.clone(), Arc::clone(&log), Arc::clone(&counter));
             let random = SmallRng::seed_from_u64(random.random());
-            streams.spawn(load(client, log, counter, stream, random));
+            let customer = CUSTOMERS[stream % CUSTOMERS.len()];
+            streams.spawn(load(client, log, counter, customer, random));
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(20..250))).await;
         running.kill()?;
@@ -127,79 +81,4 @@ async fn folder_of_kills(data: &Path, rounds: u32, random: &mut SmallRng) -> Res
     verify(data)?;
     let answers = log.lock().await.len();
     Ok(answers)
-}
-
-/// Calls until the server is gone. Only what was answered is noted.
-async fn load(
-    client: Client,
-    log: Arc<Mutex<Log>>,
-    counter: Arc<AtomicU64>,
-    stream: usize,
-    mut random: SmallRng,
-) {
-    let mut open: Vec<String> = Vec::new();
-    loop {
-        let n = counter.fetch_add(1, Ordering::Relaxed);
-        let customer = CUSTOMERS[stream % CUSTOMERS.len()];
-        let request = match random.random_range(0..3) {
-            0 if !open.is_empty() => {
-                let hold = open.swap_remove(random.random_range(0..open.len()));
-                Request::Settle {
-                    hold,
-                    id: format!("settle-{n}"),
-                    input: random.random_range(1..=1_000),
-                }
-            }
-            1 => Request::Usage {
-                customer,
-                id: format!("usage-{n}"),
-            },
-            _ => Request::Authorize {
-                customer,
-                id: format!("call-{n}"),
-            },
-        };
-        let Ok(answer) = request.send(&client).await else {
-            return;
-        };
-        if let Some(hold) = answer.body["hold"]["id"].as_str() {
-            open.push(hold.to_string());
-        }
-        log.lock().await.insert(request.key(), (request, answer));
-    }
-}
-
-/// A few answers, at random.
-async fn recheck(client: &Client, log: &Mutex<Log>, random: &mut SmallRng) -> Result<()> {
-    let log = log.lock().await;
-    for (request, first) in log.values() {
-        if random.random_range(0..20) == 0 {
-            recheck_one(client, request, first).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn recheck_all(client: &Client, log: &Mutex<Log>) -> Result<()> {
-    for (request, first) in log.lock().await.values() {
-        recheck_one(client, request, first).await?;
-    }
-    Ok(())
-}
-
-/// The same request again: the same answer, marked as a replay.
-async fn recheck_one(client: &Client, request: &Request, first: &Answer) -> Result<()> {
-    let again = request.send(client).await?;
-    let replayed =
-        again.body["replayed"] == json!(true) || again.body["results"][0]["replayed"] == json!(true);
-    ensure!(
-        replayed,
-        "{request:?} was answered {first:?}, and now anew: {again:?}"
-    );
-    let (again, first) = (content(again), content(first.clone()));
-    ensure!(
-        again == first,
-        "{request:?} was answered {first:?}, and now {again:?}"
-    );
-    Ok(())
 }

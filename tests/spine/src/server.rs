@@ -114,6 +114,23 @@ impl Server {
         Ok(())
     }
 
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Waits until it has ended by itself; with which exit code (none: by a signal).
+    pub fn ended(mut self) -> Result<Option<i32>> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        bail!("farebox serve did not end by itself within 60 s")
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn stop(mut self) -> Result<()> {
         let pid = libc::pid_t::try_from(self.child.id())?;

@@ -102,22 +102,30 @@ impl Lane {
     pub fn run(mut self, inbox: &Receiver<Message>) {
         let mut stopping = false;
         while let Ok(first) = inbox.recv() {
-            let mut next = Some(first);
-            let mut taken = 0;
-            while let Some(message) = next {
-                stopping |= matches!(message, Message::Stop);
-                taken += self.take(message);
-                next = if taken < LANE_ROUND_MAX {
-                    inbox.try_recv().ok()
-                } else {
-                    None
-                };
-            }
-            self.work();
+            stopping |= self.drain(first, inbox);
             if stopping && self.slots.values().all(Slot::is_idle) {
                 return;
             }
         }
+    }
+
+    /// Takes in a message and what is queued behind it, up to a round's worth, and carries out what can be. True: it was
+    /// told to stop.
+    pub fn drain(&mut self, first: Message, inbox: &Receiver<Message>) -> bool {
+        let mut stopping = false;
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(message) = next {
+            stopping |= matches!(message, Message::Stop);
+            taken += self.take(message);
+            next = if taken < LANE_ROUND_MAX {
+                inbox.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        self.work();
+        stopping
     }
 
     /// Takes a message in; tells how many commands it brought.

@@ -53,30 +53,39 @@ pub(crate) use usage_read::page as usage_page;
 pub use usage_read::{Grouped, UsageCursor, UsageGroup, UsagePage, UsageQuery};
 
 /// Follows the records until nobody commits any more.
-pub(crate) fn run(shared: &Arc<Shared>, status: &Status, stop: &AtomicBool, woken: &Receiver<()>) {
-    let mut projector = Projector {
-        shared,
-        status,
-        reached: None,
-        upkeep: Upkeep::default(),
-        looked: Instant::now(),
-    };
+pub(crate) fn run(shared: Arc<Shared>, status: Arc<Status>, stop: &AtomicBool, woken: &Receiver<()>) {
+    let mut projector = Projector::new(shared, status);
+    let mut looked = Instant::now();
     loop {
-        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| projector.work()));
-        match worked {
-            Ok(Ok(())) => {}
-            Ok(Err(StoreError::Stopped { .. })) => return,
-            Ok(Err(error)) => projector.failed(&error.to_string()),
-            Err(_) => projector.failed("it panicked"),
+        let upkeep = looked.elapsed() >= PROJECTION_UPKEEP_INTERVAL;
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            projector.follow()?;
+            match upkeep {
+                true => projector.tidy(),
+                false => Ok(()),
+            }
+        }));
+        if upkeep {
+            looked = Instant::now();
         }
-        if shared.has_failed() {
+        let failed = match worked {
+            Ok(Ok(())) => None,
+            Ok(Err(StoreError::Stopped { .. })) => return,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("it panicked".to_string()),
+        };
+        if let Some(why) = failed {
+            projector.failed(&why);
+            std::thread::sleep(PROJECTION_RETRY_INTERVAL);
+        }
+        if projector.shared.has_failed() {
             return;
         }
         match woken.recv_timeout(PROJECTION_UPKEEP_INTERVAL) {
             Ok(()) => std::thread::sleep(PROJECTION_PASS_INTERVAL),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) if stop.load(Ordering::SeqCst) => {
-                let _ = projector.work(); // what this does not reach comes with the next start
+                let _ = projector.follow(); // what this does not reach comes with the next start
                 return;
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -84,18 +93,27 @@ pub(crate) fn run(shared: &Arc<Shared>, status: &Status, stop: &AtomicBool, woke
     }
 }
 
-struct Projector<'a> {
-    shared: &'a Arc<Shared>,
-    status: &'a Status,
+/// Reads the records and makes of them what is shown.
+pub(crate) struct Projector {
+    shared: Arc<Shared>,
+    status: Arc<Status>,
     /// None until it is known what the store has.
     reached: Option<Position>,
     upkeep: Upkeep,
-    looked: Instant,
 }
 
-impl Projector<'_> {
-    /// Reads on until nothing is left to read; and looks for what is no longer kept when it is time.
-    fn work(&mut self) -> Result<(), StoreError> {
+impl Projector {
+    pub(crate) fn new(shared: Arc<Shared>, status: Arc<Status>) -> Projector {
+        Projector {
+            shared,
+            status,
+            reached: None,
+            upkeep: Upkeep::default(),
+        }
+    }
+
+    /// Reads on until nothing is left to read.
+    pub(crate) fn follow(&mut self) -> Result<(), StoreError> {
         let mut reached = match self.reached {
             Some(reached) => reached,
             None => self.resume()?,
@@ -122,12 +140,17 @@ impl Projector<'_> {
             metrics::counter!("farebox_projection_records_total").increment(tail.records.len() as u64);
         }
         self.status.reached(reached, None);
-        if self.looked.elapsed() >= PROJECTION_UPKEEP_INTERVAL {
-            self.looked = Instant::now();
-            self.upkeep
-                .step(&*self.shared.store, &*self.shared.clock, reached)?;
-        }
         Ok(())
+    }
+
+    /// Looks for what is no longer kept, a little at a time. Nothing before it is known what the store has.
+    pub(crate) fn tidy(&mut self) -> Result<(), StoreError> {
+        match self.reached {
+            Some(reached) => self
+                .upkeep
+                .step(&*self.shared.store, &*self.shared.clock, reached),
+            None => Ok(()),
+        }
     }
 
     /// Where it left off; at the first record where what is kept has another format.
@@ -143,13 +166,13 @@ impl Projector<'_> {
         Ok(reached)
     }
 
-    fn failed(&mut self, why: &str) {
+    /// Says why it is behind. What the store has is asked again.
+    pub(crate) fn failed(&mut self, why: &str) {
         self.reached = None;
         metrics::counter!("farebox_projection_failures_total").increment(1);
         tracing::error!(
             reason = why,
             "the change feed and usage are behind; billing goes on, and it is tried again"
         );
-        std::thread::sleep(PROJECTION_RETRY_INTERVAL);
     }
 }

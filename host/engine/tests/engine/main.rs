@@ -12,6 +12,7 @@ mod house;
 mod limits;
 mod limping;
 mod losses;
+mod overdue;
 mod plans;
 mod restart;
 mod room;

@@ -23,11 +23,16 @@ impl IdIndex {
         }
     }
 
-    /// Writes one run again without what is to be forgotten. False: there is none such.
-    pub(super) fn forget_one(&self, segments: &Segments) -> Result<bool, StoreError> {
+    /// A run with ids of usage that are all behind the horizon.
+    pub(super) fn run_to_forget(&self) -> Option<Arc<Run>> {
         let horizon = self.horizon.load(Ordering::Relaxed);
         let due = |run: &&Arc<Run>| run.cover.ids == Held::All && run.cover.times.newest < horizon;
-        let Some(old) = self.places.read().runs.iter().find(due).cloned() else {
+        self.places.read().runs.iter().find(due).cloned()
+    }
+
+    /// Writes one run again without what is to be forgotten. False: there is none such.
+    pub(super) fn forget_one(&self, segments: &Segments) -> Result<bool, StoreError> {
+        let Some(old) = self.run_to_forget() else {
             return Ok(false);
         };
         let cover = Cover {

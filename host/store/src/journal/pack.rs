@@ -35,6 +35,7 @@ pub enum Packing {
 pub(crate) struct Packer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    packing: Packing,
 }
 
 #[derive(Debug)]
@@ -60,27 +61,41 @@ impl Packer {
         packing: Packing,
         sealed: u64,
     ) -> Result<Packer, StoreError> {
-        let (work, changed) = (
-            Mutex::new(Work {
-                sealed,
-                ..Work::default()
-            }),
-            Condvar::new(),
-        );
-        let shared = Arc::new(Shared {
-            segments,
-            work,
-            changed,
-        });
-        let thread = match packing {
-            Packing::Off => None,
-            Packing::On => Some(threads::spawn("farebox-pack", {
-                let shared = shared.clone();
-                move || shared.run()
-            })?),
+        let packer = Packer::by_hand(segments, packing, sealed);
+        if packing == Packing::On {
+            let shared = packer.shared.clone();
+            *packer.thread.lock() = Some(threads::spawn("farebox-pack", move || shared.run())?);
+        }
+        Ok(packer)
+    }
+
+    /// Without a thread: a segment is packed when it is asked for with [`Packer::pack_one`].
+    pub(crate) fn by_hand(segments: Arc<Segments>, packing: Packing, sealed: u64) -> Packer {
+        let work = Work {
+            sealed,
+            ..Work::default()
         };
-        let thread = Mutex::new(thread);
-        Ok(Packer { shared, thread })
+        let shared = Shared {
+            segments,
+            work: Mutex::new(work),
+            changed: Condvar::new(),
+        };
+        Packer {
+            shared: Arc::new(shared),
+            thread: Mutex::new(None),
+            packing,
+        }
+    }
+
+    /// Looks at the next sealed segment that was not looked at, and packs it at full speed. False: there is none, or
+    /// nothing is to be packed.
+    pub(crate) fn pack_one(&self) -> Result<bool, StoreError> {
+        let next = match self.packing {
+            Packing::On => self.shared.look(&mut self.shared.work.lock()),
+            Packing::Off => None,
+        };
+        let Some(span) = next else { return Ok(false) };
+        pack(&self.shared.segments, span, &mut || Ok(())).map(|_| true)
     }
 
     /// Segments up to this position are complete from now on.
@@ -139,18 +154,23 @@ impl Shared {
             if work.stop {
                 return None;
             }
-            let span = self
-                .segments
-                .span_of(work.looked)
-                .filter(|span| span.end <= work.sealed);
-            match span {
-                Some(span) => {
-                    work.looked = span.end;
-                    if self.segments.form(span.base) == Some(Form::Written) {
-                        return Some(span);
-                    }
-                }
+            match self.look(&mut work) {
+                Some(span) => return Some(span),
                 None => self.changed.wait(&mut work),
+            }
+        }
+    }
+
+    /// The first sealed segment that was not looked at and is not packed.
+    fn look(&self, work: &mut Work) -> Option<Span> {
+        loop {
+            let span = self.segments.span_of(work.looked)?;
+            if span.end > work.sealed {
+                return None;
+            }
+            work.looked = span.end;
+            if self.segments.form(span.base) == Some(Form::Written) {
+                return Some(span);
             }
         }
     }

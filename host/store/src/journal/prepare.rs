@@ -18,6 +18,8 @@ use crate::threads;
 pub(crate) struct Preparer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// There never was a thread.
+    by_hand: bool,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,37 @@ impl Preparer {
         Ok(Preparer {
             shared,
             thread: Mutex::new(Some(thread)),
+            by_hand: false,
         })
+    }
+
+    /// Without a thread: a segment is made when it is asked for with [`Preparer::make`], or at the latest when it is needed.
+    pub(crate) fn by_hand(segments: Arc<Segments>, segment_bytes: u64, room: Arc<DiskRoom>) -> Preparer {
+        let shared = Shared {
+            segments,
+            segment_bytes,
+            room,
+            work: Mutex::default(),
+            changed: Condvar::new(),
+        };
+        Preparer {
+            shared: Arc::new(shared),
+            thread: Mutex::new(None),
+            by_hand: true,
+        }
+    }
+
+    /// Makes the next segment here and now, if one is wanted. False: none is.
+    pub(crate) fn make(&self) -> bool {
+        let end = self.shared.segments.end();
+        {
+            let work = self.shared.work.lock();
+            if work.wanted < end || work.stop || work.failed.is_some() {
+                return false;
+            }
+        }
+        self.shared.make(end);
+        true
     }
 
     /// Asks for a segment that begins where this one ends; returns at once.
@@ -80,7 +112,12 @@ impl Preparer {
             if work.stop {
                 return Err("the store is closing".into());
             }
-            self.shared.changed.wait(&mut work);
+            if self.by_hand {
+                let end = self.shared.segments.end();
+                MutexGuard::unlocked(&mut work, || self.shared.make(end));
+            } else {
+                self.shared.changed.wait(&mut work);
+            }
         }
         metrics::histogram!("farebox_store_segment_wait_seconds").record(begun.elapsed().as_secs_f64());
         Ok(())
@@ -110,15 +147,19 @@ impl Shared {
                     return;
                 }
             }
-            let made = self.segments.add(end, self.segment_bytes);
-            self.room.look();
-            // Under the lock, so that whoever waits has either seen the segment or hears of it.
-            let mut work = self.work.lock();
-            if let Err(error) = made {
-                tracing::error!(%error, "the next journal segment could not be made");
-                work.failed = Some(error.to_string());
-            }
-            self.changed.notify_all();
+            self.make(end);
         }
+    }
+
+    fn make(&self, base: u64) {
+        let made = self.segments.add(base, self.segment_bytes);
+        self.room.look();
+        // Under the lock, so that whoever waits has either seen the segment or hears of it.
+        let mut work = self.work.lock();
+        if let Err(error) = made {
+            tracing::error!(%error, "the next journal segment could not be made");
+            work.failed = Some(error.to_string());
+        }
+        self.changed.notify_all();
     }
 }

@@ -198,13 +198,18 @@ impl Segments {
         self.disk
             .rename(&unfinished, &path)
             .map_err(refused("naming", &path))?;
-        self.disk
-            .sync_folder(&self.folder)
-            .map_err(refused("syncing", &self.folder))?;
+        self.sync_names()?;
         let form = Form::Written;
         self.spans.write().insert(base, Held { bytes, form });
         keep_open(&mut self.open.lock(), base, file);
         Ok(())
+    }
+
+    /// Makes the names of the segments durable.
+    pub(crate) fn sync_names(&self) -> Result<(), StoreError> {
+        self.disk
+            .sync_folder(&self.folder)
+            .map_err(refused("syncing", &self.folder))
     }
 
     /// The file of a segment, in the form that it has now.

@@ -9,7 +9,7 @@ use super::envelope::{self, Envelope};
 use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, Link};
 use super::packed::unread;
 use super::place::{Damage, refused};
-use super::segments::{Segments, Span};
+use super::segments::{Form, Segments, Span};
 use crate::contract::StoreError;
 use crate::disk::{read_up_to, write_whole};
 
@@ -45,6 +45,8 @@ pub(crate) struct Tail {
     pub end: u64,
     /// What the next frame chains to; none if there was no frame on the way.
     pub link: Option<Link>,
+    /// Where the last frame starts; none if there was no frame on the way.
+    pub last: Option<u64>,
     /// Blocks after the end that are not zero: what is left of a frame that nobody was answered for.
     pub torn: Vec<u64>,
 }
@@ -61,6 +63,7 @@ impl Segments {
             segments: self,
             end: from.position,
             link: from.link,
+            last: None,
             known: from.durable,
         };
         let mut first = spans.partition_point(|span| span.end <= from.position);
@@ -72,6 +75,7 @@ impl Segments {
                 return Ok(Tail {
                     end: walk.end,
                     link: walk.link,
+                    last: walk.last,
                     torn: Vec::new(),
                 });
             }
@@ -91,6 +95,7 @@ impl Segments {
         Ok(Tail {
             end: walk.end,
             link: walk.link,
+            last: walk.last,
             torn,
         })
     }
@@ -147,8 +152,21 @@ impl Segments {
         Ok(frame.ok().map(|(header, _)| header))
     }
 
-    /// Overwrites what is left of a torn frame with zeros, durably, so that nothing stale is ever behind a later frame.
-    pub(crate) fn clear(&self, tail: &Tail) -> Result<(), StoreError> {
+    /// Makes what was found durable before anybody is told of it: overwrites what is left of a torn frame with zeros, so
+    /// that nothing stale is ever behind a later frame, and the last frame, if it is not known to be durable, with itself.
+    ///
+    /// That frame may be whole and yet never have been synced, or its sync may have failed: then the kernel takes its pages
+    /// for clean, and another sync alone would save nothing. For the same reason the names of the segments are synced.
+    ///
+    /// A packed segment is never the last one: it was packed because a frame that goes on behind it was durable. So where
+    /// the frames end in one, what was durable is gone.
+    pub(crate) fn clear(&self, tail: &Tail, durable: u64) -> Result<(), StoreError> {
+        if let Some(span) = self.span_of(tail.end.max(1) - 1)
+            && self.form(span.base) == Some(Form::Packed)
+        {
+            let what = "a packed segment comes before it, so a frame was durable here, and is not there";
+            return Err(Damage::new(what).at(&self.path(span.end), BLOCK_BYTES));
+        }
         let zeros = vec![0; BLOCK_BUFFER_BYTES];
         for &block in &tail.torn {
             if let Some(span) = self.span_of(block) {
@@ -157,14 +175,27 @@ impl Segments {
                     .map_err(refused("clearing the torn end of", &path))?;
             }
         }
-        // Also without a torn end: the last frame may be whole and yet never have been synced.
+        if let Some(last) = tail.last.filter(|_| tail.end > durable) {
+            self.write_again(last, tail.end)?;
+        }
+        // From the segment of the last frame on.
         for span in self.spans().iter().filter(|span| span.end >= tail.end) {
             let path = self.path(span.base);
             self.file(span.base)?
                 .sync_data()
                 .map_err(refused("syncing", &path))?;
         }
-        Ok(())
+        self.sync_names()
+    }
+
+    fn write_again(&self, from: u64, to: u64) -> Result<(), StoreError> {
+        let Some(span) = self.span_of(from) else {
+            return Ok(());
+        };
+        let (path, file) = (self.path(span.base), self.file(span.base)?);
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
+        let read = read_up_to(&*file, &mut bytes, from - span.base).map_err(refused("reading", &path))?;
+        write_whole(&*file, &bytes[..read], from - span.base).map_err(refused("writing again", &path))
     }
 }
 
@@ -172,6 +203,7 @@ struct Walk<'a> {
     segments: &'a Segments,
     end: u64,
     link: Option<Link>,
+    last: Option<u64>,
     known: u64,
 }
 
@@ -191,6 +223,7 @@ impl Walk<'_> {
             };
             self.follow(&header, span)?;
             let link = header.link(payload);
+            let start = at;
             at += header.padded_bytes();
             visit(&Frame {
                 header,
@@ -199,6 +232,7 @@ impl Walk<'_> {
             })?;
             self.end = at;
             self.link = Some(link);
+            self.last = Some(start);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::JournalStore;
+use super::{Chore, JournalStore};
 use crate::admit;
 use crate::contract::{Commit, Fate, IdHash, StoreError, WalletKey};
 use crate::heads::{Head, HeadCache};
@@ -46,6 +46,9 @@ impl JournalStore {
     pub(super) fn commit_all(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError> {
         commits.iter().try_for_each(admit::commit)?;
         self.latch.check()?;
+        if self.pending.is_full() {
+            self.work_by_hand(Chore::State)?;
+        }
         self.pending.wait_for_room(&self.latch)?;
         let mut committer = self.committer.lock();
         // Again: it may have stopped while this waited for the lock.

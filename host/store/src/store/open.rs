@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::by_hand::{Behind, ByHand};
 use super::commit::Committer;
 use super::replay;
 use super::snapshot;
@@ -102,6 +103,7 @@ pub(super) fn open(
     folders: &Folders,
     lock: Lock,
     options: Options,
+    behind: Behind,
     fold: &dyn Fold,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<JournalStore, StoreError> {
@@ -133,7 +135,7 @@ pub(super) fn open(
         options.id_filter_bytes_max,
     )?);
     let tail = find_end(&segments, &ids, &meta)?;
-    segments.clear(&tail)?;
+    segments.clear(&tail, meta.durable.max(meta.applied))?;
     let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
     if state.projection().position()? > super::tail::between(tail.end) {
         tracing::warn!("what is made of the records is ahead of the journal; it is made again");
@@ -144,7 +146,7 @@ pub(super) fn open(
     let room = Arc::new(DiskRoom::new(disk, folders.dir.clone(), bytes_min));
     let snapshots = folders.snapshots.clone();
     start(
-        segments, state, ids, meta, &tail, blobs, snapshots, room, lock, options,
+        segments, state, ids, meta, &tail, blobs, snapshots, room, lock, options, behind,
     )
 }
 
@@ -206,15 +208,15 @@ fn start(
     room: Arc<DiskRoom>,
     lock: Lock,
     options: Options,
+    behind: Behind,
 ) -> Result<JournalStore, StoreError> {
     let state = Arc::new(state);
     let latch = Arc::new(Latch::default());
     let pending = Arc::new(Pending::new(tail.end, options.pending_bytes_max));
-    let preparer = Arc::new(Preparer::start(
-        segments.clone(),
-        options.segment_bytes,
-        room.clone(),
-    )?);
+    let preparer = Arc::new(match behind {
+        Behind::Threads => Preparer::start(segments.clone(), options.segment_bytes, room.clone())?,
+        Behind::Hand => Preparer::by_hand(segments.clone(), options.segment_bytes, room.clone()),
+    });
     // A segment made ahead under other options may be smaller than those to come.
     let ahead = segments
         .spans()
@@ -223,9 +225,23 @@ fn start(
         .map(|span| span.end - span.base);
     let smallest = ahead.fold(options.segment_bytes, u64::min);
     let written = segments.span_of(tail.end.max(1) - 1).map_or(0, |span| span.base);
-    let packer = Packer::start(segments.clone(), options.packing, written)?;
+    let packer = match behind {
+        Behind::Threads => Packer::start(segments.clone(), options.packing, written)?,
+        Behind::Hand => Packer::by_hand(segments.clone(), options.packing, written),
+    };
     let appender = Appender::resume(segments.clone(), preparer.clone(), tail)?;
+    let materialiser = Materialiser {
+        state: state.clone(),
+        pending: pending.clone(),
+        latch: latch.clone(),
+        meta,
+    };
+    let (by_hand, threaded) = match behind {
+        Behind::Threads => (None, Some(materialiser)),
+        Behind::Hand => (Some(ByHand::new(materialiser)), None),
+    };
     let store = JournalStore {
+        by_hand,
         committer: Mutex::new(Committer::new(appender, options.heads_cached_max, smallest)),
         threads: Mutex::new(Threads::default()),
         segments,
@@ -240,11 +256,8 @@ fn start(
         snapshots,
         _lock: lock,
     };
-    let materialiser = Materialiser {
-        state: store.state.clone(),
-        pending: store.pending.clone(),
-        latch: store.latch.clone(),
-        meta,
+    let Some(materialiser) = threaded else {
+        return Ok(store);
     };
     let materialiser = threads::spawn("farebox-state", move || materialiser.run())?;
     store.threads.lock().materialiser = Some(materialiser);

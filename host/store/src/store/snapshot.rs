@@ -16,7 +16,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::JournalStore;
+use super::{Chore, JournalStore};
 use crate::contract::{Fold, Image, ON_DEMAND, PartKey, StoreError, WalletKey};
 use crate::journal::place::refused;
 use crate::journal::segments::Segments;
@@ -196,7 +196,10 @@ impl JournalStore {
     fn drain(&self) -> Result<(), StoreError> {
         while !self.pending.is_empty() {
             self.latch.check()?;
-            std::thread::sleep(Duration::from_millis(STATE_PASS_INTERVAL_MS));
+            // Where no thread does it, it is done here.
+            if !self.work_by_hand(Chore::State)? {
+                std::thread::sleep(Duration::from_millis(STATE_PASS_INTERVAL_MS));
+            }
         }
         self.state.sync()
     }

@@ -1,0 +1,175 @@
+//! Changes of the control planes: plans pushed, put in force and taken back; keys made and revoked.
+
+use anyhow::ensure;
+use farebox_engine::{ControlError, Engine};
+use farebox_record::control::{Activation, OpenHolds, Role};
+use farebox_record::ids::{CallId, Hash, PlanName, TenantId};
+use farebox_record::time::Span;
+use rand::Rng as _;
+use rand::rngs::SmallRng;
+
+use crate::plans::{self, POOL, POOL_PARAMETERS, TOKENS, TOKENS_PARAMETERS, plan_name};
+
+/// What one tenant was told of its control plane.
+#[derive(Debug)]
+pub struct Plane {
+    tenant: TenantId,
+    /// Plan and place on its timeline.
+    activated: Vec<(PlanName, Activation)>,
+    /// Key, and whether it was revoked.
+    keys: Vec<(CallId, bool)>,
+    /// Keys that may be there or not: the store stopped before it answered.
+    open: Vec<CallId>,
+    made: u64,
+}
+
+impl Plane {
+    /// Of a tenant that has nothing yet.
+    pub fn new(tenant: TenantId) -> Plane {
+        Plane {
+            tenant,
+            activated: Vec::new(),
+            keys: Vec::new(),
+            open: Vec::new(),
+            made: 0,
+        }
+    }
+
+    /// Makes both components known, and puts a first price list of each in force. May be repeated.
+    ///
+    /// # Errors
+    /// What the engine refuses; that it has stopped is none.
+    pub fn set_up(&mut self, engine: &Engine) -> anyhow::Result<()> {
+        let components = plans::components()?;
+        let all = [
+            (TOKENS, &components.tokens, TOKENS_PARAMETERS[0]),
+            (POOL, &components.pool, POOL_PARAMETERS[0]),
+        ];
+        for (name, component, parameters) in all {
+            let plan = plan_name(name);
+            let pushed = engine.push_component(&self.tenant, &plan, component);
+            let Some(pushed) = unless_stopped(pushed)? else {
+                return Ok(());
+            };
+            if !self.activated.iter().any(|(known, _)| *known == plan) {
+                let done = engine.activate(
+                    &self.tenant,
+                    &plan,
+                    pushed.hash,
+                    parameters,
+                    None,
+                    OpenHolds::Quoted,
+                );
+                self.note(&plan, unless_stopped(done)?.map(|done| done.activation));
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, plan: &PlanName, activation: Option<Activation>) {
+        if let Some(activation) = activation {
+            let known = (plan.clone(), activation);
+            if !self.activated.contains(&known) {
+                self.activated.push(known);
+            }
+        }
+    }
+
+    /// Changes something.
+    ///
+    /// # Errors
+    /// What the engine should not have refused.
+    pub fn change(&mut self, engine: &Engine, random: &mut SmallRng) -> anyhow::Result<()> {
+        let components = plans::components()?;
+        let (name, component, lists): (_, _, &[&str]) = match random.random_range(0..3) {
+            0 => (POOL, &components.pool, &POOL_PARAMETERS),
+            _ => (TOKENS, &components.tokens, &TOKENS_PARAMETERS),
+        };
+        let plan = plan_name(name);
+        match random.random_range(0..8) {
+            0 => {
+                unless_stopped(engine.push_component(&self.tenant, &plan, component))?;
+            }
+            1..=3 => {
+                let list = lists[random.random_range(0..lists.len())];
+                let open_holds = [OpenHolds::Quoted, OpenHolds::New][random.random_range(0..2)];
+                let later = engine.now(&self.tenant).saturating_add(Span::seconds(3_600));
+                let effective = (random.random_range(0..3) == 0).then_some(later);
+                let hash = Hash::of(component);
+                match engine.activate(&self.tenant, &plan, hash, list, effective, open_holds) {
+                    // The plan is not there yet: what would have made it known got no answer.
+                    Err(ControlError::UnknownPlan(_) | ControlError::UnknownComponent(_)) => {}
+                    done => self.note(&plan, unless_stopped(done)?.map(|done| done.activation)),
+                }
+            }
+            4..=5 => match engine.rollback(&self.tenant, &plan) {
+                Err(ControlError::NothingToRollBack | ControlError::UnknownPlan(_)) => {}
+                done => self.note(&plan, unless_stopped(done)?.map(|done| done.activation)),
+            },
+            6 => {
+                self.made += 1;
+                let id = CallId::new(&format!("key-{}", self.made))?;
+                let secret = Hash::of(id.as_str().as_bytes());
+                match unless_stopped(engine.create_key(&self.tenant, id.clone(), secret, Role::Read))? {
+                    Some(()) => self.keys.push((id, false)),
+                    None => self.open.push(id),
+                }
+            }
+            _ => {
+                if let Some((id, is_revoked)) = self.keys.last_mut() {
+                    // Revoked without an answer is as good as revoked: nothing may come of the key either way.
+                    if unless_stopped(engine.revoke_key(&self.tenant, id.clone()))?.is_some() {
+                        *is_revoked = true;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that was answered is in force.
+    ///
+    /// # Errors
+    /// What is not.
+    pub fn check(&self, engine: &Engine) -> anyhow::Result<()> {
+        let controls = engine.controls();
+        for (plan, activation) in &self.activated {
+            let timeline = controls.plan(&self.tenant, plan).map(|state| &state.timeline);
+            let is_there = timeline.is_some_and(|timeline| timeline.contains(activation));
+            ensure!(
+                is_there,
+                "{}: {activation:?} of {plan} was answered and is gone",
+                self.tenant
+            );
+        }
+        let state = controls.tenant(&self.tenant);
+        for (id, is_revoked) in &self.keys {
+            let key = state.and_then(|state| state.keys.get(id));
+            ensure!(key.is_some(), "{}: key {id} was made and is gone", self.tenant);
+            let holds = !is_revoked || key.is_some_and(|key| key.revoked.is_some());
+            ensure!(
+                holds,
+                "{}: key {id} was revoked and lets somebody in",
+                self.tenant
+            );
+        }
+        let known = state.map_or(0, |state| state.keys.len());
+        let most = self.keys.len() + self.open.len();
+        ensure!(
+            (self.keys.len()..=most).contains(&known),
+            "{}: {known} keys, at most {most} were made",
+            self.tenant
+        );
+        Ok(())
+    }
+}
+
+/// That the engine has stopped is no mistake: whoever asked learns after a restart what became of it. Nor is that the disk
+/// is nearly full: nothing came of it.
+fn unless_stopped<T>(done: Result<T, ControlError>) -> anyhow::Result<Option<T>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(ControlError::Stopped | ControlError::DiskNearlyFull(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

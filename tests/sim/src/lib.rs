@@ -1,0 +1,42 @@
+//! A simulator: engine, journal and store, on one thread, on a disk that tears, reorders, forgets and fails, under a clock
+//! that jumps. From one number everything else follows.
+//!
+//! ```text
+//! cargo xtask sim                       a seed is drawn, and printed before anything else
+//! cargo xtask sim --seed 7 --ops 20000  the same run, every time
+//! cargo xtask sim --minutes 60          for so long
+//! ```
+//!
+//! # What is real and what is not
+//! The engine's lanes, committer, loaders and sweeper, the plans (as components, in the product's own runtime), the ledger,
+//! the journal and sled are the product's, to the line. Not real are the threads that call them ([`world`]: who goes next is
+//! drawn, and nothing runs beside it), the journal's disk ([`disk`]), and the clock. What follows from the journal (sled, runs
+//! of ids) and blobs lie in a folder; at a start the former are as they were left, or older, or gone.
+//!
+//! # What reproduces
+//! With the same sources and the same Rust, all of it: operations, the order of all work, faults by the count of disk
+//! operations, what a power cut leaves of each sector, every answer and every record. A run says a hash of all answers and
+//! histories and of the number of disk operations; `tests/short.rs` compares it over two runs. Not the same are the journal's
+//! own random id (so the bytes of the frames differ, and nothing else does) and what sled writes to its files.
+//!
+//! # What is checked
+//! [`log`]: an answer once given is given again exactly, whatever happened since; another request under its id is a
+//! conflict. After every start all answers since the start before are asked for again, and some older ones; at the end all.
+//! [`audit`]: after every start, every 32 operations and at the end, of every wallet: the rules of `farebox_ledger::verify`; the
+//! fold of its history is the wallet that is shown; the sequence is dense and the hash chain holds; each id is
+//! answered by one record, and that record says what was answered. [`books`]: an independent set of books that knows sums
+//! alone: what was put in and is owed is what is there, was earned, or expired; what is held is what open holds have pinned;
+//! callers were charged what they were told. [`control`]: what was put in force is.
+
+pub mod audit;
+pub mod books;
+pub mod cli;
+pub mod control;
+pub mod disk;
+pub mod episode;
+pub mod log;
+pub mod operations;
+pub mod plans;
+pub mod report;
+pub mod run;
+pub mod world;

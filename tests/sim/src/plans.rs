@@ -1,0 +1,89 @@
+//! The plans of the simulation: tokens at list price, and a pool that remembers. Built once per process.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+use farebox_kit::build::{BuildOptions, build_plan};
+use farebox_record::ids::PlanName;
+use farebox_runtime::{Config, Limits, Runtime};
+
+/// Plan of `llm.call`.
+pub const TOKENS: &str = "tokens";
+/// Plan of `tool.call`.
+pub const POOL: &str = "pool";
+
+/// Price lists of [`TOKENS`], in usd per million tokens.
+pub const TOKENS_PARAMETERS: [&str; 3] = [
+    r#"{"providers": {"test": {"models": {"one": {"prices": {"input": "1", "output": "10"}}}}}}"#,
+    r#"{"providers": {"test": {"models": {"one": {"prices": {"input": "2", "output": "20"}},
+        "two": {"prices": {"input": "4", "output": "40"}}}}}}"#,
+    r#"{"providers": {"test": {"models": {"one": {"prices": {"input": "0.333", "output": "7.77"}},
+        "two": {"prices": {"input": "0.07", "output": "0.1"}}}}}}"#,
+];
+/// Price lists of [`POOL`].
+pub const POOL_PARAMETERS: [&str; 2] = [
+    r#"{"low": "0.5", "high": "1.5", "dollars": "0.01"}"#,
+    r#"{"low": "0.333", "high": "0.7", "dollars": "0.0299"}"#,
+];
+
+/// Both components.
+#[derive(Debug)]
+pub struct Components {
+    /// Of [`TOKENS`].
+    pub tokens: Vec<u8>,
+    /// Of [`POOL`].
+    pub pool: Vec<u8>,
+}
+
+/// Builds what was not built before.
+///
+/// # Errors
+/// When a plan does not compile; the message holds what cargo said.
+pub fn components() -> anyhow::Result<&'static Components> {
+    static BUILT: OnceLock<Result<Components, String>> = OnceLock::new();
+    let build = |folder: &str| {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        build_plan(&dir, &BuildOptions::default())
+            .map(|built| built.component)
+            .map_err(|error| error.to_string())
+    };
+    let built = BUILT.get_or_init(|| {
+        Ok(Components {
+            tokens: build("../../example-plans/per-token")?,
+            pool: build("pool")?,
+        })
+    });
+    built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// The runtime of this process: each reserves address space, so all episodes share one. What it compiled is kept in a
+/// folder, because every start of an engine admits its plans anew.
+///
+/// # Errors
+/// When this machine cannot run plans.
+pub fn runtime() -> anyhow::Result<Runtime> {
+    static RUNTIME: OnceLock<Result<(Runtime, tempfile::TempDir), String>> = OnceLock::new();
+    let start = || -> anyhow::Result<(Runtime, tempfile::TempDir)> {
+        let cache = tempfile::tempdir().context("a folder for compiled plans")?;
+        let config = Config {
+            cache_dir: Some(cache.path().to_path_buf()),
+            limits: Limits {
+                // Of no interest here, and everything else may be slow on a machine that runs other tests too.
+                compile_seconds_max: 600,
+                ..Limits::default()
+            },
+            ..Config::default()
+        };
+        Ok((Runtime::new(config)?, cache))
+    };
+    let started = RUNTIME.get_or_init(|| start().map_err(|error| format!("{error:#}")));
+    let (runtime, _) = started.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(runtime.clone())
+}
+
+/// One of the two names above.
+#[expect(clippy::expect_used, reason = "called with the constants of this file")]
+pub fn plan_name(name: &str) -> PlanName {
+    PlanName::new(name).expect("a name")
+}

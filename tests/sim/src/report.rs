@@ -1,0 +1,126 @@
+//! What a run did, in numbers.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::disk::DiskTally;
+use crate::log::Log;
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Operations drawn.
+    pub operations: u64,
+    /// Commands made, by the name of their operation.
+    pub by_name: BTreeMap<&'static str, u64>,
+    /// Requests answered for the first time.
+    pub answers: u64,
+    /// Answers given again and compared.
+    pub compared: u64,
+    /// Conflicts found as they should be.
+    pub conflicts: u64,
+    /// Requests refused without a trace.
+    pub refused: u64,
+    /// Wallets shown.
+    pub reads: u64,
+    /// Times that every wallet was checked against all of its history.
+    pub looks: u64,
+    /// Starts.
+    pub starts: u64,
+    /// Ends without order.
+    pub crashes: u64,
+    /// Ends in order.
+    pub stopped: u64,
+    /// Times that the engine stopped by itself because the disk failed.
+    pub stops: u64,
+    /// What the disk did.
+    pub disk: DiskTally,
+}
+
+impl Tally {
+    /// Adds what a disk did.
+    pub fn add_disk(&mut self, disk: DiskTally) {
+        self.disk.operations += disk.operations;
+        self.disk.syncs += disk.syncs;
+        self.disk.faults += disk.faults;
+        self.disk.torn += disk.torn;
+    }
+
+    /// Adds what callers were told.
+    pub fn add_log(&mut self, log: &Log) {
+        self.answers += log.answers() as u64;
+        self.compared += log.compared;
+        self.conflicts += log.conflicts;
+        self.refused += log.refused;
+    }
+
+    /// Adds another episode's.
+    pub fn add(&mut self, other: &Tally) {
+        for (name, count) in &other.by_name {
+            *self.by_name.entry(name).or_default() += count;
+        }
+        for (sum, more) in [
+            (&mut self.operations, other.operations),
+            (&mut self.answers, other.answers),
+            (&mut self.compared, other.compared),
+            (&mut self.conflicts, other.conflicts),
+            (&mut self.refused, other.refused),
+            (&mut self.reads, other.reads),
+            (&mut self.looks, other.looks),
+            (&mut self.starts, other.starts),
+            (&mut self.crashes, other.crashes),
+            (&mut self.stopped, other.stopped),
+            (&mut self.stops, other.stops),
+        ] {
+            *sum += more;
+        }
+        self.add_disk(other.disk);
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let commands: u64 = self.by_name.values().sum();
+        format!(
+            "{} operations: {commands} commands, {} answers ({} given again and compared), {} conflicts, {} refusals\n\
+             {} starts after {} crashes and {} stops in order; the disk failed {} times, the engine stopped {} times for it\n\
+             {} disk operations, {} syncs, {} crashes with something unsynced; every wallet checked against its history {} times",
+            self.operations,
+            self.answers,
+            self.compared,
+            self.conflicts,
+            self.refused,
+            self.starts,
+            self.crashes,
+            self.stopped,
+            self.disk.faults,
+            self.stops,
+            self.disk.operations,
+            self.disk.syncs,
+            self.disk.torn,
+            self.looks,
+        )
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        json!({
+            "operations": self.operations,
+            "commands": self.by_name,
+            "answers": self.answers,
+            "compared": self.compared,
+            "conflicts": self.conflicts,
+            "refused": self.refused,
+            "reads": self.reads,
+            "looks": self.looks,
+            "starts": self.starts,
+            "crashes": self.crashes,
+            "stopped_in_order": self.stopped,
+            "engine_stops": self.stops,
+            "disk_operations": self.disk.operations,
+            "syncs": self.disk.syncs,
+            "faults": self.disk.faults,
+            "torn": self.disk.torn,
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! A short simulation with every test run: fixed seeds, one that is drawn and printed, and proof that a run can be had again.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use farebox_sim::report::Tally;
+use farebox_sim::run::{drawn_seed, run};
+
+/// Operations for each seed; FAREBOX_TEST_LONG makes them fifty times as many.
+const OPERATIONS: u64 = 400;
+
+fn simulate(seed: u64, operations: u64) -> (Tally, [u8; 32]) {
+    println!("seed {seed}");
+    match run(seed, operations, &mut |_, _| true) {
+        Ok(done) => done,
+        Err(failure) => panic!("{}\nsee it again: {}", failure.what, failure.command()),
+    }
+}
+
+fn operations() -> u64 {
+    match std::env::var_os("FAREBOX_TEST_LONG") {
+        Some(_) => OPERATIONS * 50,
+        None => OPERATIONS,
+    }
+}
+
+#[test]
+fn fixed_seeds() {
+    let mut all = Tally::default();
+    for seed in 1..=4 {
+        all.add(&simulate(seed, operations()).0);
+    }
+    // Everything that is there to go wrong did, or this proves nothing.
+    assert!(
+        all.by_name.len() >= farebox_sim::operations::OPERATIONS.len(),
+        "{:?}",
+        all.by_name
+    );
+    assert!(all.answers > 1_000, "{} answers", all.answers);
+    assert!(
+        all.compared > all.answers,
+        "{} of {} answers compared",
+        all.compared,
+        all.answers
+    );
+    assert!(all.conflicts > 5, "{} conflicts", all.conflicts);
+    assert!(all.crashes > 20, "{} crashes", all.crashes);
+    assert!(all.stops > 5, "{} stops", all.stops);
+    assert!(all.disk.torn > 5, "{} torn", all.disk.torn);
+}
+
+#[test]
+fn a_seed_that_is_drawn() {
+    simulate(drawn_seed(), operations());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let (first, again) = (simulate(11, 300), simulate(11, 300));
+    assert_eq!(first, again);
+    assert_ne!(first.1, simulate(12, 300).1);
+}
