@@ -345,7 +345,7 @@ impl Engine {
         event: &EventRef,
     ) -> Result<Option<Standing>, EngineError> {
         let key = WalletKey::new(tenant.as_str(), customer.as_str());
-        Ok(loader::standing(&*self.inner.shared.store, &key, event)?)
+        Ok(crate::loader::standing(&*self.inner.shared.store, &key, event)?)
     }
 
     /// Whether a durable correction of this event was made: a refund, a void, an amendment. Blocks.
