@@ -13,5 +13,6 @@ mod lifecycle;
 mod limits;
 mod plans;
 mod support;
+mod team;
 mod tenants;
 mod usage;
