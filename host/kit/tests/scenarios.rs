@@ -1,5 +1,7 @@
 //! The scenarios of the example plans, carried out against the built components; and that a wrong one is told.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -138,8 +138,8 @@ codes! {
         "Activate a revision that prices it, then authorize again under a new id: this one stays denied.";
     NoSubscription "no_subscription" UNPROCESSABLE_ENTITY "No subscription of the customer prices this"
         "Subscribe the customer to a plan for this type of event, then authorize again under a new id.";
-    PlanRefused "plan_refused" UNPROCESSABLE_ENTITY "The plan refused to start"
-        "Correct the plan's parameters, or subscribe to another plan.";
+    PlanRefused "plan_refused" UNPROCESSABLE_ENTITY "The plan refused the start or the change"
+        "Correct the plan's parameters, or choose another plan or another change.";
     InvalidTime "invalid_time" UNPROCESSABLE_ENTITY "A time does not fit"
         "Correct the field that `field` names.";
     InvalidAmount "invalid_amount" UNPROCESSABLE_ENTITY "An amount does not fit"

@@ -388,7 +388,10 @@ async fn balances_are_adjusted_by_hand() {
     let house = House::with_customer("10").await;
     let client = house.admin.clone();
     let path = "/v1/customers/acme/adjustments";
-    let adjust = |id: &str, amount: &str, target: &str| json!({"id": id, "asset": "usd", "amount": amount, "target": target, "reason": "by hand"});
+    let adjust = |id: &str, amount: &str, target: &str| {
+        let reason = "by hand";
+        json!({"id": id, "asset": "usd", "amount": amount, "target": target, "reason": reason})
+    };
     let done = client.post(path, adjust("a1", "4", "balance")).await.expect(201);
     assert_eq!(
         (&done["id"], &done["balance"][0]["available"]),

@@ -14,5 +14,6 @@ mod limits;
 mod plans;
 mod statement;
 mod support;
+mod team;
 mod tenants;
 mod usage;

@@ -304,3 +304,13 @@ impl Answer {
         header
     }
 }
+
+/// The plan in `tests/plans/team`, built once per test run: seats on the statement, and calls that depend on those before.
+pub fn team() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/team");
+        let built = farebox_kit::build::build_plan(&dir, &Default::default());
+        built.unwrap_or_else(|error| panic!("{error}")).component
+    })
+}
