@@ -22,7 +22,7 @@ use crate::decode::parameters::{self, Params};
 use crate::problem::Problem;
 use crate::refusal::internal;
 use crate::server::Server;
-use crate::statement::{csv, page};
+use crate::statement::{Labels, csv, page};
 use crate::wire::statement::{Range, StatementView};
 
 /// Which range, and in which form.
@@ -71,12 +71,13 @@ pub(crate) async fn show(
     let wallet = server.wallet(&caller, &customer).await?; // what is overdue has happened, the renewal at the boundary too
     let range = wanted.range(&customer, &wallet, now)?;
     let tenant = caller.tenant;
-    let (form, view) = (format, move |engine: &Engine| {
-        let statement = read(engine, &tenant, &customer, &range, &wallet)?;
-        StatementView::new(&customer, &range, &wallet, now, statement).map_err(refused)
-    });
+    let labels = Labels::of(&wallet, server.engine().controls().tenant(&tenant));
     server
-        .blocking(move |engine| view(engine).map(|view| sent(form, &view)))
+        .blocking(move |engine| {
+            let statement = read(engine, &tenant, &customer, &range, &wallet)?;
+            let view = StatementView::new(&customer, &range, &wallet, now, statement, &labels);
+            view.map(|view| sent(format, &view)).map_err(refused)
+        })
         .await
 }
 
