@@ -54,7 +54,7 @@ pub(crate) struct Wanted {
 #[utoipa::path(
     get, path = "/v1/customers/{customer}/statement", tag = "customers", operation_id = "getStatement",
     params(("customer" = String, Path, description = "The customer"), Wanted),
-    responses((status = 200, description = "The statement; as CSV or as a page that prints where `Accept` or `format` says so", content(
+    responses((status = 200, description = "The statement, in the form that `format` or `Accept` asks for", content(
         (StatementView = "application/json"), (String = "text/csv"), (String = "text/html")
     )))
 )]

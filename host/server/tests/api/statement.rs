@@ -175,7 +175,8 @@ async fn as_a_table_nothing_is_a_formula() {
     assert_eq!(
         rows[4],
         format!(
-            "{from_to},usage,Input tokens,input-tokens,,,,tokens,2026-11-23T09:30:00Z,2026-12-23T09:30:00Z,0,,,,3000,-0.003,0,0,0,-0.003"
+            "{from_to},usage,Input tokens,input-tokens,,,,tokens,\
+             2026-11-23T09:30:00Z,2026-12-23T09:30:00Z,0,,,,3000,-0.003,0,0,0,-0.003"
         )
     );
     assert_eq!(
