@@ -76,7 +76,7 @@ pub(crate) async fn show(
         .blocking(move |engine| {
             let statement = read(engine, &tenant, &customer, &range, &wallet)?;
             let view = StatementView::new(&customer, &range, &wallet, now, statement, &labels);
-            view.map(|view| sent(format, &view)).map_err(refused)
+            Ok::<_, Problem>(sent(format, &view?))
         })
         .await
 }
@@ -186,8 +186,8 @@ fn read(
     range: &Range,
     wallet: &Arc<Wallet>,
 ) -> Result<Statement, Problem> {
-    let now = balances_of(wallet).map_err(refused)?;
-    let mut reading = Reading::new(range.from, range.to, now).map_err(refused)?;
+    let now = balances_of(wallet)?;
+    let mut reading = Reading::new(range.from, range.to, now)?;
     let mut before = wallet.header().sequence.saturating_add(1);
     let mut reach = None;
     while reach.is_none() {
@@ -197,34 +197,36 @@ fn read(
         }
         for record in records {
             before = record.sequence;
-            if reading.take(record).map_err(refused)? == Wants::Enough {
+            if reading.take(record)? == Wants::Enough {
                 reach = Some(Reach::Range);
                 break;
             }
         }
     }
-    for grant in reading.unknown_grants().map_err(refused)? {
+    for grant in reading.unknown_grants()? {
         if let Some(record) = engine.find(tenant, customer, &Identity::Grant(grant))? {
             reading.learn(&record);
         }
     }
-    reading.finish(reach.unwrap_or(Reach::Range)).map_err(refused)
+    Ok(reading.finish(reach.unwrap_or(Reach::Range))?)
 }
 
-fn refused(error: StatementError) -> Problem {
-    let said = error.to_string();
-    match error {
-        StatementError::Range => Problem::parameter("from", said),
-        StatementError::TooManyRecords => Problem::parameter(
-            "from",
-            format!("{said}; ask for a later beginning, or read /entries in pages"),
-        )
-        .with("limit", "STATEMENT_RECORDS_MAX"),
-        StatementError::TooManyLines => {
-            Problem::parameter("from", format!("{said}; ask for a shorter range"))
-                .with("limit", "STATEMENT_LINES_MAX")
+impl From<StatementError> for Problem {
+    fn from(error: StatementError) -> Problem {
+        let said = error.to_string();
+        match error {
+            StatementError::Range => Problem::parameter("from", said),
+            StatementError::TooManyRecords => Problem::parameter(
+                "from",
+                format!("{said}; ask for a later beginning, or read /entries in pages"),
+            )
+            .with("limit", "STATEMENT_RECORDS_MAX"),
+            StatementError::TooManyLines => {
+                Problem::parameter("from", format!("{said}; ask for a shorter range"))
+                    .with("limit", "STATEMENT_LINES_MAX")
+            }
+            StatementError::Overflow | StatementError::Imbalance { .. } => internal(&said),
         }
-        StatementError::Overflow | StatementError::Imbalance { .. } => internal(&said),
     }
 }
 
