@@ -199,7 +199,14 @@ mod tests {
 
     #[test]
     fn a_statement_is_a_table_for_each_asset() {
-        let amounts = |available: &str, held: &str, amount: &str| json!({"available": available, "held": held, "debt": "0", "receivable": "0", "amount": amount});
+        let amounts = |available: &str, held: &str, amount: &str| {
+            let owed = json!({"debt": "0", "receivable": "0"});
+            let mut all = json!({"available": available, "held": held, "amount": amount});
+            all.as_object_mut()
+                .unwrap()
+                .extend(owed.as_object().unwrap().clone());
+            all
+        };
         let line = |mut told: Value, moved: Value| {
             told.as_object_mut()
                 .unwrap()

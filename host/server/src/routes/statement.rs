@@ -22,7 +22,7 @@ use crate::decode::parameters::{self, Params};
 use crate::problem::Problem;
 use crate::refusal::internal;
 use crate::server::Server;
-use crate::statement::{csv, page};
+use crate::statement::{Labels, csv, page};
 use crate::wire::statement::{Range, StatementView};
 
 /// Which range, and in which form.
@@ -54,7 +54,7 @@ pub(crate) struct Wanted {
 #[utoipa::path(
     get, path = "/v1/customers/{customer}/statement", tag = "customers", operation_id = "getStatement",
     params(("customer" = String, Path, description = "The customer"), Wanted),
-    responses((status = 200, description = "The statement; as CSV or as a page that prints where `Accept` or `format` says so", content(
+    responses((status = 200, description = "The statement, in the form that `format` or `Accept` asks for", content(
         (StatementView = "application/json"), (String = "text/csv"), (String = "text/html")
     )))
 )]
@@ -71,12 +71,13 @@ pub(crate) async fn show(
     let wallet = server.wallet(&caller, &customer).await?; // what is overdue has happened, the renewal at the boundary too
     let range = wanted.range(&customer, &wallet, now)?;
     let tenant = caller.tenant;
-    let (form, view) = (format, move |engine: &Engine| {
-        let statement = read(engine, &tenant, &customer, &range, &wallet)?;
-        StatementView::new(&customer, &range, &wallet, now, statement).map_err(refused)
-    });
+    let labels = Labels::of(&wallet, server.engine().controls().tenant(&tenant));
     server
-        .blocking(move |engine| view(engine).map(|view| sent(form, &view)))
+        .blocking(move |engine| {
+            let statement = read(engine, &tenant, &customer, &range, &wallet)?;
+            let view = StatementView::new(&customer, &range, &wallet, now, statement, &labels);
+            Ok::<_, Problem>(sent(format, &view?))
+        })
         .await
 }
 
@@ -185,8 +186,8 @@ fn read(
     range: &Range,
     wallet: &Arc<Wallet>,
 ) -> Result<Statement, Problem> {
-    let now = balances_of(wallet).map_err(refused)?;
-    let mut reading = Reading::new(range.from, range.to, now).map_err(refused)?;
+    let now = balances_of(wallet)?;
+    let mut reading = Reading::new(range.from, range.to, now)?;
     let mut before = wallet.header().sequence.saturating_add(1);
     let mut reach = None;
     while reach.is_none() {
@@ -196,34 +197,36 @@ fn read(
         }
         for record in records {
             before = record.sequence;
-            if reading.take(record).map_err(refused)? == Wants::Enough {
+            if reading.take(record)? == Wants::Enough {
                 reach = Some(Reach::Range);
                 break;
             }
         }
     }
-    for grant in reading.unknown_grants().map_err(refused)? {
+    for grant in reading.unknown_grants()? {
         if let Some(record) = engine.find(tenant, customer, &Identity::Grant(grant))? {
             reading.learn(&record);
         }
     }
-    reading.finish(reach.unwrap_or(Reach::Range)).map_err(refused)
+    Ok(reading.finish(reach.unwrap_or(Reach::Range))?)
 }
 
-fn refused(error: StatementError) -> Problem {
-    let said = error.to_string();
-    match error {
-        StatementError::Range => Problem::parameter("from", said),
-        StatementError::TooManyRecords => Problem::parameter(
-            "from",
-            format!("{said}; ask for a later beginning, or read /entries in pages"),
-        )
-        .with("limit", "STATEMENT_RECORDS_MAX"),
-        StatementError::TooManyLines => {
-            Problem::parameter("from", format!("{said}; ask for a shorter range"))
-                .with("limit", "STATEMENT_LINES_MAX")
+impl From<StatementError> for Problem {
+    fn from(error: StatementError) -> Problem {
+        let said = error.to_string();
+        match error {
+            StatementError::Range => Problem::parameter("from", said),
+            StatementError::TooManyRecords => Problem::parameter(
+                "from",
+                format!("{said}; ask for a later beginning, or read /entries in pages"),
+            )
+            .with("limit", "STATEMENT_RECORDS_MAX"),
+            StatementError::TooManyLines => {
+                Problem::parameter("from", format!("{said}; ask for a shorter range"))
+                    .with("limit", "STATEMENT_LINES_MAX")
+            }
+            StatementError::Overflow | StatementError::Imbalance { .. } => internal(&said),
         }
-        StatementError::Overflow | StatementError::Imbalance { .. } => internal(&said),
     }
 }
 

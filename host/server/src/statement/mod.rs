@@ -2,17 +2,19 @@
 
 mod csv;
 mod day;
+mod labels;
 mod page;
 
 use farebox_record::plan::Category;
 use farebox_statement::{Cause, Line, LineKind};
 
 pub(crate) use csv::csv;
+pub(crate) use labels::Labels;
 pub(crate) use page::page;
 
 /// What a line is about, in a few words.
-pub(crate) fn describe(line: &Line) -> String {
-    let code = line.code.as_deref().unwrap_or("charge");
+pub(crate) fn describe(line: &Line, labels: &Labels) -> String {
+    let code = labels.charge(line);
     let said = |what: &str| match &line.label {
         Some(label) => format!("{what}: {label}"),
         None => what.to_string(),
@@ -25,7 +27,7 @@ pub(crate) fn describe(line: &Line) -> String {
         LineKind::Amendment if line.quantity.is_some_and(|q| q.is_negative()) => format!("{code}, as it was"),
         LineKind::Amendment => format!("{code}, as amended"),
         LineKind::Refund => said(&match &line.code {
-            Some(code) => format!("{code}, refunded"),
+            Some(_) => format!("{code}, refunded"),
             None => "Unused value paid back".to_string(),
         }),
         LineKind::Payment => said("Payment"),

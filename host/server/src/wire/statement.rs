@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
+use crate::statement::{Labels, describe};
 use crate::wire::account::{category_schema, choice};
 use crate::wire::amount::Amount;
 use crate::wire::time::{PeriodView, Time};
@@ -153,6 +154,7 @@ impl StatementView {
         wallet: &Wallet,
         now: Timestamp,
         statement: Statement,
+        labels: &Labels,
     ) -> Result<StatementView, StatementError> {
         let header = wallet.header();
         let (subscription, period) = range
@@ -160,8 +162,11 @@ impl StatementView {
             .as_ref()
             .map(|(s, p)| (s.to_string(), p.index))
             .unzip();
-        let assets: Result<Vec<AssetView>, StatementError> =
-            statement.assets.into_iter().map(AssetView::new).collect();
+        let assets: Result<Vec<AssetView>, StatementError> = statement
+            .assets
+            .into_iter()
+            .map(|asset| AssetView::new(asset, labels))
+            .collect();
         Ok(StatementView {
             customer: customer.to_string(),
             name: header.customer.as_ref().and_then(|said| said.name.clone()),
@@ -182,9 +187,12 @@ impl StatementView {
 }
 
 impl AssetView {
-    fn new(statement: AssetStatement) -> Result<AssetView, StatementError> {
-        let lines: Result<Vec<LineView>, StatementError> =
-            statement.lines.into_iter().map(LineView::new).collect();
+    fn new(statement: AssetStatement, labels: &Labels) -> Result<AssetView, StatementError> {
+        let lines: Result<Vec<LineView>, StatementError> = statement
+            .lines
+            .into_iter()
+            .map(|line| LineView::new(line, labels))
+            .collect();
         Ok(AssetView {
             asset: statement.asset,
             opening: MovedView::new(statement.opening)?,
@@ -195,8 +203,8 @@ impl AssetView {
 }
 
 impl LineView {
-    fn new(line: Line) -> Result<LineView, StatementError> {
-        let description = crate::statement::describe(&line);
+    fn new(line: Line, labels: &Labels) -> Result<LineView, StatementError> {
+        let description = describe(&line, labels);
         let (source, event) = line
             .event
             .map(|e| (e.source.to_string(), e.id.to_string()))

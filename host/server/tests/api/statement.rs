@@ -74,7 +74,7 @@ async fn a_month_sums_to_the_balance_and_names_the_state_that_it_was_made_from()
     let usage = &month["assets"][0]["lines"][2];
     assert_eq!(
         (&usage["code"], &usage["subscription"], &usage["period"]["index"]),
-        (&json!("input"), &json!("tokens"), &json!(0))
+        (&json!("input-tokens"), &json!("tokens"), &json!(0))
     );
     assert_eq!(
         (&month["from"], &month["to"], &month["status"]),
@@ -175,7 +175,8 @@ async fn as_a_table_nothing_is_a_formula() {
     assert_eq!(
         rows[4],
         format!(
-            "{from_to},usage,input,input,,,,tokens,2026-11-23T09:30:00Z,2026-12-23T09:30:00Z,0,,,,3000,-0.003,0,0,0,-0.003"
+            "{from_to},usage,Input tokens,input-tokens,,,,tokens,\
+             2026-11-23T09:30:00Z,2026-12-23T09:30:00Z,0,,,,3000,-0.003,0,0,0,-0.003"
         )
     );
     assert_eq!(

@@ -96,7 +96,11 @@ fn balances(found: impl Iterator<Item = (farebox_money::Asset, Moved)>) -> Balan
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(1_000),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn consecutive_statements_leave_nothing_out(script in steps(), cuts in cuts()) {

@@ -1,5 +1,6 @@
 //! Statements as short text, so that they can be read by an accountant.
 
+use farebox_record::outcome::Effect;
 use farebox_record::time::Timestamp;
 use farebox_statement::{
     Balances, Line, Moved, Reach, Reading, Statement, StatementError, Wants, balances_of, statement,
@@ -31,7 +32,7 @@ pub fn backward(world: &World, from: Timestamp, to: Timestamp) -> Result<Stateme
     }
     let unknown = reading.unknown_grants()?;
     for record in &world.records {
-        let opens = |effect: &farebox_record::outcome::Effect| matches!(effect, farebox_record::outcome::Effect::GrantOpened(id, _) if unknown.contains(id));
+        let opens = |effect: &Effect| matches!(effect, Effect::GrantOpened(id, _) if unknown.contains(id));
         if record.outcome.effects.iter().any(opens) {
             reading.learn(record);
         }
