@@ -15,6 +15,8 @@ use crate::limits::LimitsCommand;
 use crate::plan::PlanCommand;
 use crate::serve::Serve;
 use crate::settings::{Settings, Sources};
+use crate::statement::Statement;
+use crate::subscriptions::SubscriptionsCommand;
 use crate::tenants::TenantsCommand;
 use crate::usage::Usage;
 use crate::wallet::WalletCommand;
@@ -101,13 +103,16 @@ pub enum Command {
     /// Customers of a server
     #[command(subcommand)]
     Customers(CustomersCommand),
-    /// What a customer has, and giving more
+    /// What a customer has, giving more, and putting it right
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// Which customer is on which plan, and what changes about that
+    #[command(subcommand)]
+    Subscriptions(SubscriptionsCommand),
     /// How much a customer, or a part of one, may spend
     #[command(subcommand)]
     Limits(LimitsCommand),
-    /// Report usage, and look at it
+    /// Report usage, look at it, take it back or replace it
     #[command(subcommand)]
     Events(EventsCommand),
     /// What a customer used and was charged, by attribute and time
@@ -115,6 +120,12 @@ pub enum Command {
     /// An event counts where it happened, however late it was reported, settled or priced. Charges are what was posted: all
     /// rows of a customer sum to its ledger. Times are in UTC.
     Usage(Usage),
+    /// A customer's statement: what came in, was used, charged, corrected, paid and expired, and what is left
+    ///
+    /// The lines sum to the balance. What fell due counts at the instant at which it fell due; what is late or corrected stands
+    /// where it was posted, with the period that it belongs to. The statement of a range that is over never changes. Times are
+    /// in UTC.
+    Statement(Statement),
     /// What happened: denials, renewals, expiries, debt, unpriced usage, new prices
     ///
     /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
@@ -172,7 +183,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 15] = [
+        let commands: [&[&str]; 20] = [
             &[],
             &["serve"],
             &["plan"],
@@ -182,9 +193,14 @@ mod tests {
             &["tenants"],
             &["tenants", "advance"],
             &["wallet", "grant"],
+            &["wallet", "refund"],
+            &["subscriptions"],
+            &["subscriptions", "change"],
             &["limits", "put"],
             &["events", "send"],
+            &["events", "amend"],
             &["usage"],
+            &["statement"],
             &["changes"],
             &["journal", "rebuild"],
             &["ledger", "verify"],

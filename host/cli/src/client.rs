@@ -35,6 +35,41 @@ pub enum Body<'a> {
     Bytes(&'static str, Vec<u8>),
 }
 
+/// A request with everything that it can have.
+pub struct Call<'a> {
+    /// How.
+    pub method: Method,
+    /// Where, behind `/v1`.
+    pub path: &'a [&'a str],
+    /// What is asked for there.
+    pub query: &'a [(&'a str, String)],
+    /// Carried out once under this key.
+    pub key: Option<&'a str>,
+    /// What it carries.
+    pub body: Body<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// Sends to a place.
+    pub fn post(path: &'a [&'a str]) -> Call<'a> {
+        Call {
+            method: Method::POST,
+            path,
+            query: &[],
+            key: None,
+            body: Body::None,
+        }
+    }
+
+    /// Sets what is at a place.
+    pub fn put(path: &'a [&'a str]) -> Call<'a> {
+        Call {
+            method: Method::PUT,
+            ..Call::post(path)
+        }
+    }
+}
+
 impl Client {
     /// Checks the address and the key; connects to nothing yet.
     pub fn new(settings: &Settings) -> Result<Client, Failure> {
@@ -100,6 +135,11 @@ impl Client {
         self.send(Method::DELETE, path, &[], &Body::None)
     }
 
+    /// Sends a request.
+    pub fn call(&self, call: &Call<'_>) -> Result<Value, Failure> {
+        self.send_under(call.key, call.method.clone(), call.path, call.query, &call.body)
+    }
+
     /// Sends, and again while the server says that it is busy. Only for what is the same however often it comes.
     pub fn post_until_taken(&self, path: &[&str], body: &Body<'_>) -> Result<Value, Failure> {
         for _ in 0..BUSY_RETRIES_MAX {
@@ -136,6 +176,15 @@ impl Client {
         self.send_under(None, method, path, query, body)
     }
 
+    /// Reads what is no JSON, as it is.
+    pub fn text(&self, path: &[&str], query: &[(&str, String)]) -> Result<String, Failure> {
+        let (status, retry, bytes) = self.exchange(None, Method::GET, path, query, &Body::None)?;
+        if status.is_success() {
+            return String::from_utf8(bytes).map_err(|_| self.not_farebox());
+        }
+        Err(self.refused(status, retry.as_deref(), &bytes))
+    }
+
     fn send_under(
         &self,
         idempotency_key: Option<&str>,
@@ -144,6 +193,26 @@ impl Client {
         query: &[(&str, String)],
         body: &Body<'_>,
     ) -> Result<Value, Failure> {
+        let (status, retry, bytes) = self.exchange(idempotency_key, method, path, query, body)?;
+        if status.is_success() {
+            return match (serde_json::from_slice(&bytes).ok(), bytes.is_empty()) {
+                (Some(json), _) => Ok(json),
+                (None, true) => Ok(Value::Null),
+                (None, false) => Err(self.not_farebox()),
+            };
+        }
+        Err(self.refused(status, retry.as_deref(), &bytes))
+    }
+
+    /// The status, when to come back, and the body of the answer.
+    fn exchange(
+        &self,
+        idempotency_key: Option<&str>,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: &Body<'_>,
+    ) -> Result<(StatusCode, Option<String>, Vec<u8>), Failure> {
         let mut url = self.server.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().push("v1").extend(path),
@@ -174,20 +243,15 @@ impl Client {
                 .get(RETRY_AFTER)
                 .and_then(|v| v.to_str().ok())
                 .map(str::to_string);
-            Ok((status, retry, response.bytes().await?))
+            Ok((status, retry, response.bytes().await?.to_vec()))
         });
-        let (status, retry, bytes) = answer.map_err(|error| self.unreachable(&error))?;
-        let json = serde_json::from_slice(&bytes).ok();
-        if status.is_success() {
-            return match (json, bytes.is_empty()) {
-                (Some(json), _) => Ok(json),
-                (None, true) => Ok(Value::Null),
-                (None, false) => Err(self.not_farebox()),
-            };
-        }
-        match json {
-            Some(problem) => Err(of_problem(status, retry.as_deref(), &problem)),
-            None => Err(self.not_farebox().detail(format!("HTTP status {status}"))),
+        answer.map_err(|error| self.unreachable(&error))
+    }
+
+    fn refused(&self, status: StatusCode, retry: Option<&str>, body: &[u8]) -> Failure {
+        match serde_json::from_slice(body) {
+            Ok(problem) => of_problem(status, retry, &problem),
+            Err(_) => self.not_farebox().detail(format!("HTTP status {status}")),
         }
     }
 

@@ -1,6 +1,8 @@
-//! `farebox events`: reporting usage from a file, and looking at one event.
+//! `farebox events`: reporting usage from a file, looking at one event, taking it back or replacing it.
 
 mod batches;
+mod correct;
+mod show;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -15,6 +17,7 @@ use crate::failure::Failure;
 use crate::output::{Output, field, list, table};
 use crate::progress;
 use batches::Batches;
+use correct::{Amend, Void};
 
 /// Refused events that are listed; all of them are counted.
 const LISTED_MAX: usize = 100;
@@ -36,11 +39,27 @@ An event:
   {\"id\": \"call-1\", \"customer\": \"acme\", \"type\": \"llm.call\", \"time\": \"2026-11-23T09:30:00Z\",
    \"measures\": {\"input_tokens\": 1200, \"output_tokens\": 350}, \"attributes\": {\"model\": \"gpt-5\"}}")]
     Send(Send),
-    /// Show an event, and what became of it
+    /// Show an event, what became of it, and how it stands
     #[command(after_help = "Examples:
   farebox events show acme call-1
   farebox events show acme call-1 --source billing-worker --json")]
     Show(Show),
+    /// Take an event back: all that it took comes back
+    ///
+    /// Can be repeated: an event is taken back once. Where the price of a plan's events depends on earlier ones, this is
+    /// refused at present.
+    #[command(after_help = "Examples:
+  farebox events void acme call-1 --reason \"sent twice\"
+  farebox events void acme call-1 --source billing-worker")]
+    Void(Void),
+    /// Replace an event: all that it took comes back, and what it should have been is charged
+    ///
+    /// Says the whole event: what is left away is as if it had never been said. Can be repeated: what stands so already is
+    /// left alone. Where the price of a plan's events depends on earlier ones, this is refused at present.
+    #[command(after_help = "Example:
+  farebox events amend acme call-1 --type llm.call --measure input_tokens=1200 \\
+    --measure output_tokens=350 --attribute model=gpt-5")]
+    Amend(Amend),
 }
 
 /// See [`EventsCommand::Send`].
@@ -72,6 +91,8 @@ impl EventsCommand {
         match self {
             EventsCommand::Send(send) => send.run(global),
             EventsCommand::Show(show) => show.run(global),
+            EventsCommand::Void(void) => void.run(global),
+            EventsCommand::Amend(amend) => amend.run(global),
         }
     }
 }
@@ -127,15 +148,9 @@ impl Send {
 impl Show {
     fn run(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
-        let source = self
-            .source
-            .iter()
-            .map(|source| ("source", source.clone()))
-            .collect::<Vec<_>>();
-        let event = client.get(&["customers", &self.customer, "events", &self.id], &source)?;
-        // What is shown depends on what became of it; JSON, indented, is readable as it is.
-        let text = serde_json::to_string_pretty(&event).unwrap_or_else(|_| event.to_string());
-        Ok(Output::new(text, event))
+        let path = ["customers", &self.customer, "events", &self.id];
+        let event = client.get(&path, &correct::from(self.source.as_ref()))?;
+        Ok(Output::new(show::shown(&event), event))
     }
 }
 

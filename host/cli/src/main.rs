@@ -20,6 +20,8 @@ mod progress;
 mod serve;
 mod settings;
 mod snapshot;
+mod statement;
+mod subscriptions;
 mod tenants;
 mod usage;
 mod verify;
@@ -51,9 +53,11 @@ fn main() -> ExitCode {
         Command::Tenants(tenants) => tenants.run(&global),
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
+        Command::Subscriptions(subscriptions) => subscriptions.run(&global),
         Command::Limits(limits) => limits.run(&global),
         Command::Events(events) => events.run(&global),
         Command::Usage(usage) => usage.run(&global),
+        Command::Statement(statement) => statement.run(&global),
         Command::Changes(changes) => changes.run(&global),
         Command::Journal(journal) => journal.run(&global),
         Command::Ledger(ledger) => ledger.run(&global),

@@ -1,4 +1,6 @@
-//! `farebox wallet`: what a customer has, and giving more.
+//! `farebox wallet`: what a customer has, giving more, and putting it right.
+
+pub(crate) mod correct;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +13,7 @@ use crate::cli::{Global, Remote};
 use crate::client::{Body, Client};
 use crate::failure::Failure;
 use crate::output::{Output, field, list, table};
+use correct::{Adjust, Pay, Refund};
 
 /// What can be done with a wallet.
 #[derive(Debug, Subcommand)]
@@ -30,6 +33,29 @@ pub enum WalletCommand {
   farebox wallet grant acme credits 500 --category promotional --expires-at 2027-01-01T00:00:00Z
   farebox wallet grant acme usd 5 --category promotional --attribute model=gpt-5")]
     Grant(Grant),
+    /// Take value away by hand, or write off what is owed
+    ///
+    /// Never more than is free, or than is owed. Value is put in with `farebox wallet grant`.
+    #[command(after_help = "Examples:
+  farebox wallet adjust acme usd 5 --target balance --reason \"granted twice\"
+  farebox wallet adjust acme usd 0.40 --target debt --reason goodwill --id fix-7")]
+    Adjust(Adjust),
+    /// Note that a customer paid fees that stood on its statement
+    ///
+    /// Pays the receivable, and no more than that; put the rest in with `farebox wallet grant`.
+    #[command(
+        after_help = "Example:\n  farebox wallet pay acme usd 49 --label \"Invoice 2026-11\" --id payment-12"
+    )]
+    Pay(Pay),
+    /// Give back what an event took, or unused value of a bought grant
+    ///
+    /// What an event took comes back to what it made the customer owe, then to the grants that it came from. Unused value
+    /// of a bought grant leaves the wallet: pay it to the customer.
+    #[command(after_help = "Examples:
+  farebox wallet refund acme --event call-1 --reason \"answer cut short\"
+  farebox wallet refund acme --event call-1 --amount 0.5 --asset usd --reason goodwill
+  farebox wallet refund acme --grant topup-1 --reason \"customer left\"")]
+    Refund(Refund),
 }
 
 /// See [`WalletCommand::Show`].
@@ -99,6 +125,9 @@ impl WalletCommand {
                 Ok(Output::new(shown(&wallet), wallet))
             }
             WalletCommand::Grant(grant) => grant.run(global),
+            WalletCommand::Adjust(adjust) => adjust.run(global),
+            WalletCommand::Pay(pay) => pay.run(global),
+            WalletCommand::Refund(refund) => refund.run(global),
         }
     }
 }
@@ -210,7 +239,7 @@ fn shown(wallet: &Value) -> String {
 }
 
 /// A balance per line.
-fn balances(balances: &[Value]) -> String {
+pub(crate) fn balances(balances: &[Value]) -> String {
     if balances.is_empty() {
         return "The wallet is empty.".to_string();
     }

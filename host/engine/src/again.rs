@@ -12,9 +12,10 @@ use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::event::Event;
 use farebox_record::ids::SubscriptionId;
 use farebox_record::outcome::Pricing;
+use farebox_record::plan::Order;
 use farebox_runtime::{Batch, Context, Purpose, Revision, Runtime, Subject, Trigger, Verdict};
 
-use crate::lane::{balances, change_of, state_before};
+use crate::lane::{WorstCase, balances, change_of, state_before};
 
 /// The plan's answer to the question behind a record; none where there is no such question. `wallet` is as it was before
 /// the record, and `subjects` gives the states of subjects as they were then (empty for those that were new).
@@ -49,7 +50,21 @@ pub fn ask_again(
             Some(term) => &term.state[..],
             None => open.map_or(&[][..], |s| &s.state),
         };
-        let subject = followed(&event);
+        let followed = followed(&event);
+        let subject = followed.as_ref().map(|(name, state)| Subject { name, state });
+        if purpose == Purpose::WorstCase && pricing.term.is_none() && !is_independent(revision) {
+            let worst = WorstCase {
+                revision,
+                subscription: &pricing.subscription,
+                period: pricing.period,
+                seats: pricing.seats,
+                time: record.seen.time,
+                event: &event,
+                cost: pricing.cost,
+                subject,
+            };
+            return Some(worst.quote(runtime, wallet));
+        }
         return event_again(
             runtime,
             revision,
@@ -88,13 +103,11 @@ fn event_again(
     context: &Context<'_>,
     event: &Event,
     purpose: Purpose,
-    subject: Option<(String, Vec<u8>)>,
+    subject: Option<Subject<'_>>,
 ) -> Option<Verdict> {
     let mut batch = Batch::new(revision);
     let context = batch.context(context);
-    let subject = subject
-        .as_ref()
-        .map(|(name, state)| batch.subject(&Subject { name, state }));
+    let subject = subject.map(|subject| batch.subject(&subject));
     batch.push(&Trigger {
         purpose,
         event_type: &event.event_type,
@@ -106,6 +119,11 @@ fn event_again(
         attributes: &event.attributes,
     });
     runtime.evaluate(&batch).verdicts.pop()
+}
+
+fn is_independent(revision: &Revision) -> bool {
+    let description = revision.description();
+    description.order == Order::Independent && !description.wants_balances
 }
 
 /// The event that a command had priced, and for what; none where it is about none.

@@ -9,8 +9,11 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use farebox_record::command::Identity;
 use farebox_record::control::ControlCommand;
+use farebox_record::correction::Standing;
 use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
+use farebox_record::state::Part;
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
@@ -23,6 +26,7 @@ use crate::crew::Crew;
 use crate::error::{ControlError, EngineError};
 use crate::lane::{Job, Message, Task, id_hashes};
 use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX};
+use crate::loader;
 use crate::projection::Status;
 use crate::quarantine;
 use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
@@ -333,6 +337,30 @@ impl Engine {
         Ok(None)
     }
 
+    /// A durable event as it stands after all corrections: what it took and has not given back. None where no record
+    /// charges it: it was never seen, it was denied, or its hold is open or was given back. Blocks.
+    pub fn standing(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        event: &EventRef,
+    ) -> Result<Option<Standing>, EngineError> {
+        let key = WalletKey::new(tenant.as_str(), customer.as_str());
+        Ok(loader::standing(&*self.inner.shared.store, &key, event)?)
+    }
+
+    /// Whether a durable correction of this event was made: a refund, a void, an amendment. Blocks.
+    pub fn is_corrected(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        event: &EventRef,
+    ) -> Result<bool, EngineError> {
+        let key = WalletKey::new(tenant.as_str(), customer.as_str());
+        let part = Part::Standing(event.clone()).key();
+        Ok(self.inner.shared.store.part(&key, &part)?.is_some())
+    }
+
     /// Up to `limit` customers whose name comes after `after`, in order of name. Blocks.
     pub fn customers(
         &self,
@@ -435,7 +463,7 @@ impl Engine {
 
     fn touch_unpriced(&self, tenant: &TenantId) -> Result<(), EngineError> {
         let store = &self.inner.shared.store;
-        let header = farebox_record::state::Part::Header.key();
+        let header = Part::Header.key();
         let mut after: Option<String> = None;
         while self.is_running() {
             let keys = store.wallets(tenant.as_str(), after.as_deref(), 1_000)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use farebox_record::codec;
+use farebox_record::correction::Standing;
 use farebox_record::ids::{SubscriptionId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
@@ -63,6 +64,15 @@ pub(crate) enum Load {
         /// Behind the one that this record kept; none: from the first.
         after: Option<u64>,
     },
+}
+
+/// An event as it stands; none where no record charges it.
+pub(crate) fn standing(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    event: &EventRef,
+) -> Result<Option<Standing>, StoreError> {
+    original::standing(store, wallet, event)
 }
 
 /// Answers loads until every sender is gone, or the store fails.

@@ -12,6 +12,7 @@ use farebox_record::time::Timestamp;
 use crate::credit::totals;
 use crate::draft::Draft;
 use crate::pins::per_asset;
+use crate::spending::count_back;
 
 /// What became of reversed value, per asset.
 #[derive(Debug, Default)]
@@ -105,6 +106,7 @@ pub(crate) fn give_back(
             }
         }
     }
+    count_back(draft, &original.standing.event, slices, at);
     Reversed {
         total: per_asset(slices.iter().map(|s| (&s.asset, s.amount))),
         paid: per_asset(paid.into_iter()),

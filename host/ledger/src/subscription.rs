@@ -89,6 +89,27 @@ impl Wallet {
             .find(|(_, s)| !has_ended(s) && s.event_types.contains(event_type))
     }
 
+    /// The subscription that an event of this time belongs to: the one that ran then, ended or not; else the owner.
+    pub fn owner_at(
+        &self,
+        event_type: &EventType,
+        time: Timestamp,
+    ) -> Option<(&SubscriptionId, &SubscriptionState)> {
+        let ran = |subscription: &SubscriptionState| {
+            let first = subscription
+                .past
+                .first()
+                .map_or(subscription.since, |past| past.since);
+            let ended = match subscription.status {
+                SubscriptionStatus::Cancelled(since) => since <= time,
+                SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => false,
+            };
+            first <= time && !ended && subscription.event_types.contains(event_type)
+        };
+        let mut running = self.subscriptions.iter().filter(|(_, s)| ran(s));
+        running.next().or_else(|| self.owner(event_type))
+    }
+
     /// A subscription other than `but` that owns one of these event types, and which one.
     pub(crate) fn owner_of_any(
         &self,

@@ -60,8 +60,8 @@ pub fn term_of(subscription: &SubscriptionState, time: Timestamp) -> Option<&Pas
     if time >= subscription.since {
         return None;
     }
-    let past = subscription.past.iter().rev();
-    past.clone()
+    let mut latest_first = subscription.past.iter().rev();
+    latest_first
         .find(|past| past.since <= time)
-        .or_else(|| past.last())
+        .or_else(|| subscription.past.first())
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
-use crate::correction::{Adjust, Amend, Pay, Refund, Void};
+use crate::correction::{Adjust, Amend, Pay, Refund, RefundTarget, Void};
 use crate::event::Event;
 use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
-use crate::lifecycle::ChangeSubscription;
+use crate::lifecycle::{ChangeSubscription, SubscriptionChange};
 use crate::plan::{AppliesTo, Category, EventRef};
 use crate::spending::LimitTerms;
 use crate::state::{Cadence, MissedTransition, Shortfall};
@@ -378,9 +378,9 @@ impl Command {
                 .or_else(|| map_differs("measures", &a.measures, &b.measures)),
             (C::Release(_), C::Release(_)) => None,
             (C::Usage(a), C::Usage(b)) => event_differs(a, b),
-            (C::ChangeSubscription(a), C::ChangeSubscription(b)) => differs("change", &a.change, &b.change)
+            (C::ChangeSubscription(a), C::ChangeSubscription(b)) => change_differs(&a.change, &b.change)
                 .or_else(|| differs("when", &a.when, &b.when))
-                .or_else(|| differs("proration", &a.proration, &b.proration)),
+                .or_else(|| differs("prorate", &a.proration, &b.proration)),
             (C::Adjust(a), C::Adjust(b)) => differs("asset", &a.asset, &b.asset)
                 .or_else(|| differs("amount", &a.amount, &b.amount))
                 .or_else(|| differs("target", &a.target, &b.target))
@@ -389,7 +389,7 @@ impl Command {
                 .or_else(|| differs("amount", &a.amount, &b.amount))
                 .or_else(|| differs("label", &a.label, &b.label)),
             (C::Refund(a), C::Refund(b)) => {
-                differs("target", &a.target, &b.target).or_else(|| differs("reason", &a.reason, &b.reason))
+                refund_differs(&a.target, &b.target).or_else(|| differs("reason", &a.reason, &b.reason))
             }
             (C::Void(a), C::Void(b)) => differs("reason", &a.reason, &b.reason),
             (C::Amend(a), C::Amend(b)) => event_differs(&a.event, &b.event),
@@ -437,6 +437,38 @@ fn terms_differ(a: &LimitTerms, b: &LimitTerms) -> Option<String> {
         .or_else(|| differs("window", &a.window, &b.window))
         .or_else(|| differs("thresholds", &a.thresholds, &b.thresholds))
         .or_else(|| differs("on_exceed", &a.on_exceed, &b.on_exceed))
+}
+
+/// The member that says what changes; where two changes are of different kinds, that of the repeated request.
+fn change_differs(a: &SubscriptionChange, b: &SubscriptionChange) -> Option<String> {
+    use SubscriptionChange as S;
+    if a == b {
+        return None;
+    }
+    let name = match (a, b) {
+        (S::Plan { plan, .. }, S::Plan { plan: first, .. }) if plan == first => "cadence",
+        (S::Seats(_), _) => "seats",
+        (S::Plan { .. }, _) => "plan",
+        (S::Pause, _) => "pause",
+        (S::Resume, _) => "resume",
+        (S::Cancel, _) => "cancel",
+        (S::Unschedule, _) => "unschedule",
+    };
+    Some(name.to_string())
+}
+
+fn refund_differs(a: &RefundTarget, b: &RefundTarget) -> Option<String> {
+    use RefundTarget as R;
+    match (a, b) {
+        (R::Event { event, amount }, R::Event { event: e, amount: b }) => {
+            differs("event", event, e).or_else(|| differs("amount", amount, b))
+        }
+        (R::Grant { grant, amount }, R::Grant { grant: g, amount: b }) => {
+            differs("grant", grant, g).or_else(|| differs("amount", amount, b))
+        }
+        (R::Event { .. }, R::Grant { .. }) => Some("event".to_string()),
+        (R::Grant { .. }, R::Event { .. }) => Some("grant".to_string()),
+    }
 }
 
 fn event_differs(a: &Event, b: &Event) -> Option<String> {

@@ -68,6 +68,14 @@ const fn put(path: &'static str, access: Access) -> Endpoint {
     }
 }
 
+const fn patch(path: &'static str, access: Access) -> Endpoint {
+    Endpoint {
+        method: &Method::PATCH,
+        path,
+        access,
+    }
+}
+
 const fn delete(path: &'static str, access: Access) -> Endpoint {
     Endpoint {
         method: &Method::DELETE,
@@ -90,8 +98,14 @@ pub static ENDPOINTS: &[Endpoint] = &[
     get("/v1/customers/{customer}/balance", READ),
     get("/v1/customers/{customer}/entries", READ),
     get("/v1/customers/{customer}/usage", READ),
+    get("/v1/customers/{customer}/statement", READ),
     get("/v1/customers/{customer}/events/{event}", READ),
+    put("/v1/customers/{customer}/events/{event}", BILL),
+    post("/v1/customers/{customer}/events/{event}/void", BILL),
     post("/v1/customers/{customer}/grants", BILL),
+    post("/v1/customers/{customer}/adjustments", BILL),
+    post("/v1/customers/{customer}/payments", BILL),
+    post("/v1/customers/{customer}/refunds", BILL),
     get("/v1/customers/{customer}/limits", READ),
     put("/v1/customers/{customer}/limits/{limit}", BILL),
     get("/v1/customers/{customer}/limits/{limit}", READ),
@@ -99,6 +113,8 @@ pub static ENDPOINTS: &[Endpoint] = &[
     post("/v1/subscriptions", BILL),
     get("/v1/subscriptions", READ),
     get("/v1/subscriptions/{subscription}", READ),
+    patch("/v1/subscriptions/{subscription}", BILL),
+    delete("/v1/subscriptions/{subscription}", BILL),
     get("/v1/changes", READ),
     get("/v1/plans", READ),
     get("/v1/plans/{plan}", READ),
@@ -213,10 +229,17 @@ mod tests {
             writes(Billing),
             [
                 "PUT /v1/customers/{customer}",
+                "PUT /v1/customers/{customer}/events/{event}",
+                "POST /v1/customers/{customer}/events/{event}/void",
                 "POST /v1/customers/{customer}/grants",
+                "POST /v1/customers/{customer}/adjustments",
+                "POST /v1/customers/{customer}/payments",
+                "POST /v1/customers/{customer}/refunds",
                 "PUT /v1/customers/{customer}/limits/{limit}",
                 "DELETE /v1/customers/{customer}/limits/{limit}",
-                "POST /v1/subscriptions"
+                "POST /v1/subscriptions",
+                "PATCH /v1/subscriptions/{subscription}",
+                "DELETE /v1/subscriptions/{subscription}"
             ]
         );
         let closed = ENDPOINTS.iter().filter(|e| e.access != Access::Open).count();

@@ -29,6 +29,7 @@ mod routes;
 mod secret;
 mod serve;
 mod server;
+mod statement;
 mod streams;
 mod watch;
 mod wire;

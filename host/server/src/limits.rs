@@ -57,8 +57,10 @@ pub const GRANT_CONDITIONS_MAX: usize = 64;
 pub const PAGE_DEFAULT: usize = 50;
 /// Items of a page.
 pub const PAGE_MAX: usize = 200;
-/// Records that are read for one page of entries; many records have none.
+/// Records that are read for one page of entries, of which many have none, or for the corrections of one event.
 pub const RECORDS_PER_PAGE_MAX: usize = 2_000;
+/// Records that are read at once while the corrections of an event are looked for.
+pub const RECORDS_PER_READ: usize = 200;
 
 // ---- what follows the records --------------------------------------------------------------------------------
 /// Time that a reader of changes or usage waits for what was durable when it asked; then it is told how far they are.

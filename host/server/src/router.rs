@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
 use crate::routes::{
-    authorize, changes, customers, entries, events, grants, holds, keys, limits, plans, subscriptions,
-    system, tenants, usage,
+    authorize, changes, corrections, customers, entries, events, grants, holds, keys, limits, plans,
+    statement, subscriptions, system, tenants, usage,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -43,9 +43,20 @@ impl Server {
             )
             .route("/v1/customers/{customer}/balance", get(customers::balance))
             .route("/v1/customers/{customer}/entries", get(entries::list))
-            .route("/v1/customers/{customer}/events/{event}", get(entries::event))
+            .route(
+                "/v1/customers/{customer}/events/{event}",
+                get(entries::event).put(corrections::amend),
+            )
+            .route(
+                "/v1/customers/{customer}/events/{event}/void",
+                post(corrections::void),
+            )
             .route("/v1/customers/{customer}/usage", get(usage::show))
+            .route("/v1/customers/{customer}/statement", get(statement::show))
             .route("/v1/customers/{customer}/grants", post(grants::grant))
+            .route("/v1/customers/{customer}/adjustments", post(corrections::adjust))
+            .route("/v1/customers/{customer}/payments", post(corrections::pay))
+            .route("/v1/customers/{customer}/refunds", post(corrections::refund))
             .route("/v1/customers/{customer}/limits", get(limits::list))
             .route(
                 "/v1/customers/{customer}/limits/{limit}",
@@ -55,7 +66,12 @@ impl Server {
                 "/v1/subscriptions",
                 post(subscriptions::start).get(subscriptions::list),
             )
-            .route("/v1/subscriptions/{subscription}", get(subscriptions::show))
+            .route(
+                "/v1/subscriptions/{subscription}",
+                get(subscriptions::show)
+                    .patch(subscriptions::change)
+                    .delete(subscriptions::cancel),
+            )
             .route("/v1/changes", get(changes::list))
             .route("/v1/plans", get(plans::list))
             .route("/v1/plans/{plan}", get(plans::show))

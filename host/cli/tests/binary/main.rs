@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
+mod corrections;
 mod following;
 mod limits;
 mod offline;
 mod path;
 mod program;
 mod start;
+mod statement;
 mod tenants;
 mod usage;

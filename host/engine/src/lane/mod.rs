@@ -3,6 +3,7 @@
 //! A lane never waits for a disk: commands for a wallet (or a subject, or an id) that is not in memory stay in the wallet's
 //! queue while a loader fetches it. What it decides becomes visible only when the committer has made it durable.
 
+mod folded;
 mod job;
 mod pricing;
 mod slot;
@@ -28,6 +29,7 @@ use crate::limits::{LANE_ROUND_BYTES_MAX, LANE_ROUND_MAX, UNPRICED_RATED_MAX, WA
 use crate::loader::Load;
 use crate::shared::Shared;
 
+pub(crate) use folded::WorstCase;
 pub(crate) use job::{Job, Task, id_hashes};
 pub(crate) use pricing::balances;
 use slot::Slot;

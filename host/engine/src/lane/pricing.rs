@@ -148,7 +148,7 @@ impl<'a> Asked<'a> {
 
     /// The question to the plan that owns events of this type.
     pub fn needs(&self, wallet: &Wallet, tenant: &TenantId, controls: &Controls, terms: &Terms<'_>) -> Needs {
-        let Some((id, subscription)) = wallet.owner(&self.event.event_type) else {
+        let Some((id, subscription)) = wallet.owner_at(&self.event.event_type, self.time) else {
             return Needs::Nothing;
         };
         let mut past = None;

@@ -14,6 +14,7 @@ use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
 use crate::lane::Lane;
+use crate::lane::folded::WorstCase;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
 use crate::lane::pricing::{self, Asked, Calls, Needs, Reported};
 use crate::lane::slot::Known;
@@ -384,7 +385,10 @@ impl Lane {
                 wallet: turn.key.clone(),
                 event: event.clone(),
             }),
-            Some(None) => Next::Last(Step::Refuse(Refusal::UnknownEvent)),
+            Some(None) => Next::Last(Step::Refuse(match &turn.slot.wallet {
+                Some(wallet) if wallet.header().customer.is_none() => Refusal::UnknownCustomer,
+                _ => Refusal::UnknownEvent,
+            })),
             Some(Some(original)) => {
                 let standing = original.standing.clone();
                 then(turn, standing)
@@ -539,6 +543,24 @@ impl Lane {
                     subject,
                 });
             }
+        }
+        if alone && question.purpose == Purpose::WorstCase && question.term.is_none() {
+            let name = question.subject();
+            let worst = WorstCase {
+                revision: &question.revision,
+                subscription: &question.subscription,
+                period: question.period,
+                seats: question.seats,
+                time: question.time,
+                event: &question.event,
+                cost: question.event.cost_usd(),
+                subject: name.map(|name| Subject {
+                    name,
+                    state: state.unwrap_or_default(),
+                }),
+            };
+            let verdict = worst.quote(&self.shared.runtime, wallet);
+            return Next::Last(Step::Answered(question, verdict));
         }
         let place = calls.ask(&turn.tenant, wallet, &question, state);
         let step = Step::Ask(question, place);

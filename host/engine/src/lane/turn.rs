@@ -53,6 +53,8 @@ pub(super) enum Step {
     Refuse(Refusal),
     /// The ledger decides, with what a plan says.
     Ask(Box<Question>, Place),
+    /// The ledger decides, with what a plan said already.
+    Answered(Box<Question>, farebox_runtime::Verdict),
     /// The ledger decides.
     Apply {
         /// What a plan said already.
@@ -92,6 +94,9 @@ impl Turn {
             }
             Step::ShowHold(end) => return self.show(job, |wallet| Reply::Hold(wallet, end)),
             Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
+            Step::Answered(question, verdict) => {
+                (Some(question.answered(verdict)), true, Some(question.time))
+            }
             Step::Ask(question, place) => {
                 let pricing = answer(place).map(|verdict| question.answered(verdict));
                 (pricing, true, Some(question.time))

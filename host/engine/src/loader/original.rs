@@ -13,6 +13,11 @@ use farebox_record::record::{Record, identity_hash};
 use farebox_record::state::{GrantState, Part, SliceSource};
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
 
+use crate::limits::CORRECTION_RECORDS_MAX;
+
+/// Records that are read at once.
+const HISTORY_PAGE: usize = 1_000;
+
 /// The event, with the grants that it took from; none where no record charges it.
 pub(super) fn find(
     store: &dyn Store,
@@ -36,6 +41,15 @@ pub(super) fn find(
         }
     }
     Ok(Some(Original { standing, ended }))
+}
+
+/// The event as it stands; none where no record charges it.
+pub(super) fn standing(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    event: &EventRef,
+) -> Result<Option<Standing>, StoreError> {
+    History { store, wallet }.standing(event)
 }
 
 struct History<'s> {
@@ -64,6 +78,27 @@ impl History<'_> {
         for identity in identities {
             if let Some(standing) = self.record(&identity)?.as_ref().and_then(standing_of) {
                 return Ok(Some(standing));
+            }
+        }
+        self.standing_in_history(event)
+    }
+
+    /// Ids of usage are forgotten after the late window; the wallet's history is not. So it is read backwards, as far as
+    /// [`CORRECTION_RECORDS_MAX`] goes.
+    fn standing_in_history(&self, event: &EventRef) -> Result<Option<Standing>, StoreError> {
+        let mut before = None;
+        let mut read = 0;
+        while read < CORRECTION_RECORDS_MAX {
+            let page = self.store.history(self.wallet, before, HISTORY_PAGE)?;
+            let Some(oldest) = page.last() else { break };
+            before = Some(oldest.sequence);
+            read += page.len();
+            for stored in &page {
+                let record = Record::decode(&stored.body).map_err(|e| self.state(&e.to_string()))?;
+                let standing = standing_of(&record).filter(|s| s.event.reference() == *event);
+                if standing.is_some() {
+                    return Ok(standing);
+                }
             }
         }
         Ok(None)

@@ -4,6 +4,7 @@
 
 mod classes;
 mod concurrency;
+mod corrections;
 mod fixtures;
 mod following;
 mod holds;

@@ -220,21 +220,30 @@ pub struct ChangeSeats {
     /// From when.
     #[serde(default)]
     pub from: Starting,
+    /// Whether the plan is asked to settle the part of the period that is left; it is unless said.
+    #[serde(default = "yes")]
+    pub prorate: bool,
 }
 
 /// See [`Step::change_plan`].
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePlan {
-    /// The folder of the other plan; none: this plan.
+    /// The folder of the other plan, a path from the scenario file's folder; none: this plan's code with other parameters.
     #[serde(default)]
     pub plan: Option<String>,
-    /// A path beside the scenario file; none: those of the plan.
+    /// A path from the scenario file's folder; none: those that the other plan's `plan.toml` names.
     #[serde(default)]
     pub parameters: Option<String>,
     /// From when.
     #[serde(default)]
     pub from: Starting,
+    /// Whether the plan is asked to settle the part of the period that is left; it is unless said.
+    #[serde(default = "yes")]
+    pub prorate: bool,
+    /// Another length of periods; none: as it was.
+    #[serde(default)]
+    pub cadence: Option<Cadence>,
 }
 
 /// See [`Step::revise`].
@@ -243,6 +252,15 @@ pub struct ChangePlan {
 pub struct Revise {
     /// The new parameters; a path beside the scenario file.
     pub parameters: String,
+}
+
+/// See [`Step::pause`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// From when.
+    #[serde(default)]
+    pub from: Starting,
 }
 
 /// See [`Step::cancel`].
@@ -258,7 +276,7 @@ pub struct Cancel {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Void {
-    /// The id of the event.
+    /// The id of the event: that of an earlier `use` or `authorize`.
     pub event: String,
 }
 
@@ -266,7 +284,7 @@ pub struct Void {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Amend {
-    /// The id of the event.
+    /// The id of the event: that of an earlier `use` or `authorize`, whose type it keeps.
     pub event: String,
     /// All of its numbers.
     #[serde(default)]
@@ -274,4 +292,49 @@ pub struct Amend {
     /// All of its texts.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+}
+
+/// See [`Step::refund`]. Exactly one of `event` and `grant`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refund {
+    /// What this event took comes back: the id of an earlier `use` or `authorize`.
+    #[serde(default)]
+    pub event: Option<String>,
+    /// Unused value of this grant goes back to the customer: the id of an earlier `top_up`.
+    #[serde(default)]
+    pub grant: Option<String>,
+    /// How much of what; none: all that is left.
+    #[serde(default)]
+    pub amount: Option<Money>,
+}
+
+/// What an adjustment puts right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// `"balance"`: value is taken away.
+    Balance,
+    /// `"debt"`: what is owed for usage is written off.
+    Debt,
+    /// `"receivable"`: what is owed for fees is written off.
+    Receivable,
+}
+
+/// See [`Step::adjust`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adjust {
+    /// How much of what.
+    pub amount: Money,
+    /// What is put right.
+    pub target: Target,
+}
+
+/// See [`Step::pay`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pay {
+    /// How much of what.
+    pub amount: Money,
 }

@@ -8,8 +8,10 @@ use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Extend, Finality, Grant, PutCustomer, Release, Settle,
     Subscribe, default_source,
 };
+use farebox_record::correction::{Adjust, AdjustTarget, Amend, Pay, Refund, RefundTarget, Void};
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::plan::{AppliesTo, Category, EventRef};
 use farebox_record::state::{Cadence, Shortfall};
 use farebox_record::time::Span;
@@ -20,6 +22,9 @@ use super::value::Count;
 
 /// Life of a hold where the step says nothing: what a server does.
 const TTL_SECONDS: u32 = 900;
+
+/// Why something is put right: a scenario says that in `why`, for people.
+const REASON: &str = "scenario";
 
 /// A step that cannot be carried out, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +49,16 @@ pub(super) fn name(action: Action<'_>) -> &'static str {
         Action::ChangeSeats(_) => "change_seats",
         Action::ChangePlan(_) => "change_plan",
         Action::Revise(_) => "revise",
-        Action::Pause => "pause",
+        Action::Pause(_) => "pause",
         Action::Resume => "resume",
         Action::Cancel(_) => "cancel",
         Action::Advance => "advance",
         Action::Reopen => "reopen",
         Action::Void(_) => "void",
         Action::Amend(_) => "amend",
+        Action::Refund(_) => "refund",
+        Action::Adjust(_) => "adjust",
+        Action::Pay(_) => "pay",
     }
 }
 
@@ -74,8 +82,54 @@ pub(super) fn put_customer(policies: &BTreeMap<String, ShortfallPolicy>) -> Resu
     }))
 }
 
-/// The command of a step; `number` makes ids where the step names none.
-pub(super) fn of(action: Action<'_>, number: usize, plan: &PlanName) -> Result<Command, Unsupported> {
+/// What the steps before said that a later one refers to.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The subscription that the newest `subscribe` started.
+    subscription: Option<SubscriptionId>,
+    /// Events, by their id.
+    events: BTreeMap<EventId, Event>,
+}
+
+impl Said {
+    /// Remembers what a step says.
+    pub fn note(&mut self, command: &Command) {
+        match command {
+            Command::Subscribe(subscribe) => self.subscription = Some(subscribe.id.clone()),
+            Command::Usage(event) => {
+                self.events.insert(event.id.clone(), event.clone());
+            }
+            Command::Authorize(authorize) => {
+                let event = &authorize.event;
+                self.events.insert(event.id.clone(), event.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn subscription(&self) -> Result<SubscriptionId, Unsupported> {
+        let none = || Unsupported("there is no subscription yet; begin with `subscribe = {}`".to_string());
+        self.subscription.clone().ok_or_else(none)
+    }
+
+    fn event(&self, id: &str) -> Result<Event, Unsupported> {
+        let known = EventId::new(id).ok().and_then(|id| self.events.get(&id));
+        let none = || {
+            Unsupported(format!(
+                "no step before uses or authorizes an event with the id {id:?}"
+            ))
+        };
+        known.cloned().ok_or_else(none)
+    }
+}
+
+/// The command of a step; `number` makes ids where the step names none, `plan` is the one that it changes to.
+pub(super) fn of(
+    action: Action<'_>,
+    number: usize,
+    plan: &PlanName,
+    said: &Said,
+) -> Result<Command, Unsupported> {
     let named = |error: farebox_record::ids::NameError| Unsupported(error.to_string());
     let call = || CallId::new(&format!("step-{number}")).map_err(named);
     Ok(match action {
@@ -130,13 +184,109 @@ pub(super) fn of(action: Action<'_>, number: usize, plan: &PlanName) -> Result<C
             hold: hold(&release.hold)?,
             id: call()?,
         }),
-        other => {
-            let what = name(other);
-            return Err(Unsupported(format!(
-                "this version of Farebox does not carry out `{what}` yet"
-            )));
+        Action::ChangeSeats(change) => {
+            let seats = SubscriptionChange::Seats(change.to);
+            changed(said, call()?, seats, change.from, change.prorate)?
+        }
+        Action::ChangePlan(change) => {
+            let another = SubscriptionChange::Plan {
+                plan: plan.clone(),
+                cadence: change.cadence.map(cadence),
+            };
+            changed(said, call()?, another, change.from, change.prorate)?
+        }
+        Action::Pause(pause) => changed(said, call()?, SubscriptionChange::Pause, pause.from, true)?,
+        Action::Resume => changed(
+            said,
+            call()?,
+            SubscriptionChange::Resume,
+            action::Starting::Now,
+            true,
+        )?,
+        Action::Cancel(cancel) => changed(said, call()?, SubscriptionChange::Cancel, cancel.from, true)?,
+        Action::Void(void) => Command::Void(Void {
+            event: said.event(&void.event)?.reference(),
+            id: call()?,
+            reason: None,
+        }),
+        Action::Amend(amend) => Command::Amend(Amend {
+            event: Event {
+                time: None,
+                measures: measures(&amend.measures),
+                attributes: amend.attributes.clone(),
+                ..said.event(&amend.event)?
+            },
+            id: call()?,
+        }),
+        Action::Refund(refund) => Command::Refund(Refund {
+            id: call()?,
+            target: refunded(refund, said)?,
+            reason: REASON.to_string(),
+        }),
+        Action::Adjust(adjust) => Command::Adjust(Adjust {
+            id: call()?,
+            asset: adjust.amount.asset.clone(),
+            amount: adjust.amount.amount,
+            target: match adjust.target {
+                action::Target::Balance => AdjustTarget::Balance,
+                action::Target::Debt => AdjustTarget::Debt,
+                action::Target::Receivable => AdjustTarget::Receivable,
+            },
+            reason: REASON.to_string(),
+        }),
+        Action::Pay(pay) => Command::Pay(Pay {
+            id: call()?,
+            asset: pay.amount.asset.clone(),
+            amount: pay.amount.amount,
+            label: None,
+        }),
+        Action::Revise(_) | Action::Advance | Action::Reopen => {
+            let what = name(action);
+            return Err(Unsupported(format!("`{what}` asks nothing of the wallet")));
         }
     })
+}
+
+fn changed(
+    said: &Said,
+    id: CallId,
+    change: SubscriptionChange,
+    from: action::Starting,
+    prorate: bool,
+) -> Result<Command, Unsupported> {
+    Ok(Command::ChangeSubscription(ChangeSubscription {
+        subscription: said.subscription()?,
+        id,
+        change,
+        when: match from {
+            action::Starting::Now => When::Now,
+            action::Starting::PeriodEnd => When::PeriodEnd,
+        },
+        proration: if prorate {
+            Proration::Prorate
+        } else {
+            Proration::None
+        },
+    }))
+}
+
+fn refunded(refund: &action::Refund, said: &Said) -> Result<RefundTarget, Unsupported> {
+    match (&refund.event, &refund.grant) {
+        (Some(event), None) => Ok(RefundTarget::Event {
+            event: said.event(event)?.reference(),
+            amount: refund
+                .amount
+                .as_ref()
+                .map(|money| (money.asset.clone(), money.amount)),
+        }),
+        (None, Some(grant)) => Ok(RefundTarget::Grant {
+            grant: GrantId::new(grant).map_err(|error| Unsupported(error.to_string()))?,
+            amount: refund.amount.as_ref().map(|money| money.amount),
+        }),
+        _ => Err(Unsupported(
+            "`refund` names what is given back: `event` or `grant`".to_string(),
+        )),
+    }
 }
 
 fn used(usage: &action::Use, number: usize) -> Result<Event, Unsupported> {

@@ -13,6 +13,8 @@ pub struct Expect {
     pub charges: Option<Vec<ExpectedCharge>>,
     /// Sum of the charges per asset: what the wallet owes for this step.
     pub total: Option<Vec<Money>>,
+    /// What this step's correction gives back, per asset, before it charges anything instead.
+    pub reversed: Option<Vec<Money>>,
     /// Every grant that the plan gives, in order.
     pub grants: Option<Vec<ExpectedGrant>>,
     /// What this step's hold sets aside.

@@ -23,7 +23,17 @@
 //!
 //! One step is one thing that happens, at one instant; a step without `at` happens at the instant of the one before.
 //! Whatever falls due on the way to a step (renewals, timers, expiries) happens first, and what it gives and charges
-//! counts as part of that step. What a step does not mention in `expect` is not checked, but what it mentions must be
+//! counts as part of that step. Changes of the subscription (`change_seats`, `change_plan`, `pause`, `resume`, `cancel`) are
+//! about the one that the newest `subscribe` started. Corrections name an event by its id:
+//!
+//! ```toml
+//! [[step]]
+//! amend = { event = "call-1", attributes = { model = "gpt-5" }, measures = { output_tokens = 100 } }
+//! expect.reversed = ["0.005 usd"]
+//! expect.total = ["0.001 usd"]
+//! ```
+//!
+//! What a step does not mention in `expect` is not checked, but what it mentions must be
 //! complete: `charges` are all charges, `balance` is per asset named.
 
 use std::collections::BTreeMap;
@@ -34,8 +44,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::action::{
-    Amend, Authorize, Cancel, ChangePlan, ChangeSeats, Extend, Nothing, Release, Revise, Settle, Subscribe,
-    TopUp, Use, Void,
+    Adjust, Amend, Authorize, Cancel, ChangePlan, ChangeSeats, Extend, Nothing, Pause, Pay, Refund, Release,
+    Revise, Settle, Subscribe, TopUp, Use, Void,
 };
 use super::expect::Expect;
 use super::value::{At, Count};
@@ -100,7 +110,7 @@ pub struct Step {
     /// A new revision of the plan for everybody.
     pub revise: Option<Revise>,
     /// Nothing is used until it is resumed.
-    pub pause: Option<Nothing>,
+    pub pause: Option<Pause>,
     /// It goes on.
     pub resume: Option<Nothing>,
     /// The subscription ends.
@@ -111,8 +121,14 @@ pub struct Step {
     pub reopen: Option<Nothing>,
     /// An event is taken back.
     pub void: Option<Void>,
-    /// An event is corrected.
+    /// An event is corrected: said anew, all of it.
     pub amend: Option<Amend>,
+    /// What an event took is given back, or unused bought value.
+    pub refund: Option<Refund>,
+    /// Value is taken away by hand, or what is owed is written off.
+    pub adjust: Option<Adjust>,
+    /// The customer pays what it owes for fees.
+    pub pay: Option<Pay>,
     /// What must come of it.
     pub expect: Expect,
 }
@@ -141,7 +157,7 @@ pub enum Action<'s> {
     /// See [`Step::revise`].
     Revise(&'s Revise),
     /// See [`Step::pause`].
-    Pause,
+    Pause(&'s Pause),
     /// See [`Step::resume`].
     Resume,
     /// See [`Step::cancel`].
@@ -154,6 +170,12 @@ pub enum Action<'s> {
     Void(&'s Void),
     /// See [`Step::amend`].
     Amend(&'s Amend),
+    /// See [`Step::refund`].
+    Refund(&'s Refund),
+    /// See [`Step::adjust`].
+    Adjust(&'s Adjust),
+    /// See [`Step::pay`].
+    Pay(&'s Pay),
 }
 
 /// What is wrong with a scenario file, with its line.
@@ -202,13 +224,16 @@ impl Step {
             self.change_seats.as_ref().map(Action::ChangeSeats),
             self.change_plan.as_ref().map(Action::ChangePlan),
             self.revise.as_ref().map(Action::Revise),
-            self.pause.as_ref().map(|_| Action::Pause),
+            self.pause.as_ref().map(Action::Pause),
             self.resume.as_ref().map(|_| Action::Resume),
             self.cancel.as_ref().map(Action::Cancel),
             self.advance.as_ref().map(|_| Action::Advance),
             self.reopen.as_ref().map(|_| Action::Reopen),
             self.void.as_ref().map(Action::Void),
             self.amend.as_ref().map(Action::Amend),
+            self.refund.as_ref().map(Action::Refund),
+            self.adjust.as_ref().map(Action::Adjust),
+            self.pay.as_ref().map(Action::Pay),
         ];
         let mut there = actions.into_iter().flatten();
         match (there.next(), there.next()) {

@@ -19,6 +19,7 @@ pub(super) struct Observed {
     charges: Vec<Charge>,
     grants: Vec<GrantOrder>,
     hold: Vec<(Asset, Nanos)>,
+    reversed: Vec<(Asset, Nanos)>,
     balances: Vec<AssetBalance>,
     refused: Option<Refused>,
     replayed: bool,
@@ -40,7 +41,7 @@ impl Observed {
             balances: wallet.balances(),
             ..Observed::default()
         };
-        for record in records {
+        for record in records.iter().filter(|record| !is_scheduled(record)) {
             if let Some(Verdict::Priced(priced)) =
                 record.seen.pricing.as_ref().map(|pricing| &pricing.verdict)
             {
@@ -69,6 +70,7 @@ impl Observed {
     fn take(&mut self, answer: &Answer) {
         match answer {
             Answer::Allowed(allowed) => self.hold.clone_from(&allowed.held),
+            Answer::Corrected(corrected) => self.reversed.clone_from(&corrected.reversed),
             Answer::Denied(denied) => {
                 let required = denied.asset.clone().map(|asset| (asset, denied.required));
                 let refused = match &denied.reason {
@@ -97,6 +99,14 @@ impl Observed {
             }
             _ => {}
         }
+    }
+}
+
+/// A change that waits for the end of the period: a new plan is asked what it would own, and nothing of its answer counts.
+fn is_scheduled(record: &Record) -> bool {
+    match &record.outcome.answer {
+        Answer::SubscriptionChanged(changed) => changed.effective > record.at,
+        _ => false,
     }
 }
 
@@ -143,6 +153,17 @@ fn of_refusal(refusal: &Refusal) -> Refused {
         Refusal::Time { field, .. } => plain("invalid_time", said, Some((*field).to_string())),
         Refusal::Amount { field, .. } => plain("invalid_amount", said, Some((*field).to_string())),
         Refusal::Limit { .. } => plain("no_room", said, None),
+        Refusal::TooMuch { .. } => plain("invalid_amount", said, Some("amount".to_string())),
+        Refusal::UnknownEvent => plain("unknown_event", said, None),
+        Refusal::UnknownGrant(_) => plain("unknown_grant", said, None),
+        Refusal::NotRefundable(_) => plain("not_refundable", said, None),
+        Refusal::StillHeld => plain("still_held", said, None),
+        Refusal::EventVoided => plain("event_voided", said, None),
+        Refusal::NothingToGiveBack => plain("nothing_to_give_back", said, None),
+        Refusal::CannotRefold(_) => plain("cannot_refold", said, None),
+        Refusal::SubscriptionEnded => plain("subscription_ended", said, None),
+        Refusal::ChangeNotPossible(_) => plain("change_not_possible", said, None),
+        Refusal::NoPlan => plain("unknown_plan", said, None),
         other => plain("refused", other.to_string(), None),
     }
 }
@@ -188,6 +209,9 @@ pub(super) fn compare(expect: &Expect, observed: &Observed) -> Vec<String> {
                 list(found)
             ));
         }
+    }
+    if let Some(expected) = &expect.reversed {
+        differ("reversed", expected, &observed.reversed, &mut problems);
     }
     if let Some(expected) = &expect.hold {
         differ("hold", expected, &observed.hold, &mut problems);

@@ -14,7 +14,10 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::MemoryStore;
 
-use super::command::{self, Unsupported};
+use crate::build::{BuildError, BuildOptions, build_plan};
+
+use super::action::ChangePlan;
+use super::command::{self, Said, Unsupported};
 use super::format::{Action, Scenario, Step};
 use super::observe::{Observed, compare};
 
@@ -77,6 +80,14 @@ pub enum RunError {
         /// The refusal.
         error: std::io::Error,
     },
+    /// Another plan, that the scenario changes to, was not built.
+    #[error("line {line}: {error}")]
+    Build {
+        /// Line of the step.
+        line: usize,
+        /// Why.
+        error: BuildError,
+    },
     /// No executor for the calls.
     #[error("no executor: {0}")]
     Executor(std::io::Error),
@@ -129,6 +140,8 @@ struct Stage {
     /// Sequence of the newest record that was looked at.
     seen: u64,
     steps: usize,
+    /// What the steps so far said.
+    said: Said,
 }
 
 impl Stage {
@@ -162,22 +175,68 @@ impl Stage {
             revisions: Vec::new(),
             seen: 0,
             steps: 0,
+            said: Said::default(),
         };
-        stage.activate(subject.parameters)?;
+        stage.activate_own(subject.parameters)?;
         Ok(stage)
     }
 
-    fn activate(&mut self, parameters: &str) -> Result<(), RunError> {
-        let put = self.engine.activate(
-            &self.tenant,
-            &self.plan,
-            self.component,
-            parameters,
-            None,
-            OpenHolds::Quoted,
-        )?;
+    /// Puts the plan under test in force with these parameters.
+    fn activate_own(&mut self, parameters: &str) -> Result<(), RunError> {
+        let (plan, component) = (self.plan.clone(), self.component);
+        self.activate(&plan, component, parameters)
+    }
+
+    fn activate(&mut self, plan: &PlanName, component: Hash, parameters: &str) -> Result<(), RunError> {
+        let put = self
+            .engine
+            .activate(&self.tenant, plan, component, parameters, None, OpenHolds::Quoted)?;
         self.revisions.push(put.activation.revision);
         Ok(())
+    }
+
+    /// Puts the plan in force that a step changes to, under a name of its own.
+    fn other_plan(
+        &mut self,
+        subject: &Subject<'_>,
+        change: &ChangePlan,
+        line: usize,
+    ) -> Result<PlanName, RunError> {
+        let unsupported = |why: String| RunError::Unsupported {
+            line,
+            why: Unsupported(why),
+        };
+        let parameters = match (&change.parameters, &change.plan) {
+            (Some(parameters), _) => subject.folder.join(parameters),
+            (None, Some(folder)) => {
+                let folder = subject.folder.join(folder);
+                let described: toml::Table = toml::from_str(&read(&folder.join("plan.toml"), line)?)
+                    .map_err(|error| unsupported(format!("{}/plan.toml: {error}", folder.display())))?;
+                let named = described.get("parameters").and_then(toml::Value::as_str);
+                folder.join(named.ok_or_else(|| {
+                    unsupported(format!("{}/plan.toml names no `parameters`", folder.display()))
+                })?)
+            }
+            (None, None) => {
+                let why = "`change_plan` names what changes: `plan`, `parameters`, or both";
+                return Err(unsupported(why.to_string()));
+            }
+        };
+        let name =
+            PlanName::new(&format!("plan-{}", self.steps)).map_err(|error| unsupported(error.to_string()))?;
+        let component = match &change.plan {
+            None => self
+                .engine
+                .push_component(&self.tenant, &name, subject.component)?,
+            Some(folder) => {
+                let built = build_plan(&subject.folder.join(folder), &BuildOptions::default())
+                    .map_err(|error| RunError::Build { line, error })?;
+                self.engine
+                    .push_component(&self.tenant, &name, &built.component)?
+            }
+        };
+        self.activate(&name, component.hash, &read(&parameters, line)?)?;
+        Ok(name)
     }
 
     async fn create_customer(&mut self, scenario: &Scenario) -> Result<(), RunError> {
@@ -217,19 +276,18 @@ impl Stage {
         let reply = match action {
             Action::Advance | Action::Reopen => None,
             Action::Revise(revise) => {
-                let path = subject.folder.join(&revise.parameters);
-                let file = |error| RunError::File {
-                    line,
-                    path: path.display().to_string(),
-                    error,
-                };
-                let parameters = std::fs::read_to_string(&path).map_err(file)?;
-                self.activate(&parameters)?;
+                let parameters = read(&subject.folder.join(&revise.parameters), line)?;
+                self.activate_own(&parameters)?;
                 None
             }
             other => {
-                let command = command::of(other, self.steps, &self.plan)
+                let plan = match other {
+                    Action::ChangePlan(change) => self.other_plan(subject, change, line)?,
+                    _ => self.plan.clone(),
+                };
+                let command = command::of(other, self.steps, &plan, &self.said)
                     .map_err(|why| RunError::Unsupported { line, why })?;
+                self.said.note(&command);
                 Some(self.ask(Ask::Command(Box::new(command))).await?)
             }
         };
@@ -292,4 +350,13 @@ impl Stage {
         revisions.dedup();
         revisions.iter().map(used).sum()
     }
+}
+
+/// A file that a scenario names.
+fn read(path: &Path, line: usize) -> Result<String, RunError> {
+    std::fs::read_to_string(path).map_err(|error| RunError::File {
+        line,
+        path: path.display().to_string(),
+        error,
+    })
 }

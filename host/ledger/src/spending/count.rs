@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
+use farebox_record::correction::TakenSlice;
 use farebox_record::event::Event;
 use farebox_record::ids::LimitName;
 use farebox_record::outcome::Effect;
@@ -23,6 +24,18 @@ pub(crate) fn count_event(draft: &mut Draft<'_>, event: &Event, draws: &[Draw], 
     let slices = || draws.iter().map(|draw| &draw.slice);
     for (name, asset) in counting(draft, &event.attributes) {
         count(draft, &name, taken_of(slices(), &asset), at);
+    }
+}
+
+/// Counts what an event gives back, in the window in which it does.
+pub(crate) fn count_back(draft: &mut Draft<'_>, event: &Event, slices: &[TakenSlice], at: Timestamp) {
+    if draft.wallet.limits.is_empty() {
+        return;
+    }
+    for (name, asset) in counting(draft, &event.attributes) {
+        let back = slices.iter().filter(|slice| slice.asset == asset);
+        let back: i128 = back.map(|slice| slice.amount.get()).sum();
+        count(draft, &name, Nanos::new(-back), at);
     }
 }
 

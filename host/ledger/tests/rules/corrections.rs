@@ -6,6 +6,7 @@ use farebox_record::plan::Category;
 use farebox_record::state::Shortfall;
 
 use crate::world::World;
+use crate::world::bound::{Bound, limit};
 use crate::world::make::*;
 use crate::world::say::say;
 
@@ -259,4 +260,21 @@ fn what_waits_for_a_price_can_be_voided_and_is_not_rated_then() {
     assert_eq!(world.wallet.header().unpriced, 1);
     assert_eq!(say(&world.act(void("e"))), "corrected");
     assert_eq!(world.wallet.header().unpriced, 0);
+}
+
+#[test]
+fn what_comes_back_frees_the_limits_that_counted_it() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "100").put());
+    world.ok(limit("month", "usd", "10").set());
+    world.ask(one_shot("e"), usd("8")).unwrap();
+    let denied = say(&world.ask(one_shot("f"), usd("3")));
+    assert!(denied.starts_with("denied by month"), "{denied}");
+    world.ok(refund_event("r", "e", Some("2")));
+    assert_eq!(say(&world.ask(one_shot("g"), usd("4"))), "allowed");
+    // 8 - 2 + 4 are used; all of e comes back, and 4 stay.
+    world.ok(void("e"));
+    assert_eq!(say(&world.ask(one_shot("h"), usd("6"))), "allowed");
+    let denied = say(&world.ask(one_shot("i"), usd("0.1")));
+    assert!(denied.starts_with("denied by month"), "{denied}");
 }

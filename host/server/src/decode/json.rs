@@ -75,9 +75,10 @@ pub(crate) fn escaped(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::account::{CustomerBody, GrantBody, SubscriptionBody};
+    use crate::wire::account::{CustomerBody, GrantBody};
     use crate::wire::event::{AuthorizeBody, EventBody};
     use crate::wire::hold::{ExtendBody, SettleBody};
+    use crate::wire::subscription::SubscriptionBody;
 
     fn check<T: DeserializeOwned>(body: &str, code: Code, pointer: &str, said: &str) {
         let Err(problem) = json::<T>(body.as_bytes(), "") else {

@@ -5,6 +5,7 @@ use axum::response::Response;
 use farebox_engine::{Engine, EngineError};
 use farebox_record::Record;
 use farebox_record::command::{Command, Identity, default_source};
+use farebox_record::correction::RefundTarget;
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
@@ -15,7 +16,7 @@ use crate::auth::Caller;
 use crate::code::Code;
 use crate::cursor::Place;
 use crate::decode::parameters::{self, Params};
-use crate::limits::RECORDS_PER_PAGE_MAX;
+use crate::limits::{RECORDS_PER_PAGE_MAX, RECORDS_PER_READ};
 use crate::problem::Problem;
 use crate::routes::Page;
 use crate::server::Server;
@@ -105,7 +106,20 @@ pub(crate) struct FromSource {
     source: Option<String>,
 }
 
-/// Shows an event, what was done with it, and what was posted for it.
+impl FromSource {
+    /// The event of this id that came from there.
+    pub fn reference(&self, event: &str) -> Result<EventRef, Problem> {
+        Ok(EventRef {
+            source: match &self.source {
+                Some(source) => parameters::name("source", source)?,
+                None => default_source(),
+            },
+            id: parameters::name("event", event)?,
+        })
+    }
+}
+
+/// Shows an event, what was done with it, what was posted for it, and how it stands after all corrections.
 #[utoipa::path(
     get, path = "/v1/customers/{customer}/events/{event}", tag = "events", operation_id = "getEvent",
     params(
@@ -122,14 +136,7 @@ pub(crate) async fn event(
     Params(from): Params<FromSource>,
 ) -> Result<Response, Problem> {
     let customer: CustomerId = parameters::name("customer", &customer)?;
-    let source = match &from.source {
-        Some(source) => parameters::name("source", source)?,
-        None => default_source(),
-    };
-    let reference = EventRef {
-        source,
-        id: parameters::name("event", &event)?,
-    };
+    let reference = from.reference(&event)?;
     server.wallet(&caller, &customer).await?; // 404 for a customer that is none; and what is overdue has happened
     let unknown = || {
         Problem::new(
@@ -138,14 +145,25 @@ pub(crate) async fn event(
         )
     };
     let looked_up = reference.clone();
-    let records = server
-        .blocking(move |engine| records_of(engine, &caller.tenant, &customer, &looked_up))
+    let (records, standing) = server
+        .blocking(move |engine| {
+            let standing = engine.standing(&caller.tenant, &customer, &looked_up)?;
+            let mut records = records_of(engine, &caller.tenant, &customer, &looked_up)?;
+            records.extend(corrections_of(
+                engine,
+                &caller.tenant,
+                &customer,
+                &looked_up,
+                &records,
+            )?);
+            Ok::<_, EngineError>((records, standing))
+        })
         .await?;
     let reported = records
         .first()
         .and_then(|record| event_of(&record.command))
         .ok_or_else(unknown)?;
-    let view = EventView::new(reported, &records).ok_or_else(unknown)?;
+    let view = EventView::new(reported, &records, standing.as_ref()).ok_or_else(unknown)?;
     Ok(answer(Made::Done, &view))
 }
 
@@ -174,6 +192,50 @@ fn records_of(
     }
     records.sort_by_key(|record| record.sequence);
     Ok(records)
+}
+
+/// Refunds of the event, its void and its amendments, oldest first. Their identities hold keys that only their callers know,
+/// so they are looked for in the wallet's history: from its end back to the event, as far as one page of entries reads.
+fn corrections_of(
+    engine: &Engine,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    event: &EventRef,
+    records: &[Record],
+) -> Result<Vec<Record>, EngineError> {
+    let Some(received) = records.first().map(|record| record.sequence) else {
+        return Ok(Vec::new());
+    };
+    if !engine.is_corrected(tenant, customer, event)? {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let (mut before, mut read) = (None, 0);
+    while read < RECORDS_PER_PAGE_MAX {
+        let page = engine.history(tenant, customer, before, RECORDS_PER_READ)?;
+        read += page.len();
+        let oldest = page.last().map(|record| record.sequence);
+        let mine = page.into_iter().filter(|record| record.sequence > received);
+        found.extend(mine.filter(|record| corrects(&record.command, event)));
+        match oldest {
+            Some(oldest) if oldest > received => before = Some(oldest),
+            _ => break,
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+fn corrects(command: &Command, event: &EventRef) -> bool {
+    match command {
+        Command::Void(void) => void.event == *event,
+        Command::Amend(amend) => amend.event.reference() == *event,
+        Command::Refund(refund) => match &refund.target {
+            RefundTarget::Event { event: given, .. } => given == event,
+            RefundTarget::Grant { .. } => false,
+        },
+        _ => false,
+    }
 }
 
 fn event_of(command: &Command) -> Option<&Event> {

@@ -3,6 +3,7 @@
 pub(crate) mod authorize;
 pub(crate) mod changes;
 mod changes_stream;
+pub(crate) mod corrections;
 pub(crate) mod customers;
 pub(crate) mod entries;
 pub(crate) mod events;
@@ -11,6 +12,7 @@ pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod plans;
+pub(crate) mod statement;
 pub(crate) mod subscriptions;
 pub(crate) mod system;
 pub(crate) mod tenants;

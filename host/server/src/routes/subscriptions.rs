@@ -1,9 +1,11 @@
 //! `/v1/subscriptions`: which customer is on which plan.
 
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use farebox_record::command::Command;
-use farebox_record::ids::{CustomerId, SubscriptionId};
+use farebox_record::ids::{CallId, CustomerId, PlanName, SubscriptionId};
+use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::outcome::Answer;
 use serde::Deserialize;
 
@@ -14,9 +16,13 @@ use crate::decode::body::Strict;
 use crate::decode::parameters::{self, Params};
 use crate::problem::Problem;
 use crate::refusal::internal;
+use crate::routes::corrections::derived_key;
 use crate::server::Server;
-use crate::wire::account::{SubscribedView, SubscriptionBody, SubscriptionList, SubscriptionView};
-use crate::wire::balance::BalanceView;
+use crate::wire::balance::{BalanceView, LineView};
+use crate::wire::subscription::{
+    ChangeBody, ChangedView, SubscribedView, SubscriptionBody, SubscriptionList, SubscriptionView, status,
+    when_schema,
+};
 use crate::wire::time::Time;
 
 /// Puts a customer on a plan.
@@ -37,15 +43,7 @@ pub(crate) async fn start(
     let (customer, plan) = (body.customer.clone(), body.plan.clone());
     let subscribe = body.command()?;
     let id = subscribe.id.clone();
-    // Plans never go away, so looking before the id is looked up cannot refuse a retry.
-    let controls = server.engine().controls();
-    if controls
-        .plan(&caller.tenant, &plan)
-        .is_none_or(|plan| plan.timeline.is_empty())
-    {
-        let detail = format!("plan {plan} is unknown, or no revision of it was ever activated");
-        return Err(Problem::new(Code::UnknownPlan, detail).with("pointer", "/plan"));
-    }
+    check_plan(&server, &caller, &plan)?;
     let done = server
         .command(&caller, &customer, Command::Subscribe(subscribe))
         .await?;
@@ -66,6 +64,18 @@ pub(crate) async fn start(
         replayed: done.replayed,
     };
     Ok(answer(Made::new_unless(done.replayed), &view))
+}
+
+/// Plans never go away, so looking before an id is looked up cannot refuse a retry.
+fn check_plan(server: &Server, caller: &Caller, plan: &PlanName) -> Result<(), Problem> {
+    let controls = server.engine().controls();
+    match controls.plan(&caller.tenant, plan) {
+        Some(known) if !known.timeline.is_empty() => Ok(()),
+        _ => {
+            let detail = format!("plan {plan} is unknown, or no revision of it was ever activated");
+            Err(Problem::new(Code::UnknownPlan, detail).with("pointer", "/plan"))
+        }
+    }
 }
 
 /// Whose subscriptions.
@@ -118,4 +128,131 @@ pub(crate) async fn show(
         )
     })?;
     Ok(answer(Made::Done, &SubscriptionView::new(&customer, &id, state)))
+}
+
+/// Changes a subscription: seats or plan, pause or resume; at once, or at the end of the period.
+///
+/// One change a call. A change at once is told to the plan, which may charge or credit the part of the period that is left;
+/// one for the end of the period waits in `scheduled`, where a later one of its kind takes its place. With an
+/// `Idempotency-Key` a call is carried out once, and a retry gets the same answer again.
+#[utoipa::path(
+    patch, path = "/v1/subscriptions/{subscription}", tag = "subscriptions", operation_id = "changeSubscription",
+    request_body = ChangeBody,
+    params(
+        ("subscription" = String, Path, description = "The subscription"), Of,
+        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once under this key")
+    ),
+    responses((status = 200, description = "It is changed, or the change is scheduled", body = ChangedView))
+)]
+pub(crate) async fn change(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(subscription): Path<String>,
+    Params(of): Params<Of>,
+    headers: HeaderMap,
+    Strict(body): Strict<ChangeBody>,
+) -> Result<Response, Problem> {
+    let customer: CustomerId = parameters::name("customer", &of.customer)?;
+    let subscription: SubscriptionId = parameters::name("subscription", &subscription)?;
+    let change = body.change()?;
+    if let SubscriptionChange::Plan { plan, .. } = &change {
+        check_plan(&server, &caller, plan)?;
+    }
+    let key = key(&server, &caller, &customer, &headers, &change).await?;
+    carry_out(&server, &caller, &customer, body.command(subscription, key)?).await
+}
+
+/// Whose subscription ends, and when.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Ending {
+    /// The customer.
+    customer: String,
+    /// `now`, or `period_end`: at the end of the present period. `now` unless told.
+    #[param(schema_with = when_schema)]
+    when: Option<When>,
+    /// Whether the plan is asked to credit the part of the period that is left; `true` unless told.
+    prorate: Option<bool>,
+}
+
+/// Cancels a subscription: it ends, for good.
+///
+/// What it granted as included ends with it, and it owns no types of events any more. With `when=period_end` it runs until
+/// then, and the cancellation can be taken back (`unschedule`). With an `Idempotency-Key` a retry gets the same answer again.
+#[utoipa::path(
+    delete, path = "/v1/subscriptions/{subscription}", tag = "subscriptions", operation_id = "cancelSubscription",
+    params(
+        ("subscription" = String, Path, description = "The subscription"), Ending,
+        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once under this key")
+    ),
+    responses((status = 200, description = "It has ended, or will", body = ChangedView))
+)]
+pub(crate) async fn cancel(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(subscription): Path<String>,
+    Params(ending): Params<Ending>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let customer: CustomerId = parameters::name("customer", &ending.customer)?;
+    let change = SubscriptionChange::Cancel;
+    let asked = ChangeSubscription {
+        subscription: parameters::name("subscription", &subscription)?,
+        id: key(&server, &caller, &customer, &headers, &change).await?,
+        change,
+        when: ending.when.unwrap_or_default(),
+        proration: match ending.prorate {
+            Some(false) => Proration::None,
+            Some(true) | None => Proration::Prorate,
+        },
+    };
+    carry_out(&server, &caller, &customer, asked).await
+}
+
+/// The caller's key, or one for a change without one: what is said, and the version of the wallet that it was said about.
+/// The same change twice at once is one change, and the same change later is another.
+async fn key(
+    server: &Server,
+    caller: &Caller,
+    customer: &CustomerId,
+    headers: &HeaderMap,
+    change: &SubscriptionChange,
+) -> Result<CallId, Problem> {
+    match parameters::idempotency_key(headers)? {
+        Some(key) => Ok(key),
+        None => {
+            let wallet = server.wallet(caller, customer).await?;
+            derived_key(&wallet.header().sequence.to_string(), change)
+        }
+    }
+}
+
+async fn carry_out(
+    server: &Server,
+    caller: &Caller,
+    customer: &CustomerId,
+    asked: ChangeSubscription,
+) -> Result<Response, Problem> {
+    let id = asked.subscription.clone();
+    let done = server
+        .command(caller, customer, Command::ChangeSubscription(asked))
+        .await?;
+    let Answer::SubscriptionChanged(changed) = done.answer else {
+        return Err(internal(
+            "a change of a subscription was answered like something else",
+        ));
+    };
+    let view = ChangedView {
+        id,
+        changed_at: Time(done.at),
+        effective_at: Time(changed.effective),
+        status: status(changed.status),
+        seats: changed.seats,
+        period: changed.period.into(),
+        charges: LineView::list(&changed.charges),
+        balance: BalanceView::list(&changed.balances),
+        replayed: done.replayed,
+    };
+    Ok(answer(Made::done_unless(done.replayed), &view))
 }

@@ -1,12 +1,12 @@
-//! Customers, grants and subscriptions.
+//! Customers and grants.
 
 use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
-use farebox_record::command::{Grant, Subscribe};
-use farebox_record::ids::{CustomerId, GrantId, PlanName, SubscriptionId};
+use farebox_record::command::Grant;
+use farebox_record::ids::{CustomerId, GrantId};
 use farebox_record::plan::{AppliesTo, Category};
-use farebox_record::state::{Cadence, Customer, Shortfall, SubscriptionState};
+use farebox_record::state::{Customer, Shortfall};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -15,9 +15,8 @@ use crate::limits::GRANT_CONDITIONS_MAX;
 use crate::problem::Problem;
 use crate::wire::amount::Amount;
 use crate::wire::balance::BalanceView;
-use crate::wire::event::RevisionView;
 use crate::wire::text::Label;
-use crate::wire::time::{PeriodView, Time};
+use crate::wire::time::Time;
 
 /// What is said of a customer, all of it: what is left away is taken away.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -217,146 +216,6 @@ pub struct GrantedView {
     /// Whether an earlier request under this id got this answer first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-}
-
-/// A customer on a plan.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object")]
-#[schema(as = PostSubscription, example = json!({"id": "sub-1", "customer": "acme", "plan": "per-token"}))]
-pub struct SubscriptionBody {
-    /// Made by the caller.
-    #[schema(value_type = String, example = "sub-1")]
-    id: SubscriptionId,
-    /// Which customer.
-    #[schema(value_type = String, example = "acme")]
-    pub customer: CustomerId,
-    /// To which plan.
-    #[schema(value_type = String, example = "per-token")]
-    pub plan: PlanName,
-    /// Seats, for plans that count them; 1 unless told.
-    #[serde(default = "one")]
-    seats: u32,
-    /// Periods are counted from here; not there: from now.
-    anchor: Option<Time>,
-    /// How long a period is, in UTC; `monthly` unless told.
-    #[serde(default)]
-    #[schema(value_type = Option<CadenceBody>)]
-    cadence: Cadence,
-}
-
-fn one() -> u32 {
-    1
-}
-
-/// How long a period is, in UTC. An anchor on the 31st means the last day of a shorter month.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = Cadence)]
-#[expect(
-    dead_code,
-    reason = "a schema; what it describes is read and written as `Cadence`"
-)]
-pub enum CadenceBody {
-    /// A calendar month.
-    Monthly,
-    /// A calendar year.
-    Yearly,
-    /// Seven days.
-    Weekly,
-    /// One day.
-    Daily,
-    /// So many days; at least 1.
-    Days(u16),
-}
-
-impl SubscriptionBody {
-    /// As the ledger knows it.
-    pub fn command(self) -> Result<Subscribe, Problem> {
-        if self.cadence == Cadence::Days(0) {
-            return Err(Problem::field("/cadence/days", "a period has at least 1 day"));
-        }
-        Ok(Subscribe {
-            id: self.id,
-            plan: self.plan,
-            seats: self.seats,
-            anchor: self.anchor.map(|time| time.0),
-            cadence: self.cadence,
-        })
-    }
-}
-
-/// A subscription that started.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Subscribed)]
-pub struct SubscribedView {
-    /// The subscription's id.
-    #[schema(value_type = String)]
-    pub id: SubscriptionId,
-    /// When it started.
-    pub started_at: Time,
-    /// Its first period.
-    pub period: PeriodView,
-    /// The revision that started it.
-    pub revision: RevisionView,
-    /// Afterwards.
-    pub balance: Vec<BalanceView>,
-    /// Whether an earlier request under this id got this answer first.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub replayed: bool,
-}
-
-/// A subscription as it is.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Subscription)]
-pub struct SubscriptionView {
-    /// Its id.
-    #[schema(value_type = String)]
-    pub id: SubscriptionId,
-    /// Whose.
-    #[schema(value_type = String)]
-    pub customer: CustomerId,
-    /// To which plan.
-    #[schema(value_type = String)]
-    pub plan: PlanName,
-    /// Seats.
-    pub seats: u32,
-    /// When it started.
-    pub started_at: Time,
-    /// Periods are counted from here.
-    pub anchor: Time,
-    /// How long a period is.
-    #[schema(value_type = CadenceBody)]
-    pub cadence: Cadence,
-    /// The present one.
-    pub period: PeriodView,
-    /// Types of events that it prices.
-    #[schema(value_type = Vec<String>)]
-    pub event_types: Vec<farebox_record::ids::EventType>,
-}
-
-impl SubscriptionView {
-    /// As it is kept.
-    pub fn new(customer: &CustomerId, id: &SubscriptionId, state: &SubscriptionState) -> SubscriptionView {
-        SubscriptionView {
-            id: id.clone(),
-            customer: customer.clone(),
-            plan: state.plan.clone(),
-            seats: state.seats,
-            started_at: Time(state.started),
-            anchor: Time(state.anchor),
-            cadence: state.cadence,
-            period: state.period.into(),
-            event_types: state.event_types.clone(),
-        }
-    }
-}
-
-/// A customer's subscriptions.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SubscriptionList)]
-pub struct SubscriptionList {
-    /// In order of id; a wallet has 64 at most.
-    pub subscriptions: Vec<SubscriptionView>,
 }
 
 pub(crate) fn category_schema() -> Object {

@@ -56,7 +56,8 @@ impl PartialSchema for Amount {
 impl ToSchema for Amount {}
 
 /// An amount of an asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct AssetAmount {
     /// Which asset.
     #[schema(value_type = String, example = "usd")]

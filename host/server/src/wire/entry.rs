@@ -3,7 +3,7 @@
 use farebox_money::Asset;
 use farebox_record::Record;
 use farebox_record::command::{Command, DueItem};
-use farebox_record::correction::RefundTarget;
+use farebox_record::correction::{RefundTarget, Standing};
 use farebox_record::event::Event;
 use farebox_record::outcome::{Account, Answer, Effect, Entry};
 use serde::Serialize;
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::refusal;
 use crate::wire::amount::Amount;
 use crate::wire::balance::LineView;
+use crate::wire::correction::{StandingView, shown};
 use crate::wire::event::RevisionView;
 use crate::wire::measures::{Attributes, Measures};
 use crate::wire::time::Time;
@@ -53,6 +54,10 @@ pub struct EntryView {
     /// The subscription whose plan priced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscription: Option<String>,
+    /// Why, in the words of whoever put something right: the reason of an adjustment, a refund or a void, the label of a
+    /// payment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Identifies an event of a customer.
@@ -103,6 +108,17 @@ fn view(record: &Record, entry: &Entry) -> EntryView {
         event: event_of(&record.command),
         revision: pricing.map(|pricing| pricing.revision.into()),
         subscription: pricing.map(|pricing| pricing.subscription.to_string()),
+        reason: reason(&record.command),
+    }
+}
+
+fn reason(command: &Command) -> Option<String> {
+    match command {
+        Command::Adjust(adjust) => Some(adjust.reason.clone()),
+        Command::Pay(pay) => pay.label.clone(),
+        Command::Refund(refund) => Some(refund.reason.clone()),
+        Command::Void(void) => void.reason.clone(),
+        _ => None,
     }
 }
 
@@ -185,7 +201,7 @@ fn event_of(command: &Command) -> Option<EventRefView> {
     })
 }
 
-/// An event, and every record that it led to.
+/// An event as it was received, every record that it led to, and how it stands.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventHistory)]
 pub struct EventView {
@@ -208,8 +224,13 @@ pub struct EventView {
     /// What it was used for.
     #[schema(value_type = Attributes)]
     pub attributes: std::collections::BTreeMap<String, String>,
-    /// What was done with it, oldest first: how it was received, and how its hold ended or how it was priced later.
-    /// Settlements in part stand in the wallet's entries.
+    /// How it stands after all corrections. Not there while nothing was charged for it and nothing waits to be: it was
+    /// denied, or its hold is open or was given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingView>,
+    /// What was done with it, oldest first: how it was received, how its hold ended or how it was priced later, and how it
+    /// was corrected. Settlements in part stand in the wallet's entries; so do corrections that lie further back than the
+    /// newest 2000 records of the wallet.
     pub records: Vec<EventRecordView>,
 }
 
@@ -221,10 +242,11 @@ pub struct EventRecordView {
     pub sequence: u64,
     /// When.
     pub at: Time,
-    /// What: `usage`, `authorize`, `settle`, `release`, `hold_expired`, `usage_rated`.
+    /// What: `usage`, `authorize`, `settle`, `release`, `hold_expired`, `usage_rated`, `refund`, `void`, `amend`.
     #[schema(example = "usage")]
     pub kind: &'static str,
-    /// What came of it: `charged`, `unpriced`, `allowed`, `denied`, `settled`, `released`, `expired`.
+    /// What came of it: `charged`, `unpriced`, `allowed`, `denied`, `settled`, `released`, `expired`,
+    /// `corrected`.
     #[schema(example = "charged")]
     pub answer: &'static str,
     /// Why, for `unpriced` and `denied`: the code of a problem.
@@ -238,13 +260,16 @@ pub struct EventRecordView {
     /// The revision that priced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<RevisionView>,
+    /// Why, in the words of whoever corrected it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What was posted.
     pub entries: Vec<EntryView>,
 }
 
 impl EventView {
     /// `records`: oldest first; the first received the event.
-    pub fn new(event: &Event, records: &[Record]) -> Option<EventView> {
+    pub fn new(event: &Event, records: &[Record], standing: Option<&Standing>) -> Option<EventView> {
         let first = records.first()?;
         Some(EventView {
             id: event.id.to_string(),
@@ -253,12 +278,9 @@ impl EventView {
             r#type: event.event_type.to_string(),
             time: event.time.map(Time),
             received_at: Time(first.at),
-            measures: event
-                .measures
-                .iter()
-                .map(|(name, n)| (name.clone(), Amount(*n)))
-                .collect(),
+            measures: shown(&event.measures),
             attributes: event.attributes.clone(),
+            standing: standing.map(StandingView::new),
             records: records.iter().map(EventRecordView::new).collect(),
         })
     }
@@ -279,6 +301,7 @@ impl EventRecordView {
                 .pricing
                 .as_ref()
                 .map(|pricing| pricing.revision.into()),
+            reason: reason(&record.command),
             entries: entries(record).collect(),
         };
         match &record.outcome.answer {

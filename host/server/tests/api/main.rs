@@ -4,12 +4,15 @@
 
 mod authorize;
 mod changes;
+mod corrections;
 mod customers;
 mod edge;
 mod events;
 mod keys;
+mod lifecycle;
 mod limits;
 mod plans;
+mod statement;
 mod support;
 mod tenants;
 mod usage;

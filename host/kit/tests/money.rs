@@ -1,0 +1,47 @@
+//! `docs/money.md` tells an accountant what happens to money: every example in it is carried out here.
+
+use std::fs;
+use std::path::Path;
+
+use farebox_kit::build::{BuildOptions, build_plan};
+use farebox_kit::scenario::{Scenario, Subject, run};
+use farebox_runtime::Runtime;
+
+/// The contents of the fenced blocks of one language.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let fence = format!("```{language}\n");
+    text.split(&fence)
+        .skip(1)
+        .map(|behind| behind.split("\n```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_example_of_the_money_page_is_what_happens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs/money.md")).unwrap();
+    let built = build_plan(&root.join("example-plans/per-token"), &BuildOptions::default()).unwrap();
+    let runtime = Runtime::new(farebox_runtime::Config::default()).unwrap();
+    let subject = Subject {
+        runtime: &runtime,
+        component: &built.component,
+        parameters: blocks(&page, "json")[0],
+        folder: &root,
+    };
+    let examples = blocks(&page, "toml");
+    for example in &examples {
+        let scenario = Scenario::parse(example).unwrap();
+        let report = run(&subject, &scenario, example).unwrap();
+        for step in &report.steps {
+            let about = scenario.about.as_deref().unwrap_or_default();
+            assert_eq!(
+                step.problems,
+                Vec::<String>::new(),
+                "{about} {}:{}",
+                step.line,
+                step.action
+            );
+        }
+    }
+    assert!(examples.len() >= 5, "{} examples", examples.len());
+}

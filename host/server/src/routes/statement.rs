@@ -1,0 +1,266 @@
+//! What happened to a customer in a range of time, summed up and proven to sum.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use farebox_engine::Engine;
+use farebox_ledger::{Wallet, period_with_index};
+use farebox_record::command::Identity;
+use farebox_record::ids::{CustomerId, SubscriptionId, TenantId};
+use farebox_record::time::{CalendarSpan, Timestamp};
+use farebox_statement::limits::STATEMENT_READ_RECORDS;
+use farebox_statement::{Reach, Reading, Statement, StatementError, Wants, balances_of};
+use serde::Deserialize;
+
+use crate::answer::{Made, answer};
+use crate::auth::Caller;
+use crate::code::Code;
+use crate::decode::accept::{Format, format_of};
+use crate::decode::parameters::{self, Params};
+use crate::problem::Problem;
+use crate::refusal::internal;
+use crate::server::Server;
+use crate::statement::{csv, page};
+use crate::wire::statement::{Range, StatementView};
+
+/// Which range, and in which form.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// A calendar month in UTC, such as `2026-11`. The present one where nothing is asked for.
+    #[param(example = "2026-11")]
+    month: Option<String>,
+    /// From when on, in RFC 3339; instead of a month.
+    #[param(example = "2026-11-01T00:00:00Z")]
+    from: Option<String>,
+    /// Until when, exclusive; now unless told.
+    to: Option<String>,
+    /// A subscription, of which `period` says which period; instead of a month.
+    subscription: Option<String>,
+    /// Number of the period, counted from the subscription's anchor; the present one unless told.
+    period: Option<u32>,
+    /// `json`, `csv` or `html`; goes before `Accept`.
+    format: Option<String>,
+}
+
+/// Gives a customer's statement: opening, what came in, what was used, charged, corrected and paid, what expired, closing.
+///
+/// The lines sum to the balance. What fell due counts at the instant at which it fell due, and what is late or corrected stands
+/// in the range in which it was posted, with the period that it belongs to. Reads your own writes. The statement of a range
+/// that is over never changes.
+#[utoipa::path(
+    get, path = "/v1/customers/{customer}/statement", tag = "customers", operation_id = "getStatement",
+    params(("customer" = String, Path, description = "The customer"), Wanted),
+    responses((status = 200, description = "The statement; as CSV or as a page that prints where `Accept` or `format` says so", content(
+        (StatementView = "application/json"), (String = "text/csv"), (String = "text/html")
+    )))
+)]
+pub(crate) async fn show(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(customer): Path<String>,
+    headers: HeaderMap,
+    Params(wanted): Params<Wanted>,
+) -> Result<Response, Problem> {
+    let customer: CustomerId = parameters::name("customer", &customer)?;
+    let format = format_of(wanted.format.as_deref(), &headers)?;
+    let now = server.engine().now(&caller.tenant);
+    let wallet = server.wallet(&caller, &customer).await?; // what is overdue has happened, the renewal at the boundary too
+    let range = wanted.range(&customer, &wallet, now)?;
+    let tenant = caller.tenant;
+    let (form, view) = (format, move |engine: &Engine| {
+        let statement = read(engine, &tenant, &customer, &range, &wallet)?;
+        StatementView::new(&customer, &range, &wallet, now, statement).map_err(refused)
+    });
+    server
+        .blocking(move |engine| view(engine).map(|view| sent(form, &view)))
+        .await
+}
+
+impl Wanted {
+    fn range(&self, customer: &CustomerId, wallet: &Wallet, now: Timestamp) -> Result<Range, Problem> {
+        let given = [
+            ("month", self.month.is_some()),
+            ("from", self.from.is_some() || self.to.is_some()),
+            (
+                "subscription",
+                self.subscription.is_some() || self.period.is_some(),
+            ),
+        ];
+        let mut ways = given.iter().filter(|(_, given)| *given).map(|(name, _)| *name);
+        let (way, second) = (ways.next(), ways.next());
+        if let (Some(first), Some(second)) = (way, second) {
+            let detail = format!("goes not with `{first}`: a range is given in one way");
+            return Err(Problem::parameter(second, detail));
+        }
+        let range = match way {
+            Some("from") => self.times(now)?,
+            Some("subscription") => self.period(customer, wallet)?,
+            _ => self.month(now)?,
+        };
+        match range.from < range.to {
+            true => Ok(range),
+            false => Err(Problem::parameter(
+                "from",
+                format!("{} is not before {}", range.from, range.to),
+            )),
+        }
+    }
+
+    fn month(&self, now: Timestamp) -> Result<Range, Problem> {
+        let present = || now.to_string().get(..7).unwrap_or_default().to_string();
+        let month = self.month.clone().unwrap_or_else(present);
+        let wrong = || {
+            Problem::parameter(
+                "month",
+                format!("{month:?} is no month: expected one such as 2026-11"),
+            )
+        };
+        let is_month = month.len() == 7 && month.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        let from: Timestamp = match is_month {
+            true => format!("{month}-01T00:00:00Z").parse().map_err(|_| wrong())?,
+            false => return Err(wrong()),
+        };
+        let one: CalendarSpan = "P1M".parse().map_err(|_| wrong())?;
+        Ok(Range {
+            from,
+            to: one.after(from).ok_or_else(wrong)?,
+            period: None,
+        })
+    }
+
+    fn times(&self, now: Timestamp) -> Result<Range, Problem> {
+        let Some(from) = &self.from else {
+            return Err(Problem::parameter("from", "is missing; say from when on"));
+        };
+        Ok(Range {
+            from: parameters::name("from", from)?,
+            to: match &self.to {
+                Some(to) => parameters::name("to", to)?,
+                // Now itself is wanted, and a range ends before its end.
+                None => Timestamp::from_micros(now.as_micros().saturating_add(1)),
+            },
+            period: None,
+        })
+    }
+
+    fn period(&self, customer: &CustomerId, wallet: &Wallet) -> Result<Range, Problem> {
+        let Some(name) = &self.subscription else {
+            return Err(Problem::parameter(
+                "subscription",
+                "is missing; say whose period it is",
+            ));
+        };
+        let id: SubscriptionId = parameters::name("subscription", name)?;
+        let subscription = wallet.subscription(&id).ok_or_else(|| {
+            let detail = format!("{customer} has no subscription {id}");
+            Problem::new(Code::UnknownSubscription, detail)
+        })?;
+        let index = self.period.unwrap_or(subscription.period.index);
+        if index > subscription.period.index {
+            let detail = format!("the present period of {id} is {}", subscription.period.index);
+            return Err(Problem::parameter("period", detail));
+        }
+        let period = match index == subscription.period.index {
+            true => subscription.period,
+            false => period_with_index(subscription.anchor, subscription.cadence, index)
+                .map_err(|error| Problem::parameter("period", error.to_string()))?,
+        };
+        Ok(Range {
+            from: period.start,
+            to: period.end,
+            period: Some((id, period)),
+        })
+    }
+}
+
+/// Reads the wallet's history from its newest record back to the beginning of the range.
+fn read(
+    engine: &Engine,
+    tenant: &TenantId,
+    customer: &CustomerId,
+    range: &Range,
+    wallet: &Arc<Wallet>,
+) -> Result<Statement, Problem> {
+    let now = balances_of(wallet).map_err(refused)?;
+    let mut reading = Reading::new(range.from, range.to, now).map_err(refused)?;
+    let mut before = wallet.header().sequence.saturating_add(1);
+    let mut reach = None;
+    while reach.is_none() {
+        let records = engine.history(tenant, customer, Some(before), STATEMENT_READ_RECORDS)?;
+        if records.is_empty() {
+            reach = Some(Reach::Beginning);
+        }
+        for record in records {
+            before = record.sequence;
+            if reading.take(record).map_err(refused)? == Wants::Enough {
+                reach = Some(Reach::Range);
+                break;
+            }
+        }
+    }
+    for grant in reading.unknown_grants().map_err(refused)? {
+        if let Some(record) = engine.find(tenant, customer, &Identity::Grant(grant))? {
+            reading.learn(&record);
+        }
+    }
+    reading.finish(reach.unwrap_or(Reach::Range)).map_err(refused)
+}
+
+fn refused(error: StatementError) -> Problem {
+    let said = error.to_string();
+    match error {
+        StatementError::Range => Problem::parameter("from", said),
+        StatementError::TooManyRecords => Problem::parameter(
+            "from",
+            format!("{said}; ask for a later beginning, or read /entries in pages"),
+        )
+        .with("limit", "STATEMENT_RECORDS_MAX"),
+        StatementError::TooManyLines => {
+            Problem::parameter("from", format!("{said}; ask for a shorter range"))
+                .with("limit", "STATEMENT_LINES_MAX")
+        }
+        StatementError::Overflow | StatementError::Imbalance { .. } => internal(&said),
+    }
+}
+
+fn sent(format: Format, view: &StatementView) -> Response {
+    let (media, body) = match format {
+        Format::Json => {
+            let mut response = answer(Made::Done, view);
+            vary(&mut response);
+            return response;
+        }
+        Format::Csv => match csv(view) {
+            Ok(body) => ("text/csv; charset=utf-8; header=present", body),
+            Err(error) => return internal(&format!("a statement is no table: {error}")).into_response(),
+        },
+        Format::Html => match page(view) {
+            Ok(body) => ("text/html; charset=utf-8", body.into_bytes()),
+            Err(error) => return internal(&format!("a statement is no page: {error}")).into_response(),
+        },
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    // Nothing in it runs, and nothing is fetched for it.
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    vary(&mut response);
+    response
+}
+
+fn vary(response: &mut Response) {
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("accept"));
+}
