@@ -260,6 +260,9 @@ fn what_waits_for_a_price_can_be_voided_and_is_not_rated_then() {
     assert_eq!(world.wallet.header().unpriced, 1);
     assert_eq!(say(&world.act(void("e"))), "corrected");
     assert_eq!(world.wallet.header().unpriced, 0);
+    // Whoever wants to rate it finds that it waits no longer.
+    let rated = farebox_record::command::Identity::Rated(event("e").reference());
+    assert!(world.records.last().unwrap().identities().contains(&rated));
 }
 
 #[test]
