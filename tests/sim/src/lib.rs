@@ -8,7 +8,7 @@
 //! ```
 //!
 //! # What is real and what is not
-//! The engine's lanes, committer, loaders and sweeper, the plans (as components, in the product's own runtime), the ledger,
+//! The engine's lanes, committer, loaders, sweeper and projector, the plans (as components, in the product's own runtime), the ledger,
 //! the journal and sled are the product's, to the line. Not real are the threads that call them ([`world`]: who goes next is
 //! drawn, and nothing runs beside it), the journal's disk ([`disk`]), and the clock. What follows from the journal (sled, runs
 //! of ids) and blobs lie in a folder; at a start the former are as they were left, or older, or gone.
