@@ -70,7 +70,6 @@ impl Crew {
     }
 
     /// Gives each of them a thread.
-
     pub fn start(self, stopping: &Arc<AtomicBool>) -> Result<Vec<JoinHandle<()>>, EngineError> {
         let (shared, inboxes) = (self.shared, self.inboxes);
         let (followers, woken) = self.followers;

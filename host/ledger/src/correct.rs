@@ -74,6 +74,8 @@ pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp)
     let original = standing(seen)?;
     attempt(wallet, |wallet| {
         let mut draft = Draft::new(wallet, at);
+        // What the plan charges for it comes first in the record's list of charges; what comes back goes on behind it.
+        draft.answer_holds(charges_of(seen));
         let reversed = take_back(&mut draft, &void.event, original, at);
         let charges = match &seen.pricing {
             None => Vec::new(),
@@ -130,6 +132,14 @@ pub(crate) fn amend(
         let charges = lines(&priced.charges);
         Ok(draft.finish(|wallet| corrected(reversed, charges, wallet)))
     })
+}
+
+/// How many charges the plan's answer holds.
+fn charges_of(seen: &Seen) -> usize {
+    match seen.pricing.as_ref().map(|pricing| &pricing.verdict) {
+        Some(Verdict::Priced(priced)) => priced.charges.len(),
+        _ => 0,
+    }
 }
 
 /// All that an event took comes back; one that waits for a price waits no longer.

@@ -275,7 +275,8 @@ pub enum Identity {
     Customer(CallId),
     /// The end of a hold, however it came: not a caller's id, but looked up like one.
     HoldEnd(EventRef),
-    /// The rating of an event that was unpriced at first: looked up like an id too.
+    /// The rating of an event that was unpriced at first, or the correction that made an end of its waiting: looked up like an
+    /// id too.
     Rated(EventRef),
     /// A change of a subscription.
     Change(SubscriptionId, CallId),

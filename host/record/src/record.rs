@@ -61,6 +61,17 @@ impl Record {
         if let Command::RateUnpriced(rate) = &self.command {
             identities.push(Identity::Rated(rate.event.reference()));
         }
+        // What waited for a price and was taken back or replaced waits no longer. Its rating may be on its way all the same:
+        // it finds this record then, and charges nothing.
+        let corrected = match &self.command {
+            Command::Void(void) => Some(void.event.clone()),
+            Command::Amend(amend) => Some(amend.event.reference()),
+            _ => None,
+        };
+        let rated = |effect: &Effect| matches!(effect, Effect::UnpricedRated(_));
+        if let Some(event) = corrected.filter(|_| self.outcome.effects.iter().any(rated)) {
+            identities.push(Identity::Rated(event));
+        }
         if let Command::RetryTransition(retry) = &self.command {
             identities.push(Identity::Retried(retry.sequence));
         }

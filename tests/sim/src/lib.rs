@@ -8,10 +8,10 @@
 //! ```
 //!
 //! # What is real and what is not
-//! The engine's lanes, committer, loaders and sweeper, the plans (as components, in the product's own runtime), the ledger,
-//! the journal and sled are the product's, to the line. Not real are the threads that call them ([`world`]: who goes next is
-//! drawn, and nothing runs beside it), the journal's disk ([`disk`]), and the clock. What follows from the journal (sled, runs
-//! of ids) and blobs lie in a folder; at a start the former are as they were left, or older, or gone.
+//! The engine's lanes, committer, loaders, sweeper and projector, the plans (as components, in the product's own runtime), the
+//! ledger, the journal and sled are the product's, to the line. Not real are the threads that call them ([`world`]: who goes
+//! next is drawn, and nothing runs beside it), the journal's disk ([`disk`]), and the clock. What follows from the journal
+//! (sled, runs of ids) and blobs lie in a folder; at a start the former are as they were left, or older, or gone.
 //!
 //! # What reproduces
 //! With the same sources and the same Rust, all of it: operations, the order of all work, faults by the count of disk
@@ -20,8 +20,9 @@
 //! own random id (so the bytes of the frames differ, and nothing else does) and what sled writes to its files.
 //!
 //! # What is checked
-//! [`log`]: an answer once given is given again exactly, whatever happened since; another request under its id is a
-//! conflict. After every start all answers since the start before are asked for again, and some older ones; at the end all.
+//! [`log`]: an answer once given is given again exactly, whatever happened since (of usage: for as long as its id is kept);
+//! another request under its id is a conflict. After every start all answers since the start before are asked for again, and
+//! some older ones; at the end all.
 //! [`audit`]: after every start, every 32 operations and at the end, of every wallet: the rules of `farebox_ledger::verify`; the
 //! fold of its history is the wallet that is shown; the sequence is dense and the hash chain holds; each id is
 //! answered by one record, and that record says what was answered. [`books`]: an independent set of books that knows sums

@@ -282,7 +282,11 @@ impl Lane {
                     turn,
                     &amend.event.reference(),
                     |turn, standing| match Lane::is_independent(&standing, controls) {
-                        true => self.price(turn, command, Some(standing.time), controls, calls),
+                        true => match self.price(turn, command, Some(standing.time), controls, calls) {
+                            // A rating of the same event may be next in the queue; it must find what was decided here.
+                            Next::Ready(step) => Next::Last(step),
+                            other => other,
+                        },
                         false => cannot_refold(),
                     },
                 )

@@ -14,6 +14,7 @@ mod limping;
 mod losses;
 mod overdue;
 mod plans;
+mod rating;
 mod restart;
 mod room;
 mod tenants;

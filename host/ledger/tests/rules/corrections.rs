@@ -260,6 +260,9 @@ fn what_waits_for_a_price_can_be_voided_and_is_not_rated_then() {
     assert_eq!(world.wallet.header().unpriced, 1);
     assert_eq!(say(&world.act(void("e"))), "corrected");
     assert_eq!(world.wallet.header().unpriced, 0);
+    // Whoever wants to rate it finds that it waits no longer.
+    let rated = farebox_record::command::Identity::Rated(event("e").reference());
+    assert!(world.records.last().unwrap().identities().contains(&rated));
 }
 
 #[test]
@@ -277,4 +280,27 @@ fn what_comes_back_frees_the_limits_that_counted_it() {
     assert_eq!(say(&world.ask(one_shot("h"), usd("6"))), "allowed");
     let denied = say(&world.ask(one_shot("i"), usd("0.1")));
     assert!(denied.starts_with("denied by month"), "{denied}");
+}
+
+#[test]
+fn what_a_plan_charges_for_a_void_keeps_apart_from_what_comes_back() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("5")).unwrap();
+    let answer = world.ask(void("e"), priced(&[charge("fee-of-void", "usd", "1")]));
+    assert_eq!(say(&answer), "corrected, reversed usd 5, charged usd 1");
+    let record = world.records.last().unwrap();
+    let mut revenue: Vec<(String, String)> = Vec::new();
+    for effect in &record.outcome.effects {
+        if let farebox_record::outcome::Effect::Entry(entry) = effect
+            && entry.account == Account::Revenue
+        {
+            let code = record.charge_code(entry.charge.unwrap()).unwrap();
+            revenue.push((code.to_string(), entry.amount.to_string()));
+        }
+    }
+    let expected = [("tokens", "-2"), ("tokens", "-3"), ("fee-of-void", "1")];
+    assert_eq!(
+        revenue,
+        expected.map(|(code, amount)| (code.to_string(), amount.to_string()))
+    );
 }

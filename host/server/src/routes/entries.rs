@@ -183,9 +183,12 @@ fn records_of(
         let Some(record) = engine.find(tenant, customer, &identity)? else {
             continue;
         };
-        if records
-            .iter()
-            .all(|known: &Record| known.sequence != record.sequence)
+        // A correction can make an end of waiting for a price; it is told with the corrections.
+        let is_correction = matches!(record.command, Command::Void(_) | Command::Amend(_));
+        if !is_correction
+            && records
+                .iter()
+                .all(|known: &Record| known.sequence != record.sequence)
         {
             records.push(record);
         }

@@ -1,7 +1,7 @@
 //! The work behind the answers, piece by piece, for whoever decides itself when it is done.
 //!
-//! In a server threads do it, beside one another. A simulator does it by hand: with no thread there is no chance in the order of things,
-//! and a run can be had again. What is done is the same code either way.
+//! In a server threads do it, beside one another. A simulator does it by hand: with no thread there is no chance in the order
+//! of things, and a run can be had again. What is done is the same code either way.
 
 use parking_lot::Mutex;
 
