@@ -26,7 +26,6 @@ use crate::crew::Crew;
 use crate::error::{ControlError, EngineError};
 use crate::lane::{Job, Message, Task, id_hashes};
 use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX};
-use crate::loader;
 use crate::projection::Status;
 use crate::quarantine;
 use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
