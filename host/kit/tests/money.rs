@@ -12,7 +12,7 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let fence = format!("```{language}\n");
     text.split(&fence)
         .skip(1)
-        .map(|behind| behind.split("\n```").next().unwrap())
+        .map(|behind| behind.split("\n```").next().unwrap_or_default())
         .collect()
 }
 

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Segments that fit on a small disk too.
 const SEGMENT_BYTES: &str = "1048576";
+/// Two segments: the least that a server accepts.
+const DISK_FREE_BYTES_MIN: &str = "2097152";
 
 /// A folder with customers on a plan, and what was answered about them.
 struct Scene {
@@ -81,6 +83,8 @@ impl Scene {
 
 fn small(mut command: Command) -> Command {
     command.env("FAREBOX_SEGMENT_BYTES", SEGMENT_BYTES);
+    // What a server of this size keeps free; the usual 256 MiB are more than the whole disk.
+    command.env("FAREBOX_DISK_FREE_BYTES_MIN", DISK_FREE_BYTES_MIN);
     command
 }
 

@@ -6,6 +6,7 @@ mod classes;
 mod concurrency;
 mod corrections;
 mod fixtures;
+mod folded;
 mod following;
 mod holds;
 mod house;
