@@ -132,8 +132,13 @@ fn damaged_and_missing_runs_of_ids_are_made_again() {
     assert!(runs().len() > 1);
     // Of each run, damage to the header, to an entry, to the filter; and its loss.
     for damage in [Some(20), Some(4096 + 17), None, Some(usize::MAX)] {
+        let mut damaged = 0;
         for path in runs() {
-            let whole = std::fs::read(&path).unwrap();
+            // An open store merges runs in the background: one that was there may be part of another by now.
+            let Ok(whole) = std::fs::read(&path) else {
+                continue;
+            };
+            damaged += 1;
             match damage {
                 None => std::fs::remove_file(&path).unwrap(),
                 Some(at) => {
@@ -152,5 +157,6 @@ fn damaged_and_missing_runs_of_ids_are_made_again() {
                 );
             }
         }
+        assert!(damaged > 0);
     }
 }
