@@ -9,8 +9,10 @@ use crate::ids::{EventId, GrantId, LimitName, Source, SubscriptionId};
 use crate::plan::EventRef;
 use crate::state::Part;
 
-/// The format of everything in this crate.
-pub const FORMAT: u8 = 1;
+/// The format of everything in this crate. 2: a correction's record says what it means to the plan.
+pub const FORMAT: u8 = 2;
+/// The oldest format that is read. Everything but records is the same in all of them.
+pub const FORMAT_MIN: u8 = 1;
 
 /// Why bytes cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +40,19 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![FORMAT]).expect("plain data encodes")
 }
 
+/// The bytes of a value that are hashed into a name, under which something is found again: the same whatever format the rest
+/// is in. The types of what is named so never change but at their end.
+pub fn naming<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = encode(value);
+    bytes[0] = FORMAT_MIN;
+    bytes
+}
+
 /// Decodes what [`encode`] made.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     match bytes.split_first() {
         None => Err(CodecError::Empty),
-        Some((&FORMAT, rest)) => {
+        Some((&(FORMAT_MIN..=FORMAT), rest)) => {
             let (value, rest) =
                 postcard::take_from_bytes(rest).map_err(|e| CodecError::Malformed(e.to_string()))?;
             match rest.is_empty() {

@@ -323,7 +323,7 @@ impl ControlIdentity {
     /// Hash under which a store finds the record.
     pub fn hash(&self, tenant: &TenantId) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&codec::encode(&("control", tenant, self)));
+        hasher.update(&codec::naming(&("control", tenant, self)));
         let mut hash = [0; 16];
         hasher.finalize_xof().fill(&mut hash);
         hash

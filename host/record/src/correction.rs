@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::ids::{CallId, GrantId, RevisionHash, SubscriptionId};
-use crate::outcome::Line;
-use crate::plan::EventRef;
+use crate::lifecycle::TermState;
+use crate::outcome::{Line, Pricing};
+use crate::plan::{Charge, EventRef};
 use crate::state::{GrantState, SliceSource};
 use crate::time::{Period, Timestamp};
 
@@ -159,6 +160,50 @@ pub struct TakenSlice {
 pub struct Original {
     /// The event as it stands.
     pub standing: Standing,
-    /// Grants that it took from and that the wallet no longer has, as they were opened.
+    /// Grants that it took from and that the wallet no longer has, as they were opened; where other events are priced
+    /// again, those that they took from too.
     pub ended: BTreeMap<GrantId, GrantState>,
+}
+
+/// What a correction means to the plan beyond the event itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Consequence {
+    /// The plan follows subjects: it was told that the event is taken back before it priced the one that replaces it.
+    Reversed(Box<Pricing>),
+    /// The plan's prices depend on what came before: the events behind the corrected one were priced again.
+    Refolded(Box<Refold>),
+}
+
+/// A term's events, priced again in the order in which they arrived, from the corrected one on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refold {
+    /// Whose events.
+    pub subscription: SubscriptionId,
+    /// Number of the term.
+    pub term: u32,
+    /// The term as it stood, where it is closed; none: it is the open one.
+    pub closed: Option<Box<TermState>>,
+    /// Sequence of the record whose state the fold began with.
+    pub checkpoint: u64,
+    /// How many events were priced again.
+    pub events: u64,
+    /// Those whose price is another one now, in the order in which they arrived.
+    pub repriced: Vec<Repriced>,
+    /// The plan's state behind all of them.
+    pub state: Vec<u8>,
+    /// Version of `state`.
+    pub state_version: u32,
+    /// The revision that last changed it.
+    pub revision: RevisionHash,
+}
+
+/// An event whose price changed because one before it was corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repriced {
+    /// As it stood.
+    pub standing: Standing,
+    /// What refunds gave back of it: it stays given back.
+    pub refunded: Vec<TakenSlice>,
+    /// What its plan says that it costs behind the correction.
+    pub charges: Vec<Charge>,
 }

@@ -3,7 +3,7 @@
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
-use crate::correction::{Original, Standing};
+use crate::correction::{Consequence, Original, Standing};
 use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
 use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
@@ -22,6 +22,9 @@ pub struct Seen {
     pub pricing: Option<Pricing>,
     /// The event that is corrected, as it stood; none for commands that correct none.
     pub original: Option<Box<Original>>,
+    /// What the correction means to the plan beyond the event itself; none for other commands, and for plans that price each
+    /// event by itself.
+    pub consequence: Option<Box<Consequence>>,
 }
 
 /// Who priced a command, and how.
@@ -276,6 +279,32 @@ pub enum Answer {
     },
     /// Money was given back, an event taken back or replaced.
     Corrected(Box<Corrected>),
+    /// An event was taken back or replaced, and others were priced again behind it.
+    Refolded(Box<Refolded>),
+}
+
+/// A correction that reached further than its event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refolded {
+    /// What became of the event itself.
+    pub corrected: Corrected,
+    /// How many events were priced again, those that cost the same included.
+    pub events: u64,
+    /// Those whose price is another one now, in the order in which they arrived.
+    pub repriced: Vec<RepricedEvent>,
+}
+
+/// What changed about an event behind a corrected one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepricedEvent {
+    /// Which event.
+    pub event: EventRef,
+    /// What came back of it.
+    pub reversed: Vec<(Asset, Nanos)>,
+    /// What was charged in addition.
+    pub charged: Vec<(Asset, Nanos)>,
+    /// What its plan says now that it costs.
+    pub charges: Vec<Line>,
 }
 
 /// A subscription after a change.

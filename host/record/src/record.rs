@@ -8,6 +8,8 @@ use crate::ids::{CustomerId, Hash, TenantId};
 use crate::outcome::{Answer, Effect, Outcome, Seen, Verdict};
 use crate::time::Timestamp;
 
+mod v1;
+
 /// One command of one wallet, what it was decided on, and what came of it.
 ///
 /// Its hash covers all of it, the hash of the wallet's previous record included, and nothing that depends on where it is
@@ -38,9 +40,12 @@ impl Record {
         codec::encode(self)
     }
 
-    /// Reads what [`Record::encode`] made.
+    /// Reads what [`Record::encode`] made, now or in an earlier release.
     pub fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
-        codec::decode(bytes)
+        match bytes.first() {
+            Some(&v1::FORMAT) => codec::decode::<v1::Record>(bytes).map(Record::from),
+            _ => codec::decode(bytes),
+        }
     }
 
     /// Every identity under which this record is found again.
@@ -117,7 +122,7 @@ impl Record {
 /// identity that is kept for the window only ([`Identity::is_for_good`]): stores read it there.
 pub fn identity_hash(tenant: &TenantId, customer: &CustomerId, identity: &Identity) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&codec::encode(&(tenant, customer, identity)));
+    hasher.update(&codec::naming(&(tenant, customer, identity)));
     let mut hash = [0; 16];
     hasher.finalize_xof().fill(&mut hash);
     hash[15] = hash[15] & !1 | u8::from(!identity.is_for_good());

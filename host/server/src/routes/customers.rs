@@ -90,7 +90,7 @@ fn derived_key(
     name: &Option<String>,
     shortfall: &std::collections::BTreeMap<farebox_money::Asset, farebox_record::state::Shortfall>,
 ) -> Result<CallId, Problem> {
-    let said = Hash::of(&farebox_record::codec::encode(&(name, shortfall)));
+    let said = Hash::of(&farebox_record::codec::naming(&(name, shortfall)));
     CallId::new(&format!("{DERIVED_KEY_PREFIX}{sequence}:{said}")).map_err(|e| internal(&e.to_string()))
 }
 

@@ -184,7 +184,7 @@ fn view(
 /// A key for a change without one: what is said, and the version of the wallet that it was said about. The same change
 /// twice at once is one change, and going back to what was said before is another.
 fn derived_key(wallet: &Wallet, terms: Option<&LimitTerms>) -> Result<CallId, Problem> {
-    let said = Hash::of(&farebox_record::codec::encode(&terms));
+    let said = Hash::of(&farebox_record::codec::naming(&terms));
     let sequence = wallet.header().sequence;
     CallId::new(&format!("{DERIVED_KEY_PREFIX}{sequence}:{said}")).map_err(|e| internal(&e.to_string()))
 }

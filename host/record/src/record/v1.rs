@@ -1,0 +1,53 @@
+//! Records of format 1, which says nothing of what a correction means to a plan: it was refused wherever it meant anything.
+
+use serde::Deserialize;
+
+use crate::command::Command;
+use crate::correction::Original;
+use crate::ids::{CustomerId, Hash, TenantId};
+use crate::outcome::{self, Outcome, Pricing};
+use crate::time::Timestamp;
+
+/// The byte that such a record begins with.
+pub(super) const FORMAT: u8 = 1;
+
+#[derive(Deserialize)]
+pub(super) struct Record {
+    tenant: TenantId,
+    customer: CustomerId,
+    sequence: u64,
+    previous: Hash,
+    at: Timestamp,
+    command: Command,
+    seen: Seen,
+    outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+struct Seen {
+    control: u64,
+    time: Timestamp,
+    pricing: Option<Pricing>,
+    original: Option<Box<Original>>,
+}
+
+impl From<Record> for super::Record {
+    fn from(old: Record) -> super::Record {
+        super::Record {
+            tenant: old.tenant,
+            customer: old.customer,
+            sequence: old.sequence,
+            previous: old.previous,
+            at: old.at,
+            command: old.command,
+            seen: outcome::Seen {
+                control: old.seen.control,
+                time: old.seen.time,
+                pricing: old.seen.pricing,
+                original: old.seen.original,
+                consequence: None,
+            },
+            outcome: old.outcome,
+        }
+    }
+}
