@@ -3,9 +3,11 @@
 
 use farebox_record::command::Command;
 use farebox_record::correction::{
-    Amend, Original, PricedBy, Refund, RefundTarget, Standing, StandingStatus, TakenSlice, Void,
+    Amend, Consequence, Original, PricedBy, Refund, RefundTarget, Standing, StandingStatus, TakenSlice, Void,
 };
-use farebox_record::outcome::{Account, Answer, Corrected, Effect, Line, Outcome, Pricing, Seen, Verdict};
+use farebox_record::outcome::{
+    Account, Answer, Corrected, Effect, Line, Outcome, Pricing, Refolded, Seen, Verdict,
+};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::state::SliceSource;
@@ -17,6 +19,7 @@ use crate::adjust::{check_amount, check_at_most, refund_grant};
 use crate::cover::lines;
 use crate::draft::{Draft, attempt};
 use crate::orders::{Cause, Ready};
+use crate::refold::{Refolding, fits};
 use crate::refusal::Refusal;
 use crate::reverse::{Reversed, give_back, split};
 use crate::wallet::Wallet;
@@ -60,13 +63,13 @@ fn refund_event(
         return Err(Refusal::NothingToGiveBack);
     }
     let mut draft = Draft::new(wallet, at);
-    let reversed = give_back(&mut draft, event, &back, original, at);
+    let reversed = give_back(&mut draft, &standing.event, &back, &original.ended, at);
     let after = Standing {
         slices: stays,
         ..standing.clone()
     };
     draft.put(Effect::StandingPut(event.clone(), Box::new(after)));
-    Ok(draft.finish(|wallet| corrected(reversed, Vec::new(), wallet)))
+    Ok(draft.finish(|wallet| Answer::Corrected(Box::new(corrected(reversed, Vec::new(), wallet)))))
 }
 
 /// Takes an event back: all that it took comes back. A plan that follows subjects is told, and may answer.
@@ -76,10 +79,11 @@ pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp)
         let mut draft = Draft::new(wallet, at);
         // What the plan charges for it comes first in the record's list of charges; what comes back goes on behind it.
         draft.answer_holds(charges_of(seen));
-        let reversed = take_back(&mut draft, &void.event, original, at);
+        let reversed = take_back(&mut draft, original, at);
+        let behind = begin_refold(&mut draft, seen, original, at)?;
         let charges = match &seen.pricing {
             None => Vec::new(),
-            Some(pricing) => carry_out_reversal(&mut draft, pricing, original, at)?,
+            Some(pricing) => carry_out_reversal(&mut draft, pricing, Names::Answer, original, at)?,
         };
         let after = Standing {
             status: StandingStatus::Voided,
@@ -88,8 +92,55 @@ pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp)
             ..original.standing.clone()
         };
         draft.put(Effect::StandingPut(void.event.clone(), Box::new(after)));
-        Ok(draft.finish(|wallet| corrected(reversed, charges, wallet)))
+        finish_refold(draft, behind, reversed, charges, at)
     })
+}
+
+/// Gives back what the events behind cost less, where the plan's prices depend on what came before.
+fn begin_refold<'s>(
+    draft: &mut Draft<'_>,
+    seen: &'s Seen,
+    original: &'s Original,
+    at: Timestamp,
+) -> Result<Option<(Refolding<'s>, u64)>, Refusal> {
+    let Some(Consequence::Refolded(refold)) = seen.consequence.as_deref() else {
+        return Ok(None);
+    };
+    if !fits(draft.wallet, refold) {
+        let why = "a period ended meanwhile; send it again";
+        return Err(Refusal::CannotRefold(why.to_string()));
+    }
+    // An event's standing closes the entries that are about it: what came back of this one is told from what follows.
+    let event = original.standing.event.reference();
+    let nothing = Standing {
+        lines: Vec::new(),
+        slices: Vec::new(),
+        ..original.standing.clone()
+    };
+    draft.put(Effect::StandingPut(event, Box::new(nothing)));
+    let begun = Refolding::begin(draft, refold, original, at)?;
+    Ok(Some((begun, refold.events)))
+}
+
+/// Charges what the events behind cost more, and tells all of it.
+fn finish_refold(
+    mut draft: Draft<'_>,
+    behind: Option<(Refolding<'_>, u64)>,
+    reversed: Reversed,
+    charges: Vec<Line>,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let Some((behind, events)) = behind else {
+        return Ok(draft.finish(|wallet| Answer::Corrected(Box::new(corrected(reversed, charges, wallet)))));
+    };
+    let repriced = behind.finish(&mut draft, at)?;
+    Ok(draft.finish(|wallet| {
+        Answer::Refolded(Box::new(Refolded {
+            corrected: corrected(reversed, charges, wallet),
+            events,
+            repriced,
+        }))
+    }))
 }
 
 /// Replaces an event: all that it took comes back, and what it should have been is charged.
@@ -116,10 +167,18 @@ pub(crate) fn amend(
         let mut draft = Draft::new(wallet, at);
         // What is charged now comes first in the record's list of charges; what comes back goes on behind it.
         draft.answer_holds(priced.charges.len());
-        let reversed = take_back(&mut draft, &event, original, at);
+        let reversed = take_back(&mut draft, original, at);
+        let behind = begin_refold(&mut draft, seen, original, at)?;
+        if let Some(Consequence::Reversed(reversal)) = seen.consequence.as_deref() {
+            carry_out_reversal(&mut draft, reversal, Names::Earlier, original, at)?;
+        }
         let ready = Ready::new(draft.wallet, priced, &amend.event.attributes)?;
         let slices = ready.slices();
-        ready.post(&mut draft, pricing, Cause::Event(&amend.event), at);
+        match behind {
+            // Its state is the one behind all events of the term, and what it gives it gave before.
+            Some(_) => ready.charge(&mut draft, &amend.event, at),
+            None => ready.post(&mut draft, pricing, Cause::Event(&amend.event), at),
+        }
         let after = Standing {
             event: amend.event.clone(),
             time: seen.time,
@@ -129,8 +188,7 @@ pub(crate) fn amend(
             slices,
         };
         draft.put(Effect::StandingPut(event.clone(), Box::new(after)));
-        let charges = lines(&priced.charges);
-        Ok(draft.finish(|wallet| corrected(reversed, charges, wallet)))
+        finish_refold(draft, behind, reversed, lines(&priced.charges), at)
     })
 }
 
@@ -143,18 +201,27 @@ fn charges_of(seen: &Seen) -> usize {
 }
 
 /// All that an event took comes back; one that waits for a price waits no longer.
-fn take_back(draft: &mut Draft<'_>, event: &EventRef, original: &Original, at: Timestamp) -> Reversed {
+fn take_back(draft: &mut Draft<'_>, original: &Original, at: Timestamp) -> Reversed {
     if let StandingStatus::Unpriced(sequence) = original.standing.status {
         draft.put(Effect::UnpricedRated(sequence));
     }
     let (back, _) = split(&original.standing.slices, None);
-    give_back(draft, event, &back, original, at)
+    give_back(draft, &original.standing.event, &back, &original.ended, at)
+}
+
+/// Under which indices the charges of an answer are named in a record.
+enum Names {
+    /// Their own: it is the record's answer.
+    Answer,
+    /// Those behind the record's answer.
+    Earlier,
 }
 
 /// What a plan says to an event of its subject that was taken back.
 fn carry_out_reversal(
     draft: &mut Draft<'_>,
     pricing: &Pricing,
+    names: Names,
     original: &Original,
     at: Timestamp,
 ) -> Result<Vec<Line>, Refusal> {
@@ -169,7 +236,10 @@ fn carry_out_reversal(
         }
     };
     let event = &original.standing.event;
-    let ready = Ready::new(draft.wallet, priced, &event.attributes)?;
+    let mut ready = Ready::new(draft.wallet, priced, &event.attributes)?;
+    if let Names::Earlier = names {
+        ready.name_earlier(draft);
+    }
     ready.post(draft, pricing, Cause::Event(event), at);
     Ok(lines(&priced.charges))
 }
@@ -190,14 +260,14 @@ fn charged(seen: &Seen) -> Result<&Original, Refusal> {
     }
 }
 
-fn corrected(reversed: Reversed, charges: Vec<Line>, wallet: &Wallet) -> Answer {
-    Answer::Corrected(Box::new(Corrected {
+fn corrected(reversed: Reversed, charges: Vec<Line>, wallet: &Wallet) -> Corrected {
+    Corrected {
         reversed: reversed.total,
         paid: reversed.paid,
         expired: reversed.expired,
         charges,
         balances: wallet.balances(),
-    }))
+    }
 }
 
 fn priced_by(pricing: &Pricing) -> PricedBy {
@@ -260,6 +330,19 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
         }
         _ => None,
     }
+}
+
+/// What a record of a refund gave back of an event; none for other records.
+pub fn refunded_of(record: &Record) -> Option<(EventRef, Vec<TakenSlice>)> {
+    let (Command::Refund(refund), Answer::Corrected(_)) = (&record.command, &record.outcome.answer) else {
+        return None;
+    };
+    let RefundTarget::Event { event, amount } = &refund.target else {
+        return None;
+    };
+    let original = record.seen.original.as_deref()?;
+    let (back, _) = split(&original.standing.slices, amount.as_ref());
+    Some((event.clone(), back))
 }
 
 /// What the entries of a record took for its charges, in the order in which they were posted.

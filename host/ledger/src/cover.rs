@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use ethnum::U256;
 use farebox_money::{Asset, Nanos};
+use farebox_record::ids::GrantId;
 use farebox_record::outcome::Line;
 use farebox_record::plan::{Charge, Collect, Price};
-use farebox_record::state::{HoldState, Slice, SliceSource};
+use farebox_record::state::{GrantState, HoldState, Slice, SliceSource};
 
 use crate::funds::{Funds, Purpose, burn_order};
 use crate::limits::CHAIN_PRICES_MAX;
@@ -23,6 +24,8 @@ pub(crate) enum Origin {
     Pinned,
     /// It is free in the wallet, or debt, or a receivable.
     Live,
+    /// A refund gave it back, and that stands: it covers as if it were still taken, and nothing moves.
+    Refunded,
 }
 
 /// A slice with its origin.
@@ -56,7 +59,7 @@ pub(crate) struct Owned {
     pub from: SliceSource,
     pub asset: Asset,
     pub amount: Nanos,
-    /// [`Origin::Taken`] or [`Origin::Pinned`].
+    /// [`Origin::Taken`], [`Origin::Pinned`] or [`Origin::Refunded`].
     pub origin: Origin,
 }
 
@@ -109,7 +112,52 @@ pub(crate) fn cover(
     attributes: &BTreeMap<String, String>,
     owned: Vec<Owned>,
 ) -> Result<Covered, Uncoverable> {
-    cover_from(wallet, charges, attributes, owned, Funds::of(wallet))
+    let grants = Grants::of(wallet);
+    cover_from(
+        grants,
+        charges,
+        attributes,
+        [Vec::new(), owned],
+        Funds::of(wallet),
+    )
+}
+
+/// Covers what an event costs behind a correction: first by what refunds gave back of it, then by what it took, then by
+/// `funds`. Both are in the order in which they were taken.
+pub(crate) fn cover_again(
+    grants: Grants<'_>,
+    charges: &[Charge],
+    attributes: &BTreeMap<String, String>,
+    refunded: Vec<Owned>,
+    taken: Vec<Owned>,
+    funds: Funds<'_>,
+) -> Result<Covered, Uncoverable> {
+    cover_from(grants, charges, attributes, [refunded, taken], funds)
+}
+
+/// Grants that a charge may have been taken from: those of the wallet, and some that it no longer has.
+#[derive(Clone, Copy)]
+pub(crate) struct Grants<'w> {
+    wallet: &'w Wallet,
+    ended: Option<&'w BTreeMap<GrantId, GrantState>>,
+}
+
+impl<'w> Grants<'w> {
+    pub fn of(wallet: &'w Wallet) -> Grants<'w> {
+        Grants { wallet, ended: None }
+    }
+
+    pub fn with_ended(wallet: &'w Wallet, ended: &'w BTreeMap<GrantId, GrantState>) -> Grants<'w> {
+        Grants {
+            wallet,
+            ended: Some(ended),
+        }
+    }
+
+    fn get(&self, id: &GrantId) -> Option<&'w GrantState> {
+        let ended = || self.ended.and_then(|ended| ended.get(id));
+        self.wallet.grants.get(id).or_else(ended)
+    }
 }
 
 /// What of `charges` a hold cannot cover alone, with what it took, pinned and has on credit: what is above the hold.
@@ -126,14 +174,16 @@ pub(crate) fn above_hold(
         amount: *amount,
         origin: Origin::Pinned,
     }));
-    Ok(cover_from(wallet, charges, attributes, owned, Funds::none())?.uncovered)
+    let grants = Grants::of(wallet);
+    Ok(cover_from(grants, charges, attributes, [Vec::new(), owned], Funds::none())?.uncovered)
 }
 
+/// What is owned comes in two groups: the first is used up before the second is asked.
 fn cover_from(
-    wallet: &Wallet,
+    grants: Grants<'_>,
     charges: &[Charge],
     attributes: &BTreeMap<String, String>,
-    mut owned: Vec<Owned>,
+    mut owned: [Vec<Owned>; 2],
     mut funds: Funds<'_>,
 ) -> Result<Covered, Uncoverable> {
     let mut open: Vec<Open<'_>> = Vec::with_capacity(charges.len());
@@ -149,9 +199,9 @@ fn cover_from(
         }
     }
     let mut covered = Covered::default();
-    if !owned.is_empty() {
+    for group in owned.iter_mut().filter(|group| !group.is_empty()) {
         for charge in &mut open {
-            charge.draw_owned(wallet, attributes, &mut owned, &mut covered.draws);
+            charge.draw_owned(grants, attributes, group, &mut covered.draws);
         }
     }
     for charge in &mut open {
@@ -163,7 +213,8 @@ fn cover_from(
             .uncovered
             .extend(charge.draw_live(&mut funds, purpose, &mut covered.draws));
     }
-    covered.left = owned.into_iter().filter(|o| o.amount.is_positive()).collect();
+    let owned = owned.into_iter().flatten();
+    covered.left = owned.filter(|o| o.amount.is_positive()).collect();
     Ok(covered)
 }
 
@@ -252,7 +303,7 @@ impl<'c> Open<'c> {
 
     fn draw_owned(
         &mut self,
-        wallet: &Wallet,
+        grants: Grants<'_>,
         attributes: &BTreeMap<String, String>,
         owned: &mut [Owned],
         draws: &mut Vec<Draw>,
@@ -264,7 +315,7 @@ impl<'c> Open<'c> {
             }
             for same in owned.chunk_by_mut(|a, b| a.from == b.from && a.asset == b.asset) {
                 if same[0].asset == self.links[link].price.asset
-                    && self.may_take(link, &same[0].from, wallet, attributes)
+                    && self.may_take(link, &same[0].from, grants, attributes)
                 {
                     self.draw_one_source(link, same, draws);
                 }
@@ -279,13 +330,13 @@ impl<'c> Open<'c> {
         &self,
         link: usize,
         from: &SliceSource,
-        wallet: &Wallet,
+        grants: Grants<'_>,
         attributes: &BTreeMap<String, String>,
     ) -> bool {
         let collect = self.links[link].price.collect;
         match from {
             SliceSource::Grant(id) => {
-                let grant = wallet.grants.get(id);
+                let grant = grants.get(id);
                 collect == Collect::Balance
                     && grant.is_some_and(|g| g.applies_to.allows(&self.charge.code, attributes))
             }
@@ -300,7 +351,7 @@ impl<'c> Open<'c> {
         let index = self.index;
         let rank = |origin: Origin| match origin {
             Origin::Taken(charge) if charge == index => 0,
-            Origin::Pinned | Origin::Live => 1,
+            Origin::Pinned | Origin::Live | Origin::Refunded => 1,
             Origin::Taken(_) => 2,
         };
         for wanted in 0..=2 {

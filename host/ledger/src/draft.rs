@@ -115,6 +115,7 @@ impl<'w> Draft<'w> {
         for draw in draws {
             let slice = &draw.slice;
             let account = match (&slice.from, draw.origin) {
+                (_, Origin::Refunded) => continue,
                 (_, Origin::Taken(charge)) if charge == slice.charge => continue,
                 (SliceSource::Grant(grant), Origin::Live) => Account::Available(grant.clone()),
                 (SliceSource::Grant(grant), _) => Account::Held(grant.clone()),

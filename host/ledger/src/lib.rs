@@ -23,6 +23,7 @@ mod idempotency;
 pub mod limits;
 mod orders;
 mod pins;
+mod refold;
 mod refusal;
 mod renewal;
 mod reverse;
@@ -36,7 +37,7 @@ mod wallet;
 
 pub use apply::{append, apply};
 pub use calendar::{CalendarError, period_at, period_with_index};
-pub use correct::standing_of;
+pub use correct::{refunded_of, standing_of};
 pub use idempotency::{Retry, compare};
 pub use refusal::Refusal;
 pub use renewal::{NextKind, NextPeriod, next_period};

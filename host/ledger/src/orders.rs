@@ -51,6 +51,21 @@ impl<'p> Ready<'p> {
         taken.collect()
     }
 
+    /// Names the charges behind those of the record's own answer.
+    pub fn name_earlier(&mut self, draft: &mut Draft<'_>) {
+        for draw in &mut self.draws {
+            let charge = self.priced.charges.get(usize::from(draw.slice.charge));
+            let code = charge.map_or("", |charge| charge.code.as_str());
+            draw.slice.charge = draft.earlier_charge(code);
+        }
+    }
+
+    /// Posts charges and nothing else that the plan answered.
+    pub fn charge(self, draft: &mut Draft<'_>, event: &Event, at: Timestamp) {
+        draft.take(&self.draws);
+        count_event(draft, event, &self.draws, at);
+    }
+
     /// Posts charges, then grants, then the plan's state, its subject's state and its timers.
     pub fn post(self, draft: &mut Draft<'_>, pricing: &Pricing, cause: Cause<'_>, at: Timestamp) {
         draft.take(&self.draws);

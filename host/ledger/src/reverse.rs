@@ -1,8 +1,11 @@
 //! Value that an event took and that comes back: first to what it made the customer owe, then to the grants that it came
 //! from. What has expired meanwhile becomes breakage, never cash.
 
+use std::collections::BTreeMap;
+
 use farebox_money::{Asset, Nanos};
-use farebox_record::correction::{Original, TakenSlice};
+use farebox_record::correction::TakenSlice;
+use farebox_record::event::Event;
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::EventRef;
@@ -72,21 +75,23 @@ fn by_rank(slices: &[TakenSlice]) -> Vec<TakenSlice> {
     ordered
 }
 
-/// Gives slices back. The codes of their charges are noted in the record.
+/// Gives back slices that `event` took. The codes of their charges are noted in the record. `ended` are grants that the
+/// wallet no longer has, as they were opened.
 pub(crate) fn give_back(
     draft: &mut Draft<'_>,
-    event: &EventRef,
+    event: &Event,
     slices: &[TakenSlice],
-    original: &Original,
+    ended: &BTreeMap<GrantId, GrantState>,
     at: Timestamp,
 ) -> Reversed {
+    let name = event.reference();
     let (mut paid, mut expired) = (Vec::new(), Vec::new());
     for slice in slices {
         let charge = Some(draft.earlier_charge(&slice.code));
         let (asset, amount) = (&slice.asset, slice.amount);
         draft.post(Account::Revenue, asset, Nanos::new(-amount.get()), charge);
         match &slice.from {
-            SliceSource::Grant(id) => match home_of(draft, id, original, at) {
+            SliceSource::Grant(id) => match home_of(draft, id, ended, at) {
                 Some(account) => draft.post(account, asset, amount, charge),
                 None => {
                     expired.push((asset, amount));
@@ -95,18 +100,18 @@ pub(crate) fn give_back(
             },
             SliceSource::Debt => {
                 let owed = -totals(draft.wallet, asset).debt.get();
-                paid.push((asset, settle_owed(draft, event, Account::Debt, owed, slice, at)));
+                paid.push((asset, settle_owed(draft, &name, Account::Debt, owed, slice, at)));
             }
             SliceSource::Receivable => {
                 let owed = -totals(draft.wallet, asset).receivable.get();
                 paid.push((
                     asset,
-                    settle_owed(draft, event, Account::Receivable, owed, slice, at),
+                    settle_owed(draft, &name, Account::Receivable, owed, slice, at),
                 ));
             }
         }
     }
-    count_back(draft, &original.standing.event, slices, at);
+    count_back(draft, event, slices, at);
     Reversed {
         total: per_asset(slices.iter().map(|s| (&s.asset, s.amount))),
         paid: per_asset(paid.into_iter()),
@@ -135,12 +140,17 @@ fn settle_owed(
 }
 
 /// The account of a grant that can take its value back; none where it has expired.
-fn home_of(draft: &mut Draft<'_>, id: &GrantId, original: &Original, at: Timestamp) -> Option<Account> {
+fn home_of(
+    draft: &mut Draft<'_>,
+    id: &GrantId,
+    ended: &BTreeMap<GrantId, GrantState>,
+    at: Timestamp,
+) -> Option<Account> {
     let account = Account::Available(id.clone());
     if let Some(grant) = draft.wallet.grants.get(id) {
         return (grant.phase != GrantPhase::Expired).then_some(account);
     }
-    let opened = original.ended.get(id)?;
+    let opened = ended.get(id)?;
     if opened.expires.is_some_and(|expires| expires <= at) {
         return None;
     }

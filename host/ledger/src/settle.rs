@@ -165,7 +165,7 @@ fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef
     for own in left {
         let charge = match own.origin {
             Origin::Taken(charge) => Some(charge),
-            Origin::Pinned | Origin::Live => None,
+            Origin::Pinned | Origin::Live | Origin::Refunded => None,
         };
         if charge.is_some() {
             let lost = Nanos::new(-own.amount.get());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::Command;
-use farebox_record::correction::{Original, RefundTarget};
+use farebox_record::correction::{Consequence, Original, RefundTarget};
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Answer, Effect, Entry, Pricing, Verdict};
 use farebox_record::plan::{Charge, Collect, EventRef};
@@ -35,34 +35,39 @@ impl Fold {
     pub fn take(&mut self, record: &Record) -> Result<(), StatementError> {
         self.records += 1;
         self.grants.learn(record);
-        let entries: Vec<&Entry> = (record.outcome.effects.iter())
-            .filter_map(|effect| match effect {
-                Effect::Entry(entry) => Some(entry),
-                _ => None,
-            })
-            .collect();
-        for entry in &entries {
+        let all = entries(record);
+        for (entry, _) in &all {
             if let Some(moved) = Moved::by(entry) {
                 add(&mut self.moved, &entry.asset, moved)?;
             }
         }
         self.quantities(record)?;
         if let Some(key) = whole(record) {
-            for entry in entries {
+            for (entry, _) in all {
                 if let Some(moved) = Moved::by(entry) {
                     self.post(record, &entry.asset, &key, moved)?;
                 }
             }
             return Ok(());
         }
-        let mut rest = &entries[..];
+        // What belongs to other events than the record's own has lines of its own.
+        for whose in [Whose::Own, Whose::Behind] {
+            let entries = all.iter().filter(|(_, of)| *of == whose);
+            let entries: Vec<&Entry> = entries.map(|(entry, _)| *entry).collect();
+            self.entries(record, &entries, whose)?;
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, record: &Record, entries: &[&Entry], whose: Whose) -> Result<(), StatementError> {
+        let mut rest = entries;
         // The charge of the entry before: what comes back as a grant of its own follows its charge.
         let mut charge = None;
         while let [entry, behind @ ..] = rest {
             rest = behind;
             if let Some(index) = entry.charge {
                 charge = Some(index);
-                self.charged(record, entry, index)?;
+                self.charged(record, entry, index, whose)?;
                 continue;
             }
             match behind.first().filter(|next| is_counterpart(entry, next)) {
@@ -70,15 +75,21 @@ impl Fold {
                     rest = &behind[1..];
                     self.pair(record, entry, next)?;
                 }
-                None => self.single(record, entry, charge)?,
+                None => self.single(record, entry, charge, whose)?,
             }
         }
         Ok(())
     }
 
     /// An entry of a charge.
-    fn charged(&mut self, record: &Record, entry: &Entry, index: u16) -> Result<(), StatementError> {
-        let key = charge_key(record, index, collected(&entry.account));
+    fn charged(
+        &mut self,
+        record: &Record,
+        entry: &Entry,
+        index: u16,
+        whose: Whose,
+    ) -> Result<(), StatementError> {
+        let key = charge_key(record, index, collected(&entry.account), whose);
         let asset = &entry.asset;
         match &entry.account {
             Account::Held(_) => {
@@ -127,20 +138,26 @@ impl Fold {
                 Ok(())
             }
             _ => {
-                self.single(record, from, None)?;
-                self.single(record, to, None)
+                self.single(record, from, None, Whose::Own)?;
+                self.single(record, to, None, Whose::Own)
             }
         }
     }
 
     /// An entry of no charge that stands alone: value that a correction opens a grant for, or a hold's.
-    fn single(&mut self, record: &Record, entry: &Entry, charge: Option<u16>) -> Result<(), StatementError> {
+    fn single(
+        &mut self,
+        record: &Record,
+        entry: &Entry,
+        charge: Option<u16>,
+        whose: Whose,
+    ) -> Result<(), StatementError> {
         let Some(moved) = Moved::by(entry) else {
             return Ok(());
         };
         let key = match (&record.command, charge) {
             (Command::Void(_) | Command::Amend(_) | Command::Refund(_), Some(index)) => {
-                charge_key(record, index, collected(&entry.account))
+                charge_key(record, index, collected(&entry.account), whose)
             }
             _ => Key::of(LineKind::Holds),
         };
@@ -162,7 +179,7 @@ impl Fold {
         if counts(record) {
             for (index, charge) in charges(record).iter().enumerate() {
                 let Ok(index) = u16::try_from(index) else { continue };
-                let key = charge_key(record, index, charge.price.collect);
+                let key = charge_key(record, index, charge.price.collect, Whose::Own);
                 self.count(record, &charge.price.asset, &key, charge.quantity)?;
             }
         }
@@ -252,6 +269,36 @@ impl Fold {
     }
 }
 
+/// Whose event an entry of a record is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The record's own, or none.
+    Own,
+    /// One behind the event that the record corrects, which costs something else.
+    Behind,
+}
+
+/// The entries of a record, each with whose it is: where a correction prices other events anew, an event's standing closes
+/// the entries that are about it.
+fn entries(record: &Record) -> Vec<(&Entry, Whose)> {
+    let own = match record.seen.consequence.as_deref() {
+        Some(Consequence::Refolded(_)) => corrected(record),
+        Some(Consequence::Reversed(_)) | None => None,
+    };
+    let mut whose = Whose::Own;
+    let mut entries = Vec::new();
+    for effect in record.outcome.effects.iter().rev() {
+        match (effect, &own) {
+            (Effect::StandingPut(event, _), Some(own)) if event == own => whose = Whose::Own,
+            (Effect::StandingPut(..), Some(_)) => whose = Whose::Behind,
+            (Effect::Entry(entry), _) => entries.push((entry, whose)),
+            _ => {}
+        }
+    }
+    entries.reverse();
+    entries
+}
+
 /// The one line of commands that have no more.
 fn whole(record: &Record) -> Option<Key> {
     let kind = match &record.command {
@@ -270,8 +317,14 @@ fn whole(record: &Record) -> Option<Key> {
 }
 
 /// The line of a charge; `index` is the one that entries name.
-fn charge_key(record: &Record, index: u16, collect: Collect) -> Key {
+fn charge_key(record: &Record, index: u16, collect: Collect, whose: Whose) -> Key {
     let code = record.charge_code(index).map(str::to_string);
+    if whose == Whose::Behind {
+        return Key {
+            kind: LineKind::Repriced,
+            ..correction_key(record, Part::Back, code)
+        };
+    }
     let part = match usize::from(index) < charges(record).len() {
         true => Part::Charged,
         false => Part::Back,

@@ -51,6 +51,8 @@ pub enum LineKind {
     Void,
     /// An event was replaced: one line for what came back, one for what is charged instead.
     Amendment,
+    /// Events behind a corrected one cost something else: summed up for each correction.
+    Repriced,
     /// Money was given back: for an event, or unused bought value.
     Refund,
     /// A receivable was paid.
@@ -95,6 +97,7 @@ impl LineKind {
             LineKind::Fee => "fee",
             LineKind::Void => "void",
             LineKind::Amendment => "amendment",
+            LineKind::Repriced => "repriced",
             LineKind::Refund => "refund",
             LineKind::Payment => "payment",
             LineKind::Adjustment => "adjustment",

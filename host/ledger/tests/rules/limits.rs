@@ -21,6 +21,7 @@ fn quick(world: &mut World, command: &Command, verdict: Option<Verdict>) -> Resu
         time: world.now,
         pricing: verdict.map(pricing),
         original: None,
+        consequence: None,
     };
     farebox_ledger::apply(&mut world.wallet, command, &seen, world.now).map(|_| ())
 }

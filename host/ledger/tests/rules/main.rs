@@ -21,6 +21,7 @@ mod late;
 mod lifecycle;
 mod limits;
 mod plan_orders;
+mod refold;
 mod retry;
 mod settle;
 mod spending;

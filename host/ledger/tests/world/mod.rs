@@ -12,7 +12,7 @@ use farebox_ledger::{Refusal, Wallet, append, standing_of, verify};
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{Command, Due, DueItem};
-use farebox_record::correction::{Original, RefundTarget};
+use farebox_record::correction::{Consequence, Original, RefundTarget};
 use farebox_record::ids::{CustomerId, Hash, TenantId};
 use farebox_record::outcome::{Account, Answer, Effect, Pricing, Seen, Verdict};
 use farebox_record::plan::EventRef;
@@ -115,13 +115,30 @@ impl World {
 
     /// Decides without handling what is overdue first, and checks everything that holds after any command.
     pub fn decide(&mut self, command: Command, pricing: Option<Pricing>) -> Result<Answer, Refusal> {
+        self.correct(command, pricing, None)
+    }
+
+    /// A correction, with what it means beyond its event.
+    pub fn correct(
+        &mut self,
+        command: Command,
+        pricing: Option<Pricing>,
+        consequence: Option<Consequence>,
+    ) -> Result<Answer, Refusal> {
         let before = self.wallet.clone();
-        let original = corrected_event(&command).and_then(|event| self.original(&event));
+        let mut original = corrected_event(&command).and_then(|event| self.original(&event));
+        if let (Some(original), Some(Consequence::Refolded(refold))) = (&mut original, &consequence) {
+            for repriced in &refold.repriced {
+                let event = repriced.standing.event.reference();
+                original.ended.extend(self.original(&event).unwrap().ended);
+            }
+        }
         let seen = Seen {
             control: 1,
             time: self.now,
             pricing,
             original: original.map(Box::new),
+            consequence: consequence.map(Box::new),
         };
         let decided = append(
             &mut self.wallet,

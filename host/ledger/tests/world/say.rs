@@ -2,7 +2,7 @@
 
 use farebox_ledger::Refusal;
 use farebox_money::{Asset, Nanos};
-use farebox_record::outcome::{Account, Answer, DenialReason, Denied};
+use farebox_record::outcome::{Account, Answer, DenialReason, Denied, RepricedEvent};
 
 use super::t;
 
@@ -61,6 +61,11 @@ fn say_answer(answer: &Answer) -> String {
         ),
         Answer::Adjusted { .. } => "adjusted".into(),
         Answer::Paid { .. } => "paid".into(),
+        Answer::Refolded(r) => {
+            let repriced: Vec<String> = r.repriced.iter().map(say_repriced).collect();
+            let corrected = say_answer(&Answer::Corrected(Box::new(r.corrected.clone())));
+            format!("{corrected}; {}", repriced.join("; "))
+        }
         Answer::Corrected(c) => {
             let charged: Vec<(Asset, Nanos)> = c
                 .charges
@@ -84,6 +89,13 @@ fn say_answer(answer: &Answer) -> String {
 }
 
 /// `denied: InsufficientFunds, 4 of 5 usd`; `denied by team at team=search until 60: 4 of 5 usd`.
+fn say_repriced(repriced: &RepricedEvent) -> String {
+    parts(
+        repriced.event.id.as_str(),
+        &[("back", &repriced.reversed), ("charged", &repriced.charged)],
+    )
+}
+
 fn say_denied(denied: &Denied) -> String {
     let asset = denied.asset.as_ref();
     let amounts = asset.map(|asset| format!("{} of {} {asset}", denied.available, denied.required));
