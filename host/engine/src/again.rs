@@ -9,10 +9,11 @@ use std::sync::Arc;
 use farebox_ledger::Wallet;
 use farebox_record::Record;
 use farebox_record::command::{AuthorizeMode, Command};
+use farebox_record::correction::Consequence;
 use farebox_record::event::Event;
 use farebox_record::ids::SubscriptionId;
-use farebox_record::outcome::Pricing;
-use farebox_record::plan::Order;
+use farebox_record::outcome::{Pricing, Verdict as Recorded};
+use farebox_record::plan::{Order, Priced};
 use farebox_runtime::{Batch, Context, Purpose, Revision, Runtime, Subject, Trigger, Verdict};
 
 use crate::lane::{WorstCase, balances, change_of, state_before};
@@ -46,11 +47,16 @@ pub fn ask_again(
     };
     if let Some((event, purpose)) = priced_event(&record.command, wallet) {
         let open = wallet.subscription(&pricing.subscription);
-        let state = match &pricing.term {
-            Some(term) => &term.state[..],
-            None => open.map_or(&[][..], |s| &s.state),
+        let behind = Behind::of(record, pricing);
+        let state = match (&pricing.term, behind.state()) {
+            (Some(term), _) => &term.state[..],
+            (None, Some(state)) => state,
+            (None, None) => open.map_or(&[][..], |s| &s.state),
         };
-        let followed = followed(&event);
+        let followed = followed(&event).map(|(name, state)| {
+            let state = behind.subject_state(&name).unwrap_or(state);
+            (name, state)
+        });
         let subject = followed.as_ref().map(|(name, state)| Subject { name, state });
         if purpose == Purpose::WorstCase && pricing.term.is_none() && !is_independent(revision) {
             let worst = WorstCase {
@@ -89,6 +95,77 @@ pub fn ask_again(
             .transition(revision, &context(state), subject.as_ref(), time, &change)
             .verdict,
     )
+}
+
+/// The plan's answer to the end of an event that is replaced, asked again; none where the plan was not told. The arguments
+/// are those of [`ask_again`], with the revision that was told.
+pub fn reversal_again(
+    runtime: &Runtime,
+    revision: &Arc<Revision>,
+    record: &Record,
+    wallet: &Wallet,
+    subjects: impl Fn(&SubscriptionId, &str) -> Vec<u8>,
+) -> Option<Verdict> {
+    let Some(Consequence::Reversed(reversal)) = record.seen.consequence.as_deref() else {
+        return None;
+    };
+    let standing = &record.seen.original.as_ref()?.standing;
+    let change = change_of(&record.command, wallet, Some(standing))?;
+    let free = balances(wallet, revision.description());
+    let context = Context {
+        prepared: None,
+        state: state_before(wallet, &reversal.subscription, &change),
+        period: reversal.period,
+        seats: reversal.seats,
+        balances: &free,
+    };
+    let attribute = reversal.subject_attribute.as_ref();
+    let name = attribute.and_then(|attribute| standing.event.attributes.get(attribute));
+    let state = name.map(|name| subjects(&reversal.subscription, name));
+    let subject = (name.zip(state.as_ref())).map(|(name, state)| Subject { name, state });
+    let told = runtime.transition(revision, &context, subject.as_ref(), record.at, &change);
+    Some(told.verdict)
+}
+
+/// What a plan left behind when it was told that the event before is taken back.
+struct Behind<'r> {
+    answered: Option<&'r Priced>,
+    /// Whether the question is about the same subscription.
+    same: bool,
+    /// What the event before was about.
+    subject: Option<&'r String>,
+}
+
+impl<'r> Behind<'r> {
+    fn of(record: &'r Record, pricing: &Pricing) -> Behind<'r> {
+        let reversal = match record.seen.consequence.as_deref() {
+            Some(Consequence::Reversed(reversal)) => Some(reversal),
+            Some(Consequence::Refolded(_)) | None => None,
+        };
+        let answered = reversal.and_then(|reversal| match &reversal.verdict {
+            Recorded::Priced(priced) => Some(priced),
+            Recorded::Rejected(_) | Recorded::Failed { .. } => None,
+        });
+        let attribute = reversal.and_then(|reversal| reversal.subject_attribute.as_ref());
+        let standing = record.seen.original.as_ref().map(|original| &original.standing);
+        Behind {
+            answered,
+            same: reversal.is_some_and(|reversal| reversal.subscription == pricing.subscription),
+            subject: attribute
+                .zip(standing)
+                .and_then(|(attribute, standing)| standing.event.attributes.get(attribute)),
+        }
+    }
+
+    fn state(&self) -> Option<&'r [u8]> {
+        self.answered.filter(|_| self.same)?.state.as_deref()
+    }
+
+    fn subject_state(&self, name: &str) -> Option<Vec<u8>> {
+        let same = self.same && self.subject.is_some_and(|subject| subject == name);
+        let change = self.answered.filter(|_| same)?.subject.as_ref()?;
+        Some(change.state.clone())
+    }
 }
 
 #[expect(

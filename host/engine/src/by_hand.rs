@@ -1,6 +1,6 @@
 //! An engine without threads, for whoever decides itself in which order things happen: a simulator.
 //!
-//! In a server each lane, the committer, the loaders, the sweeper, the projector and who writes quarantines down are threads
+//! In a server each lane, the committer, the loaders, the refolder, the sweeper, the projector and who writes quarantines down are threads
 //! that wait for one another's messages. By hand, the same code runs when it is told to, one piece at a time, on the thread
 //! that tells it: with no thread there is no chance in the order of things.
 
@@ -15,6 +15,7 @@ use crate::lane::{Lane, Message};
 use crate::loader::{self, Load};
 use crate::projection::Projector;
 use crate::quarantine;
+use crate::refold;
 use crate::sweeper::Sweeper;
 
 /// A piece of work that an engine without threads can be told to do.
@@ -26,6 +27,8 @@ pub enum Work {
     Commit,
     /// A loader fetches the one thing that was asked for first.
     Load,
+    /// The refolder folds the one term that was asked for first.
+    Refold,
     /// The projector reads on until nothing is left to read.
     Follow,
     /// The sweeper wakes wallets that have something due, and has ids forgotten when it is time. Always possible.
@@ -44,6 +47,7 @@ struct Parts {
     inboxes: Vec<Sender<Message>>,
     shipments: Receiver<Shipment>,
     loads: Receiver<(usize, Load)>,
+    folds: Receiver<(usize, refold::Ask)>,
     dead: Dead,
     followers: Sender<()>,
     woken: Receiver<()>,
@@ -60,6 +64,7 @@ impl Hands {
             inboxes: crew.inboxes,
             shipments: crew.shipments,
             loads: crew.loads,
+            folds: crew.folds,
             dead: Dead::new(),
             followers,
             woken,
@@ -78,6 +83,7 @@ impl Parts {
             .collect();
         waiting.extend((!self.shipments.is_empty()).then_some(Work::Commit));
         waiting.extend((!self.loads.is_empty()).then_some(Work::Load));
+        waiting.extend((!self.folds.is_empty()).then_some(Work::Refold));
         waiting.extend((!self.woken.is_empty()).then_some(Work::Follow));
         waiting
     }
@@ -141,6 +147,13 @@ impl Engine {
                 if let Ok((lane, load)) = parts.loads.try_recv() {
                     let again = |tenant: &_| refresh_for_loader(shared, tenant);
                     let message = loader::answer(&shared.store, &again, load)?;
+                    let _ = parts.inboxes[lane].send(message); // a lane that has stopped needs no news
+                }
+                Ok(())
+            }
+            Work::Refold => {
+                if let Ok((lane, ask)) = parts.folds.try_recv() {
+                    let message = refold::answer(shared, ask)?;
                     let _ = parts.inboxes[lane].send(message); // a lane that has stopped needs no news
                 }
                 Ok(())

@@ -17,6 +17,7 @@ use crate::lane::{Lane, Message};
 use crate::limits::LOADER_THREADS;
 use crate::loader::{self, Load};
 use crate::projection::{self, Status};
+use crate::refold;
 use crate::shared::Shared;
 use crate::sweeper;
 
@@ -27,6 +28,7 @@ pub(crate) struct Crew {
     pub lanes: Vec<(Lane, Receiver<Message>)>,
     pub shipments: Receiver<Shipment>,
     pub loads: Receiver<(usize, Load)>,
+    pub folds: Receiver<(usize, refold::Ask)>,
     pub status: Arc<Status>,
     /// Wakes what follows the records, and is woken.
     pub followers: (Sender<()>, Receiver<()>),
@@ -46,7 +48,11 @@ impl Crew {
         let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| unbounded::<Message>()).unzip();
         let (committer, shipments) = unbounded::<Shipment>();
         let (loader, loads) = unbounded::<(usize, Load)>();
-        let lane = |index| Lane::new(index, Arc::clone(&shared), committer.clone(), loader.clone());
+        let (refolder, folds) = unbounded::<(usize, refold::Ask)>();
+        let lane = |index| {
+            let (committer, loader, refolder) = (committer.clone(), loader.clone(), refolder.clone());
+            Lane::new(index, Arc::clone(&shared), committer, loader, refolder)
+        };
         let lanes = outboxes
             .into_iter()
             .enumerate()
@@ -57,6 +63,7 @@ impl Crew {
             inboxes,
             shipments,
             loads,
+            folds,
             status: Arc::new(Status::new()),
             followers: bounded(1),
         };
@@ -84,6 +91,7 @@ impl Crew {
         for index in 0..LOADER_THREADS {
             threads.push(start_loader(&shared, &inboxes, &self.loads, index)?);
         }
+        threads.push(start_refolder(&shared, &inboxes, self.folds)?);
         threads.push(start_sweeper(&shared, &inboxes, stopping)?);
         threads.push(start_projector(&shared, self.status, stopping, woken)?);
         Ok(threads)
@@ -136,6 +144,18 @@ fn start_loader(
             &loads,
             &lanes,
         )
+    })
+}
+
+/// Corrections that reach further than their event are rare and may be long, so one thread does them, and no loader waits.
+fn start_refolder(
+    shared: &Arc<Shared>,
+    inboxes: &[Sender<Message>],
+    folds: Receiver<(usize, refold::Ask)>,
+) -> Result<JoinHandle<()>, EngineError> {
+    let (world, lanes) = (Arc::clone(shared), inboxes.to_vec());
+    spawn(shared, "refolder".into(), move || {
+        refold::run(&world, &folds, &lanes)
     })
 }
 

@@ -76,3 +76,10 @@ pub const USAGE_SCANNED_PER_PAGE_MAX: usize = 20_000;
 pub const QUARANTINE_INTERVAL: Duration = Duration::from_millis(250);
 /// Records that are read back for an event that is to be corrected and whose id is forgotten.
 pub const CORRECTION_RECORDS_MAX: usize = 1_000_000;
+/// Records that are read back to fold a term's events again behind a corrected one.
+pub const REFOLD_RECORDS_MAX: usize = 100_000;
+/// Events that may cost something else behind one correction.
+pub const REFOLD_REPRICED_MAX: usize = 1_000;
+/// Bytes, estimated, that these events may take in the correction's record; with the rest it stays below the largest record
+/// of the store.
+pub const REFOLD_BYTES_MAX: usize = 640 << 10;

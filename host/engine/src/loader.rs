@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use farebox_record::codec;
-use farebox_record::correction::Standing;
+use farebox_record::correction::{Original, Standing};
 use farebox_record::ids::{SubscriptionId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
@@ -73,6 +73,15 @@ pub(crate) fn standing(
     event: &EventRef,
 ) -> Result<Option<Standing>, StoreError> {
     original::standing(store, wallet, event)
+}
+
+/// An event as it stands, with the grants that it took from; none where no record charges it.
+pub(crate) fn original(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    event: &EventRef,
+) -> Result<Option<Original>, StoreError> {
+    original::find(store, wallet, event)
 }
 
 /// Answers loads until every sender is gone, or the store fails.

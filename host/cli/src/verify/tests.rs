@@ -55,6 +55,7 @@ impl Story {
             time: at,
             pricing,
             original: None,
+            consequence: None,
         };
         self.records
             .push(append(&mut self.wallet, &tenant(), &acme(), command, seen, at).unwrap());

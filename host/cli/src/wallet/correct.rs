@@ -238,7 +238,28 @@ pub(crate) fn corrected(answer: &Value) -> String {
     if !charges.is_empty() {
         text = format!("{text}\n\n{}", charged(charges));
     }
+    let repriced = list(answer, "/repriced");
+    if !repriced.is_empty() {
+        text = format!("{text}\n\n{}", repriced_table(repriced));
+    }
     format!("{text}\n\n{}", balances(list(answer, "/balance")))
+}
+
+/// A line for everything that moved for an event behind the corrected one.
+fn repriced_table(repriced: &[Value]) -> String {
+    let mut rows = Vec::new();
+    for event in repriced {
+        for (path, sign) in [("/reversed", "-"), ("/charged", "")] {
+            rows.extend(list(event, path).iter().map(|moved| {
+                vec![
+                    field(event, "/id"),
+                    format!("{sign}{}", field(moved, "/amount")),
+                    field(moved, "/asset"),
+                ]
+            }));
+        }
+    }
+    table(&["event behind it", "amount", "asset"], &[1], rows)
 }
 
 /// A charge per line.
@@ -263,5 +284,22 @@ mod tests {
             "balance": [{"asset": "usd", "available": "9.6", "held": "0", "debt": "0", "receivable": "0"}],
         });
         insta::assert_snapshot!(corrected(&answer));
+    }
+
+    #[test]
+    fn a_correction_tells_which_events_cost_something_else_behind_it() {
+        let answer = json!({
+            "reversed": [{"asset": "usd", "amount": "8"}], "paid": [], "expired": [], "charges": [],
+            "repriced": [
+                {"id": "b", "source": "api", "reversed": [], "charged": [{"asset": "usd", "amount": "1"}], "charges": []},
+                {"id": "c", "source": "api", "reversed": [{"asset": "usd", "amount": "0.5"}], "charged": [], "charges": []},
+            ],
+            "balance": [{"asset": "usd", "available": "12", "held": "0", "debt": "0", "receivable": "0"}],
+        });
+        let text = corrected(&answer);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert!(lines.contains(&"EVENT BEHIND IT  AMOUNT  ASSET"), "{text}");
+        assert!(lines.contains(&"b                     1  usd"), "{text}");
+        assert!(lines.contains(&"c                  -0.5  usd"), "{text}");
     }
 }

@@ -8,6 +8,7 @@ use farebox_record::record::{Record, identity_hash};
 use farebox_record::state::{UnpricedState, Waiting};
 use farebox_store::{IdHash, WalletKey};
 
+use crate::refold::{self, Refolded};
 use crate::request::{Reply, ReplyTo};
 
 /// One thing to do for one wallet.
@@ -16,6 +17,8 @@ pub(crate) struct Job {
     pub wallet: WalletKey,
     /// What.
     pub task: Task,
+    /// What it means to events behind the one that it corrects, once that was folded.
+    pub folded: Option<Refolded>,
     /// Who waits for it; none for what the host does by itself.
     reply: Option<ReplyTo>,
 }
@@ -37,6 +40,7 @@ impl Job {
         Job {
             wallet,
             task,
+            folded: None,
             reply: Some(reply),
         }
     }
@@ -54,6 +58,7 @@ impl Job {
         Job {
             wallet: wallet.clone(),
             task: Task::Command(Box::new(command)),
+            folded: None,
             reply: None,
         }
     }
@@ -63,6 +68,7 @@ impl Job {
         Job {
             wallet: wallet.clone(),
             task: Task::Command(Box::new(Command::Due(due))),
+            folded: None,
             reply: None,
         }
     }
@@ -114,7 +120,34 @@ impl Job {
             Some(Command::Amend(amend)) => fields(&amend.event),
             _ => 0,
         };
-        BESIDES_THE_EVENT + 3 * event
+        let folded = match &self.folded {
+            Some(Refolded::Done(fold)) => fold.record_bytes(),
+            Some(Refolded::Cannot(_)) | None => 0,
+        };
+        BESIDES_THE_EVENT + 3 * event + folded
+    }
+
+    /// The event that it corrects.
+    pub fn corrects(&self) -> Option<EventRef> {
+        match self.command()? {
+            Command::Void(void) => Some(void.event.clone()),
+            Command::Amend(amend) => Some(amend.event.reference()),
+            _ => None,
+        }
+    }
+
+    /// What has to be folded for it, with what is folded already.
+    pub fn to_fold(&self, event: &EventRef, begun: Option<Box<refold::Fold>>) -> refold::Ask {
+        let replacement = match self.command() {
+            Some(Command::Amend(amend)) => Some(amend.event.clone()),
+            _ => None,
+        };
+        refold::Ask {
+            wallet: self.wallet.clone(),
+            event: event.clone(),
+            replacement,
+            begun,
+        }
     }
 
     /// Ids under which it may have been carried out before.

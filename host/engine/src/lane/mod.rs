@@ -3,6 +3,7 @@
 //! A lane never waits for a disk: commands for a wallet (or a subject, or an id) that is not in memory stay in the wallet's
 //! queue while a loader fetches it. What it decides becomes visible only when the committer has made it durable.
 
+mod correct;
 mod folded;
 mod job;
 mod pricing;
@@ -27,13 +28,14 @@ use farebox_store::{IdHash, WalletKey};
 use crate::committer::{Landed, Shipment};
 use crate::limits::{LANE_ROUND_BYTES_MAX, LANE_ROUND_MAX, UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
 use crate::loader::Load;
+use crate::refold::{self, Refolded};
 use crate::shared::Shared;
 
 pub(crate) use folded::WorstCase;
 pub(crate) use job::{Job, Task, id_hashes};
-pub(crate) use pricing::balances;
+pub(crate) use pricing::{balances, pricing};
 use slot::Slot;
-pub(crate) use transition::{change_of, state_before};
+pub(crate) use transition::{change_of, state_before, wanted};
 
 /// What a lane is told.
 pub(crate) enum Message {
@@ -53,6 +55,8 @@ pub(crate) enum Message {
     Term(WalletKey, SubscriptionId, u32, Option<TermState>),
     /// An event as it stands is here, or there is none.
     Original(WalletKey, EventRef, Option<Box<Original>>),
+    /// The events behind a corrected one are folded again.
+    Refolded(WalletKey, EventRef, Refolded),
     /// What waits for a price is here.
     Unpriced(WalletKey, Vec<(u64, UnpricedState)>),
     /// Flights came back.
@@ -67,6 +71,7 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
     committer: Sender<Shipment>,
     loader: Sender<(usize, Load)>,
+    refolder: Sender<(usize, refold::Ask)>,
     slots: HashMap<WalletKey, Slot>,
     /// Wallets with commands that can go on.
     runnable: Vec<WalletKey>,
@@ -84,12 +89,14 @@ impl Lane {
         shared: Arc<Shared>,
         committer: Sender<Shipment>,
         loader: Sender<(usize, Load)>,
+        refolder: Sender<(usize, refold::Ask)>,
     ) -> Lane {
         Lane {
             index,
             shared,
             committer,
             loader,
+            refolder,
             slots: HashMap::new(),
             runnable: Vec::new(),
             drain: 0,
@@ -169,6 +176,10 @@ impl Lane {
                 self.slot(&key).original_loaded(event, original);
                 self.runnable.push(key);
             }
+            Message::Refolded(key, event, folded) => {
+                self.slot(&key).refolded(&event, folded);
+                self.runnable.push(key);
+            }
             Message::Unpriced(key, waiting) => {
                 let slot = self.slot(&key);
                 let last = waiting.last().map(|(sequence, _)| *sequence);
@@ -217,6 +228,10 @@ impl Lane {
 
     fn ask(&self, load: Load) {
         let _ = self.loader.send((self.index, load)); // loaders that are gone mean that the engine has stopped
+    }
+
+    fn ask_fold(&self, ask: refold::Ask) {
+        let _ = self.refolder.send((self.index, ask)); // gone: the engine has stopped
     }
 
     /// Asks for the events of a wallet that wait for a price, if it has any.

@@ -45,6 +45,59 @@ impl Question {
         self.event.attributes.get(name).map(String::as_str)
     }
 
+    /// The plan's answer at once, apart from all other questions. `state` and `subject` are those that it is asked with;
+    /// without a state, it is that of the wallet or of the term.
+    pub fn ask_alone(
+        &self,
+        runtime: &Runtime,
+        wallet: &Wallet,
+        state: Option<&[u8]>,
+        subject: Option<&[u8]>,
+    ) -> Option<farebox_runtime::Verdict> {
+        let mut batch = Batch::new(&self.revision);
+        self.push(&mut batch, wallet, state, subject);
+        runtime.evaluate(&batch).verdicts.pop()
+    }
+
+    /// Puts the question into a batch, and tells its place there.
+    fn push(
+        &self,
+        batch: &mut Batch,
+        wallet: &Wallet,
+        state: Option<&[u8]>,
+        subject: Option<&[u8]>,
+    ) -> usize {
+        let open = wallet.subscription(&self.subscription);
+        let present = || match &self.term {
+            Some(term) => &term.state[..],
+            None => open.map_or(&[][..], |s| &s.state),
+        };
+        let balances = balances(wallet, self.revision.description());
+        let context = batch.context(&Context {
+            prepared: None,
+            state: state.unwrap_or_else(present),
+            period: self.period,
+            seats: self.seats,
+            balances: &balances,
+        });
+        let subject = self.subject().map(|name| {
+            batch.subject(&Subject {
+                name,
+                state: subject.unwrap_or_default(),
+            })
+        });
+        batch.push(&Trigger {
+            purpose: self.purpose,
+            event_type: &self.event.event_type,
+            context,
+            subject,
+            time: self.time,
+            cost: self.event.cost_usd(),
+            measures: &self.event.measures,
+            attributes: &self.event.attributes,
+        })
+    }
+
     /// What the ledger sees of the answer.
     pub fn answered(&self, verdict: farebox_runtime::Verdict) -> Pricing {
         let cost = if self.revision.description().wants_cost {
@@ -65,7 +118,7 @@ impl Question {
     }
 }
 
-pub(super) fn pricing(
+pub(crate) fn pricing(
     revision: &Revision,
     subscription: SubscriptionId,
     period: Period,
@@ -286,36 +339,7 @@ impl Calls {
                 self.calls.len() - 1
             }
         };
-        let batch = &mut self.calls[call].1;
-        let open = wallet.subscription(&question.subscription);
-        let state = match &question.term {
-            Some(term) => &term.state[..],
-            None => open.map_or(&[][..], |s| &s.state),
-        };
-        let balances = balances(wallet, question.revision.description());
-        let context = batch.context(&Context {
-            prepared: None,
-            state,
-            period: question.period,
-            seats: question.seats,
-            balances: &balances,
-        });
-        let subject = question.subject().map(|name| {
-            batch.subject(&Subject {
-                name,
-                state: subject.unwrap_or_default(),
-            })
-        });
-        let position = batch.push(&Trigger {
-            purpose: question.purpose,
-            event_type: &question.event.event_type,
-            context,
-            subject,
-            time: question.time,
-            cost: question.event.cost_usd(),
-            measures: &question.event.measures,
-            attributes: &question.event.attributes,
-        });
+        let position = question.push(&mut self.calls[call].1, wallet, None, subject);
         Place { call, position }
     }
 

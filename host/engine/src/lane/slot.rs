@@ -14,6 +14,7 @@ use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
 use crate::lane::job::{Job, Task, id_hashes};
+use crate::refold::Refolded;
 use crate::request::Reply;
 
 /// Subjects whose state one wallet keeps in memory while it rests.
@@ -54,6 +55,8 @@ pub(crate) struct Slot {
     terms: HashMap<(SubscriptionId, u32), Option<TermState>>,
     /// The event that the head of the queue corrects, as a loader found it.
     original: Option<(EventRef, Option<Box<Original>>)>,
+    /// Corrections that wait, out of the queue, until the events behind theirs are folded again.
+    aside: Vec<(EventRef, Job)>,
     /// The head of the queue waits until all flights are back.
     landing: bool,
     /// Commands of lost flights, in order, until all flights are back.
@@ -90,6 +93,7 @@ impl Slot {
             && self.wallet.is_some()
             && !self.rating
             && self.lost.is_empty()
+            && self.aside.is_empty()
     }
 
     /// Whether commands can be carried out.
@@ -156,6 +160,28 @@ impl Slot {
     /// The event that is being corrected; known until the correction is decided.
     pub fn take_original(&mut self) -> Option<Box<Original>> {
         self.original.take().and_then(|(_, original)| original)
+    }
+
+    /// A correction waits out of the queue. What is known of its event will be asked for again.
+    pub fn put_aside(&mut self, event: EventRef, job: Job) {
+        self.original = None;
+        self.aside.push((event, job));
+    }
+
+    /// The events behind a correction are folded: it is the head of the queue now, or is so already.
+    pub fn refolded(&mut self, event: &EventRef, folded: Refolded) {
+        if let Some(index) = self.aside.iter().position(|(waiting, _)| waiting == event) {
+            let (_, mut job) = self.aside.remove(index);
+            job.folded = Some(folded);
+            self.queue.push_front(job);
+            return;
+        }
+        self.waiting = false;
+        if let Some(job) = self.queue.front_mut()
+            && job.corrects().as_ref() == Some(event)
+        {
+            job.folded = Some(folded);
+        }
     }
 
     /// The head of the queue waits until everything that was decided is durable. False: it is.

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use farebox_ledger::{Refusal, Wallet};
 use farebox_record::command::{Command, Identity};
-use farebox_record::correction::{RefundTarget, Standing};
 use farebox_record::outcome::{Effect, HoldEnd, Pricing};
-use farebox_record::plan::{EventRef, Order};
+use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Purpose, Subject};
@@ -22,6 +21,7 @@ use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Staged, Step, Turn};
 use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
 use crate::loader::Load;
+use crate::refold;
 
 /// What an extension says of a call besides its maximums.
 static SAME_ATTRIBUTES: BTreeMap<String, String> = BTreeMap::new();
@@ -53,7 +53,7 @@ impl LimitBytes {
 }
 
 /// What becomes of the head of a wallet's queue.
-enum Next {
+pub(super) enum Next {
     /// It is ready; more can follow in this round.
     Ready(Step),
     /// It is ready; nothing can follow before it is decided.
@@ -64,6 +64,10 @@ enum Next {
     Wait(Load),
     /// Everything that was decided before must be durable first.
     Land,
+    /// The events behind the one that it corrects must be folded first; the wallet goes on without it.
+    Aside(EventRef, Box<refold::Ask>),
+    /// The few events that came while it was aside must be folded first.
+    Fold(Box<refold::Ask>),
 }
 
 impl Lane {
@@ -150,6 +154,16 @@ impl Lane {
                     self.ask(load);
                     break;
                 }
+                Next::Aside(event, ask) => {
+                    turn.slot.put_aside(event, job);
+                    self.ask_fold(*ask);
+                }
+                Next::Fold(ask) => {
+                    turn.slot.queue.push_front(job);
+                    turn.slot.wait();
+                    self.ask_fold(*ask);
+                    break;
+                }
             }
         }
         Some(turn)
@@ -225,10 +239,11 @@ impl Lane {
             Task::Read => Next::Ready(Step::Show),
             Task::CatchUp => Next::Ready(Step::CaughtUp),
             Task::ReadHold(hold) => self.hold_end(turn, hold, |end| Next::Ready(Step::ShowHold(end))),
-            Task::Command(command) => self.next_command(turn, command, controls, calls),
+            Task::Command(command) => self.next_command(turn, job, command, controls, calls),
         };
-        if let (Some(id), Next::Wait(_) | Next::NotYet | Next::Land) = (id, &next) {
-            // The look-up was for this command and may be needed again; nobody else asks in between.
+        if let (Some(id), Next::Wait(_) | Next::NotYet | Next::Land | Next::Fold(_)) = (id, &next) {
+            // The look-up was for this command and may be needed again; nobody else asks in between. One that goes aside
+            // is looked up again, because the same may have been asked, and carried out, meanwhile.
             turn.slot.keep_absent(id);
         }
         next
@@ -237,6 +252,7 @@ impl Lane {
     fn next_command(
         &self,
         turn: &mut Turn,
+        job: &Job,
         command: &Command,
         controls: &Controls,
         calls: &mut Calls,
@@ -268,28 +284,8 @@ impl Lane {
             Command::Usage(_) | Command::Authorize(_) | Command::RateUnpriced(_) => {
                 self.price(turn, command, None, controls, calls)
             }
-            Command::Refund(refund) => match &refund.target {
-                RefundTarget::Grant { .. } => Next::Ready(plain(false)),
-                RefundTarget::Event { event, .. } => {
-                    self.with_original(turn, event, |_, _| Next::Last(plain(false)))
-                }
-            },
-            Command::Void(void) => self.with_original(turn, &void.event, |turn, standing| {
-                self.void(turn, command, &standing, controls)
-            }),
-            Command::Amend(amend) => {
-                self.with_original(
-                    turn,
-                    &amend.event.reference(),
-                    |turn, standing| match Lane::is_independent(&standing, controls) {
-                        true => match self.price(turn, command, Some(standing.time), controls, calls) {
-                            // A rating of the same event may be next in the queue; it must find what was decided here.
-                            Next::Ready(step) => Next::Last(step),
-                            other => other,
-                        },
-                        false => cannot_refold(),
-                    },
-                )
+            Command::Refund(_) | Command::Void(_) | Command::Amend(_) => {
+                self.correction(turn, job, command, controls, calls)
             }
             Command::Settle(settle) => self.with_hold(
                 turn,
@@ -320,7 +316,7 @@ impl Lane {
 
     /// An event that is to be priced by the plan that owns its type. `corrected` is when the event of an amendment
     /// happened.
-    fn price(
+    pub(super) fn price(
         &self,
         turn: &Turn,
         command: &Command,
@@ -345,7 +341,7 @@ impl Lane {
         }
     }
 
-    fn told<'a>(&'a self, turn: &'a Turn, controls: &'a Controls) -> Told<'a> {
+    pub(super) fn told<'a>(&'a self, turn: &'a Turn, controls: &'a Controls) -> Told<'a> {
         Told {
             runtime: &self.shared.runtime,
             tenant: &turn.tenant,
@@ -364,84 +360,6 @@ impl Lane {
             pricing: pricing.map(Box::new),
             control: true,
         })
-    }
-
-    /// A command that corrects an event: the event must be found as it stands, with nothing undecided or in flight that
-    /// could change it.
-    fn with_original(
-        &self,
-        turn: &mut Turn,
-        event: &EventRef,
-        then: impl FnOnce(&Turn, Standing) -> Next,
-    ) -> Next {
-        if !turn.staged.is_empty() {
-            return Next::NotYet;
-        }
-        let held = turn.slot.wallet.as_ref().and_then(|wallet| wallet.hold(event));
-        if held.is_some_and(|hold| hold.expired.is_none()) {
-            return Next::Last(Step::Refuse(Refusal::StillHeld));
-        }
-        if turn.slot.original(event).is_none() && turn.slot.wait_to_land() {
-            return Next::Land;
-        }
-        match turn.slot.original(event) {
-            None => Next::Wait(Load::Original {
-                wallet: turn.key.clone(),
-                event: event.clone(),
-            }),
-            Some(None) => Next::Last(Step::Refuse(match &turn.slot.wallet {
-                Some(wallet) if wallet.header().customer.is_none() => Refusal::UnknownCustomer,
-                _ => Refusal::UnknownEvent,
-            })),
-            Some(Some(original)) => {
-                let standing = original.standing.clone();
-                then(turn, standing)
-            }
-        }
-    }
-
-    fn void(&self, turn: &Turn, command: &Command, standing: &Standing, controls: &Controls) -> Next {
-        let apply = |pricing: Option<Pricing>, control| {
-            Next::Last(Step::Apply {
-                pricing: pricing.map(Box::new),
-                control,
-            })
-        };
-        let Some(wallet) = turn.slot.wallet.as_ref() else {
-            return Next::NotYet;
-        };
-        if !Lane::is_independent(standing, controls) {
-            return cannot_refold();
-        }
-        let by = standing.priced.as_ref();
-        let attribute = by
-            .and_then(|by| controls.revision(&by.revision))
-            .and_then(|revision| revision.description().subject_attribute.as_ref());
-        let subject = attribute.and_then(|attribute| standing.event.attributes.get(attribute));
-        let (Some(by), Some(name)) = (by, subject) else {
-            return apply(None, false);
-        };
-        let Some(state) = turn.slot.subject(&by.subscription, name) else {
-            return Next::Wait(Load::Subject {
-                wallet: turn.key.clone(),
-                subscription: by.subscription.clone(),
-                subject: name.clone(),
-            });
-        };
-        let subject = Subject { name, state };
-        let told = Told {
-            subject: Some(&subject),
-            ..self.told(turn, controls)
-        };
-        let pricing = transition::reversed(command, standing, wallet, &told, turn.now);
-        apply(pricing, true)
-    }
-
-    /// Whether taking the event back touches no other event's price.
-    fn is_independent(standing: &Standing, controls: &Controls) -> bool {
-        let by = standing.priced.as_ref();
-        by.and_then(|by| controls.revision(&by.revision))
-            .is_none_or(|revision| revision.description().order == Order::Independent)
     }
 
     /// A command about a hold: it must be there, and no command before it in this round may be about it too.
@@ -574,11 +492,6 @@ impl Lane {
             Next::Ready(step)
         }
     }
-}
-
-fn cannot_refold() -> Next {
-    let why = "the price of an event of this plan depends on those before it";
-    Next::Last(Step::Refuse(Refusal::CannotRefold(why.into())))
 }
 
 /// Whether a command opens, changes or ends this hold.

@@ -14,8 +14,8 @@ use farebox_runtime::{Change, Context, RemainingGrant, Replacement, ReversedChar
 use crate::controls::Controls;
 use crate::lane::pricing::{balances, pricing};
 
-/// What a command means to a plan besides usage; none where no plan is told. `original` is the event that a void takes
-/// back.
+/// What a command means to a plan besides usage; none where no plan is told. `original` is the event that a void
+/// takes back or an amendment replaces.
 pub(crate) fn change_of(command: &Command, wallet: &Wallet, original: Option<&Standing>) -> Option<Change> {
     match command {
         Command::Subscribe(_) => Some(Change::Started),
@@ -35,16 +35,18 @@ pub(crate) fn change_of(command: &Command, wallet: &Wallet, original: Option<&St
             DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
         },
         Command::ChangeSubscription(asked) => subscription_changed(asked, wallet),
-        Command::Void(_) => {
-            let standing = original?;
-            Some(Change::Reversed {
-                event: standing.event.reference(),
-                time: standing.time,
-                charges: reversed_charges(standing),
-                replacement: Replacement::None,
-            })
-        }
+        Command::Void(_) => Some(reversed_change(original?, Replacement::None)),
+        Command::Amend(_) => Some(reversed_change(original?, Replacement::Follows)),
         _ => None,
+    }
+}
+
+fn reversed_change(standing: &Standing, replacement: Replacement) -> Change {
+    Change::Reversed {
+        event: standing.event.reference(),
+        time: standing.time,
+        charges: reversed_charges(standing),
+        replacement,
     }
 }
 
@@ -296,7 +298,8 @@ fn remaining(wallet: &Wallet, id: &SubscriptionId) -> Vec<RemainingGrant> {
         .collect()
 }
 
-fn wanted(proration: Proration) -> farebox_runtime::Proration {
+/// Whether a plan is asked for proration.
+pub(crate) fn wanted(proration: Proration) -> farebox_runtime::Proration {
     match proration {
         Proration::Prorate => farebox_runtime::Proration::Wanted,
         Proration::None => farebox_runtime::Proration::Unwanted,

@@ -1,13 +1,16 @@
 //! A wallet's part in a round: its commands, once they can be decided, and how each is decided.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use farebox_ledger::{Refusal, Retry, Wallet, append, compare};
 use farebox_record::command::Command;
-use farebox_record::ids::{CustomerId, SubscriptionId, TenantId};
+use farebox_record::correction::Consequence;
+use farebox_record::ids::{CustomerId, GrantId, SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{HoldEnd, Pricing, Seen};
 use farebox_record::record::Record;
+use farebox_record::state::GrantState;
 use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, WalletKey};
 
@@ -62,6 +65,17 @@ pub(super) enum Step {
         /// Whether the decision depends on the control plane.
         control: bool,
     },
+    /// The ledger decides a correction that reaches further than its event.
+    Correct {
+        /// What the plan says of what takes the event's place.
+        pricing: Option<Box<Pricing>>,
+        /// What it means beyond the event.
+        consequence: Box<Consequence>,
+        /// Grants that other events took from, as they were opened.
+        ended: BTreeMap<GrantId, GrantState>,
+        /// When what takes the event's place happened.
+        time: Option<Timestamp>,
+    },
     /// The wallet is shown.
     Show,
     /// The wallet is shown, and how a hold ended.
@@ -84,6 +98,7 @@ impl Turn {
         answer: impl FnOnce(Place) -> Option<farebox_runtime::Verdict>,
     ) {
         let Staged { job, step, .. } = staged;
+        let mut beyond = None;
         let (pricing, control, time) = match step {
             Step::Replay(record) => return self.replay(job, &record),
             Step::Refuse(refusal) => return self.slot.answered(job, Some(Reply::Refused(refusal))),
@@ -94,6 +109,15 @@ impl Turn {
             }
             Step::ShowHold(end) => return self.show(job, |wallet| Reply::Hold(wallet, end)),
             Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
+            Step::Correct {
+                pricing,
+                consequence,
+                ended,
+                time,
+            } => {
+                beyond = Some((consequence, ended));
+                (pricing.map(|p| *p), true, time)
+            }
             Step::Answered(question, verdict) => {
                 (Some(question.answered(verdict)), true, Some(question.time))
             }
@@ -105,10 +129,16 @@ impl Turn {
         let Some(command) = job.command().cloned() else {
             return;
         };
-        let original = match command {
+        let mut original = match command {
             Command::Void(_) | Command::Amend(_) | Command::Refund(_) => self.slot.take_original(),
             _ => None,
         };
+        let consequence = beyond.map(|(consequence, ended)| {
+            if let Some(original) = &mut original {
+                original.ended.extend(ended);
+            }
+            consequence
+        });
         let Some(wallet) = self.slot.wallet.as_mut() else {
             return;
         };
@@ -119,6 +149,7 @@ impl Turn {
             time,
             pricing,
             original,
+            consequence,
         };
         match append(wallet, &self.tenant, &self.customer, command, seen, self.now) {
             Ok((record, body)) => {

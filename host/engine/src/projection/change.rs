@@ -4,7 +4,7 @@
 use farebox_money::{Asset, Nanos};
 use farebox_record::ids::{CustomerId, EventType, GrantId, PlanName, RevisionHash, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
-use farebox_record::outcome::{DenialReason, Line, UnpricedReason};
+use farebox_record::outcome::{DenialReason, Line, RepricedEvent, UnpricedReason};
 use farebox_record::plan::{Category, EventRef};
 use farebox_record::spending::CrossedThreshold;
 use farebox_record::time::{Period, Timestamp};
@@ -162,6 +162,13 @@ pub enum What {
         /// What was charged instead.
         charges: Vec<Line>,
     },
+    /// An event costs something else because one before it was corrected.
+    Repriced {
+        /// The event that was corrected.
+        behind: EventRef,
+        /// The event that costs something else, and how.
+        repriced: RepricedEvent,
+    },
 }
 
 /// A subscription after a change.
@@ -246,6 +253,7 @@ kinds! {
     SubscriptionChanged "subscription_changed" What::SubscriptionChanged(_) => "Seats, plan or status changed.";
     TransitionUnanswered "transition_unanswered" What::TransitionUnanswered { .. } => "A renewal or a timer waits for its plan.";
     Corrected "corrected" What::Corrected { .. } => "Money went back.";
+    Repriced "repriced" What::Repriced { .. } => "An event costs something else behind a corrected one.";
 }
 
 /// A place in a tenant's feed: behind one item, or behind everything of a place in the store's order.

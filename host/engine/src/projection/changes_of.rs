@@ -1,7 +1,7 @@
 //! From a record to what the feed says of it: a pure function, so that the feed can be made again from the journal and is
 //! the same.
 //!
-//! A command's own news comes first, then those of its effects in their order, then what it did to the customer's debt.
+//! A command's own news comes first (with the events that it prices anew), then those of its effects in their order, then what it did to the customer's debt.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use farebox_record::command::{Command, Due, DueItem};
 use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord};
 use farebox_record::correction::RefundTarget;
 use farebox_record::ids::{GrantId, SubscriptionId};
-use farebox_record::outcome::{Account, Answer, Denied, Effect, Entry, HoldEnd};
+use farebox_record::outcome::{Account, Answer, Corrected, Denied, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::state::{SubscriptionState, Waiting};
 
@@ -20,6 +20,7 @@ use super::change::{Change, Changed, Revised, Subscribed, What};
 /// What a wallet's record is news of, in order.
 pub fn changes_of(record: &Record) -> Vec<Change> {
     let mut news: Vec<What> = of_command(record).into_iter().collect();
+    news.extend(repriced(record));
     let effects = &record.outcome.effects;
     for (at, effect) in effects.iter().enumerate() {
         news.extend(of_effect(record, effect, &effects[at + 1..]));
@@ -107,11 +108,8 @@ fn of_command(record: &Record) -> Option<What> {
                 effective: changed.effective,
             }))
         }
-        (command, Answer::Corrected(corrected)) => Some(What::Corrected {
-            event: corrected_event(command),
-            reversed: corrected.reversed.clone(),
-            charges: corrected.charges.clone(),
-        }),
+        (command, Answer::Corrected(corrected)) => Some(went_back(command, corrected)),
+        (command, Answer::Refolded(refolded)) => Some(went_back(command, &refolded.corrected)),
         (
             Command::Due(Due {
                 item: DueItem::Renewal(id),
@@ -121,6 +119,28 @@ fn of_command(record: &Record) -> Option<What> {
         ) => Some(What::SubscriptionRenewed(subscribed(id, last_put(record, id)?))),
         _ => None,
     }
+}
+
+fn went_back(command: &Command, corrected: &Corrected) -> What {
+    What::Corrected {
+        event: corrected_event(command),
+        reversed: corrected.reversed.clone(),
+        charges: corrected.charges.clone(),
+    }
+}
+
+/// Events that cost something else behind a corrected one.
+fn repriced(record: &Record) -> impl Iterator<Item = What> {
+    let (events, behind) = match &record.outcome.answer {
+        Answer::Refolded(refolded) => (&refolded.repriced[..], corrected_event(&record.command)),
+        _ => (&[][..], None),
+    };
+    events.iter().filter_map(move |repriced| {
+        Some(What::Repriced {
+            behind: behind.clone()?,
+            repriced: repriced.clone(),
+        })
+    })
 }
 
 /// One arm for each effect that is news by itself. `behind` are the effects of the record that follow on it.

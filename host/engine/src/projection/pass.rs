@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use farebox_record::Record;
-use farebox_record::codec;
+use farebox_record::codec::{self, CodecError};
 use farebox_record::control::ControlRecord;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
@@ -53,7 +53,7 @@ impl<'s> Pass<'s> {
             self.feed(&record.tenant, position, control_changes_of(&record));
             return Ok(());
         }
-        let record: Record = decode(&stored.body)?;
+        let record = Record::decode(&stored.body).map_err(unreadable)?;
         self.newest = self.newest.max(Some(record.at));
         self.feed(&record.tenant, position, changes_of(&record));
         self.count(&record)
@@ -99,6 +99,10 @@ impl<'s> Pass<'s> {
         }
         if let Some(added) = &usage.added {
             self.change(tenant, customer, Sign::Plus, added)?;
+        }
+        for (before, now) in &usage.repriced {
+            self.change(tenant, customer, Sign::Minus, before)?;
+            self.change(tenant, customer, Sign::Plus, now)?;
         }
         Ok(())
     }
@@ -189,7 +193,11 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    codec::decode(bytes).map_err(|error| StoreError::State {
+    codec::decode(bytes).map_err(unreadable)
+}
+
+fn unreadable(error: CodecError) -> StoreError {
+    StoreError::State {
         what: format!("what is made of the records, or one of them: {error}"),
-    })
+    }
 }

@@ -155,7 +155,7 @@ pub(crate) fn bucket(every: Every, tenant: &TenantId, customer: &CustomerId, tim
 
 /// The row of a combination of attributes within a bucket.
 pub(crate) fn combination(bucket: &[u8], attributes: &BTreeMap<String, String>) -> Vec<u8> {
-    let hash = blake3::hash(&farebox_record::codec::encode(attributes));
+    let hash = blake3::hash(&farebox_record::codec::naming(attributes));
     let mut key = bucket.to_vec();
     key.push(COMBINATION);
     key.extend_from_slice(&hash.as_bytes()[..16]);

@@ -77,6 +77,7 @@ pub(super) fn record(command: Command, answer: Answer, effects: Vec<Effect>) -> 
             time: noon(),
             pricing: None,
             original: None,
+            consequence: None,
         },
         outcome: Outcome {
             answer,

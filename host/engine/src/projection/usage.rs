@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{AuthorizeMode, Command, Settle};
-use farebox_record::correction::{Standing, StandingStatus};
+use farebox_record::correction::{Consequence, Standing, StandingStatus};
 use farebox_record::event::Event;
 use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
 use farebox_record::plan::EventRef;
@@ -62,6 +62,8 @@ pub(crate) struct Usage {
     pub taken: Option<Counted>,
     /// What counts now.
     pub added: Option<Counted>,
+    /// Other events that the record prices anew: what each counted for, and what it counts for now.
+    pub repriced: Vec<(Counted, Counted)>,
     /// Events of which more may be said later: what they count for until then, or none where nothing more is expected.
     pub notes: Vec<(EventRef, Option<Counted>)>,
 }
@@ -100,6 +102,7 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
             taken: before,
             added: Some(priced(record, &rate.event)),
             notes: vec![(rate.event.reference(), None)],
+            ..Usage::default()
         },
         (Command::Settle(settle), Answer::Settled(settled)) => {
             let now = settle_so_far(record, settle, before.as_ref());
@@ -108,20 +111,23 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
                 taken: before,
                 added: Some(now),
                 notes: vec![(settle.hold.clone(), note)],
+                ..Usage::default()
             }
         }
         (Command::Refund(_), Answer::Corrected(_)) => Usage {
             added: refunded(record),
             ..Usage::default()
         },
-        (Command::Void(_), Answer::Corrected(_)) => Usage {
+        (Command::Void(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
             taken: original(record).map(|standing| stands(record, standing)),
             added: fees_of(record, charged_anew(record)),
+            repriced: repriced(record),
             ..Usage::default()
         },
-        (Command::Amend(_), Answer::Corrected(_)) => Usage {
+        (Command::Amend(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
             taken: original(record).map(|standing| stands(record, standing)),
             added: corrected(record).map(|standing| stands(record, standing)),
+            repriced: repriced(record),
             ..Usage::default()
         },
         _ => Usage {
@@ -194,10 +200,27 @@ fn original(record: &Record) -> Option<&Standing> {
 
 /// The event that a correction is about, as it stands now.
 fn corrected(record: &Record) -> Option<&Standing> {
-    record.outcome.effects.iter().find_map(|effect| match effect {
-        Effect::StandingPut(_, standing) => Some(&**standing),
+    stands_now(record, &original(record)?.event.reference())
+}
+
+/// An event as a record leaves it.
+fn stands_now<'r>(record: &'r Record, event: &EventRef) -> Option<&'r Standing> {
+    let mut effects = record.outcome.effects.iter().rev();
+    effects.find_map(|effect| match effect {
+        Effect::StandingPut(name, standing) if name == event => Some(&**standing),
         _ => None,
     })
+}
+
+/// Events behind a corrected one that a record prices anew.
+fn repriced(record: &Record) -> Vec<(Counted, Counted)> {
+    let Some(Consequence::Refolded(refold)) = record.seen.consequence.as_deref() else {
+        return Vec::new();
+    };
+    let events = refold.repriced.iter().map(|repriced| &repriced.standing);
+    let both = events.filter_map(|before| Some((before, stands_now(record, &before.event.reference())?)));
+    both.map(|(before, now)| (stands(record, before), stands(record, now)))
+        .collect()
 }
 
 /// What an event counts for as it stands.
@@ -237,12 +260,22 @@ fn refunded(record: &Record) -> Option<Counted> {
     })
 }
 
-/// What a void charged by itself, because its plan said so: what was posted, without what was given back.
+/// What a void charged by itself, because its plan said so: what was posted, without what was given back and what other
+/// events cost differently.
 fn charged_anew(record: &Record) -> BTreeMap<(String, Asset), Charged> {
     let mut charges = posted(record);
     for slice in original(record).iter().flat_map(|standing| &standing.slices) {
         let key = (slice.code.clone(), slice.asset.clone());
         add(&mut charges.entry(key).or_default().amount, slice.amount);
+    }
+    for (before, now) in repriced(record) {
+        for (key, charged) in before.totals.charges {
+            add(&mut charges.entry(key).or_default().amount, charged.amount);
+        }
+        for (key, charged) in now.totals.charges {
+            let less = charged.amount.checked_neg().unwrap_or(Nanos::ZERO);
+            add(&mut charges.entry(key).or_default().amount, less);
+        }
     }
     charges
 }

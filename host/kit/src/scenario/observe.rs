@@ -71,6 +71,7 @@ impl Observed {
         match answer {
             Answer::Allowed(allowed) => self.hold.clone_from(&allowed.held),
             Answer::Corrected(corrected) => self.reversed.clone_from(&corrected.reversed),
+            Answer::Refolded(refolded) => self.reversed.clone_from(&refolded.corrected.reversed),
             Answer::Denied(denied) => {
                 let required = denied.asset.clone().map(|asset| (asset, denied.required));
                 let refused = match &denied.reason {

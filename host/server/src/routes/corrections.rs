@@ -197,6 +197,7 @@ pub(crate) async fn amend(
                         paid: Vec::new(),
                         expired: Vec::new(),
                         charges: LineView::list(&standing.lines),
+                        repriced: Vec::new(),
                         balance: BalanceView::list(&wallet.balances()),
                         replayed: false,
                     },
@@ -230,12 +231,13 @@ pub(crate) async fn standing(
 fn corrected(done: &Done) -> Result<CorrectedView, Problem> {
     match &done.answer {
         Answer::Corrected(corrected) => Ok(CorrectedView::new(corrected, done.at, done.replayed)),
+        Answer::Refolded(refolded) => Ok(CorrectedView::refolded(refolded, done.at, done.replayed)),
         _ => Err(internal("a correction was answered like something else")),
     }
 }
 
 /// A key for a call without one: what is said, and what it was said about.
 pub(crate) fn derived_key(about: &str, said: &impl serde::Serialize) -> Result<CallId, Problem> {
-    let said = Hash::of(&farebox_record::codec::encode(said));
+    let said = Hash::of(&farebox_record::codec::naming(said));
     CallId::new(&format!("{DERIVED_KEY_PREFIX}{about}:{said}")).map_err(|e| internal(&e.to_string()))
 }

@@ -26,6 +26,7 @@ pub(crate) fn describe(line: &Line, labels: &Labels) -> String {
         LineKind::Void => said(&format!("{code}, taken back")),
         LineKind::Amendment if line.quantity.is_some_and(|q| q.is_negative()) => format!("{code}, as it was"),
         LineKind::Amendment => format!("{code}, as amended"),
+        LineKind::Repriced => format!("{code}, priced anew behind it"),
         LineKind::Refund => said(&match &line.code {
             Some(_) => format!("{code}, refunded"),
             None => "Unused value paid back".to_string(),

@@ -214,6 +214,13 @@ fn data(what: &What) -> Value {
             }
             data.into()
         }
+        What::Repriced { behind, repriced } => json!({
+            "event": event_view(&repriced.event),
+            "behind": event_view(behind),
+            "reversed": AssetAmount::list(&repriced.reversed),
+            "charged": AssetAmount::list(&repriced.charged),
+            "charges": LineView::list(&repriced.charges),
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use farebox_record::correction::{
 };
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, Source};
-use farebox_record::outcome::Corrected;
+use farebox_record::outcome::{Corrected, Refolded, RepricedEvent};
 use farebox_record::plan::EventRef;
 use farebox_record::state::SliceSource;
 use farebox_record::time::Timestamp;
@@ -294,6 +294,10 @@ pub struct CorrectedView {
     pub expired: Vec<AssetAmount>,
     /// What is charged instead: of an event that was replaced, its new price.
     pub charges: Vec<LineView>,
+    /// Events behind it that cost something else now, in the order in which they arrived: where the plan's prices depend on
+    /// what came before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repriced: Vec<RepricedView>,
     /// Afterwards.
     pub balance: Vec<BalanceView>,
     /// Whether an earlier request under this id got this answer first.
@@ -301,10 +305,47 @@ pub struct CorrectedView {
     pub replayed: bool,
 }
 
+/// An event that costs something else because one before it was corrected.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Repriced)]
+pub struct RepricedView {
+    /// Its id.
+    pub id: String,
+    /// Where it came from.
+    pub source: String,
+    /// What came back of it.
+    pub reversed: Vec<AssetAmount>,
+    /// What was charged in addition.
+    pub charged: Vec<AssetAmount>,
+    /// What it costs now, by its plan's word.
+    pub charges: Vec<LineView>,
+}
+
+impl RepricedView {
+    fn new(repriced: &RepricedEvent) -> RepricedView {
+        RepricedView {
+            id: repriced.event.id.to_string(),
+            source: repriced.event.source.to_string(),
+            reversed: AssetAmount::list(&repriced.reversed),
+            charged: AssetAmount::list(&repriced.charged),
+            charges: LineView::list(&repriced.charges),
+        }
+    }
+}
+
 impl CorrectedView {
+    /// What came of a correction that other events were priced anew behind.
+    pub fn refolded(refolded: &Refolded, at: Timestamp, replayed: bool) -> CorrectedView {
+        CorrectedView {
+            repriced: refolded.repriced.iter().map(RepricedView::new).collect(),
+            ..CorrectedView::new(&refolded.corrected, at, replayed)
+        }
+    }
+
     /// What came of it.
     pub fn new(corrected: &Corrected, at: Timestamp, replayed: bool) -> CorrectedView {
         CorrectedView {
+            repriced: Vec::new(),
             corrected_at: Time(at),
             reversed: AssetAmount::list(&corrected.reversed),
             paid: AssetAmount::list(&corrected.paid),

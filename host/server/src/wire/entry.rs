@@ -332,6 +332,10 @@ impl EventRecordView {
                 view.answer = "corrected";
                 view.charges = LineView::list(&corrected.charges);
             }
+            Answer::Refolded(refolded) => {
+                view.answer = "corrected";
+                view.charges = LineView::list(&refolded.corrected.charges);
+            }
             Answer::Customer { .. }
             | Answer::SubscriptionChanged(_)
             | Answer::Adjusted { .. }
