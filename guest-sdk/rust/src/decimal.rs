@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use farebox_money::Nanos;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -51,6 +52,21 @@ impl Decimal {
     /// The value is `mantissa * 10^-scale`; the pair is the smallest one.
     pub const fn parts(self) -> (i64, u32) {
         (self.mantissa, self.scale as u32)
+    }
+
+    /// As an amount of 10^-9 units: a fee, a number of credits. More than nine decimals are an error, not a rounding.
+    ///
+    /// ```
+    /// use farebox_plan::Decimal;
+    /// let fee: Decimal = "19.90".parse().unwrap();
+    /// assert_eq!(fee.amount().unwrap().to_string(), "19.9");
+    /// assert!("0.0000000001".parse::<Decimal>().unwrap().amount().is_err());
+    /// ```
+    pub fn amount(self) -> Result<Nanos, DecimalError> {
+        let up = 9u32.checked_sub(self.scale.into());
+        let up = up.ok_or_else(|| DecimalError(format!("{self} has more than 9 decimals")))?;
+        // At most 10^18 * 10^9: fits.
+        Ok(Nanos::new(i128::from(self.mantissa) * 10i128.pow(up)))
     }
 
     /// Less than nothing.

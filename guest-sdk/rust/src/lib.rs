@@ -59,6 +59,7 @@
 mod arena;
 mod call;
 mod change;
+mod commitment;
 mod decimal;
 mod entries;
 mod json;
@@ -67,6 +68,7 @@ mod parameters;
 mod plan;
 mod rate;
 mod rejection;
+mod share;
 mod span;
 mod table;
 #[cfg(not(target_arch = "wasm32"))]
@@ -79,6 +81,7 @@ mod vocabulary;
 #[doc(hidden)]
 pub use call::Exported;
 pub use change::{Category, Change, EventRef, Proration, RemainingGrant, ReversedCharge, Transition};
+pub use commitment::{shortfall, unused};
 pub use decimal::{DECIMAL_DIGITS_MAX, Decimal, DecimalError};
 pub use entries::Entries;
 pub use farebox_money::Nanos;
@@ -87,6 +90,7 @@ pub use parameters::{ParameterError, Pointer};
 pub use plan::{Memory, Plan, Subject};
 pub use rate::{Per, RATE_DECIMALS_MAX, Rate, RateError};
 pub use rejection::{Overflow, Problem, Rejection};
+pub use share::Share;
 pub use table::{NameTaken, Table, TableBuilder};
 pub use tiers::{Brackets, Graduated, NotAscending};
 pub use time::{Instant, Period};

@@ -4,6 +4,7 @@
 //! would, and sends only what the plan described. It knows no wallet: what a charge burns is the host's business.
 
 mod bill;
+mod change;
 mod event;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,9 @@ use farebox_money::Nanos;
 use crate::bindings::exports::farebox::plan::pricing::{self as wit, Guest};
 use crate::span;
 use crate::usage::ABSENT;
-use crate::{Category, Exported, Instant, ParameterError, Period, Plan, Purpose, Rejection};
+use crate::{
+    Category, Change, Exported, Instant, ParameterError, Period, Plan, Purpose, Rejection, RemainingGrant,
+};
 
 pub use bill::{Bill, BilledCharge, BilledGrant, Step};
 pub use event::Event;
@@ -130,18 +133,23 @@ impl<P: Plan> Harness<P> {
         Ok(steps.into_iter().map(step).collect())
     }
 
-    /// A change of the subscription, of the kind that has no details: started, paused, resumed.
+    /// The subscription begins.
     pub fn start(&mut self) -> Result<Bill, Rejection> {
-        self.change(wit::Change::Started)
+        self.change(Change::Started)
     }
 
     /// A timer that the plan asked for.
     pub fn due(&mut self, key: &str) -> Result<Bill, Rejection> {
-        self.change(wit::Change::Due(key.to_string()))
+        self.change(Change::Due { key: key.to_string() })
     }
 
     /// The next period begins, with nothing left of the grants before.
     pub fn renew(&mut self) -> Result<Bill, Rejection> {
+        self.renew_with(Vec::new())
+    }
+
+    /// The next period begins: as long as the one before, and with so much left of the grants before.
+    pub fn renew_with(&mut self, remaining: Vec<RemainingGrant>) -> Result<Bill, Rejection> {
         let length = self.period.end.micros() - self.period.start.micros();
         let end = Instant::from_micros(self.period.end.micros() + length);
         self.period = Period {
@@ -150,10 +158,18 @@ impl<P: Plan> Harness<P> {
             index: self.period.index + 1,
         };
         self.now = self.period.start;
-        self.change(wit::Change::Renewed(Vec::new()))
+        self.change(Change::Renewed { remaining })
     }
 
-    fn change(&mut self, change: wit::Change) -> Result<Bill, Rejection> {
+    /// Any change of the subscription, in the period as it stands. As the host does, it tells the plan of the seats
+    /// afterwards, and lets a plan that takes over begin with nothing to remember.
+    pub fn change(&mut self, change: Change) -> Result<Bill, Rejection> {
+        match change {
+            Change::SeatsChanged { after, .. } => self.seats = after,
+            Change::PlanChanged { .. } => self.state.clear(),
+            _ => {}
+        }
+        let change = change::to_wit(change);
         let outcomes = Exported::<P>::transition(self.batch(&[]), self.now.micros(), change);
         self.keep(&outcomes, &[]);
         self.bills(outcomes).pop().unwrap_or_else(|| Ok(Bill::default()))

@@ -1,9 +1,9 @@
 //! Instants and periods, as the host hands them over. A plan has no clock.
 
-use farebox_money::{Nanos, Rounding, multiply_divide};
+use farebox_money::Nanos;
 use serde::{Deserialize, Serialize};
 
-use crate::Overflow;
+use crate::{Overflow, Share};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
@@ -53,14 +53,19 @@ pub struct Period {
 impl Period {
     /// The part of `amount` that the rest of the period from `at` on is worth, rounded once, half to even.
     pub fn prorate(&self, amount: Nanos, at: Instant) -> Result<Nanos, Overflow> {
-        let whole = i128::from(self.end.0) - i128::from(self.start.0);
-        let rest = (i128::from(self.end.0) - i128::from(at.0)).clamp(0, whole.max(0));
-        if whole <= 0 {
-            return Ok(Nanos::ZERO);
-        }
-        multiply_divide(amount.get(), rest, whole, Rounding::HalfEven)
-            .map(Nanos::new)
-            .ok_or(Overflow)
+        self.rest(at).of(amount)
+    }
+
+    /// How much of the period is left at `at`, exactly: all of it before its start, nothing at its end.
+    pub fn rest(&self, at: Instant) -> Share {
+        self.between(at, self.end)
+    }
+
+    /// How much of the period lies between two instants, exactly; what lies outside of it does not count.
+    pub fn between(&self, from: Instant, until: Instant) -> Share {
+        let length = |from: Instant, until: Instant| i128::from(until.0) - i128::from(from.0);
+        let (from, until) = (from.max(self.start), until.min(self.end));
+        Share::new(length(from, until), length(self.start, self.end))
     }
 }
 

@@ -50,11 +50,9 @@ pub enum NextKind {
 
 /// What the end of the subscription's present period brings.
 pub fn next_period(subscription: &SubscriptionState) -> NextPeriod {
+    let kind = next_kind(subscription);
     let mut next = NextPeriod {
-        kind: match subscription.status {
-            SubscriptionStatus::Paused(_) => NextKind::Paused,
-            SubscriptionStatus::Active | SubscriptionStatus::Cancelled(_) => NextKind::Renewed,
-        },
+        kind,
         plan: subscription.plan.clone(),
         seats: subscription.seats,
         period: period_after(subscription),
@@ -63,28 +61,39 @@ pub fn next_period(subscription: &SubscriptionState) -> NextPeriod {
     };
     for scheduled in &subscription.scheduled {
         match &scheduled.change {
-            SubscriptionChange::Seats(seats) => next.seats = *seats,
-            SubscriptionChange::Plan { plan, cadence } => {
+            // The end is settled for the seats that there were.
+            SubscriptionChange::Seats(seats) if kind != NextKind::Cancelled => next.seats = *seats,
+            // Another plan neither settles what it did not serve, nor takes over while it would not be asked.
+            SubscriptionChange::Plan { plan, cadence } if kind == NextKind::PlanChanged => {
                 next.plan = plan.clone();
-                next.kind = match next.kind {
-                    NextKind::Renewed => NextKind::PlanChanged,
-                    other => other,
-                };
                 if let Some(cadence) = cadence.filter(|new| *new != subscription.cadence) {
                     next.cadence = cadence;
                     next.anchor = subscription.period.end;
                     next.period = first_period(next.anchor, cadence);
                 }
             }
-            SubscriptionChange::Pause => next.kind = NextKind::Paused,
-            SubscriptionChange::Cancel => next.kind = NextKind::Cancelled,
-            SubscriptionChange::Resume | SubscriptionChange::Unschedule => {}
-        }
-        if next.kind == NextKind::Cancelled {
-            break;
+            _ => {}
         }
     }
     next
+}
+
+/// The end goes before a pause, and a pause before another plan, in whichever order they were asked for.
+fn next_kind(subscription: &SubscriptionState) -> NextKind {
+    let scheduled = |wanted: fn(&SubscriptionChange) -> bool| {
+        let mut changes = subscription.scheduled.iter();
+        changes.any(|scheduled| wanted(&scheduled.change))
+    };
+    let paused = matches!(subscription.status, SubscriptionStatus::Paused(_));
+    if scheduled(|change| *change == SubscriptionChange::Cancel) {
+        NextKind::Cancelled
+    } else if paused || scheduled(|change| *change == SubscriptionChange::Pause) {
+        NextKind::Paused
+    } else if scheduled(|change| matches!(change, SubscriptionChange::Plan { .. })) {
+        NextKind::PlanChanged
+    } else {
+        NextKind::Renewed
+    }
 }
 
 /// The first period from an anchor; at the end of the calendar one that never ends.
@@ -126,7 +135,10 @@ pub(crate) fn renew(
         end_included(&mut draft, id, due.instant, Ending::Expiring);
         let mut changed = before.clone();
         next_term(&mut draft, id, &mut changed, due.instant, at);
-        changed.scheduled.clear();
+        // A new plan waits until it is asked: nobody is, while the subscription is paused.
+        changed.scheduled.retain(|scheduled| {
+            next.kind == NextKind::Paused && matches!(scheduled.change, SubscriptionChange::Plan { .. })
+        });
         changed.seats = next.seats;
         changed.period = next.period;
         changed.status = match next.kind {

@@ -66,6 +66,14 @@ impl Nanos {
         }
     }
 
+    /// So many times the amount, or none on overflow.
+    pub const fn checked_times(self, count: u32) -> Option<Nanos> {
+        match self.0.checked_mul(count as i128) {
+            Some(product) => Some(Nanos(product)),
+            None => None,
+        }
+    }
+
     /// The same amount on the other side of an entry, or none for the one value that has no opposite.
     pub const fn checked_neg(self) -> Option<Nanos> {
         match self.0.checked_neg() {
@@ -255,6 +263,13 @@ mod tests {
         check("1200e-2", 12_000_000_000);
         check("0.1000000000", 100_000_000); // a tenth decimal that is zero loses nothing
         check("0e9", 0);
+    }
+
+    #[test]
+    fn many_times_an_amount_fits_or_is_none() {
+        assert_eq!(Nanos::new(-3).checked_times(4), Some(Nanos::new(-12)));
+        assert_eq!(Nanos::units(7).checked_times(0), Some(Nanos::ZERO));
+        assert_eq!(Nanos::new(i128::MAX / 2).checked_times(3), None);
     }
 
     #[test]
