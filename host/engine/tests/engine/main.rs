@@ -16,6 +16,7 @@ mod losses;
 mod overdue;
 mod plans;
 mod rating;
+mod refold;
 mod restart;
 mod room;
 mod tenants;
