@@ -101,7 +101,7 @@ codes! {
     NotRefundable "not_refundable" CONFLICT "The grant was not bought"
         "Take it away with an adjustment.";
     CannotRefold "cannot_refold" CONFLICT "The correction cannot be carried through the events behind it"
-        "Refund the event instead.";
+        "`detail` says what stands in the way. Refund the event, or put the balance right with an adjustment.";
     SubscriptionEnded "subscription_ended" CONFLICT "The subscription was cancelled"
         "Start a new one under another id.";
     ChangeNotPossible "change_not_possible" CONFLICT "The subscription cannot be changed so"

@@ -121,8 +121,9 @@ pub(crate) async fn refund(
 /// Takes an event back: all that it took comes back.
 ///
 /// The event stays readable, and its id stays used up. Without an `Idempotency-Key` the same call again gets the same
-/// answer again. An event of a plan whose price depends on earlier events (`cumulative`, `sequential`) is refused with
-/// `cannot_refold` at present.
+/// answer again. Where the plan's price depends on earlier events (`cumulative`, `sequential`), the events of the period that
+/// came behind it are priced again, and `repriced` says which cost something else; a plan that follows subjects is told
+/// instead, and answers for itself. What cannot be carried through is refused with `cannot_refold`, and changes nothing.
 #[utoipa::path(
     post, path = "/v1/customers/{customer}/events/{event}/void", tag = "corrections", operation_id = "voidEvent",
     request_body = Option<VoidBody>,
@@ -158,8 +159,10 @@ pub(crate) async fn void(
 /// Replaces an event: all that it took comes back, and what it should have been is charged.
 ///
 /// The body is the whole event. An event that stands so already is left alone, so the call can be repeated; with an
-/// `Idempotency-Key` it is carried out once under that key. It is priced by the revision of when it happened. An event of a
-/// plan whose price depends on earlier events (`cumulative`, `sequential`) is refused with `cannot_refold` at present.
+/// `Idempotency-Key` it is carried out once under that key. It is priced by the revision of when it happened. Where the plan's
+/// price depends on earlier events (`cumulative`, `sequential`), it is priced in its place among the others, and those behind
+/// it are priced again: `repriced` says which cost something else. It must stay in its period and plan, and what cannot be
+/// carried through is refused with `cannot_refold`, and changes nothing.
 #[utoipa::path(
     put, path = "/v1/customers/{customer}/events/{event}", tag = "corrections", operation_id = "amendEvent",
     request_body = AmendBody,

@@ -128,7 +128,7 @@ async fn seats_are_prorated_unless_the_caller_says_no() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_depend_on_is_refunded_and_not_taken_back() {
+async fn what_others_depend_on_moves_them_when_it_is_corrected() {
     let house = house().await;
     let client = house.admin.clone();
     for id in ["a", "b"] {
@@ -136,16 +136,6 @@ async fn what_others_depend_on_is_refunded_and_not_taken_back() {
         client.post("/v1/events", event).await.expect(200);
     }
     // 120 calls, 100 of them free: b cost 20.
-    let void = "/v1/customers/acme/events/a/void";
-    client
-        .call(Method::POST, void, None)
-        .await
-        .problem(409, "cannot_refold");
-    let amended = json!({"type": "team.call", "measures": {"calls": 10}});
-    client
-        .put("/v1/customers/acme/events/a", amended)
-        .await
-        .problem(409, "cannot_refold");
     let refund =
         json!({"id": "r", "event": {"id": "b"}, "amount": {"asset": "usd", "amount": "7"}, "reason": "x"});
     let given = client
@@ -153,6 +143,30 @@ async fn what_others_depend_on_is_refunded_and_not_taken_back() {
         .await
         .expect(201);
     assert_eq!(given["balance"][0]["debt"], "13");
+    // With 10 calls more before it, b costs 30: the 7 that were refunded stay refunded, and 10 more are owed.
+    let amended = json!({"type": "team.call", "measures": {"calls": 70}});
+    let corrected = client
+        .put("/v1/customers/acme/events/a", amended.clone())
+        .await
+        .expect(200);
+    assert_eq!(corrected["repriced"][0]["id"], "b");
+    assert_eq!(corrected["repriced"][0]["charged"], json!([{"asset": "usd", "amount": "10"}]));
+    assert_eq!(corrected["balance"][0]["debt"], "23");
+    // It stands so already: nothing moves.
+    let same = client.put("/v1/customers/acme/events/a", amended).await.expect(200);
+    assert_eq!(same["balance"][0]["debt"], "23");
+    // Without a, b is free.
+    let void = "/v1/customers/acme/events/a/void";
+    let voided = client.call(Method::POST, void, None).await.expect(200);
+    assert_eq!(voided["repriced"][0]["reversed"], json!([{"asset": "usd", "amount": "23"}]));
+    assert_eq!(voided["balance"][0]["debt"], "0");
+    // The feed and the statement tell of b twice.
+    let feed = client.get("/v1/changes?kind=repriced").await.expect(200);
+    assert_eq!(feed["changes"].as_array().map(Vec::len), Some(2), "{feed}");
+    let statement = client.get("/v1/customers/acme/statement").await.expect(200);
+    let lines = statement["assets"][0]["lines"].as_array().unwrap();
+    let repriced = lines.iter().filter(|line| line["kind"] == "repriced").count();
+    assert_eq!(repriced, 2, "{statement}");
     let shown = client.get("/v1/customers/acme/events/b").await.expect(200);
     assert_eq!(
         shown["standing"]["period"]["end"],
