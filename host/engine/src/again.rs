@@ -207,6 +207,7 @@ fn is_independent(revision: &Revision) -> bool {
 fn priced_event(command: &Command, wallet: &Wallet) -> Option<(Event, Purpose)> {
     match command {
         Command::Usage(event) => Some((event.clone(), Purpose::Usage)),
+        Command::Backfill(backfill) => Some((backfill.event.clone(), Purpose::Usage)),
         Command::RateUnpriced(rate) => Some((rate.event.clone(), Purpose::Usage)),
         Command::Amend(amend) => Some((amend.event.clone(), Purpose::Usage)),
         Command::Authorize(authorize) => {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use farebox_record::codec;
 use farebox_record::control::{
-    Activation, ComponentState, ControlCommand, ControlEffect, ControlRecord, ControlState, KeyState,
-    OpenHolds, PlanState, QuarantineState,
+    Activation, BackfillStage, BackfillState, BackfillTally, ComponentState, ControlCommand, ControlEffect,
+    ControlRecord, ControlState, KeyState, OpenHolds, PlanState, QuarantineState,
 };
 use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use farebox_record::plan::Description;
@@ -13,6 +13,7 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::{Plan, Revision};
 use farebox_store::{Commit, Fate, IdHash, NewRecord, WalletKey};
 
+use crate::backfill;
 use crate::committer::Shipment;
 use crate::controls::{component_blob, parameters_blob};
 use crate::engine::Engine;
@@ -216,7 +217,7 @@ impl Engine {
     }
 
     /// Decides a change, makes it durable, and puts it in force.
-    fn change(
+    pub(crate) fn change(
         &self,
         tenant: &TenantId,
         command: &ControlCommand,
@@ -406,6 +407,26 @@ fn decide(
             let previous = known.previous(at).ok_or(ControlError::NothingToRollBack)?;
             activated(plan, known, previous, at, OpenHolds::Quoted, at)?
         }
+        ControlCommand::MakeBackfill {
+            id,
+            events,
+            count,
+            customers,
+            reason,
+        } => {
+            let new = BackfillState {
+                events: *events,
+                count: *count,
+                customers: *customers,
+                reason: reason.clone(),
+                stage: BackfillStage::Draft,
+                created: at,
+                moved: at,
+                tally: BackfillTally::default(),
+            };
+            backfill::make(state, id, new)?
+        }
+        ControlCommand::MoveBackfill { id, to, tally } => backfill::advance(state, id, *to, *tally, at)?,
         ControlCommand::CreateTenant {
             tenant: new,
             key,

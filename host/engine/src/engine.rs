@@ -90,6 +90,7 @@ impl Engine {
         let threads = crew.start(&stopping)?;
         let engine = Engine::over(shared, inboxes, status, committer, stopping, threads, None);
         engine.start_quarantine()?;
+        engine.start_backfills()?;
         Ok(engine)
     }
 
@@ -152,6 +153,23 @@ impl Engine {
         let thread = std::thread::Builder::new()
             .name("quarantine".into())
             .spawn(move || quarantine::run(&handle, &stop))?;
+        self.inner
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+        Ok(())
+    }
+
+    /// Goes on with backfills that a stop interrupted, beside the callers.
+    fn start_backfills(&self) -> Result<(), EngineError> {
+        let engine = Arc::downgrade(&self.inner);
+        let thread = std::thread::Builder::new().name("backfills".into()).spawn(move || {
+            let Some(inner) = engine.upgrade() else { return };
+            if let Err(error) = (Engine { inner }).resume_backfills() {
+                tracing::error!(%error, "a backfill that a stop interrupted was not finished; commit or revert it again");
+            }
+        })?;
         self.inner
             .threads
             .lock()

@@ -1,5 +1,6 @@
 //! What can go wrong with the engine as a whole, and with its control plane.
 
+use farebox_record::control::BackfillStage;
 use farebox_store::StoreError;
 
 use crate::request::Rejected;
@@ -102,6 +103,37 @@ pub enum ControlError {
     /// One advance of a sandbox at a time.
     #[error("the clock of tenant {0} is being advanced by another request")]
     Advancing(String),
+    /// No such backfill.
+    #[error("there is no backfill named {0}; make it with POST /v1/backfills")]
+    UnknownBackfill(String),
+    /// No events, or more than a backfill may have.
+    #[error("{events} events; a backfill has at least 1 and at most {max} (limit BACKFILL_EVENTS_MAX)")]
+    BackfillSize {
+        /// How many there were.
+        events: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// It is past that, or not there yet.
+    #[error("backfill {id} is {}: only a draft is committed, and only what is committed is reverted", stage.as_str())]
+    BackfillStage {
+        /// Which.
+        id: String,
+        /// Where it stands.
+        stage: BackfillStage,
+    },
+    /// One request at a time moves a backfill.
+    #[error("backfill {0} is being carried out by another request")]
+    Backfilling(String),
+    /// More backfills than a tenant may have.
+    #[error("there are {max} backfills already (limit BACKFILLS_PER_TENANT_MAX)")]
+    TooManyBackfills {
+        /// How many there may be.
+        max: usize,
+    },
+    /// It cannot be carried out as it is.
+    #[error("{0}")]
+    Backfill(String),
     /// The engine has stopped.
     #[error("the store has stopped; restart the server")]
     Stopped,
@@ -136,6 +168,11 @@ impl ControlError {
             ControlError::LiveTenant(_) => "live_tenant",
             ControlError::Clock { .. } => "clock",
             ControlError::Advancing(_) => "advancing",
+            ControlError::UnknownBackfill(_) => "unknown_backfill",
+            ControlError::BackfillSize { .. } | ControlError::TooManyBackfills { .. } => "limit",
+            ControlError::BackfillStage { .. } => "backfill_stage",
+            ControlError::Backfilling(_) => "backfilling",
+            ControlError::Backfill(_) => "backfill",
             ControlError::Stopped => "stopped",
             ControlError::DiskNearlyFull(_) => "disk_nearly_full",
             ControlError::Contended => "contended",

@@ -9,6 +9,7 @@
 //! sync (an answer that a power cut takes back is a lie); a timer for group commit (the sync itself is the timer).
 
 mod again;
+mod backfill;
 mod by_hand;
 mod clock;
 mod committer;
@@ -31,6 +32,7 @@ mod sweeper;
 mod tenants;
 
 pub use again::{ask_again, reversal_again};
+pub use backfill::{BackfillPreview, BackfillProblem, BackfilledCustomer};
 pub use by_hand::Work;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use control::{Activated, ComponentPushed, ControlDone};

@@ -76,6 +76,14 @@ pub const USAGE_SCANNED_PER_PAGE_MAX: usize = 20_000;
 pub const QUARANTINE_INTERVAL: Duration = Duration::from_millis(250);
 /// Records that are read back for an event that is to be corrected and whose id is forgotten.
 pub const CORRECTION_RECORDS_MAX: usize = 1_000_000;
+/// Events of one backfill.
+pub const BACKFILL_EVENTS_MAX: usize = 10_000;
+/// Events of a backfill's preview that are named as left out.
+pub const BACKFILL_PROBLEMS_MAX: usize = 100;
+/// Backfills of one tenant, those that are over included.
+pub const BACKFILLS_PER_TENANT_MAX: usize = 10_000;
+/// Records of one wallet that are read back for the events of a backfill.
+pub const BACKFILL_RECORDS_MAX: usize = 1_000_000;
 /// Records that are read back to fold a term's events again behind a corrected one.
 pub const REFOLD_RECORDS_MAX: usize = 100_000;
 /// Events that may cost something else behind one correction.

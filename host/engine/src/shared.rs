@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use farebox_record::ids::TenantId;
+use farebox_record::ids::{CallId, TenantId};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::Store;
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub controls: ArcSwap<Controls>,
     /// Sandboxes whose clock is being advanced by this process.
     advancing: Mutex<BTreeSet<TenantId>>,
+    /// Backfills that are being carried out by this process.
+    backfilling: Mutex<BTreeSet<(TenantId, CallId)>>,
     failed: AtomicBool,
     on_failure: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -41,6 +43,7 @@ impl Shared {
             clock,
             controls,
             advancing: Mutex::default(),
+            backfilling: Mutex::default(),
             failed: AtomicBool::new(false),
             on_failure,
         }
@@ -56,6 +59,15 @@ impl Shared {
         self.advancing.lock().insert(tenant.clone()).then(|| Advancing {
             shared: Arc::clone(self),
             tenant: tenant.clone(),
+        })
+    }
+
+    /// Reserves a backfill for one request, until what is returned is dropped; none: another has it.
+    pub fn begin_backfill(self: &Arc<Shared>, tenant: &TenantId, id: &CallId) -> Option<Backfilling> {
+        let name = (tenant.clone(), id.clone());
+        self.backfilling.lock().insert(name.clone()).then(|| Backfilling {
+            shared: Arc::clone(self),
+            name,
         })
     }
 
@@ -77,6 +89,18 @@ impl Shared {
 
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
+    }
+}
+
+/// A backfill, reserved for one request.
+pub(crate) struct Backfilling {
+    shared: Arc<Shared>,
+    name: (TenantId, CallId),
+}
+
+impl Drop for Backfilling {
+    fn drop(&mut self) {
+        self.shared.backfilling.lock().remove(&self.name);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::renewal::{renew, wake};
 use crate::settle;
 use crate::spending;
 use crate::subscription::start_subscription;
+use crate::term::remember_term;
 use crate::usage::{charge_usage, rate_unpriced, retry_transition};
 use crate::wallet::Wallet;
 
@@ -39,6 +40,11 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
             check_event_time(event, at)?;
             charge_usage(wallet, event, seen, at)
         }
+        Command::Backfill(backfill) => {
+            check_backfill_time(&backfill.event, at)?;
+            charge_usage(wallet, &backfill.event, seen, at)
+        }
+        Command::RememberTerm(remember) => remember_term(wallet, remember, at),
         Command::RateUnpriced(rate) => rate_unpriced(wallet, rate, seen, at),
         Command::Authorize(authorize) => {
             check_event_time(&authorize.event, at)?;
@@ -132,6 +138,21 @@ fn handle_due(wallet: &mut Wallet, due: &Due, seen: &Seen, at: Timestamp) -> Res
         DueItem::Renewal(id) => renew(wallet, id, due, seen, at),
         DueItem::Timer { subscription, key } => wake(wallet, subscription, key, due, seen, at),
     }
+}
+
+/// Older than what usage may be: what is not comes as usage, under an id that is looked up as such.
+fn check_backfill_time(event: &Event, at: Timestamp) -> Result<(), Refusal> {
+    let problem = match event.time {
+        None => "must be said of an event of a backfill".to_string(),
+        Some(time) if time >= at.saturating_sub(limits::LATE_WINDOW) => {
+            format!("{time} is within the last 35 days (limit LATE_WINDOW); send it as usage")
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Refusal::Time {
+        field: "time",
+        problem,
+    })
 }
 
 /// Not in the future, and not so old that its id may be forgotten.

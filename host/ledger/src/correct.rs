@@ -301,6 +301,14 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
             ..charged(event, Vec::new())
         }),
         (Command::Usage(event), Answer::Charged { .. }) => Some(charged(event, taken(record))),
+        (Command::Backfill(backfill), Answer::Unpriced(_)) => Some(Standing {
+            status: StandingStatus::Unpriced(record.sequence),
+            priced: None,
+            ..charged(&backfill.event, Vec::new())
+        }),
+        (Command::Backfill(backfill), Answer::Charged { .. }) => {
+            Some(charged(&backfill.event, taken(record)))
+        }
         (Command::RateUnpriced(rate), Answer::Charged { .. }) => Some(charged(&rate.event, taken(record))),
         (Command::Authorize(authorize), Answer::Allowed(allowed)) if allowed.expires.is_none() => {
             Some(charged(&authorize.event, taken(record)))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::correction::{Adjust, Amend, Pay, Refund, RefundTarget, Void};
 use crate::event::Event;
 use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
-use crate::lifecycle::{ChangeSubscription, SubscriptionChange};
+use crate::lifecycle::{ChangeSubscription, SubscriptionChange, TermState};
 use crate::plan::{AppliesTo, Category, EventRef};
 use crate::spending::LimitTerms;
 use crate::state::{Cadence, MissedTransition, Shortfall};
@@ -55,6 +55,28 @@ pub enum Command {
     PutLimit(PutLimit),
     /// Take a spending limit away.
     DeleteLimit(DeleteLimit),
+    /// Price and debit usage from before the late window, as a part of a backfill.
+    Backfill(Backfill),
+    /// Keep a term again that was forgotten: events of a backfill belong to it.
+    RememberTerm(RememberTerm),
+}
+
+/// See [`Command::Backfill`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backfill {
+    /// The backfill that it is a part of.
+    pub backfill: CallId,
+    /// What happened; its time is always said.
+    pub event: Event,
+}
+
+/// See [`Command::RememberTerm`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RememberTerm {
+    /// Whose.
+    pub subscription: SubscriptionId,
+    /// As the wallet's history says that it stood last.
+    pub term: TermState,
 }
 
 /// See [`Command::PutCustomer`].
@@ -296,6 +318,8 @@ pub enum Identity {
     Retried(u64),
     /// A change of a spending limit.
     Limit(LimitName, CallId),
+    /// An event of a backfill. It is kept for good: by its time alone, nothing would refuse it a second time.
+    Backfilled(EventRef),
 }
 
 impl Identity {
@@ -313,6 +337,7 @@ impl Identity {
             | Identity::Void(..)
             | Identity::Amend(..)
             | Identity::Retried(_)
+            | Identity::Backfilled(_)
             | Identity::Limit(..) => true,
             Identity::Event(_)
             | Identity::Settle(..)
@@ -337,6 +362,7 @@ impl Command {
             Command::Extend(extend) => Identity::Extend(extend.hold.clone(), extend.id.clone()),
             Command::Release(release) => Identity::Release(release.hold.clone(), release.id.clone()),
             Command::Usage(event) => Identity::Event(event.reference()),
+            Command::Backfill(backfill) => Identity::Backfilled(backfill.event.reference()),
             Command::PutLimit(put) => Identity::Limit(put.name.clone(), put.id.clone()),
             Command::DeleteLimit(delete) => Identity::Limit(delete.name.clone(), delete.id.clone()),
             Command::ChangeSubscription(c) => Identity::Change(c.subscription.clone(), c.id.clone()),
@@ -345,7 +371,10 @@ impl Command {
             Command::Refund(refund) => Identity::Refund(refund.id.clone()),
             Command::Void(void) => Identity::Void(void.event.clone(), void.id.clone()),
             Command::Amend(amend) => Identity::Amend(amend.event.reference(), amend.id.clone()),
-            Command::RateUnpriced(_) | Command::Due(_) | Command::RetryTransition(_) => return None,
+            Command::RateUnpriced(_)
+            | Command::Due(_)
+            | Command::RetryTransition(_)
+            | Command::RememberTerm(_) => return None,
         })
     }
 
@@ -379,6 +408,9 @@ impl Command {
                 .or_else(|| map_differs("measures", &a.measures, &b.measures)),
             (C::Release(_), C::Release(_)) => None,
             (C::Usage(a), C::Usage(b)) => event_differs(a, b),
+            (C::Backfill(a), C::Backfill(b)) => {
+                event_differs(&a.event, &b.event).or_else(|| differs("backfill", &a.backfill, &b.backfill))
+            }
             (C::ChangeSubscription(a), C::ChangeSubscription(b)) => change_differs(&a.change, &b.change)
                 .or_else(|| differs("when", &a.when, &b.when))
                 .or_else(|| differs("prorate", &a.proration, &b.proration)),
@@ -405,6 +437,7 @@ impl Command {
         match self {
             Command::Authorize(authorize) => Some(&authorize.event.event_type),
             Command::Usage(event) => Some(&event.event_type),
+            Command::Backfill(backfill) => Some(&backfill.event.event_type),
             Command::RateUnpriced(rate) => Some(&rate.event.event_type),
             Command::Amend(amend) => Some(&amend.event.event_type),
             _ => None,

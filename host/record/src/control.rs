@@ -78,6 +78,28 @@ pub enum ControlCommand {
         /// How many items of wallets' agendas were handled.
         handled: u64,
     },
+    /// Keep events from before the late window, to be posted as a whole. They are kept beside the journal, by their hash.
+    MakeBackfill {
+        /// Made by the caller.
+        id: CallId,
+        /// Hash of the events.
+        events: Hash,
+        /// How many there are.
+        count: u64,
+        /// Of how many customers.
+        customers: u64,
+        /// Why, for the people who read it.
+        reason: Option<String>,
+    },
+    /// A backfill goes on to its next stage.
+    MoveBackfill {
+        /// Which.
+        id: CallId,
+        /// Where it stands from now on.
+        to: BackfillStage,
+        /// What came of its events, where that is known now.
+        tally: Option<BackfillTally>,
+    },
     /// Note that the runtime took a revision out of service: it broke too often, or leaked from one trigger to another.
     Quarantine {
         /// On which plan's timeline.
@@ -87,6 +109,71 @@ pub enum ControlCommand {
         /// Why, for people.
         reason: String,
     },
+}
+
+/// Where a backfill stands. It only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackfillStage {
+    /// Its events are kept, and nothing is posted.
+    Draft,
+    /// They are being posted; a restart goes on with it.
+    Committing,
+    /// They are posted.
+    Committed,
+    /// They are being taken back; a restart goes on with it.
+    Reverting,
+    /// They are taken back.
+    Reverted,
+}
+
+impl BackfillStage {
+    /// As programs see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BackfillStage::Draft => "draft",
+            BackfillStage::Committing => "committing",
+            BackfillStage::Committed => "committed",
+            BackfillStage::Reverting => "reverting",
+            BackfillStage::Reverted => "reverted",
+        }
+    }
+}
+
+/// What came of the events of a backfill.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackfillTally {
+    /// Priced and charged.
+    pub charged: u64,
+    /// Kept until they have a price.
+    pub unpriced: u64,
+    /// Left out: the customer's history has an event of that id.
+    pub known: u64,
+    /// Left out: refused, each for a reason of its own.
+    pub refused: u64,
+    /// Taken back by the revert.
+    pub reverted: u64,
+}
+
+/// Events from before the late window, posted as a whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackfillState {
+    /// Hash of its events.
+    pub events: Hash,
+    /// How many there are.
+    pub count: u64,
+    /// Of how many customers.
+    pub customers: u64,
+    /// Why, for the people who read it.
+    pub reason: Option<String>,
+    /// Where it stands.
+    pub stage: BackfillStage,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it came to where it stands.
+    pub moved: Timestamp,
+    /// What came of its events.
+    pub tally: BackfillTally,
 }
 
 /// What a tenant is to be.
@@ -152,6 +239,8 @@ pub enum ControlEffect {
     TenantPut(TenantState),
     /// A revision of a plan prices nothing any more where another one can.
     QuarantinePut(PlanName, RevisionHash, QuarantineState),
+    /// A backfill was made, or moved on.
+    BackfillPut(CallId, Box<BackfillState>),
 }
 
 /// A revision that was taken out of service, for good: the code will not become another.
@@ -273,6 +362,8 @@ pub struct ControlState {
     pub tenant: Option<TenantState>,
     /// Revisions of plans that were taken out of service.
     pub quarantines: BTreeMap<(PlanName, RevisionHash), QuarantineState>,
+    /// Backfills by name.
+    pub backfills: BTreeMap<CallId, BackfillState>,
 }
 
 /// Where a control plane's history stands.
@@ -309,6 +400,7 @@ const PLAN: u8 = 0x03;
 const COMPONENT: u8 = 0x04;
 const QUARANTINE: u8 = 0x06;
 const TENANT: u8 = 0x05;
+const BACKFILL: u8 = 0x07;
 
 /// Under what a control plane's record is found again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -381,6 +473,10 @@ impl ControlState {
                     state.quarantines.insert((plan, revision), codec::decode(value)?);
                 }
                 TENANT => state.tenant = Some(codec::decode(value)?),
+                BACKFILL => {
+                    let id = CallId::new(text()?).map_err(|e| malformed(&e))?;
+                    state.backfills.insert(id, codec::decode(value)?);
+                }
                 _ => return Err(CodecError::Malformed(format!("control part {kind:#04x}"))),
             }
         }
@@ -407,6 +503,13 @@ impl ControlState {
                 ControlEffect::TenantPut(tenant) => {
                     parts.push((vec![TENANT], Some(codec::encode(tenant))));
                     self.tenant = Some(*tenant);
+                }
+                ControlEffect::BackfillPut(id, backfill) => {
+                    parts.push((
+                        part(BACKFILL, id.as_str().as_bytes()),
+                        Some(codec::encode(&**backfill)),
+                    ));
+                    self.backfills.insert(id.clone(), (**backfill).clone());
                 }
                 ControlEffect::QuarantinePut(plan, revision, quarantine) => {
                     let mut name = revision.component.0.to_vec();

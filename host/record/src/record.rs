@@ -63,6 +63,10 @@ impl Record {
         if let (true, Command::Settle(settle)) = (late, &self.command) {
             identities.push(Identity::LateSettle(settle.hold.clone()));
         }
+        if let Command::Backfill(backfill) = &self.command {
+            // While its id is remembered, usage must not come under it either.
+            identities.push(Identity::Event(backfill.event.reference()));
+        }
         if let Command::RateUnpriced(rate) = &self.command {
             identities.push(Identity::Rated(rate.event.reference()));
         }

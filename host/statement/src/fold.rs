@@ -409,7 +409,7 @@ fn counts(record: &Record) -> bool {
     match (&record.command, &record.outcome.answer) {
         (Command::Authorize(_), Answer::Allowed(allowed)) => allowed.expires.is_none(),
         (Command::Settle(_), Answer::Settled(settled)) => settled.ended,
-        (Command::Usage(_), Answer::Charged { .. }) => true,
+        (Command::Usage(_) | Command::Backfill(_), Answer::Charged { .. }) => true,
         (Command::Due(_), _) => {
             let kept = |effect: &Effect| matches!(effect, Effect::UnpricedKept(_));
             !record.outcome.effects.iter().any(kept)

@@ -115,6 +115,7 @@ impl Job {
         };
         let event = match self.command() {
             Some(Command::Usage(event)) => fields(event),
+            Some(Command::Backfill(backfill)) => fields(&backfill.event),
             Some(Command::Authorize(authorize)) => fields(&authorize.event),
             Some(Command::RateUnpriced(rate)) => fields(&rate.event),
             Some(Command::Amend(amend)) => fields(&amend.event),

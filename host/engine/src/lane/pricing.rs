@@ -185,6 +185,7 @@ impl<'a> Asked<'a> {
         };
         Some(match command {
             Command::Usage(event) => at(event, Purpose::Usage, now),
+            Command::Backfill(backfill) => at(&backfill.event, Purpose::Usage, now),
             Command::Authorize(authorize) => match authorize.mode {
                 AuthorizeMode::Hold => at(&authorize.event, Purpose::WorstCase, now),
                 AuthorizeMode::Settle => at(&authorize.event, Purpose::Usage, now),

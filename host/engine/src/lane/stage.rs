@@ -281,7 +281,10 @@ impl Lane {
                 let told = self.told(turn, controls);
                 transition::retry(command, &retry.missed, wallet, &told, turn.now)
             }),
-            Command::Usage(_) | Command::Authorize(_) | Command::RateUnpriced(_) => {
+            // What is staged behind it may belong to the term.
+            Command::RememberTerm(_) if turn.staged.is_empty() => Next::Last(plain(false)),
+            Command::RememberTerm(_) => Next::NotYet,
+            Command::Usage(_) | Command::Authorize(_) | Command::RateUnpriced(_) | Command::Backfill(_) => {
                 self.price(turn, command, None, controls, calls)
             }
             Command::Refund(_) | Command::Void(_) | Command::Amend(_) => {

@@ -197,6 +197,7 @@ impl Turn {
 fn event_time(command: &Command) -> Option<Timestamp> {
     match command {
         Command::Usage(event) => event.time,
+        Command::Backfill(backfill) => backfill.event.time,
         Command::Authorize(authorize) => authorize.event.time,
         Command::RateUnpriced(rate) => Some(rate.event.time.unwrap_or(rate.received)),
         Command::Amend(amend) => amend.event.time,

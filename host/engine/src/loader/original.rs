@@ -74,6 +74,7 @@ impl History<'_> {
             Identity::LateSettle(event.clone()),
             Identity::HoldEnd(event.clone()),
             Identity::Event(event.clone()),
+            Identity::Backfilled(event.clone()),
         ];
         for identity in identities {
             if let Some(standing) = self.record(&identity)?.as_ref().and_then(standing_of) {

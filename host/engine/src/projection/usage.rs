@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
-use farebox_record::command::{AuthorizeMode, Command, Settle};
+use farebox_record::command::{AuthorizeMode, Backfill, Command, Settle};
 use farebox_record::correction::{Consequence, Standing, StandingStatus};
 use farebox_record::event::Event;
 use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
@@ -80,17 +80,19 @@ pub(crate) fn continued(record: &Record) -> Option<EventRef> {
 /// What a record changes. `before` is what the event that it continues counted for, if it did.
 pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
     let mut usage = match (&record.command, &record.outcome.answer) {
-        (Command::Usage(event), Answer::Charged { .. }) => Usage {
-            added: Some(priced(record, event)),
-            ..Usage::default()
-        },
+        (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Charged { .. }) => {
+            Usage {
+                added: Some(priced(record, event)),
+                ..Usage::default()
+            }
+        }
         (Command::Authorize(authorize), Answer::Allowed(_)) if authorize.mode == AuthorizeMode::Settle => {
             Usage {
                 added: Some(priced(record, &authorize.event)),
                 ..Usage::default()
             }
         }
-        (Command::Usage(event), Answer::Unpriced(_)) => {
+        (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Unpriced(_)) => {
             let kept = unpriced(record, event);
             Usage {
                 notes: vec![(event.reference(), Some(kept.clone()))],

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backfill;
 mod classes;
 mod concurrency;
 mod corrections;

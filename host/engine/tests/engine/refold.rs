@@ -61,7 +61,7 @@ fn subscribe(plan: PlanName) -> Command {
 }
 
 /// `ada` with 100 dollars, on the plan.
-async fn house(store: &Arc<dyn Store>) -> House {
+pub async fn house(store: &Arc<dyn Store>) -> House {
     let house = House::without_plan(Arc::clone(store));
     let plan = put_plan(&house.engine, &house.tenant);
     house.done("ada", put()).await;
@@ -74,13 +74,13 @@ fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
 }
 
-fn units(id: &str, units: i64) -> Event {
+pub fn units(id: &str, units: i64) -> Event {
     let mut event = event(id, "any", &[("units", units)]);
     event.event_type = "api.call".parse().unwrap();
     event
 }
 
-fn used(id: &str, n: i64) -> Command {
+pub fn used(id: &str, n: i64) -> Command {
     Command::Usage(units(id, n))
 }
 
@@ -148,7 +148,10 @@ async fn voided(store: Arc<dyn Store>) {
     assert_eq!(again.answer, done.answer);
     // An event that was priced again is given back as it stands now.
     let done = house.done("ada", void("c")).await;
-    assert_eq!(refolded(&done.answer).corrected.reversed, [(usd(), "4".parse().unwrap())]);
+    assert_eq!(
+        refolded(&done.answer).corrected.reversed,
+        [(usd(), "4".parse().unwrap())]
+    );
     // `d` moves down by 40 units: all of its 40 at 0.10.
     assert_eq!(told(&done.answer), "d +1");
     assert_eq!(house.balance("ada").await.0, "92");
@@ -170,7 +173,12 @@ async fn so_it_is_where_versions_are_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn so_it_is_over_a_journal() {
     let dir = tempfile::tempdir().unwrap();
-    let store = JournalStore::open(dir.path(), Options::default(), Arc::new(farebox_engine::LedgerFold)).unwrap();
+    let store = JournalStore::open(
+        dir.path(),
+        Options::default(),
+        Arc::new(farebox_engine::LedgerFold),
+    )
+    .unwrap();
     voided(Arc::new(store)).await;
 }
 
@@ -334,7 +342,13 @@ fn the_wallet_goes_on_while_a_term_is_folded() {
         Ok(Reply::Done(done)) => done.answer,
         other => panic!("{other:?}"),
     };
-    for command in [put(), grant("start", "100"), subscribe(plan), used("a", 80), used("b", 40)] {
+    for command in [
+        put(),
+        grant("start", "100"),
+        subscribe(plan),
+        used("a", 80),
+        used("b", 40),
+    ] {
         let task = send(command);
         work();
         done(task);
@@ -372,7 +386,11 @@ fn the_wallet_goes_on_while_a_term_is_folded() {
     let Answer::Charged { charges, .. } = done(d) else {
         panic!("not charged")
     };
-    assert_eq!(charges[0].amount.to_string(), "300", "3 dollars, stated in credits");
+    assert_eq!(
+        charges[0].amount.to_string(),
+        "300",
+        "3 dollars, stated in credits"
+    );
 }
 
 /// At random: after any corrections, every event that counts costs what it would cost if nothing else had ever arrived.
@@ -423,13 +441,32 @@ async fn what_is_corrected_at_random_is_as_if_it_had_been_right_from_the_start()
         for (index, n) in events.iter().enumerate() {
             let customer = CustomerId::new("ada").unwrap();
             let name = hold(&format!("e{index}"));
-            let standing = house.engine.standing(&house.tenant, &customer, &name).unwrap().unwrap();
-            let said: Nanos = standing.lines.iter().map(|line: &Line| line.amount).fold(Nanos::ZERO, sum);
+            let standing = house
+                .engine
+                .standing(&house.tenant, &customer, &name)
+                .unwrap()
+                .unwrap();
+            let said: Nanos = standing
+                .lines
+                .iter()
+                .map(|line: &Line| line.amount)
+                .fold(Nanos::ZERO, sum);
             // Credits: 100 for a dollar, so a tenth of a cent is a tenth of one.
             let expected = n.map_or(0, |n| price(before + n) - price(before));
-            assert_eq!(said.get(), i128::from(expected) * 100_000_000, "seed {seed}, event {index}");
-            let kept = standing.slices.iter().map(|slice| slice.amount).fold(Nanos::ZERO, sum);
-            assert!(kept.get() * 100 <= said.get(), "seed {seed}, event {index} keeps more than it costs");
+            assert_eq!(
+                said.get(),
+                i128::from(expected) * 100_000_000,
+                "seed {seed}, event {index}"
+            );
+            let kept = standing
+                .slices
+                .iter()
+                .map(|slice| slice.amount)
+                .fold(Nanos::ZERO, sum);
+            assert!(
+                kept.get() * 100 <= said.get(),
+                "seed {seed}, event {index} keeps more than it costs"
+            );
             before += n.unwrap_or(0);
         }
         prove(&house, &*store);
@@ -442,9 +479,12 @@ fn sum(a: Nanos, b: Nanos) -> Nanos {
 }
 
 /// Every fold can be had again from the records before it, and the wallet is sound.
-fn prove(house: &House, store: &dyn Store) {
+pub fn prove(house: &House, store: &dyn Store) {
     let customer = CustomerId::new("ada").unwrap();
-    let mut records = house.engine.history(&house.tenant, &customer, None, 10_000).unwrap();
+    let mut records = house
+        .engine
+        .history(&house.tenant, &customer, None, 10_000)
+        .unwrap();
     records.reverse();
     let controls = house.engine.controls();
     let revisions = |hash: &_| controls.revision(hash).cloned();
@@ -459,7 +499,10 @@ fn prove(house: &House, store: &dyn Store) {
                 .iter()
                 .map(|r| (r.standing.event.reference(), r.charges.clone()))
                 .collect();
-            assert_eq!((now.events, now.repriced, &now.state), (then.events, charges, &then.state));
+            assert_eq!(
+                (now.events, now.repriced, &now.state),
+                (then.events, charges, &then.state)
+            );
             folds += 1;
         } else {
             assert!(again.is_none());

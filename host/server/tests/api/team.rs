@@ -150,15 +150,24 @@ async fn what_others_depend_on_moves_them_when_it_is_corrected() {
         .await
         .expect(200);
     assert_eq!(corrected["repriced"][0]["id"], "b");
-    assert_eq!(corrected["repriced"][0]["charged"], json!([{"asset": "usd", "amount": "10"}]));
+    assert_eq!(
+        corrected["repriced"][0]["charged"],
+        json!([{"asset": "usd", "amount": "10"}])
+    );
     assert_eq!(corrected["balance"][0]["debt"], "23");
     // It stands so already: nothing moves.
-    let same = client.put("/v1/customers/acme/events/a", amended).await.expect(200);
+    let same = client
+        .put("/v1/customers/acme/events/a", amended)
+        .await
+        .expect(200);
     assert_eq!(same["balance"][0]["debt"], "23");
     // Without a, b is free.
     let void = "/v1/customers/acme/events/a/void";
     let voided = client.call(Method::POST, void, None).await.expect(200);
-    assert_eq!(voided["repriced"][0]["reversed"], json!([{"asset": "usd", "amount": "23"}]));
+    assert_eq!(
+        voided["repriced"][0]["reversed"],
+        json!([{"asset": "usd", "amount": "23"}])
+    );
     assert_eq!(voided["balance"][0]["debt"], "0");
     // The feed and the statement tell of b twice.
     let feed = client.get("/v1/changes?kind=repriced").await.expect(200);

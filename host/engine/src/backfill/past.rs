@@ -1,0 +1,115 @@
+//! What a wallet's history knows of events from before the late window: which are there already (their ids may be forgotten), and
+//! the terms that they belong to.
+
+use std::collections::{BTreeMap, HashSet};
+
+use farebox_ledger::{limits::EVENT_AHEAD_MAX, standing_of};
+use farebox_record::Record;
+use farebox_record::command::Command;
+use farebox_record::event::Event;
+use farebox_record::ids::{CallId, SubscriptionId};
+use farebox_record::lifecycle::TermState;
+use farebox_record::outcome::Effect;
+use farebox_record::plan::EventRef;
+use farebox_store::{Store, StoreError, WalletKey};
+
+use crate::error::{ControlError, EngineError};
+use crate::fold::wallet_of;
+use crate::limits::BACKFILL_RECORDS_MAX;
+
+/// Records that are read at once.
+const HISTORY_PAGE: usize = 1_000;
+
+/// See the module.
+pub(super) struct Past {
+    /// Events that the history has.
+    pub known: HashSet<EventRef>,
+    /// Closed terms that the wallet does not remember and that some of the events belong to, as they stood last.
+    pub terms: Vec<(SubscriptionId, TermState)>,
+}
+
+/// Reads back as far as the oldest of the events can be. Events that the backfill `own` posted are not known.
+pub(super) fn read(
+    store: &dyn Store,
+    key: &WalletKey,
+    events: &[&Event],
+    own: Option<&CallId>,
+) -> Result<Past, ControlError> {
+    let image = store.load(key)?;
+    let wallet = wallet_of(&image).map_err(|what| state(key, &what))?;
+    let times = || events.iter().filter_map(|event| event.time);
+    let Some(oldest) = times().min() else {
+        return Ok(Past {
+            known: HashSet::new(),
+            terms: Vec::new(),
+        });
+    };
+    let wanted: HashSet<EventRef> = events.iter().map(|event| event.reference()).collect();
+    let mut known = HashSet::new();
+    let mut terms: BTreeMap<(SubscriptionId, u32), TermState> = BTreeMap::new();
+    each(store, key, image.version, |record| {
+        if record.at < oldest.saturating_sub(EVENT_AHEAD_MAX) {
+            return false;
+        }
+        if let Some(standing) = standing_of(record) {
+            let event = standing.event.reference();
+            let is_own =
+                matches!(&record.command, Command::Backfill(posted) if Some(&posted.backfill) == own);
+            if wanted.contains(&event) && !is_own {
+                known.insert(event);
+            }
+        }
+        for effect in record.outcome.effects.iter().rev() {
+            if let Effect::TermPut(subscription, term) = effect {
+                let name = (subscription.clone(), term.number);
+                // Read backwards: what comes first is how it stood last.
+                terms.entry(name).or_insert_with(|| (**term).clone());
+            }
+        }
+        true
+    })?;
+    terms.retain(|(id, number), term| {
+        let is_forgotten = wallet.subscription(id).is_some_and(|subscription| {
+            *number < subscription.term && subscription.past.iter().all(|past| past.number != *number)
+        });
+        is_forgotten && times().any(|time| term.since <= time && time < term.until)
+    });
+    let terms = terms.into_iter().map(|((id, _), term)| (id, term)).collect();
+    Ok(Past { known, terms })
+}
+
+/// Visits records, the newest first, until told to stop.
+fn each(
+    store: &dyn Store,
+    key: &WalletKey,
+    newest: u64,
+    mut visit: impl FnMut(&Record) -> bool,
+) -> Result<(), ControlError> {
+    let (mut before, mut read) = (Some(newest + 1), 0);
+    loop {
+        let page = store.history(key, before, HISTORY_PAGE)?;
+        let Some(oldest) = page.last() else { return Ok(()) };
+        before = Some(oldest.sequence);
+        for stored in &page {
+            let record = Record::decode(&stored.body).map_err(|e| state(key, &e.to_string()))?;
+            if !visit(&record) {
+                return Ok(());
+            }
+            read += 1;
+            if read == BACKFILL_RECORDS_MAX {
+                return Err(ControlError::Backfill(format!(
+                    "the history of customer {} has more than {BACKFILL_RECORDS_MAX} records since its oldest event (limit \
+                     BACKFILL_RECORDS_MAX)",
+                    key.wallet()
+                )));
+            }
+        }
+    }
+}
+
+fn state(key: &WalletKey, what: &str) -> ControlError {
+    let error = StoreError::State {
+        what: format!("{key:?}: {what}"),
+    };
+    ControlError::Engine(EngineError::Store(error))
+}

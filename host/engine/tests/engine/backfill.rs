@@ -1,0 +1,298 @@
+//! Backfills: looked at without a trace, posted as a whole, taken back as a whole, and gone on with after a stop.
+//! Prices: model `one` costs 1 usd per million input tokens.
+
+use std::sync::Arc;
+
+use farebox_engine::{ControlError, LedgerFold};
+use farebox_ledger::verify;
+use farebox_record::command::Command;
+use farebox_record::control::BackfillStage;
+use farebox_record::correction::Void;
+use farebox_record::event::Event;
+use farebox_record::ids::{CallId, CustomerId, SubscriptionId};
+use farebox_record::outcome::Answer;
+use farebox_record::time::{Span, Timestamp};
+use farebox_store::{JournalStore, MemoryStore, Options};
+
+use crate::house::{House, event, hold, usage};
+
+fn call(id: &str) -> CallId {
+    CallId::new(id).unwrap()
+}
+
+fn ada() -> CustomerId {
+    CustomerId::new("ada").unwrap()
+}
+
+/// An event of `day`, of so many million tokens of model `one`.
+fn old(id: &str, day: &str, millions: i64) -> (CustomerId, Event) {
+    let mut event = event(id, "one", &[("input_tokens", millions * 1_000_000)]);
+    event.time = Some(format!("{day}T12:00:00Z").parse::<Timestamp>().unwrap());
+    (ada(), event)
+}
+
+/// `ada` with 10 dollars from 1 January on; it is 1 April.
+async fn house() -> House {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    house.customer("ada", "10").await;
+    house.done("ada", usage("seen", "one", 1_000_000)).await;
+    house.clock.advance(Span::days(90));
+    house.balance("ada").await;
+    house
+}
+
+fn sequence(house: &House) -> u64 {
+    house.engine.history(&house.tenant, &ada(), None, 1).unwrap()[0].sequence
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_is_looked_at_then_posted_then_taken_back() {
+    let house = house().await;
+    let engine = house.engine.clone();
+    let tenant = house.tenant.clone();
+    let mut known = event("seen", "one", &[("input_tokens", 1_000_000)]);
+    known.time = Some("2026-01-01T00:00:00Z".parse().unwrap());
+    let mut recent = old("recent", "2026-03-25", 1);
+    recent.1.id = "recent".parse().unwrap();
+    let unpriced = {
+        let (customer, mut event) = old("odd", "2026-01-12", 1);
+        event.attributes.insert("model".into(), "two".into());
+        (customer, event)
+    };
+    let events = vec![
+        old("b1", "2026-01-10", 2),
+        old("b2", "2026-02-10", 1),
+        (ada(), known),
+        recent,
+        unpriced,
+        old("b1", "2026-01-11", 5),
+    ];
+    let made = tokio::task::spawn_blocking({
+        let (engine, tenant) = (engine.clone(), tenant.clone());
+        move || {
+            let state = engine
+                .make_backfill(&tenant, call("fill"), Some("lost log".into()), &events)
+                .unwrap()
+                .0;
+            // The same again changes nothing; something else under the name is told.
+            engine
+                .make_backfill(&tenant, call("fill"), Some("lost log".into()), &events)
+                .unwrap();
+            let other = engine.make_backfill(&tenant, call("fill"), Some("lost log".into()), &events[..1]);
+            assert!(
+                matches!(other, Err(ControlError::Conflict { field: "events" })),
+                "{other:?}"
+            );
+            state
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        (made.stage, made.count, made.customers),
+        (BackfillStage::Draft, 6, 1)
+    );
+
+    let before = sequence(&house);
+    let preview = blocking(&house, |engine, tenant| {
+        engine.preview_backfill(tenant, &call("fill")).unwrap()
+    })
+    .await;
+    // 2 and 1 dollars; one is known, one was said twice, one is too young, one has no price.
+    assert_eq!(
+        (
+            preview.tally.charged,
+            preview.tally.unpriced,
+            preview.tally.known,
+            preview.tally.refused
+        ),
+        (2, 1, 2, 1)
+    );
+    assert_eq!(preview.charges[0].amount.to_string(), "3");
+    assert_eq!(preview.customers[0].balances[0].available.to_string(), "6");
+    let problems: Vec<_> = preview
+        .problems
+        .iter()
+        .map(|p| (p.index, p.event.id.as_str(), p.code))
+        .collect();
+    assert_eq!(
+        problems,
+        [(2, "seen", "known"), (3, "recent", "refused"), (5, "b1", "known")]
+    );
+    assert!(
+        preview.problems[1].message.contains("LATE_WINDOW"),
+        "{}",
+        preview.problems[1].message
+    );
+    assert_eq!(sequence(&house), before, "a look leaves no trace");
+    assert_eq!(house.balance("ada").await.0, "9");
+
+    let done = blocking(&house, |engine, tenant| {
+        engine.commit_backfill(tenant, &call("fill")).unwrap()
+    })
+    .await;
+    assert_eq!(
+        (done.stage, done.tally.charged, done.tally.refused),
+        (BackfillStage::Committed, 2, 1)
+    );
+    assert_eq!(house.balance("ada").await.0, "6", "as the preview said");
+    // Each in the period that it happened in.
+    let records = house.engine.history(&house.tenant, &ada(), None, 10).unwrap();
+    let mut periods: Vec<_> = (records.iter())
+        .filter(|record| matches!(record.command, Command::Backfill(_)) && record.is_late())
+        .filter(|record| matches!(record.outcome.answer, Answer::Charged { .. }))
+        .map(|record| record.seen.pricing.as_ref().unwrap().period.index)
+        .collect();
+    periods.sort_unstable();
+    assert_eq!(periods, [0, 1]);
+    // Again is once; and the ids are taken for good.
+    blocking(&house, |engine, tenant| {
+        engine.commit_backfill(tenant, &call("fill")).unwrap()
+    })
+    .await;
+    assert_eq!(house.balance("ada").await.0, "6");
+    let second = vec![old("b1", "2026-01-10", 2)];
+    let preview = blocking(&house, move |engine, tenant| {
+        engine
+            .make_backfill(tenant, call("again"), None, &second)
+            .unwrap();
+        engine.preview_backfill(tenant, &call("again")).unwrap()
+    })
+    .await;
+    assert_eq!((preview.tally.known, preview.tally.charged), (1, 0));
+
+    // One is taken back by hand before the whole is.
+    let void = Command::Void(Void {
+        event: hold("b2"),
+        id: call("by-hand"),
+        reason: None,
+    });
+    house.done("ada", void).await;
+    assert_eq!(house.balance("ada").await.0, "7");
+    let reverted = blocking(&house, |engine, tenant| {
+        engine.revert_backfill(tenant, &call("fill")).unwrap()
+    })
+    .await;
+    assert_eq!(
+        (reverted.stage, reverted.tally.reverted),
+        (BackfillStage::Reverted, 3)
+    );
+    assert_eq!(house.balance("ada").await.0, "9");
+    assert_eq!(house.wallet("ada").await.header().unpriced, 0);
+    let late = blocking(&house, |engine, tenant| {
+        engine.commit_backfill(tenant, &call("fill"))
+    })
+    .await;
+    assert!(
+        matches!(late, Err(ControlError::BackfillStage { .. })),
+        "{late:?}"
+    );
+    assert_eq!(verify(&*house.wallet("ada").await), []);
+    house.engine.stop().unwrap();
+}
+
+async fn blocking<T: Send + 'static>(
+    house: &House,
+    work: impl FnOnce(&farebox_engine::Engine, &farebox_record::ids::TenantId) -> T + Send + 'static,
+) -> T {
+    let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
+    tokio::task::spawn_blocking(move || work(&engine, &tenant))
+        .await
+        .unwrap()
+}
+
+/// A term that is long forgotten is remembered for the events that belong to it, with the state that it was left with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_period_is_remembered_as_it_was() {
+    let store: Arc<dyn farebox_store::Store> = Arc::new(MemoryStore::new());
+    let house = crate::refold::house(&store).await;
+    // 80 units in January: 8 dollars.
+    house.done("ada", crate::refold::used("a", 80)).await;
+    house.clock.advance(Span::days(150));
+    house.balance("ada").await;
+    let wallet = house.wallet("ada").await;
+    let past = &wallet
+        .subscription(&SubscriptionId::new("s").unwrap())
+        .unwrap()
+        .past;
+    assert!(past.iter().all(|past| past.number > 0), "January is forgotten");
+    let mut event = crate::refold::units("lost", 40);
+    event.time = Some("2026-01-20T00:00:00Z".parse().unwrap());
+    let mut second = crate::refold::units("lost-too", 40);
+    second.time = Some("2026-01-21T00:00:00Z".parse().unwrap());
+    let events = vec![(ada(), event), (ada(), second)];
+    let preview = blocking(&house, move |engine, tenant| {
+        engine.make_backfill(tenant, call("fill"), None, &events).unwrap();
+        engine.preview_backfill(tenant, &call("fill")).unwrap()
+    })
+    .await;
+    // Behind 80 units: 20 at 0.10 and 20 at 0.05, then 40 at 0.05. Stated in credits: 100 for a dollar.
+    assert_eq!(preview.charges[0].amount.to_string(), "500");
+    blocking(&house, |engine, tenant| {
+        engine.commit_backfill(tenant, &call("fill")).unwrap()
+    })
+    .await;
+    assert_eq!(house.balance("ada").await.0, "87");
+    // Taking it back folds January again, the last event first.
+    blocking(&house, |engine, tenant| {
+        engine.revert_backfill(tenant, &call("fill")).unwrap()
+    })
+    .await;
+    assert_eq!(house.balance("ada").await.0, "92");
+    crate::refold::prove(&house, &*store);
+    house.engine.stop().unwrap();
+}
+
+/// The server stops in the middle of a commit: the next start goes on with it, and nothing is charged twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stop_interrupts_goes_on_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Arc::new(JournalStore::open(dir.path(), Options::default(), Arc::new(LedgerFold)).unwrap());
+    let house = House::over(open());
+    house.customer("ada", "10000").await;
+    house.clock.advance(Span::days(90));
+    house.balance("ada").await;
+    let events: Vec<_> = (0..3_000)
+        .map(|n| old(&format!("b{n}"), "2026-01-10", 1))
+        .collect();
+    let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
+    let committing = tokio::task::spawn_blocking(move || {
+        engine
+            .make_backfill(&tenant, call("fill"), None, &events)
+            .unwrap();
+        engine.commit_backfill(&tenant, &call("fill"))
+    });
+    while sequence(&house) < 1_000 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let now = house.engine.now(&house.tenant);
+    house.engine.stop().unwrap();
+    let interrupted = committing.await.unwrap().is_err();
+    drop(house);
+    let house = House::without_plan(open());
+    house.clock.advance_to(now);
+    let done = async {
+        loop {
+            let state = house.engine.backfill(&house.tenant, &call("fill")).unwrap();
+            if state.stage == BackfillStage::Committed {
+                return state;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let state = tokio::time::timeout(std::time::Duration::from_secs(60), done)
+        .await
+        .unwrap();
+    assert!(interrupted, "the stop came after all of it; make it longer");
+    assert_eq!(
+        (state.tally.charged, state.tally.known, state.tally.refused),
+        (3_000, 0, 0)
+    );
+    assert_eq!(house.balance("ada").await.0, "7000");
+    let charged = house.engine.history(&house.tenant, &ada(), None, 10_000).unwrap();
+    let charged = charged
+        .iter()
+        .filter(|record| matches!(record.outcome.answer, Answer::Charged { .. }));
+    assert_eq!(charged.count(), 3_000);
+    house.engine.stop().unwrap();
+}
