@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::backfills::BackfillsCommand;
 use crate::changes::Changes;
 use crate::customers::CustomersCommand;
 use crate::events::EventsCommand;
@@ -103,6 +104,9 @@ pub enum Command {
     /// Customers of a server
     #[command(subcommand)]
     Customers(CustomersCommand),
+    /// Usage from before the late window, posted and taken back as a whole
+    #[command(subcommand)]
+    Backfills(BackfillsCommand),
     /// What a customer has, giving more, and putting it right
     #[command(subcommand)]
     Wallet(WalletCommand),

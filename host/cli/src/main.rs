@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, talk to standard error; with `--json` both are JSON. Exit codes are in [`failure`].
 
+mod backfills;
 mod backup;
 mod changes;
 mod cli;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Plan(plan) => plan.run(&global),
         Command::Keys(keys) => keys.run(&global),
         Command::Tenants(tenants) => tenants.run(&global),
+        Command::Backfills(backfills) => backfills.run(&global),
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
         Command::Subscriptions(subscriptions) => subscriptions.run(&global),

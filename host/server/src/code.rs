@@ -74,6 +74,8 @@ codes! {
         "Push it with POST /v1/plans/{plan}/components; the answer carries its hash.";
     UnknownKey "unknown_key" NOT_FOUND "There is no such key"
         "GET /v1/keys lists the keys.";
+    UnknownBackfill "unknown_backfill" NOT_FOUND "There is no such backfill"
+        "GET /v1/backfills lists the backfills; POST /v1/backfills makes one.";
     UnknownTenant "unknown_tenant" NOT_FOUND "There is no such tenant"
         "GET /v1/tenants lists the tenants; POST /v1/tenants makes one.";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The endpoint has no such method"
@@ -113,6 +115,10 @@ codes! {
     LiveTenant "live_tenant" CONFLICT "The tenant's time is the machine's"
         "Only a sandbox's clock can be advanced. Make one: POST /v1/tenants with `\"kind\": \"sandbox\"`.";
     Advancing "advancing" CONFLICT "The clock is being advanced"
+        "Nothing was done. Send the same request again when the other one is answered.";
+    BackfillNotPossible "backfill_not_possible" CONFLICT "The backfill cannot be carried out so"
+        "GET the backfill for how it stands: only a draft is committed, and only what is committed is reverted.";
+    BackfillBusy "backfill_busy" CONFLICT "The backfill is being carried out"
         "Nothing was done. Send the same request again when the other one is answered.";
     NothingToRollBack "nothing_to_roll_back" CONFLICT "There is no earlier revision"
         "Activate another revision instead.";

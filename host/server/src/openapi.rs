@@ -14,8 +14,8 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, changes, corrections, customers, entries, events, grants, holds, keys, limits, plans,
-    statement, subscriptions, system, tenants, usage,
+    authorize, backfills, changes, corrections, customers, entries, events, grants, holds, keys, limits,
+    plans, statement, subscriptions, system, tenants, usage,
 };
 
 #[derive(OpenApi)]
@@ -36,6 +36,7 @@ use crate::routes::{
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
         usage::show, statement::show, changes::list,
         grants::grant, corrections::adjust, corrections::pay, corrections::refund, corrections::void, corrections::amend,
+        backfills::create, backfills::list, backfills::show, backfills::preview, backfills::commit, backfills::revert,
         limits::list, limits::put, limits::show, limits::delete,
         subscriptions::start, subscriptions::list, subscriptions::show, subscriptions::change, subscriptions::cancel,
         plans::list, plans::show,
@@ -49,6 +50,7 @@ use crate::routes::{
         (name = "events", description = "Usage that happened"),
         (name = "customers", description = "Who pays, and what they have"),
         (name = "corrections", description = "What is put right: adjustments, payments, refunds, voids, amendments"),
+        (name = "backfills", description = "Usage from long ago, posted and taken back as a whole"),
         (name = "limits", description = "How much may be spent, and what is announced on the way"),
         (name = "subscriptions", description = "Which customer is on which plan"),
         (name = "changes", description = "What happened"),
@@ -337,6 +339,15 @@ fn own_problems(operation: &str) -> &'static [Code] {
             C::Contended,
             C::InvalidTime,
             C::NoRoom,
+        ],
+        "createBackfill" => &[C::Conflict, C::Contended, C::TooManyEvents, C::NoRoom],
+        "getBackfill" => &[C::UnknownBackfill],
+        "previewBackfill" => &[C::UnknownBackfill, C::BackfillNotPossible],
+        "commitBackfill" | "revertBackfill" => &[
+            C::UnknownBackfill,
+            C::BackfillNotPossible,
+            C::BackfillBusy,
+            C::Contended,
         ],
         "getTenant" | "getClock" => &[C::UnknownTenant],
         "createTenantKey" => &[C::UnknownTenant, C::KeyExists, C::Contended],

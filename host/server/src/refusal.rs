@@ -197,6 +197,17 @@ impl From<ControlError> for Problem {
                 }
             }
             ControlError::Advancing(_) => Problem::new(Code::Advancing, said),
+            ControlError::UnknownBackfill(_) => Problem::new(Code::UnknownBackfill, said),
+            ControlError::BackfillSize { .. } => {
+                Problem::new(Code::TooManyEvents, said).with("limit", "BACKFILL_EVENTS_MAX")
+            }
+            ControlError::TooManyBackfills { .. } => {
+                Problem::new(Code::NoRoom, said).with("limit", "BACKFILLS_PER_TENANT_MAX")
+            }
+            ControlError::BackfillStage { .. } | ControlError::Backfill(_) => {
+                Problem::new(Code::BackfillNotPossible, said)
+            }
+            ControlError::Backfilling(_) => Problem::new(Code::BackfillBusy, said),
             ControlError::Stopped => stopped(),
             ControlError::DiskNearlyFull(rejected) => rejected.into(),
             ControlError::Contended => Problem::new(Code::Contended, said),

@@ -8,7 +8,7 @@
 mod past;
 mod rehearsal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec;
@@ -185,8 +185,10 @@ impl Engine {
             self.call_patiently(tenant, chunk)?;
         }
         let key = revert_key(id)?;
+        let mut seen = BTreeSet::new();
         for (customer, event) in events.iter().rev() {
-            if !self.is_part(tenant, customer, event, id)? {
+            let once = seen.insert((customer.clone(), event.reference()));
+            if !once || !self.is_part(tenant, customer, event, id)? {
                 continue;
             }
             let void = Command::Void(Void {
@@ -293,7 +295,7 @@ impl Engine {
             by_customer.entry(customer).or_default().push(index);
         }
         let mut posting = Posting::default();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (customer, indices) in by_customer {
             let key = WalletKey::new(tenant.as_str(), customer.as_str());
             let own: Vec<&Event> = indices.iter().map(|index| &events[*index].1).collect();

@@ -8,6 +8,7 @@ use farebox_record::command::{Command, Identity, default_source};
 use farebox_record::correction::RefundTarget;
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::outcome::Answer;
 use farebox_record::plan::EventRef;
 use serde::Deserialize;
 
@@ -177,6 +178,7 @@ fn records_of(
     let mut records = Vec::new();
     for identity in [
         Identity::Event(event.clone()),
+        Identity::Backfilled(event.clone()),
         Identity::HoldEnd(event.clone()),
         Identity::Rated(event.clone()),
     ] {
@@ -219,7 +221,7 @@ fn corrections_of(
         read += page.len();
         let oldest = page.last().map(|record| record.sequence);
         let mine = page.into_iter().filter(|record| record.sequence > received);
-        found.extend(mine.filter(|record| corrects(&record.command, event)));
+        found.extend(mine.filter(|record| corrects(record, event)));
         match oldest {
             Some(oldest) if oldest > received => before = Some(oldest),
             _ => break,
@@ -229,8 +231,14 @@ fn corrections_of(
     Ok(found)
 }
 
-fn corrects(command: &Command, event: &EventRef) -> bool {
-    match command {
+/// Whether a record corrects the event, or one before it so that it costs something else.
+fn corrects(record: &Record, event: &EventRef) -> bool {
+    if let Answer::Refolded(refolded) = &record.outcome.answer
+        && refolded.repriced.iter().any(|repriced| repriced.event == *event)
+    {
+        return true;
+    }
+    match &record.command {
         Command::Void(void) => void.event == *event,
         Command::Amend(amend) => amend.event.reference() == *event,
         Command::Refund(refund) => match &refund.target {
@@ -244,6 +252,7 @@ fn corrects(command: &Command, event: &EventRef) -> bool {
 fn event_of(command: &Command) -> Option<&Event> {
     match command {
         Command::Usage(event) => Some(event),
+        Command::Backfill(backfill) => Some(&backfill.event),
         Command::Authorize(authorize) => Some(&authorize.event),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! Handlers: decode, ask the engine, encode.
 
 pub(crate) mod authorize;
+pub(crate) mod backfills;
 pub(crate) mod changes;
 mod changes_stream;
 pub(crate) mod corrections;

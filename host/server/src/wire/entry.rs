@@ -147,6 +147,8 @@ fn kind(command: &Command) -> &'static str {
         Command::Extend(_) => "extend",
         Command::Release(_) => "release",
         Command::Usage(_) => "usage",
+        Command::Backfill(_) => "backfill",
+        Command::RememberTerm(_) => "term_remembered",
         Command::RateUnpriced(_) => "usage_rated",
         Command::RetryTransition(_) => "transition_retried",
         Command::ChangeSubscription(_) => "subscription_changed",
@@ -171,6 +173,7 @@ fn event_of(command: &Command) -> Option<EventRefView> {
     let reference = match command {
         Command::Authorize(authorize) => authorize.event.reference(),
         Command::Usage(event) => event.reference(),
+        Command::Backfill(backfill) => backfill.event.reference(),
         Command::RateUnpriced(rate) => rate.event.reference(),
         Command::Settle(settle) => settle.hold.clone(),
         Command::Extend(extend) => extend.hold.clone(),
@@ -186,6 +189,7 @@ fn event_of(command: &Command) -> Option<EventRefView> {
             RefundTarget::Grant { .. } => return None,
         },
         Command::PutCustomer(_)
+        | Command::RememberTerm(_)
         | Command::Grant(_)
         | Command::Subscribe(_)
         | Command::PutLimit(_)

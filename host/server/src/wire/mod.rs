@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod amount;
+pub mod backfill;
 pub mod balance;
 pub mod change;
 pub mod correction;

@@ -256,6 +256,7 @@ fn kind_schema() -> Object {
         "fee",
         "void",
         "amendment",
+        "repriced",
         "refund",
         "payment",
         "adjustment",
