@@ -5,6 +5,7 @@ mod command;
 pub mod expect;
 pub mod format;
 mod observe;
+mod refused;
 mod run;
 mod value;
 
@@ -18,10 +19,11 @@ mod tests {
     use super::Scenario;
 
     #[test]
-    fn the_scenarios_of_the_example_plans_are_read() {
-        let plans = concat!(env!("CARGO_MANIFEST_DIR"), "/../../example-plans");
+    fn the_scenarios_of_the_plans_are_read() {
+        let plans = ["/../../example-plans", "/tests/plans"]
+            .map(|folder| std::fs::read_dir(format!("{}{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap());
         let mut files = 0;
-        for plan in std::fs::read_dir(plans).unwrap() {
+        for plan in plans.into_iter().flatten() {
             for file in std::fs::read_dir(plan.unwrap().path().join("scenarios"))
                 .into_iter()
                 .flatten()
@@ -32,6 +34,6 @@ mod tests {
                 files += 1;
             }
         }
-        assert!(files > 0);
+        assert!(files > 20, "{files}");
     }
 }

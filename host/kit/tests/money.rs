@@ -16,19 +16,19 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
         .collect()
 }
 
-#[test]
-fn every_example_of_the_money_page_is_what_happens() {
+/// Carries out the examples in the blocks of one language, under the deal in the first block of another.
+fn every_example_holds(plan: &str, deal: &str, examples: &str) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = fs::read_to_string(root.join("docs/money.md")).unwrap();
-    let built = build_plan(&root.join("example-plans/per-token"), &BuildOptions::default()).unwrap();
+    let built = build_plan(&root.join(plan), &BuildOptions::default()).unwrap();
     let runtime = Runtime::new(farebox_runtime::Config::default()).unwrap();
     let subject = Subject {
         runtime: &runtime,
         component: &built.component,
-        parameters: blocks(&page, "json")[0],
+        parameters: blocks(&page, deal)[0],
         folder: &root,
     };
-    let examples = blocks(&page, "toml");
+    let examples = blocks(&page, examples);
     for example in &examples {
         let scenario = Scenario::parse(example).unwrap();
         let report = run(&subject, &scenario, example).unwrap();
@@ -43,5 +43,17 @@ fn every_example_of_the_money_page_is_what_happens() {
             );
         }
     }
-    assert!(examples.len() >= 5, "{} examples", examples.len());
+    examples.len()
+}
+
+#[test]
+fn every_example_of_the_money_page_is_what_happens() {
+    let examples = every_example_holds("example-plans/per-token", "json", "toml");
+    assert!(examples >= 5, "{examples} examples");
+}
+
+#[test]
+fn a_minimum_commitment_is_what_the_money_page_says() {
+    let plan = "host/kit/tests/plans/commitment";
+    assert_eq!(every_example_holds(plan, "json commitment", "toml commitment"), 1);
 }

@@ -13,8 +13,64 @@ fn per_token() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../example-plans/per-token")
 }
 
+fn commitment() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/commitment")
+}
+
+/// Carries out every scenario of a plan's folder, as `farebox plan test` does; how many steps that are.
+fn every_scenario_holds(plan: &Path) -> usize {
+    let built = build_plan(plan, &BuildOptions::default()).unwrap();
+    // Each scenario has an engine of its own; the component is compiled once for all of them.
+    let cache = tempfile::tempdir().unwrap();
+    let config = farebox_runtime::Config {
+        cache_dir: Some(cache.path().to_path_buf()),
+        ..farebox_runtime::Config::default()
+    };
+    let runtime = Runtime::new(config).unwrap();
+    let described: toml::Table = fs::read_to_string(plan.join("plan.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let named = |name: &str| plan.join(described[name].as_str().unwrap());
+    let scenarios = named("scenarios");
+    let (mut steps, mut wrong) = (0, Vec::new());
+    for file in fs::read_dir(&scenarios).unwrap() {
+        let path = file.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let own = scenario.parameters.as_ref().map(|own| scenarios.join(own));
+        let subject = Subject {
+            runtime: &runtime,
+            component: &built.component,
+            parameters: &fs::read_to_string(own.unwrap_or_else(|| named("parameters"))).unwrap(),
+            folder: &scenarios,
+        };
+        let report =
+            run(&subject, &scenario, &text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for step in &report.steps {
+            let place = format!("{}:{} {}", path.display(), step.line, step.action);
+            wrong.extend(step.problems.iter().map(|problem| format!("{place}: {problem}")));
+            steps += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    steps
+}
+
 #[test]
 fn every_scenario_of_the_example_plans_holds() {
+    let steps = every_scenario_holds(&per_token());
+    assert!(steps > 20, "{steps}");
+}
+
+#[test]
+fn subscriptions_and_periods_are_what_an_accountant_works_out() {
+    let steps = every_scenario_holds(&commitment());
+    assert!(steps > 120, "{steps}");
+}
+
+#[test]
+fn what_did_not_come_is_told() {
     let folder = per_token();
     let built = build_plan(&folder, &BuildOptions::default()).unwrap();
     let parameters = fs::read_to_string(folder.join("parameters/list-prices.json")).unwrap();
@@ -26,25 +82,6 @@ fn every_scenario_of_the_example_plans_holds() {
         parameters: &parameters,
         folder: &scenarios,
     };
-    let mut steps = 0;
-    for file in fs::read_dir(&scenarios).unwrap() {
-        let path = file.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let report = run(&subject, &Scenario::parse(&text).unwrap(), &text).unwrap();
-        for step in &report.steps {
-            assert_eq!(
-                step.problems,
-                Vec::<String>::new(),
-                "{}:{} {}",
-                path.display(),
-                step.line,
-                step.action
-            );
-            steps += 1;
-        }
-    }
-    assert!(steps > 20, "{steps}");
-
     let wrong = "[[step]]\nat = 2026-03-01\nsubscribe = {}\n\n[[step]]\nuse.type = \"llm.call\"\n\
                  use.attributes = { model = \"gpt-5\" }\nuse.measures = { output_tokens = 500 }\n\
                  expect.total = [\"0.006 usd\"]\nexpect.debt = [\"0.005 usd\"]\n";
@@ -154,6 +191,56 @@ expect.refused = { code = "unknown_event" }
 }
 
 #[test]
+fn a_wrong_subscription_is_told() {
+    let text = r#"
+[[step]]
+at = 2026-03-01
+use = { id = "a", type = "llm.call", attributes = { model = "one" }, measures = { input_tokens = 100_000 } }
+expect.refused = { code = "no_subscription" }
+expect.unpriced = 2
+expect.status = "active"
+[[step]]
+at = 2026-03-02
+subscribe = { seats = 2 }
+expect.charges = [{ code = "input", amount = "0.1 usd", invoice = true, at = 2026-03-02 }]
+expect.period = { start = 2026-03-01, end = 2026-04-01 }
+expect.seats = 3
+expect.status = "paused"
+[[step]]
+why = "All of it is as it is said"
+pause = {}
+expect.period = { start = 2026-03-02, end = 2026-04-02 }
+expect.seats = 2
+expect.status = "paused"
+expect.unpriced = 0
+"#;
+    let told = |lines: &[&str]| lines.iter().map(|line| line.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        problems(text),
+        [
+            (
+                2,
+                told(&[
+                    "status: expected active, found no subscription",
+                    "unpriced: expected 2 to wait for a price, found 1",
+                ])
+            ),
+            (
+                8,
+                told(&[
+                    "charges: expected [input 0.1 usd on the statement at 2026-03-02T00:00:00Z], \
+                     found [input-tokens 0.1 usd (100000) at 2026-03-01T00:00:00Z]",
+                    "period: expected 2026-03-01T00:00:00Z to 2026-04-01T00:00:00Z, \
+                     found 2026-03-02T00:00:00Z to 2026-04-02T00:00:00Z",
+                    "seats: expected 3, found 2",
+                    "status: expected paused, found active",
+                ])
+            ),
+        ]
+    );
+}
+
+#[test]
 fn steps_that_refer_to_nothing_are_refused_with_their_line() {
     for (step, said) in [
         (
@@ -162,7 +249,12 @@ fn steps_that_refer_to_nothing_are_refused_with_their_line() {
         ),
         ("pause = {}", "there is no subscription yet"),
         ("refund = { amount = \"1 usd\" }", "`event` or `grant`"),
-        ("change_plan = {}", "`plan`, `parameters`, or both"),
+        ("change_plan = {}", "`plan`, `parameters`, `cadence`"),
+        (
+            "change_plan = { cadence = \"weekly\" }",
+            "there is no subscription yet",
+        ),
+        ("unschedule = {}", "there is no subscription yet"),
     ] {
         let text = format!("[[step]]\nat = 2026-03-01\n{step}\n");
         let built = build_plan(&per_token(), &BuildOptions::default()).unwrap();

@@ -229,7 +229,8 @@ pub struct ChangeSeats {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePlan {
-    /// The folder of the other plan, a path from the scenario file's folder; none: this plan's code with other parameters.
+    /// The folder of the other plan, a path from the scenario file's folder; none: this plan's code with other parameters, or
+    /// the very plan that serves where there is nothing but another `cadence`.
     #[serde(default)]
     pub plan: Option<String>,
     /// A path from the scenario file's folder; none: those that the other plan's `plan.toml` names.

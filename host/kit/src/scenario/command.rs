@@ -52,6 +52,7 @@ pub(super) fn name(action: Action<'_>) -> &'static str {
         Action::Pause(_) => "pause",
         Action::Resume => "resume",
         Action::Cancel(_) => "cancel",
+        Action::Unschedule => "unschedule",
         Action::Advance => "advance",
         Action::Reopen => "reopen",
         Action::Void(_) => "void",
@@ -107,7 +108,8 @@ impl Said {
         }
     }
 
-    fn subscription(&self) -> Result<SubscriptionId, Unsupported> {
+    /// The subscription that changes and expectations are about.
+    pub fn subscription(&self) -> Result<SubscriptionId, Unsupported> {
         let none = || Unsupported("there is no subscription yet; begin with `subscribe = {}`".to_string());
         self.subscription.clone().ok_or_else(none)
     }
@@ -204,6 +206,13 @@ pub(super) fn of(
             true,
         )?,
         Action::Cancel(cancel) => changed(said, call()?, SubscriptionChange::Cancel, cancel.from, true)?,
+        Action::Unschedule => changed(
+            said,
+            call()?,
+            SubscriptionChange::Unschedule,
+            action::Starting::Now,
+            true,
+        )?,
         Action::Void(void) => Command::Void(Void {
             event: said.event(&void.event)?.reference(),
             id: call()?,

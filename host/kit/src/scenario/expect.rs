@@ -27,6 +27,14 @@ pub struct Expect {
     pub debt: Vec<Money>,
     /// What is owed for fees afterwards, for each asset named.
     pub receivable: Vec<Money>,
+    /// The subscription's period afterwards.
+    pub period: Option<ExpectedPeriod>,
+    /// The subscription's seats afterwards.
+    pub seats: Option<u32>,
+    /// Whether the subscription goes on afterwards.
+    pub status: Option<Status>,
+    /// How many events and renewals wait for a price afterwards.
+    pub unpriced: Option<u64>,
     /// That it is refused, or kept without a price, and why. Without it, a step must succeed.
     pub refused: Option<Refusal>,
     /// Whether the answer is that of an earlier request with the same id.
@@ -50,6 +58,32 @@ pub struct ExpectedCharge {
     /// Whether it goes on the statement instead of the wallet.
     #[serde(default)]
     pub invoice: bool,
+    /// When what is charged happened: the instant of the renewal or of the event, however late it is charged; none: not
+    /// checked.
+    #[serde(default)]
+    pub at: Option<At>,
+}
+
+/// A period that is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedPeriod {
+    /// The first instant of it.
+    pub start: At,
+    /// The first instant of the one behind it.
+    pub end: At,
+}
+
+/// Whether a subscription goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// `"active"`
+    Active,
+    /// `"paused"`
+    Paused,
+    /// `"cancelled"`
+    Cancelled,
 }
 
 /// A grant that is expected.

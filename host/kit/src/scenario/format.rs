@@ -23,8 +23,22 @@
 //!
 //! One step is one thing that happens, at one instant; a step without `at` happens at the instant of the one before.
 //! Whatever falls due on the way to a step (renewals, timers, expiries) happens first, and what it gives and charges
-//! counts as part of that step. Changes of the subscription (`change_seats`, `change_plan`, `pause`, `resume`, `cancel`) are
-//! about the one that the newest `subscribe` started. Corrections name an event by its id:
+//! counts as part of that step, dated with the instant at which it fell due:
+//!
+//! ```toml
+//! [[step]]
+//! at = 2026-04-10
+//! why = "Two renewals were missed, and are caught up one by one"
+//! advance = {}
+//! expect.charges = [
+//!     { code = "fee", amount = "20 usd", invoice = true, at = 2026-03-01 },
+//!     { code = "fee", amount = "20 usd", invoice = true, at = 2026-04-01 },
+//! ]
+//! expect.period = { start = 2026-04-01, end = 2026-05-01 }
+//! ```
+//!
+//! Changes of the subscription (`change_seats`, `change_plan`, `pause`, `resume`, `cancel`, `unschedule`) are about the one
+//! that the newest `subscribe` started; so are `period`, `seats` and `status` in `expect`. Corrections name an event by its id:
 //!
 //! ```toml
 //! [[step]]
@@ -115,6 +129,8 @@ pub struct Step {
     pub resume: Option<Nothing>,
     /// The subscription ends.
     pub cancel: Option<Cancel>,
+    /// What was to change at the end of the period stays as it is.
+    pub unschedule: Option<Nothing>,
     /// Nothing but time passes: up to `at`.
     pub advance: Option<Nothing>,
     /// The store is closed and opened again: nothing may change.
@@ -162,6 +178,8 @@ pub enum Action<'s> {
     Resume,
     /// See [`Step::cancel`].
     Cancel(&'s Cancel),
+    /// See [`Step::unschedule`].
+    Unschedule,
     /// See [`Step::advance`].
     Advance,
     /// See [`Step::reopen`].
@@ -227,6 +245,7 @@ impl Step {
             self.pause.as_ref().map(Action::Pause),
             self.resume.as_ref().map(|_| Action::Resume),
             self.cancel.as_ref().map(Action::Cancel),
+            self.unschedule.as_ref().map(|_| Action::Unschedule),
             self.advance.as_ref().map(|_| Action::Advance),
             self.reopen.as_ref().map(|_| Action::Reopen),
             self.void.as_ref().map(Action::Void),
@@ -254,16 +273,27 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_documentation_is_read() {
+    fn the_examples_of_the_documentation_are_read() {
         let docs = include_str!("format.rs")
             .lines()
-            .skip_while(|line| *line != "//! ```toml")
-            .skip(1);
-        let text: Vec<_> = docs
-            .take_while(|line| *line != "//! ```")
-            .map(|line| line[3..].trim_start())
-            .collect();
-        let scenario = Scenario::parse(&text.join("\n")).unwrap();
+            .map_while(|line| line.strip_prefix("//!"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let examples: Vec<&str> = docs.split("```toml\n").skip(1).collect();
+        let example = |index: usize| {
+            let text = examples[index].split("```").next().unwrap();
+            // What goes on from the first example has its date from there.
+            Scenario::parse(&text.replacen("[[step]]\n amend", "[[step]]\n at = 2026-03-02\n amend", 1))
+                .unwrap()
+        };
+        assert_eq!(examples.len(), 3);
+        let dated = example(1).steps[0].get_ref().expect.clone();
+        assert_eq!(
+            dated.charges.unwrap()[1].at.unwrap().0.to_string(),
+            "2026-04-01T00:00:00Z"
+        );
+        assert_eq!(example(2).steps.len(), 1);
+        let scenario = example(0);
         assert_eq!(scenario.steps.len(), 3);
         let step = scenario.steps[2].get_ref();
         assert!(matches!(step.action(), Ok(Action::Use(event)) if event.measures.len() == 3));
@@ -286,6 +316,18 @@ mod tests {
             "line 4: this step is dated",
         );
         refuse("[[step]]\nat = 2026-03-01\npause = {}\nresume = {}", "two things");
+        refuse(
+            "[[step]]\nat = 2026-03-01\nunschedule = {}\nresume = {}",
+            "two things",
+        );
+        refuse(
+            "[[step]]\nat = 2026-03-01\nadvance = {}\nexpect.period = { start = 2026-03-01 }",
+            "missing field `end`",
+        );
+        refuse(
+            "[[step]]\nat = 2026-03-01\nadvance = {}\nexpect.status = \"resting\"",
+            "unknown variant `resting`, expected one of `active`, `paused`, `cancelled`",
+        );
         refuse(
             "[[step]]\nat = 2026-03-01\nadvance = {}\nexpect.totl = []",
             "unknown field `totl`",

@@ -3,49 +3,66 @@
 use std::fmt::Display;
 
 use farebox_engine::Reply;
-use farebox_ledger::{Refusal, Wallet};
+use farebox_ledger::Wallet;
 use farebox_money::{Asset, Nanos};
-use farebox_record::outcome::{Answer, AssetBalance, DenialReason, UnpricedReason, Verdict};
-use farebox_record::plan::{Charge, Collect, GrantOrder, Rejection};
+use farebox_record::command::Command;
+use farebox_record::lifecycle::SubscriptionStatus;
+use farebox_record::outcome::{Answer, AssetBalance, Verdict};
+use farebox_record::plan::{Charge, Collect, GrantOrder};
 use farebox_record::record::Record;
+use farebox_record::state::SubscriptionState;
+use farebox_record::time::Timestamp;
 
 use super::command::category;
-use super::expect::{Expect, ExpectedCharge, ExpectedGrant};
+use super::expect::{Expect, ExpectedCharge, ExpectedGrant, Status};
+use super::refused::{Refused, compare_refusal, plain};
 use super::value::{Count, Money};
 
 /// What came of a step.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    charges: Vec<Charge>,
+    charges: Vec<Dated>,
     grants: Vec<GrantOrder>,
     hold: Vec<(Asset, Nanos)>,
     reversed: Vec<(Asset, Nanos)>,
     balances: Vec<AssetBalance>,
+    subscription: Option<SubscriptionState>,
+    unpriced: u64,
     refused: Option<Refused>,
     replayed: bool,
 }
 
-/// Why a step was refused.
+/// A charge, and when what it is for happened.
 #[derive(Debug)]
-struct Refused {
-    code: String,
-    message: String,
-    field: Option<String>,
-    required: Option<(Asset, Nanos)>,
+struct Dated {
+    charge: Charge,
+    at: Timestamp,
 }
 
 impl Observed {
-    /// From the reply to the step's command, the records made since the step before, and the wallet afterwards.
-    pub fn of(reply: Option<&Reply>, records: &[Record], wallet: &Wallet) -> Observed {
+    /// From the reply to the step's command, the records made since the step before, and the wallet and the subscription
+    /// afterwards.
+    pub fn of(
+        reply: Option<&Reply>,
+        records: &[Record],
+        wallet: &Wallet,
+        subscription: Option<&SubscriptionState>,
+    ) -> Observed {
         let mut observed = Observed {
             balances: wallet.balances(),
+            subscription: subscription.cloned(),
+            unpriced: wallet.header().unpriced,
             ..Observed::default()
         };
         for record in records.iter().filter(|record| !is_scheduled(record)) {
             if let Some(Verdict::Priced(priced)) =
                 record.seen.pricing.as_ref().map(|pricing| &pricing.verdict)
             {
-                observed.charges.extend(priced.charges.iter().cloned());
+                let at = happened(record);
+                observed.charges.extend(priced.charges.iter().map(|charge| Dated {
+                    charge: charge.clone(),
+                    at,
+                }));
                 observed.grants.extend(priced.grants.iter().cloned());
             }
         }
@@ -59,7 +76,7 @@ impl Observed {
                 let message = format!("{field} differs from the first request with this id");
                 observed.refused = Some(plain("conflict", message, Some(field.clone())));
             }
-            Some(Reply::Refused(refusal)) => observed.refused = Some(of_refusal(refusal)),
+            Some(Reply::Refused(refusal)) => observed.refused = Some(Refused::of_refusal(refusal)),
             Some(Reply::Stopped) => {
                 observed.refused = Some(plain("stopped", "the engine stopped".into(), None))
             }
@@ -72,34 +89,19 @@ impl Observed {
             Answer::Allowed(allowed) => self.hold.clone_from(&allowed.held),
             Answer::Corrected(corrected) => self.reversed.clone_from(&corrected.reversed),
             Answer::Refolded(refolded) => self.reversed.clone_from(&refolded.corrected.reversed),
-            Answer::Denied(denied) => {
-                let required = denied.asset.clone().map(|asset| (asset, denied.required));
-                let refused = match &denied.reason {
-                    DenialReason::InsufficientFunds => {
-                        let message = format!("{} needed, {} available", denied.required, denied.available);
-                        plain("insufficient_funds", message, None)
-                    }
-                    DenialReason::Debt => plain("debt", format!("{} owed", denied.required), None),
-                    DenialReason::NoSubscription => plain("no_subscription", String::new(), None),
-                    DenialReason::Unpriceable(rejection) => of_rejection(rejection),
-                    DenialReason::Paused => plain("subscription_paused", String::new(), None),
-                    DenialReason::Limit(why) => {
-                        let message = format!("limit {} at {}", why.limit, why.level);
-                        plain("limit_exceeded", message, None)
-                    }
-                };
-                self.refused = Some(Refused { required, ..refused });
-            }
-            Answer::Unpriced(reason) => {
-                self.refused = Some(match reason {
-                    UnpricedReason::NoSubscription => plain("no_subscription", String::new(), None),
-                    UnpricedReason::NoPlan => plain("unknown_plan", String::new(), None),
-                    UnpricedReason::Rejected(rejection) => of_rejection(rejection),
-                    UnpricedReason::PlanFailed { code, message } => plain(code, message.clone(), None),
-                });
-            }
+            Answer::Denied(denied) => self.refused = Some(Refused::of_denial(denied)),
+            Answer::Unpriced(reason) => self.refused = Some(Refused::of_unpriced(reason)),
             _ => {}
         }
+    }
+}
+
+/// When that which a record is about happened, whenever it was handled.
+fn happened(record: &Record) -> Timestamp {
+    match &record.command {
+        Command::Due(due) => due.instant,
+        Command::RetryTransition(retry) => retry.missed.due.instant,
+        _ => record.seen.time,
     }
 }
 
@@ -111,68 +113,10 @@ fn is_scheduled(record: &Record) -> bool {
     }
 }
 
-fn plain(code: &str, message: String, field: Option<String>) -> Refused {
-    Refused {
-        code: code.to_string(),
-        message,
-        field,
-        required: None,
-    }
-}
-
-fn of_rejection(rejection: &Rejection) -> Refused {
-    match rejection {
-        Rejection::InvalidEvent { field, message, .. } => {
-            plain("invalid_event", message.clone(), Some(field.clone()))
-        }
-        Rejection::Unpriceable { message } => plain("unpriceable", message.clone(), None),
-        Rejection::Overflow => plain(
-            "overflow",
-            "the amounts leave the range of the plan contract".into(),
-            None,
-        ),
-        Rejection::NotAllowed { message } => plain("not_allowed", message.clone(), None),
-    }
-}
-
-fn of_refusal(refusal: &Refusal) -> Refused {
-    let said = refusal.to_string();
-    match refusal {
-        Refusal::InvalidEvent(rejection) => of_rejection(rejection),
-        Refusal::PlanRefused(rejection) => Refused {
-            code: "plan_refused".into(),
-            ..of_rejection(rejection)
-        },
-        Refusal::UnknownHold => plain("unknown_hold", said, None),
-        Refusal::HoldEnded { .. } => plain("hold_ended", said, None),
-        Refusal::AboveHold { asset, missing } => Refused {
-            required: Some((asset.clone(), *missing)),
-            ..plain("above_hold", said, None)
-        },
-        Refusal::PlanFailed { code, .. } => plain(code, said, None),
-        Refusal::EventTypeOwned { .. } => plain("event_type_owned", said, None),
-        Refusal::Time { field, .. } => plain("invalid_time", said, Some((*field).to_string())),
-        Refusal::Amount { field, .. } => plain("invalid_amount", said, Some((*field).to_string())),
-        Refusal::Limit { .. } => plain("no_room", said, None),
-        Refusal::TooMuch { .. } => plain("invalid_amount", said, Some("amount".to_string())),
-        Refusal::UnknownEvent => plain("unknown_event", said, None),
-        Refusal::UnknownGrant(_) => plain("unknown_grant", said, None),
-        Refusal::NotRefundable(_) => plain("not_refundable", said, None),
-        Refusal::StillHeld => plain("still_held", said, None),
-        Refusal::EventVoided => plain("event_voided", said, None),
-        Refusal::NothingToGiveBack => plain("nothing_to_give_back", said, None),
-        Refusal::CannotRefold(_) => plain("cannot_refold", said, None),
-        Refusal::SubscriptionEnded => plain("subscription_ended", said, None),
-        Refusal::ChangeNotPossible(_) => plain("change_not_possible", said, None),
-        Refusal::NoPlan => plain("unknown_plan", said, None),
-        other => plain("refused", other.to_string(), None),
-    }
-}
-
 /// Every expectation that was not met, with what came instead.
 pub(super) fn compare(expect: &Expect, observed: &Observed) -> Vec<String> {
     let mut problems = Vec::new();
-    compare_refusal(expect, observed, &mut problems);
+    compare_refusal(expect.refused.as_ref(), observed.refused.as_ref(), &mut problems);
     if let Some(expected) = &expect.charges {
         let found: Vec<String> = observed.charges.iter().map(show_charge).collect();
         let fits = expected.len() == observed.charges.len()
@@ -240,6 +184,15 @@ pub(super) fn compare(expect: &Expect, observed: &Observed) -> Vec<String> {
             }
         }
     }
+    compare_subscription(expect, observed, &mut problems);
+    if let Some(expected) = expect.unpriced
+        && expected != observed.unpriced
+    {
+        problems.push(format!(
+            "unpriced: expected {expected} to wait for a price, found {}",
+            observed.unpriced
+        ));
+    }
     if let Some(expected) = expect.replayed
         && expected != observed.replayed
     {
@@ -251,48 +204,46 @@ pub(super) fn compare(expect: &Expect, observed: &Observed) -> Vec<String> {
     problems
 }
 
-fn compare_refusal(expect: &Expect, observed: &Observed, problems: &mut Vec<String>) {
-    match (&expect.refused, &observed.refused) {
-        (None, None) => {}
-        (None, Some(refused)) => problems.push(format!("refused with {}: {}", refused.code, refused.message)),
-        (Some(expected), None) => problems.push(format!(
-            "expected to be refused with {}; it was not",
-            expected.code
-        )),
-        (Some(expected), Some(refused)) => {
-            if expected.code != refused.code {
-                problems.push(format!(
-                    "refused: expected {}, found {}: {}",
-                    expected.code, refused.code, refused.message
-                ));
-            }
-            if expected.field.is_some() && expected.field != refused.field {
-                let (wanted, found) = (expected.field.as_deref(), refused.field.as_deref());
-                problems.push(format!("refused: expected field {wanted:?}, found {found:?}"));
-            }
-            if let Some(words) = expected
-                .says
-                .as_ref()
-                .filter(|words| !refused.message.contains(*words))
-            {
-                problems.push(format!(
-                    "refused: expected a message with {words:?}, found {:?}",
-                    refused.message
-                ));
-            }
-            if let Some(required) = &expected.required {
-                let found = refused
-                    .required
-                    .as_ref()
-                    .map(|(asset, amount)| format!("{amount} {asset}"));
-                if found.as_deref() != Some(&required.to_string()) {
-                    problems.push(format!(
-                        "refused: expected {required} to be required, found {found:?}"
-                    ));
-                }
-            }
+/// What the subscription must be afterwards.
+fn compare_subscription(expect: &Expect, observed: &Observed, problems: &mut Vec<String>) {
+    let found = observed.subscription.as_ref();
+    let mut differ = |name: &str, expected: Option<String>, found: Option<String>| {
+        if expected.is_some() && expected != found {
+            let (expected, found) = (
+                expected.unwrap_or_default(),
+                found.unwrap_or("no subscription".into()),
+            );
+            problems.push(format!("{name}: expected {expected}, found {found}"));
         }
-    }
+    };
+    let span = |start: Timestamp, end: Timestamp| format!("{start} to {end}");
+    differ(
+        "period",
+        expect.period.map(|period| span(period.start.0, period.end.0)),
+        found.map(|subscription| span(subscription.period.start, subscription.period.end)),
+    );
+    differ(
+        "seats",
+        expect.seats.map(|seats| seats.to_string()),
+        found.map(|subscription| subscription.seats.to_string()),
+    );
+    let status = |status: Status| match status {
+        Status::Active => "active",
+        Status::Paused => "paused",
+        Status::Cancelled => "cancelled",
+    };
+    differ(
+        "status",
+        expect.status.map(|expected| status(expected).to_string()),
+        found.map(|subscription| {
+            let found = match subscription.status {
+                SubscriptionStatus::Active => Status::Active,
+                SubscriptionStatus::Paused(_) => Status::Paused,
+                SubscriptionStatus::Cancelled(_) => Status::Cancelled,
+            };
+            status(found).to_string()
+        }),
+    );
 }
 
 fn differ(name: &str, expected: &[Money], found: &[(Asset, Nanos)], problems: &mut Vec<String>) {
@@ -313,9 +264,9 @@ fn differ(name: &str, expected: &[Money], found: &[(Asset, Nanos)], problems: &m
     }
 }
 
-fn totals(charges: &[Charge]) -> Vec<(Asset, Nanos)> {
+fn totals(charges: &[Dated]) -> Vec<(Asset, Nanos)> {
     let mut totals: Vec<(Asset, Nanos)> = Vec::new();
-    for charge in charges {
+    for Dated { charge, .. } in charges {
         let amount = charge.price.amount.get();
         match totals.iter_mut().find(|(asset, _)| *asset == charge.price.asset) {
             Some((_, total)) => *total = Nanos::new(total.get() + amount),
@@ -325,7 +276,8 @@ fn totals(charges: &[Charge]) -> Vec<(Asset, Nanos)> {
     totals
 }
 
-fn charge_fits(expected: &ExpectedCharge, charge: &Charge) -> bool {
+fn charge_fits(expected: &ExpectedCharge, found: &Dated) -> bool {
+    let charge = &found.charge;
     let price = |money: &Money, asset: &Asset, amount: Nanos| money.asset == *asset && money.amount == amount;
     expected.code == charge.code
         && price(&expected.amount, &charge.price.asset, charge.price.amount)
@@ -339,6 +291,7 @@ fn charge_fits(expected: &ExpectedCharge, charge: &Charge) -> bool {
             .zip(&charge.otherwise)
             .all(|(e, link)| price(e, &link.asset, link.amount))
         && expected.invoice == (charge.price.collect == Collect::Invoice)
+        && expected.at.is_none_or(|at| at.0 == found.at)
 }
 
 fn grant_fits(expected: &ExpectedGrant, grant: &GrantOrder) -> bool {
@@ -352,18 +305,49 @@ fn grant_fits(expected: &ExpectedGrant, grant: &GrantOrder) -> bool {
         && expected.expires.is_none_or(|at| Some(at.0) == grant.expires)
 }
 
-fn show_charge(charge: &Charge) -> String {
-    format!(
-        "{} {} {} ({})",
-        charge.code, charge.price.amount, charge.price.asset, charge.quantity
-    )
+fn show_charge(found: &Dated) -> String {
+    let charge = &found.charge;
+    let price = format!("{} {}", charge.price.amount, charge.price.asset);
+    let otherwise = charge
+        .otherwise
+        .iter()
+        .map(|link| format!("{} {}", link.amount, link.asset));
+    let invoice = charge.price.collect == Collect::Invoice;
+    let mut text = show(&charge.code, &price, otherwise, Some(charge.quantity), invoice);
+    text.push_str(&format!(" at {}", found.at));
+    text
 }
 
 fn show_expected(charge: &ExpectedCharge) -> String {
-    let quantity = charge
-        .quantity
-        .map_or(String::new(), |Count(quantity)| format!(" ({quantity})"));
-    format!("{} {}{quantity}", charge.code, charge.amount)
+    let otherwise = charge.otherwise.iter().map(Money::to_string);
+    let quantity = charge.quantity.map(|Count(quantity)| quantity);
+    let amount = charge.amount.to_string();
+    let mut text = show(&charge.code, &amount, otherwise, quantity, charge.invoice);
+    if let Some(at) = charge.at {
+        text.push_str(&format!(" at {}", at.0));
+    }
+    text
+}
+
+/// A charge in words, so that whatever can differ can be seen.
+fn show(
+    code: &str,
+    amount: &str,
+    otherwise: impl Iterator<Item = String>,
+    quantity: Option<Nanos>,
+    invoice: bool,
+) -> String {
+    let mut text = format!("{code} {amount}");
+    for link in otherwise {
+        text.push_str(&format!(" or {link}"));
+    }
+    if let Some(quantity) = quantity {
+        text.push_str(&format!(" ({quantity})"));
+    }
+    if invoice {
+        text.push_str(" on the statement");
+    }
+    text
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> String {

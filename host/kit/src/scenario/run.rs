@@ -1,11 +1,15 @@
-//! Carrying a scenario out: the very engine that a server runs, over a store in memory and a clock that the steps move.
+//! Carrying a scenario out: the very engine that a server runs, over a store in memory and a clock that the steps move. It
+//! runs without threads, so that a step is over when all that follows from it is done, and every run is the same.
 //!
 //! **Rejected**: a small engine of its own for scenarios. It would agree with the real one until it matters.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use farebox_engine::{Ask, Config, ControlError, Engine, EngineError, ManualClock, Rejected, Reply, Request};
+use farebox_engine::{
+    Ask, Config, ControlError, Engine, EngineError, ManualClock, Rejected, Reply, Request, Work,
+};
 use farebox_ledger::Wallet;
 use farebox_record::control::OpenHolds;
 use farebox_record::ids::{CustomerId, Hash, PlanName, RevisionHash, TenantId};
@@ -157,7 +161,7 @@ impl Stage {
             on_failure: Box::new(|_| {}),
         };
         let store = Arc::new(MemoryStore::new());
-        let engine = Engine::start(config, store, subject.runtime.clone(), Arc::clone(&clock) as _)?;
+        let engine = Engine::by_hand(config, store, subject.runtime.clone(), Arc::clone(&clock) as _)?;
         #[expect(clippy::expect_used, reason = "constants that are valid names")]
         let (tenant, customer, plan) = (
             TenantId::new("default").expect("a name"),
@@ -196,7 +200,7 @@ impl Stage {
     }
 
     /// Puts the plan in force that a step changes to, under a name of its own.
-    fn other_plan(
+    async fn other_plan(
         &mut self,
         subject: &Subject<'_>,
         change: &ChangePlan,
@@ -217,8 +221,10 @@ impl Stage {
                     unsupported(format!("{}/plan.toml names no `parameters`", folder.display()))
                 })?)
             }
+            (None, None) if change.cadence.is_some() => return self.serving(line).await,
             (None, None) => {
-                let why = "`change_plan` names what changes: `plan`, `parameters`, or both";
+                let why =
+                    "`change_plan` names what changes: `plan`, `parameters`, `cadence`, or several of them";
                 return Err(unsupported(why.to_string()));
             }
         };
@@ -239,6 +245,25 @@ impl Stage {
         Ok(name)
     }
 
+    /// The plan that serves the subscription.
+    async fn serving(&self, line: usize) -> Result<PlanName, RunError> {
+        let id = self
+            .said
+            .subscription()
+            .map_err(|why| RunError::Unsupported { line, why })?;
+        let wallet = self.wallet().await?;
+        Ok(wallet
+            .subscription(&id)
+            .map_or_else(|| self.plan.clone(), |subscription| subscription.plan.clone()))
+    }
+
+    async fn wallet(&self) -> Result<Arc<Wallet>, RunError> {
+        match self.ask(Ask::Read).await? {
+            Reply::Wallet(wallet) => Ok(wallet),
+            _ => Err(RunError::Rejected(Rejected::Stopped)),
+        }
+    }
+
     async fn create_customer(&mut self, scenario: &Scenario) -> Result<(), RunError> {
         let command = command::put_customer(&scenario.shortfall).map_err(|why| RunError::Unsupported {
             line: 1,
@@ -254,7 +279,17 @@ impl Stage {
             customer: self.customer.clone(),
             ask,
         };
-        Ok(self.engine.call_one(&self.tenant, request).await?)
+        let call = self.engine.call_one(&self.tenant, request);
+        let work = async { self.settle() };
+        let (reply, ()) = tokio::join!(biased; call, work); // the call is taken in first
+        Ok(reply?)
+    }
+
+    /// Does everything that waits, until nothing does: also what nobody is told of, such as a price for what had none.
+    fn settle(&self) {
+        while let Some(work) = self.engine.waiting().first() {
+            self.engine.step(*work);
+        }
     }
 
     async fn step(
@@ -282,7 +317,7 @@ impl Stage {
             }
             other => {
                 let plan = match other {
-                    Action::ChangePlan(change) => self.other_plan(subject, change, line)?,
+                    Action::ChangePlan(change) => self.other_plan(subject, change, line).await?,
                     _ => self.plan.clone(),
                 };
                 let command = command::of(other, self.steps, &plan, &self.said)
@@ -291,12 +326,13 @@ impl Stage {
                 Some(self.ask(Ask::Command(Box::new(command))).await?)
             }
         };
-        let wallet = match self.ask(Ask::Read).await? {
-            Reply::Wallet(wallet) => wallet,
-            _ => return Err(RunError::Rejected(Rejected::Stopped)),
-        };
+        self.settle();
+        self.engine.step(Work::Quarantine);
+        let wallet = self.wallet().await?;
         let records = self.new_records()?;
-        let observed = Observed::of(reply.as_ref(), &records, &wallet);
+        let subscription = self.said.subscription().ok();
+        let subscription = subscription.and_then(|id| wallet.subscription(&id));
+        let observed = Observed::of(reply.as_ref(), &records, &wallet, subscription);
         let mut problems = compare(&step.expect, &observed);
         if matches!(action, Action::Reopen) {
             problems.extend(self.replay(&wallet)?);
@@ -305,7 +341,7 @@ impl Stage {
             line,
             action: command::name(action),
             at: self.engine.now(&self.tenant),
-            fuel: self.fuel() - before,
+            fuel: used(&before, &self.fuel()),
             problems,
         })
     }
@@ -341,15 +377,22 @@ impl Stage {
         Ok(records)
     }
 
-    /// What all revisions have used so far.
-    fn fuel(&self) -> u64 {
+    /// What each revision has used since it was prepared.
+    fn fuel(&self) -> BTreeMap<RevisionHash, u64> {
         let controls = self.engine.controls();
-        let used = |revision: &RevisionHash| controls.revision(revision).map_or(0, |r| r.health().fuel);
-        let mut revisions = self.revisions.clone();
-        revisions.sort_unstable();
-        revisions.dedup();
-        revisions.iter().map(used).sum()
+        let fuel = |revision: &RevisionHash| controls.revision(revision).map_or(0, |r| r.health().fuel);
+        let revisions = self.revisions.iter();
+        revisions.map(|revision| (*revision, fuel(revision))).collect()
     }
+}
+
+/// What was used between two readings. A revision that came back was prepared anew and counts from nothing.
+fn used(before: &BTreeMap<RevisionHash, u64>, after: &BTreeMap<RevisionHash, u64>) -> u64 {
+    let counted = after.iter().map(|(revision, fuel)| {
+        let before = before.get(revision).copied().unwrap_or(0);
+        fuel.checked_sub(before).unwrap_or(*fuel)
+    });
+    counted.sum()
 }
 
 /// A file that a scenario names.
