@@ -191,6 +191,69 @@ fn a_settled_hold_is_voided_as_a_whole_whatever_parts_it_was_settled_in() {
 
 #[test]
 fn parts_that_name_other_charges_keep_the_codes_apart() {
+#[test]
+fn a_refund_of_a_settled_hold_goes_back_to_what_burnt_last_as_well() {
+    let mut world = World::new();
+    // In the order of their names they would be the other way around.
+    world.ok(grant("z", "usd", "3").priority(-1).put());
+    world.ok(grant("a", "usd", "10").put());
+    world.ask(hold("h"), usd("5")).unwrap();
+    world.ask(settle("h"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "8 0 0 0");
+    world.ok(refund_event("r1", "h", Some("1")));
+    assert_eq!(world.entries(), ["usd revenue -1", "usd available:a 1"]);
+    // One more of it, then what came from the other one.
+    world.ok(refund_event("r2", "h", Some("3")));
+    assert_eq!(
+        world.entries(),
+        [
+            "usd revenue -1",
+            "usd available:a 1",
+            "usd revenue -2",
+            "usd available:z 2",
+        ]
+    );
+}
+
+#[test]
+fn what_a_subscription_included_does_not_outlive_it() {
+    let mut world = World::new();
+    world
+        .ask(
+            subscribe("s", Cadence::Monthly),
+            gives(&[order("credits", "100")]),
+        )
+        .unwrap();
+    world
+        .ask(usage("some"), priced(&[charge("work", "credits", "30")]))
+        .unwrap();
+    world
+        .ask(usage("rest"), priced(&[charge("work", "credits", "70")]))
+        .unwrap();
+    // While it runs, what comes back opens the spent grant again.
+    let credits = Some((asset("credits"), n("10")));
+    let mut refund = refund_event("r2", "some", None);
+    if let Command::Refund(refund) = &mut refund
+        && let RefundTarget::Event { amount, .. } = &mut refund.target
+    {
+        *amount = credits;
+    }
+    assert_eq!(say(&world.act(refund)), "corrected, reversed credits 10");
+    assert_eq!(world.has("credits"), "10 0 0 0");
+    world
+        .ask(change("end", SubscriptionChange::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    assert_eq!(world.has("credits"), "0 0 0 0");
+    for (event, taken) in [("some", "20"), ("rest", "70")] {
+        assert_eq!(
+            say(&world.act(void(event))),
+            format!("corrected, reversed credits {taken}, expired credits {taken}")
+        );
+    }
+    assert_eq!(world.has("credits"), "0 0 0 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
+}
+
     let mut world = two_grants();
     world.ask(hold("h"), usd("8")).unwrap();
     let part = settling("h", "1", Finality::Partial, AboveHold::AllowDebt);
