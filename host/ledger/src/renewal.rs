@@ -61,27 +61,27 @@ pub fn next_period(subscription: &SubscriptionState) -> NextPeriod {
         anchor: subscription.anchor,
         cadence: subscription.cadence,
     };
+    let mut new_plan = None;
     for scheduled in &subscription.scheduled {
         match &scheduled.change {
             SubscriptionChange::Seats(seats) => next.seats = *seats,
-            SubscriptionChange::Plan { plan, cadence } => {
-                next.plan = plan.clone();
-                next.kind = match next.kind {
-                    NextKind::Renewed => NextKind::PlanChanged,
-                    other => other,
-                };
-                if let Some(cadence) = cadence.filter(|new| *new != subscription.cadence) {
-                    next.cadence = cadence;
-                    next.anchor = subscription.period.end;
-                    next.period = first_period(next.anchor, cadence);
-                }
-            }
+            SubscriptionChange::Plan { plan, cadence } => new_plan = Some((plan, *cadence)),
             SubscriptionChange::Pause => next.kind = NextKind::Paused,
             SubscriptionChange::Cancel => next.kind = NextKind::Cancelled,
             SubscriptionChange::Resume | SubscriptionChange::Unschedule => {}
         }
         if next.kind == NextKind::Cancelled {
             break;
+        }
+    }
+    // Where nobody is told, or the old plan has the last word, the new one does not take over.
+    if let (NextKind::Renewed, Some((plan, cadence))) = (next.kind, new_plan) {
+        next.kind = NextKind::PlanChanged;
+        next.plan = plan.clone();
+        if let Some(cadence) = cadence.filter(|new| *new != subscription.cadence) {
+            next.cadence = cadence;
+            next.anchor = subscription.period.end;
+            next.period = first_period(next.anchor, cadence);
         }
     }
     next
@@ -126,7 +126,6 @@ pub(crate) fn renew(
         end_included(&mut draft, id, due.instant, Ending::Expiring);
         let mut changed = before.clone();
         next_term(&mut draft, id, &mut changed, due.instant, at);
-        changed.scheduled.clear();
         changed.seats = next.seats;
         changed.period = next.period;
         changed.status = match next.kind {
@@ -138,13 +137,14 @@ pub(crate) fn renew(
             NextKind::Renewed | NextKind::PlanChanged => before.status,
         };
         let stays = next.kind == NextKind::PlanChanged && !serves(draft.wallet, id, seen);
+        let waits = stays || next.kind == NextKind::Paused;
+        changed
+            .scheduled
+            .retain(|scheduled| waits && matches!(scheduled.change, SubscriptionChange::Plan { .. }));
         match (next.kind, &seen.pricing) {
             // The new plan is gone, or another subscription took its event types meanwhile: the old one serves on, and
             // the change waits for the next end of a period.
-            (NextKind::PlanChanged, _) if stays => {
-                changed.scheduled = before.scheduled.clone();
-                changed.period = period_after(&before);
-            }
+            (NextKind::PlanChanged, _) if stays => changed.period = period_after(&before),
             (NextKind::PlanChanged, Some(pricing)) => {
                 take_plan(&mut changed, &next.plan, pricing);
                 (changed.anchor, changed.cadence) = (next.anchor, next.cadence);

@@ -257,6 +257,91 @@ fn a_new_plan_at_the_end_of_the_period_is_asked_instead_of_the_old_one() {
 }
 
 #[test]
+fn a_new_plan_waits_while_nobody_is_asked() {
+    let yearly = || Change::Plan {
+        plan: PlanName::new("pro").unwrap(),
+        cadence: Some(Cadence::Yearly),
+    };
+    let mut world = started(priced(&[]));
+    world
+        .decide(
+            change("1", yearly(), When::PeriodEnd),
+            Some(takes_over(priced(&[]))),
+        )
+        .unwrap();
+    world
+        .ask(change("2", Change::Pause, When::Now), priced(&[]))
+        .unwrap();
+    let next = next_period(now(&world));
+    assert_eq!((next.kind, next.plan.as_str()), (NextKind::Paused, "plan"));
+    // March, April: months pass as they did before, under the old plan.
+    world.advance(MONTH + 30 * DAY);
+    let present = now(&world);
+    assert_eq!(
+        (present.plan.as_str(), present.cadence),
+        ("plan", Cadence::Monthly)
+    );
+    assert_eq!(
+        (present.period.index, present.period.end),
+        (2, t((31 + 30 + 31) * DAY))
+    );
+    // Resumed in May, it takes over with the end of May.
+    world
+        .ask(change("3", Change::Resume, When::Now), priced(&[]))
+        .unwrap();
+    world.now = t((31 + 30 + 31) * DAY);
+    let due = world.wallet.overdue(world.now).unwrap();
+    let command = farebox_record::command::Command::Due(due);
+    world.decide(command, Some(takes_over(priced(&[])))).unwrap();
+    let present = now(&world);
+    let june: Timestamp = "2027-06-01T00:00:00Z".parse().unwrap();
+    assert_eq!((present.plan.as_str(), present.period.end), ("pro", june));
+    assert!(present.scheduled.is_empty());
+}
+
+#[test]
+fn a_plan_that_is_paused_with_the_period_is_not_changed_with_it() {
+    let mut world = started(priced(&[]));
+    world
+        .decide(
+            change("1", plan("pro"), When::PeriodEnd),
+            Some(takes_over(priced(&[]))),
+        )
+        .unwrap();
+    world.ok(change("2", Change::Pause, When::PeriodEnd));
+    world.advance(MONTH);
+    let present = now(&world);
+    assert_eq!(present.status, SubscriptionStatus::Paused(t(MONTH)));
+    assert_eq!(present.plan.as_str(), "plan");
+    assert_eq!(present.scheduled.len(), 1);
+    // An end that was scheduled is told to the plan that served, not to the one that would have come.
+    world.ok(change("3", Change::Cancel, When::PeriodEnd));
+    let next = next_period(now(&world));
+    assert_eq!((next.kind, next.plan.as_str()), (NextKind::Cancelled, "plan"));
+}
+
+#[test]
+fn what_was_scheduled_beside_a_plan_that_cannot_take_over_is_carried_out_once() {
+    let mut world = started(priced(&[]));
+    world
+        .decide(
+            change("1", plan("pro"), When::PeriodEnd),
+            Some(takes_over(priced(&[]))),
+        )
+        .unwrap();
+    world.ok(change("2", Change::Seats(5), When::PeriodEnd));
+    // Nobody answers for the new plan: it waits for the next end of a period, and the seats do not.
+    world.advance(MONTH);
+    assert_eq!((now(&world).seats, now(&world).plan.as_str()), (5, "plan"));
+    world
+        .ask(change("3", Change::Seats(8), When::Now), priced(&[]))
+        .unwrap();
+    world.advance(30 * DAY);
+    assert_eq!(now(&world).seats, 8);
+    assert_eq!(now(&world).scheduled.len(), 1);
+}
+
+#[test]
 fn a_new_plan_whose_event_types_have_another_owner_is_refused() {
     let mut world = started(priced(&[]));
     let other = takes_over(priced(&[]));
