@@ -66,7 +66,7 @@ pub(crate) fn start_subscription(
     let ready = Ready::new(wallet, priced, &Default::default())?;
     let mut draft = Draft::new(wallet, at);
     for gone in forgotten {
-        draft.put(Effect::SubscriptionForgotten(gone));
+        forget(&mut draft, gone);
     }
     draft.put(Effect::SubscriptionPut(
         subscribe.id.clone(),
@@ -149,6 +149,15 @@ fn forgettable(wallet: &Wallet, at: Timestamp) -> Vec<SubscriptionId> {
     let old = |subscription: &SubscriptionState| match subscription.status {
         SubscriptionStatus::Cancelled(since) => since.saturating_add(limits::TERM_KEPT) < at,
         SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => false,
+/// A subscription is not remembered any more, and its terms with it: nothing else names them.
+fn forget(draft: &mut Draft<'_>, id: SubscriptionId) {
+    let past = draft.wallet.subscription(&id).map(|s| s.past.clone());
+    for term in past.unwrap_or_default() {
+        draft.put(Effect::TermForgotten(id.clone(), term.number));
+    }
+    draft.put(Effect::SubscriptionForgotten(id));
+}
+
     };
     let subscriptions = wallet.subscriptions.iter();
     subscriptions

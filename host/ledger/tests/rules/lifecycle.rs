@@ -6,7 +6,7 @@ use farebox_record::ids::{EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, SubscriptionStatus, When};
 use farebox_record::outcome::{Account, Answer, Effect, Pricing, Verdict};
 use farebox_record::plan::{Category, Priced, Rejection};
-use farebox_record::state::{Cadence, SubscriptionState};
+use farebox_record::state::{Cadence, Part, SubscriptionState};
 use farebox_record::time::Timestamp;
 
 use crate::world::make::*;
@@ -485,6 +485,24 @@ fn terms_are_forgotten_when_no_event_can_be_as_late() {
         .filter(|e| matches!(e, Effect::TermForgotten(..)))
         .count();
     assert_eq!(forgotten, 23);
+}
+
+#[test]
+fn a_subscription_that_is_forgotten_takes_its_terms_along() {
+    let mut world = started(priced(&[]));
+    world.transitions.push_back(priced(&[]));
+    world.ok(change("1", Change::Cancel, When::PeriodEnd));
+    world.advance(MONTH);
+    // It ended with day 31. On day 67 an event may still be so late; the day after, none can.
+    world.advance(36 * DAY);
+    world.ask(subscribe("t", Cadence::Monthly), priced(&[])).unwrap();
+    assert!(world.wallet.subscription(&id()).is_some());
+    world.advance(1);
+    world.ask(subscribe("u", Cadence::Monthly), priced(&[])).unwrap();
+    assert!(world.wallet.subscription(&id()).is_none());
+    let kept = world.parts().into_keys().map(|key| Part::from_key(&key).unwrap());
+    let kept: Vec<Part> = kept.filter(|part| matches!(part, Part::Term(..))).collect();
+    assert_eq!(kept, []);
 }
 
 #[test]
