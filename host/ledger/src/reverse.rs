@@ -3,9 +3,9 @@
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::correction::{Original, TakenSlice};
-use farebox_record::ids::GrantId;
+use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::outcome::{Account, Effect};
-use farebox_record::plan::EventRef;
+use farebox_record::plan::{Category, EventRef};
 use farebox_record::state::{GrantPhase, GrantState, SliceSource};
 use farebox_record::time::Timestamp;
 
@@ -134,14 +134,18 @@ fn settle_owed(
     unpaid
 }
 
-/// The account of a grant that can take its value back; none where it has expired.
+/// The account of a grant that can take its value back; none where it has expired, or ended with its subscription.
 fn home_of(draft: &mut Draft<'_>, id: &GrantId, original: &Original, at: Timestamp) -> Option<Account> {
     let account = Account::Available(id.clone());
     if let Some(grant) = draft.wallet.grants.get(id) {
         return (grant.phase != GrantPhase::Expired).then_some(account);
     }
     let opened = original.ended.get(id)?;
-    if opened.expires.is_some_and(|expires| expires <= at) {
+    let ended = |id: &SubscriptionId| draft.wallet.has_ended(id);
+    let included = opened.category == Category::Included;
+    if opened.expires.is_some_and(|expires| expires <= at)
+        || (included && opened.subscription.as_ref().is_some_and(ended))
+    {
         return None;
     }
     let again = GrantState {

@@ -110,6 +110,11 @@ impl Wallet {
         running.next().or_else(|| self.owner(event_type))
     }
 
+    /// Whether a subscription has ended, or ended so long ago that it is forgotten.
+    pub(crate) fn has_ended(&self, id: &SubscriptionId) -> bool {
+        self.subscriptions.get(id).is_none_or(has_ended)
+    }
+
     /// A subscription other than `but` that owns one of these event types, and which one.
     pub(crate) fn owner_of_any(
         &self,
@@ -144,11 +149,6 @@ fn has_ended(subscription: &SubscriptionState) -> bool {
     matches!(subscription.status, SubscriptionStatus::Cancelled(_))
 }
 
-/// Subscriptions that ended so long ago that no late event can belong to them.
-fn forgettable(wallet: &Wallet, at: Timestamp) -> Vec<SubscriptionId> {
-    let old = |subscription: &SubscriptionState| match subscription.status {
-        SubscriptionStatus::Cancelled(since) => since.saturating_add(limits::TERM_KEPT) < at,
-        SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => false,
 /// A subscription is not remembered any more, and its terms with it: nothing else names them.
 fn forget(draft: &mut Draft<'_>, id: SubscriptionId) {
     let past = draft.wallet.subscription(&id).map(|s| s.past.clone());
@@ -158,6 +158,11 @@ fn forget(draft: &mut Draft<'_>, id: SubscriptionId) {
     draft.put(Effect::SubscriptionForgotten(id));
 }
 
+/// Subscriptions that ended so long ago that no late event can belong to them.
+fn forgettable(wallet: &Wallet, at: Timestamp) -> Vec<SubscriptionId> {
+    let old = |subscription: &SubscriptionState| match subscription.status {
+        SubscriptionStatus::Cancelled(since) => since.saturating_add(limits::TERM_KEPT) < at,
+        SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => false,
     };
     let subscriptions = wallet.subscriptions.iter();
     subscriptions

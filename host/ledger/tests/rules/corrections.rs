@@ -1,9 +1,11 @@
 //! Refunds, voids and amendments: what an event took comes back, once, to where it came from.
 
-use farebox_record::command::{AboveHold, Finality};
+use farebox_record::command::{AboveHold, Command, Finality};
+use farebox_record::correction::RefundTarget;
+use farebox_record::lifecycle::{SubscriptionChange, When};
 use farebox_record::outcome::Account;
 use farebox_record::plan::Category;
-use farebox_record::state::Shortfall;
+use farebox_record::state::{Cadence, Shortfall};
 
 use crate::world::World;
 use crate::world::bound::{Bound, limit};
@@ -190,8 +192,6 @@ fn a_settled_hold_is_voided_as_a_whole_whatever_parts_it_was_settled_in() {
 }
 
 #[test]
-fn parts_that_name_other_charges_keep_the_codes_apart() {
-#[test]
 fn a_refund_of_a_settled_hold_goes_back_to_what_burnt_last_as_well() {
     let mut world = World::new();
     // In the order of their names they would be the other way around.
@@ -254,6 +254,8 @@ fn what_a_subscription_included_does_not_outlive_it() {
     assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
 }
 
+#[test]
+fn parts_that_name_other_charges_keep_the_codes_apart() {
     let mut world = two_grants();
     world.ask(hold("h"), usd("8")).unwrap();
     let part = settling("h", "1", Finality::Partial, AboveHold::AllowDebt);
