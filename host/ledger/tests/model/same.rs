@@ -242,6 +242,7 @@ fn sub(id: &SubscriptionId, state: &SubscriptionState) -> Sub {
     Sub {
         id: id.to_string(),
         plan: plan(state.plan.as_str()),
+        started: since_start(state.started),
         anchor: since_start(state.anchor),
         cadence: state.cadence,
         period: period(state.period),

@@ -35,6 +35,7 @@ pub enum Change {
 pub struct Sub {
     pub id: String,
     pub plan: usize,
+    pub started: i64,
     pub anchor: i64,
     pub cadence: Cadence,
     /// Start, end, number.
@@ -147,22 +148,26 @@ impl Model {
         })
     }
 
-    /// The one that ran then; else the one that runs now.
+    /// The one that ran then; else the one whose first period had begun by then; else the one that runs now.
     fn owner_at(&self, kind: &str, time: i64) -> Option<&Sub> {
-        let ran = |sub: &&&Sub| {
-            let first = sub.past.first().map_or(sub.since, |past| past.1);
-            first <= time && !matches!(sub.status, Status::Cancelled(since) if since <= time)
-        };
         let mut owners: Vec<&Sub> = self.subs.iter().collect();
         owners.retain(|s| PLANS[s.owns].1.contains(&kind));
         owners.sort_by_key(|s| &s.id);
-        let mut running = owners.iter().filter(ran);
-        let running = running.next().copied();
-        running.or_else(|| {
-            owners
-                .into_iter()
-                .find(|s| !matches!(s.status, Status::Cancelled(_)))
-        })
+        let mut best: Option<(u8, &Sub)> = None;
+        for sub in owners {
+            let begun = sub.past.first().map_or(sub.since, |past| past.1);
+            let over = matches!(sub.status, Status::Cancelled(since) if since <= time);
+            let rank = match sub.status {
+                _ if !over && sub.started <= time => 0,
+                _ if !over && begun <= time => 1,
+                Status::Cancelled(_) => continue,
+                Status::Active | Status::Paused(_) => 2,
+            };
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, sub));
+            }
+        }
+        best.map(|(_, sub)| sub)
     }
 
     /// Who prices what a hold was opened for.
@@ -262,6 +267,7 @@ impl Model {
         self.subs.push(Sub {
             id: id.into(),
             plan,
+            started: self.now,
             anchor,
             cadence,
             period,

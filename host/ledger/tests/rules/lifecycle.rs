@@ -257,91 +257,6 @@ fn a_new_plan_at_the_end_of_the_period_is_asked_instead_of_the_old_one() {
 }
 
 #[test]
-fn a_new_plan_waits_while_nobody_is_asked() {
-    let yearly = || Change::Plan {
-        plan: PlanName::new("pro").unwrap(),
-        cadence: Some(Cadence::Yearly),
-    };
-    let mut world = started(priced(&[]));
-    world
-        .decide(
-            change("1", yearly(), When::PeriodEnd),
-            Some(takes_over(priced(&[]))),
-        )
-        .unwrap();
-    world
-        .ask(change("2", Change::Pause, When::Now), priced(&[]))
-        .unwrap();
-    let next = next_period(now(&world));
-    assert_eq!((next.kind, next.plan.as_str()), (NextKind::Paused, "plan"));
-    // March, April: months pass as they did before, under the old plan.
-    world.advance(MONTH + 30 * DAY);
-    let present = now(&world);
-    assert_eq!(
-        (present.plan.as_str(), present.cadence),
-        ("plan", Cadence::Monthly)
-    );
-    assert_eq!(
-        (present.period.index, present.period.end),
-        (2, t((31 + 30 + 31) * DAY))
-    );
-    // Resumed in May, it takes over with the end of May.
-    world
-        .ask(change("3", Change::Resume, When::Now), priced(&[]))
-        .unwrap();
-    world.now = t((31 + 30 + 31) * DAY);
-    let due = world.wallet.overdue(world.now).unwrap();
-    let command = farebox_record::command::Command::Due(due);
-    world.decide(command, Some(takes_over(priced(&[])))).unwrap();
-    let present = now(&world);
-    let june: Timestamp = "2027-06-01T00:00:00Z".parse().unwrap();
-    assert_eq!((present.plan.as_str(), present.period.end), ("pro", june));
-    assert!(present.scheduled.is_empty());
-}
-
-#[test]
-fn a_plan_that_is_paused_with_the_period_is_not_changed_with_it() {
-    let mut world = started(priced(&[]));
-    world
-        .decide(
-            change("1", plan("pro"), When::PeriodEnd),
-            Some(takes_over(priced(&[]))),
-        )
-        .unwrap();
-    world.ok(change("2", Change::Pause, When::PeriodEnd));
-    world.advance(MONTH);
-    let present = now(&world);
-    assert_eq!(present.status, SubscriptionStatus::Paused(t(MONTH)));
-    assert_eq!(present.plan.as_str(), "plan");
-    assert_eq!(present.scheduled.len(), 1);
-    // An end that was scheduled is told to the plan that served, not to the one that would have come.
-    world.ok(change("3", Change::Cancel, When::PeriodEnd));
-    let next = next_period(now(&world));
-    assert_eq!((next.kind, next.plan.as_str()), (NextKind::Cancelled, "plan"));
-}
-
-#[test]
-fn what_was_scheduled_beside_a_plan_that_cannot_take_over_is_carried_out_once() {
-    let mut world = started(priced(&[]));
-    world
-        .decide(
-            change("1", plan("pro"), When::PeriodEnd),
-            Some(takes_over(priced(&[]))),
-        )
-        .unwrap();
-    world.ok(change("2", Change::Seats(5), When::PeriodEnd));
-    // Nobody answers for the new plan: it waits for the next end of a period, and the seats do not.
-    world.advance(MONTH);
-    assert_eq!((now(&world).seats, now(&world).plan.as_str()), (5, "plan"));
-    world
-        .ask(change("3", Change::Seats(8), When::Now), priced(&[]))
-        .unwrap();
-    world.advance(30 * DAY);
-    assert_eq!(now(&world).seats, 8);
-    assert_eq!(now(&world).scheduled.len(), 1);
-}
-
-#[test]
 fn a_new_plan_whose_event_types_have_another_owner_is_refused() {
     let mut world = started(priced(&[]));
     let other = takes_over(priced(&[]));
@@ -519,4 +434,102 @@ fn a_plan_answers_a_subscription_only_of_the_customer() {
             .grants()
             .all(|(_, g)| g.category == Category::Included)
     );
+}
+
+#[test]
+fn only_what_the_subscription_itself_included_ends_with_it() {
+    let mut world = World::new();
+    let bought = {
+        let mut bought = order("credits", "5");
+        bought.category = Category::Paid;
+        bought
+    };
+    world
+        .ask(
+            subscribe("s", Cadence::Monthly),
+            gives(&[order("credits", "100"), bought]),
+        )
+        .unwrap();
+    let other = Pricing {
+        subscription: SubscriptionId::new("other").unwrap(),
+        ..pricing(gives(&[order("credits", "30")]))
+    };
+    world
+        .decide(subscribe("other", Cadence::Monthly), Some(other))
+        .unwrap();
+    world.ok(grant("own", "credits", "7").category(Category::Included).put());
+    assert_eq!(world.has("credits"), "142 0 0 0");
+    world
+        .ask(change("1", Change::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    assert_eq!(world.has("credits"), "42 0 0 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
+}
+
+#[test]
+fn a_pool_that_a_call_still_holds_ends_once() {
+    let mut world = started(with_state(pool("100", MONTH), b"s0"));
+    world
+        .ask(hold("h"), priced(&[charge("work", "credits", "40")]))
+        .unwrap();
+    world
+        .decide(change("1", plan("pro"), When::Now), Some(takes_over(priced(&[]))))
+        .unwrap();
+    assert_eq!(world.has("credits"), "0 40 0 0");
+    world
+        .ask(change("2", Change::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    let ends = world.records.iter().flat_map(|r| &r.outcome.effects);
+    assert_eq!(ends.filter(|e| matches!(e, Effect::GrantExpired(_))).count(), 1);
+    assert_eq!(world.posted("credits", &Account::Breakage), n("60"));
+    // What the call does not need goes the way of the rest.
+    world
+        .ask(settle("h"), priced(&[charge("work", "credits", "15")]))
+        .unwrap();
+    assert_eq!(world.posted("credits", &Account::Breakage), n("85"));
+    assert_eq!(world.has("credits"), "0 0 0 0");
+}
+
+#[test]
+fn a_late_event_takes_its_term_to_its_own_revision_and_sets_no_timer_for_another_plan() {
+    let mut world = started(with_state(Priced::default(), b"s0"));
+    world
+        .decide(change("1", plan("pro"), When::Now), Some(takes_over(priced(&[]))))
+        .unwrap();
+    let closed = world.records.last().unwrap().outcome.effects.iter();
+    let closed = closed.filter_map(|e| match e {
+        Effect::TermPut(_, term) => Some(term.clone()),
+        _ => None,
+    });
+    let closed = closed.collect::<Vec<_>>().remove(0);
+    let mut priced = Priced {
+        timers: vec![farebox_record::plan::TimerOrder {
+            key: "k".into(),
+            at: Some(t(DAY)),
+        }],
+        ..Priced::default()
+    };
+    priced.state = Some(b"late".to_vec());
+    let mut revision = revision();
+    revision.parameters = farebox_record::ids::Hash::of(b"others");
+    let late = Pricing {
+        term: Some(closed),
+        state_version: 7,
+        revision,
+        ..pricing(Verdict::Priced(priced))
+    };
+    world.decide(usage("e"), Some(late)).unwrap();
+    let part = world.parts()[&Part::Term(id(), 0).key()].clone();
+    let term: farebox_record::lifecycle::TermState = farebox_record::codec::decode(&part).unwrap();
+    assert_eq!(
+        (
+            &term.state[..],
+            term.state_version,
+            term.revision,
+            term.plan.as_str()
+        ),
+        (&b"late"[..], 7, revision, "plan")
+    );
+    assert!(now(&world).timers.is_empty());
+    assert_eq!((now(&world).state_version, &now(&world).state[..]), (1, &b""[..]));
 }
