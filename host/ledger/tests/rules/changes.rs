@@ -4,6 +4,7 @@ use farebox_ledger::{NextKind, next_period};
 use farebox_record::ids::{EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, SubscriptionStatus, When};
 use farebox_record::outcome::{Pricing, Verdict};
+use farebox_record::plan::{Priced, TimerOrder};
 use farebox_record::state::{Cadence, SubscriptionState};
 use farebox_record::time::Timestamp;
 
@@ -211,4 +212,55 @@ fn wishes_of_several_kinds_wait_side_by_side_until_one_ends_it_all() {
     // Seats were asked for again behind the end, so they are not those of anything.
     let next = next_period(now(&world));
     assert_eq!((next.kind, next.seats), (NextKind::Cancelled, 1));
+}
+
+#[test]
+fn a_plan_that_cannot_take_over_leaves_periods_as_they_were() {
+    let yearly = || Change::Plan {
+        plan: PlanName::new("pro").unwrap(),
+        cadence: Some(Cadence::Yearly),
+    };
+    // Nobody answers for it; or somebody does, for types that another subscription owns.
+    for answered in [false, true] {
+        let mut world = started(priced(&[]));
+        let told = Some(takes_over(priced(&[])));
+        world
+            .decide(change("1", yearly(), When::PeriodEnd), told.clone())
+            .unwrap();
+        world
+            .decide(subscribe("t", Cadence::Weekly), told.clone())
+            .unwrap();
+        world.now = t(MONTH);
+        let due = world.wallet.overdue(world.now).unwrap();
+        let command = farebox_record::command::Command::Due(due);
+        world.decide(command, told.filter(|_| answered)).unwrap();
+        let present = now(&world);
+        assert_eq!(
+            (present.plan.as_str(), present.cadence),
+            ("plan", Cadence::Monthly)
+        );
+        assert_eq!(
+            (present.period.index, present.period.end),
+            (1, t(MONTH + 30 * DAY))
+        );
+        assert_eq!((present.scheduled.len(), world.wallet.header().unpriced), (1, 1));
+    }
+}
+
+#[test]
+fn an_end_that_was_scheduled_ends_what_was_included_and_every_timer() {
+    let mut orders = Priced {
+        grants: vec![order("credits", "100")],
+        ..Priced::default()
+    };
+    orders.timers.push(TimerOrder {
+        key: "k".into(),
+        at: Some(t(2 * MONTH)),
+    });
+    let mut world = started(Verdict::Priced(orders));
+    world.ok(change("1", Change::Cancel, When::PeriodEnd));
+    world.transitions.push_back(priced(&[]));
+    world.advance(MONTH);
+    assert_eq!(world.has("credits"), "0 0 0 0");
+    assert!(now(&world).timers.is_empty());
 }

@@ -5,7 +5,7 @@ use farebox_record::correction::{RefundTarget, StandingStatus};
 use farebox_record::lifecycle::{SubscriptionChange, When};
 use farebox_record::outcome::{Account, Effect, Verdict};
 use farebox_record::plan::{Category, Rejection};
-use farebox_record::state::{Cadence, Shortfall};
+use farebox_record::state::{Cadence, Shortfall, SliceSource};
 
 use crate::world::bound::{Bound, limit};
 use crate::world::make::*;
@@ -459,4 +459,42 @@ fn a_settled_call_happened_when_it_was_authorized() {
     world.ask(settle("h"), usd("5")).unwrap();
     let standing = world.original(&reference("h")).unwrap().standing;
     assert_eq!((standing.time, world.now), (t(0), t(100)));
+}
+
+#[test]
+fn an_event_stands_with_what_it_really_took() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("1")).unwrap();
+    // The first charge uses promo up, so the second one takes nothing of it.
+    let price = priced(&[charge("a", "usd", "3"), charge("b", "usd", "2")]);
+    world.ask(amend("e"), price).unwrap();
+    let standing = world.original(&reference("e")).unwrap().standing;
+    let slices = standing.slices.iter().map(|s| match &s.from {
+        SliceSource::Grant(id) => format!("{} {id} {}", s.code, s.amount),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(slices.collect::<Vec<_>>(), ["a promo 3", "b paid 2"]);
+    assert_eq!(standing.lines.len(), 2);
+}
+
+#[test]
+fn what_comes_back_is_named_by_its_own_charge() {
+    let mut world = two_grants();
+    let price = priced(&[
+        charge("in", "usd", "3"),
+        charge("out", "usd", "2"),
+        charge("in", "usd", "1"),
+    ]);
+    world.ask(usage("e"), price).unwrap();
+    world.ok(void("e"));
+    let record = world.records.last().unwrap();
+    let revenue = record.outcome.effects.iter().filter_map(|effect| match effect {
+        Effect::Entry(entry) if entry.account == Account::Revenue => {
+            let code = record.charge_code(entry.charge.unwrap()).unwrap();
+            Some(format!("{code} {}", entry.amount))
+        }
+        _ => None,
+    });
+    assert_eq!(revenue.collect::<Vec<_>>(), ["in -1", "out -2", "in -3"]);
+    assert_eq!(record.outcome.earlier, ["in", "out"]);
 }

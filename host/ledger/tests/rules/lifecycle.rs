@@ -533,3 +533,38 @@ fn a_late_event_takes_its_term_to_its_own_revision_and_sets_no_timer_for_another
     assert!(now(&world).timers.is_empty());
     assert_eq!((now(&world).state_version, &now(&world).state[..]), (1, &b""[..]));
 }
+
+#[test]
+fn what_ends_with_a_period_pays_for_nothing_of_the_next_one() {
+    let mut world = started(Verdict::Priced(pool("100", MONTH)));
+    let mut answer = pool("50", 2 * MONTH);
+    answer.charges = vec![charge("base", "credits", "5")];
+    world.transitions.push_back(Verdict::Priced(answer));
+    world.advance(MONTH);
+    // The old pool is gone, the charge comes before the new one, and what is included pays no debt.
+    assert_eq!(world.has("credits"), "50 0 5 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
+}
+
+#[test]
+fn a_period_behind_which_the_calendar_has_none_never_ends() {
+    for days in [2, 31] {
+        let mut world = World::new();
+        let mut long = pricing(priced(&[]));
+        long.period.end = t(days * DAY);
+        world.decide(subscribe("s", Cadence::Daily), Some(long)).unwrap();
+        // By the calendar the next one would end with day 2.
+        let next = next_period(now(&world)).period;
+        let never = Timestamp::from_micros(i64::MAX);
+        assert_eq!((next.start, next.end, next.index), (t(days * DAY), never, 1));
+    }
+}
+
+#[test]
+fn a_term_knows_the_record_that_began_it() {
+    let mut world = started(priced(&[]));
+    assert_eq!((now(&world).opened, world.records.len()), (2, 2));
+    world.ok(grant("g", "usd", "1").put());
+    world.advance(MONTH);
+    assert_eq!((now(&world).opened, world.records.len()), (4, 4));
+}
