@@ -301,3 +301,75 @@ pub(crate) fn grant_of(source: &SliceSource) -> Option<GrantId> {
         SliceSource::Debt | SliceSource::Receivable => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Posts to accounts of dollars, with a grant of 3 to post to, and finishes.
+    fn post(postings: &[(Account, i128)]) {
+        let usd = Asset::new("usd").unwrap();
+        let mut wallet = Wallet::default();
+        let mut draft = Draft::new(&mut wallet, Timestamp::EPOCH);
+        let grant = GrantState {
+            asset: usd.clone(),
+            amount: Nanos::new(3),
+            available: Nanos::ZERO,
+            held: Nanos::ZERO,
+            category: Category::Paid,
+            priority: 0,
+            effective: Timestamp::EPOCH,
+            expires: None,
+            applies_to: AppliesTo::default(),
+            label: None,
+            subscription: None,
+            phase: GrantPhase::Active,
+        };
+        draft.put(Effect::GrantOpened(g(), Box::new(grant)));
+        draft.post(Account::Available(g()), &usd, Nanos::new(3), None);
+        draft.post(Account::Purchases, &usd, Nanos::new(-3), None);
+        for (account, amount) in postings {
+            draft.post(account.clone(), &usd, Nanos::new(*amount), None);
+        }
+        draft.finish(|_| Answer::Handled);
+    }
+
+    fn g() -> GrantId {
+        GrantId::new("g").unwrap()
+    }
+
+    #[test]
+    fn what_balances_is_kept() {
+        post(&[(Account::Available(g()), -3), (Account::Revenue, 3)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the entries of one record leave 5 nanos of usd")]
+    fn entries_that_do_not_sum_to_zero_stop_the_process() {
+        post(&[(Account::Adjustments, 5)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "grant g is overdrawn")]
+    fn a_grant_below_nothing_stops_the_process() {
+        post(&[(Account::Available(g()), -4), (Account::Revenue, 4)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "grant g has less than nothing held")]
+    fn less_than_nothing_held_stops_the_process() {
+        post(&[(Account::Held(g()), -1), (Account::Revenue, 1)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "debt of usd is overpaid")]
+    fn debt_that_is_overpaid_stops_the_process() {
+        post(&[(Account::Debt, 1), (Account::Adjustments, -1)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "receivable of usd is overpaid")]
+    fn a_receivable_that_is_overpaid_stops_the_process() {
+        post(&[(Account::Receivable, 1), (Account::Adjustments, -1)]);
+    }
+}

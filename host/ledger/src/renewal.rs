@@ -135,10 +135,6 @@ pub(crate) fn renew(
         end_included(&mut draft, id, due.instant, Ending::Expiring);
         let mut changed = before.clone();
         next_term(&mut draft, id, &mut changed, due.instant, at);
-        // A new plan waits until it is asked: nobody is, while the subscription is paused.
-        changed.scheduled.retain(|scheduled| {
-            next.kind == NextKind::Paused && matches!(scheduled.change, SubscriptionChange::Plan { .. })
-        });
         changed.seats = next.seats;
         changed.period = next.period;
         changed.status = match next.kind {
@@ -150,13 +146,15 @@ pub(crate) fn renew(
             NextKind::Renewed | NextKind::PlanChanged => before.status,
         };
         let stays = next.kind == NextKind::PlanChanged && !serves(draft.wallet, id, seen);
+        // A new plan waits until it is asked: nobody is, while the subscription is paused.
+        let waits = stays || next.kind == NextKind::Paused;
+        changed
+            .scheduled
+            .retain(|scheduled| waits && matches!(scheduled.change, SubscriptionChange::Plan { .. }));
         match (next.kind, &seen.pricing) {
             // The new plan is gone, or another subscription took its event types meanwhile: the old one serves on, and
             // the change waits for the next end of a period.
-            (NextKind::PlanChanged, _) if stays => {
-                changed.scheduled = before.scheduled.clone();
-                changed.period = period_after(&before);
-            }
+            (NextKind::PlanChanged, _) if stays => changed.period = period_after(&before),
             (NextKind::PlanChanged, Some(pricing)) => {
                 take_plan(&mut changed, &next.plan, pricing);
                 (changed.anchor, changed.cadence) = (next.anchor, next.cadence);

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use farebox_record::correction::TakenSlice;
 use farebox_record::event::Event;
-use farebox_record::ids::GrantId;
+use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::outcome::{Account, Effect};
-use farebox_record::plan::EventRef;
+use farebox_record::plan::{Category, EventRef};
 use farebox_record::state::{GrantPhase, GrantState, SliceSource};
 use farebox_record::time::Timestamp;
 
@@ -139,7 +139,7 @@ fn settle_owed(
     unpaid
 }
 
-/// The account of a grant that can take its value back; none where it has expired.
+/// The account of a grant that can take its value back; none where it has expired, or ended with its subscription.
 fn home_of(
     draft: &mut Draft<'_>,
     id: &GrantId,
@@ -151,7 +151,11 @@ fn home_of(
         return (grant.phase != GrantPhase::Expired).then_some(account);
     }
     let opened = ended.get(id)?;
-    if opened.expires.is_some_and(|expires| expires <= at) {
+    let is_over = |id: &SubscriptionId| draft.wallet.has_ended(id);
+    let included = opened.category == Category::Included;
+    if opened.expires.is_some_and(|expires| expires <= at)
+        || (included && opened.subscription.as_ref().is_some_and(is_over))
+    {
         return None;
     }
     let again = GrantState {

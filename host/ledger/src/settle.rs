@@ -254,13 +254,6 @@ fn after_settlement(
     pins: Vec<Pin>,
     restored: &[(Asset, Nanos)],
 ) -> HoldState {
-    let mut taken: BTreeMap<(u16, Asset, SliceSource), i128> = BTreeMap::new();
-    for draw in draws {
-        let slice = &draw.slice;
-        *taken
-            .entry((slice.charge, slice.asset.clone(), slice.from.clone()))
-            .or_default() += slice.amount.get();
-    }
     let new_debt = |d: &&Draw| d.slice.from == SliceSource::Debt && d.origin == Origin::Live;
     let left = hold.overdraft.iter().map(|(asset, credit)| {
         let new = draws.iter().filter(new_debt).filter(|d| d.slice.asset == *asset);
@@ -271,17 +264,26 @@ fn after_settlement(
     HoldState {
         pins,
         overdraft: per_asset(left.chain(restored)),
-        taken: taken
-            .into_iter()
-            .map(|((charge, asset, from), amount)| Slice {
-                charge,
-                asset,
-                from,
-                amount: Nanos::new(amount),
-            })
-            .collect(),
+        taken: taken(draws),
         ..hold.clone()
     }
+}
+
+/// What draws take, one slice for each charge and source: charge by charge, and of one charge in the order in which it was
+/// taken, because a refund of a part goes back to what burnt last.
+fn taken(draws: &[Draw]) -> Vec<Slice> {
+    let mut places: BTreeMap<(u16, &Asset, &SliceSource), usize> = BTreeMap::new();
+    let mut taken: Vec<Slice> = Vec::new();
+    for Draw { slice, .. } in draws {
+        let next = taken.len();
+        let place = places.entry((slice.charge, &slice.asset, &slice.from));
+        match taken.get_mut(*place.or_insert(next)) {
+            Some(same) => same.amount = Nanos::new(same.amount.get() + slice.amount.get()),
+            None => taken.push(slice.clone()),
+        }
+    }
+    taken.sort_by_key(|slice| slice.charge);
+    taken
 }
 
 /// What a settlement did, in sums per asset.

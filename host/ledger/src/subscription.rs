@@ -66,7 +66,7 @@ pub(crate) fn start_subscription(
     let ready = Ready::new(wallet, priced, &Default::default())?;
     let mut draft = Draft::new(wallet, at);
     for gone in forgotten {
-        draft.put(Effect::SubscriptionForgotten(gone));
+        forget(&mut draft, gone);
     }
     draft.put(Effect::SubscriptionPut(
         subscribe.id.clone(),
@@ -89,25 +89,34 @@ impl Wallet {
             .find(|(_, s)| !has_ended(s) && s.event_types.contains(event_type))
     }
 
-    /// The subscription that an event of this time belongs to: the one that ran then, ended or not; else the owner.
+    /// The subscription that an event of this time belongs to: the one that ran then, ended or not; else one whose first
+    /// period had begun by then, though it did not run yet; else the owner.
     pub fn owner_at(
         &self,
         event_type: &EventType,
         time: Timestamp,
     ) -> Option<(&SubscriptionId, &SubscriptionState)> {
-        let ran = |subscription: &SubscriptionState| {
-            let first = subscription
-                .past
-                .first()
-                .map_or(subscription.since, |past| past.since);
+        let ran = |subscription: &SubscriptionState, first: Timestamp| {
             let ended = match subscription.status {
                 SubscriptionStatus::Cancelled(since) => since <= time,
                 SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => false,
             };
             first <= time && !ended && subscription.event_types.contains(event_type)
         };
-        let mut running = self.subscriptions.iter().filter(|(_, s)| ran(s));
-        running.next().or_else(|| self.owner(event_type))
+        let first_term = |subscription: &SubscriptionState| {
+            let past = subscription.past.first();
+            past.map_or(subscription.since, |past| past.since)
+        };
+        let mut subscriptions = self.subscriptions.iter();
+        subscriptions
+            .find(|(_, s)| ran(s, s.started))
+            .or_else(|| self.subscriptions.iter().find(|(_, s)| ran(s, first_term(s))))
+            .or_else(|| self.owner(event_type))
+    }
+
+    /// Whether a subscription has ended, or ended so long ago that it is forgotten.
+    pub(crate) fn has_ended(&self, id: &SubscriptionId) -> bool {
+        self.subscriptions.get(id).is_none_or(has_ended)
     }
 
     /// A subscription other than `but` that owns one of these event types, and which one.
@@ -142,6 +151,15 @@ impl Wallet {
 
 fn has_ended(subscription: &SubscriptionState) -> bool {
     matches!(subscription.status, SubscriptionStatus::Cancelled(_))
+}
+
+/// A subscription is not remembered any more, and its terms with it: nothing else names them.
+fn forget(draft: &mut Draft<'_>, id: SubscriptionId) {
+    let past = draft.wallet.subscription(&id).map(|s| s.past.clone());
+    for term in past.unwrap_or_default() {
+        draft.put(Effect::TermForgotten(id.clone(), term.number));
+    }
+    draft.put(Effect::SubscriptionForgotten(id));
 }
 
 /// Subscriptions that ended so long ago that no late event can belong to them.

@@ -89,6 +89,17 @@ mod tests {
         for good in ["usd", "credits", "build-credits", "a", "x1"] {
             assert_eq!(Asset::new(good).map(|a| a.to_string()), Ok(good.to_string()));
         }
+        let asset = Asset::new("build-credits").unwrap();
+        assert_eq!(
+            (asset.as_str(), &format!("{asset:?}")[..]),
+            ("build-credits", "build-credits")
+        );
+        // A map by asset is asked by name.
+        let map = std::collections::BTreeMap::from([(asset, 1), (Asset::new("usd").unwrap(), 2)]);
+        assert_eq!(
+            [map.get("usd"), map.get("build-credits"), map.get("eur")],
+            [Some(&2), Some(&1), None]
+        );
         for bad in ["", "USD", "1x", "-a", "a b", "ü", &"a".repeat(33)] {
             assert!(Asset::new(bad).is_err(), "{bad}");
         }

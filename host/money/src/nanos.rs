@@ -184,11 +184,17 @@ impl FromStr for Nanos {
     }
 }
 
-/// The power of ten behind the `e` of a JSON number.
+/// The power of ten behind the `e` of a JSON number, which is character number `at` of the whole.
 fn parse_exponent(text: &str, at: usize) -> Result<i32, AmountError> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    match digits.chars().find(|c| !c.is_ascii_digit()) {
-        Some(found) => return Err(AmountError::Unexpected { found, at: at + 1 }),
+    let at = at + text.len() - digits.len();
+    match digits.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
+        Some((index, found)) => {
+            return Err(AmountError::Unexpected {
+                found,
+                at: at + index + 1,
+            });
+        }
         None if digits.is_empty() => return Err(AmountError::Empty),
         None => {}
     }
@@ -263,6 +269,7 @@ mod tests {
         check("1200e-2", 12_000_000_000);
         check("0.1000000000", 100_000_000); // a tenth decimal that is zero loses nothing
         check("0e9", 0);
+        check("0e64", 0);
     }
 
     #[test]
@@ -285,7 +292,59 @@ mod tests {
         refuse("0.0000000001", AmountError::TooPrecise);
         refuse("1e-10", AmountError::TooPrecise);
         refuse("1e65", AmountError::TooLarge);
+        refuse("0e65", AmountError::TooLarge);
+        refuse("1e", AmountError::Empty);
+        refuse("1e-", AmountError::Empty);
+        refuse("e5", AmountError::Unexpected { found: 'e', at: 1 });
+        refuse("1ex", AmountError::Unexpected { found: 'x', at: 3 });
+        refuse("1.5e12x", AmountError::Unexpected { found: 'x', at: 7 });
+        refuse("-1e+7,", AmountError::Unexpected { found: ',', at: 6 });
         refuse("999999999999999999999999999999999999999", AmountError::TooLarge);
+    }
+
+    #[test]
+    fn whole_units_and_nanos() {
+        assert_eq!(Nanos::units(20).get(), 20_000_000_000);
+        assert_eq!(Nanos::units(-3), Nanos::new(-3_000_000_000));
+        assert_eq!(Nanos::from(-7_i64), Nanos::new(-7));
+        assert_eq!(format!("{:?}", Nanos::new(-1_500_000_000)), "-1.5");
+    }
+
+    #[test]
+    fn a_plan_sees_64_bits() {
+        let most = i128::from(i64::MAX);
+        assert_eq!(Nanos::new(most).to_plan(), Some(i64::MAX));
+        assert_eq!(Nanos::new(-42).to_plan(), Some(-42));
+        assert_eq!(Nanos::new(most + 1).to_plan(), None);
+        assert_eq!(Nanos::new(-most - 2).to_plan(), None);
+    }
+
+    #[test]
+    fn sums_are_checked() {
+        let (two, five) = (Nanos::new(2), Nanos::new(5));
+        let (least, most) = (Nanos::new(i128::MIN), Nanos::new(i128::MAX));
+        assert_eq!(two.checked_add(five), Some(Nanos::new(7)));
+        assert_eq!(most.checked_add(two), None);
+        assert_eq!(two.checked_sub(five), Some(Nanos::new(-3)));
+        assert_eq!(least.checked_sub(two), None);
+        assert_eq!(five.checked_neg(), Some(Nanos::new(-5)));
+        assert_eq!(least.checked_neg(), None);
+        assert_eq!(Nanos::checked_sum([two, five, two]), Some(Nanos::new(9)));
+        assert_eq!(Nanos::checked_sum([]), Some(Nanos::ZERO));
+        assert_eq!(Nanos::checked_sum([most, two]), None);
+    }
+
+    #[test]
+    fn an_amount_is_more_less_or_nothing() {
+        for (nanos, positive, negative, zero) in [
+            (-1, false, true, false),
+            (0, false, false, true),
+            (1, true, false, false),
+        ] {
+            let amount = Nanos::new(nanos);
+            let said = (amount.is_positive(), amount.is_negative(), amount.is_zero());
+            assert_eq!(said, (positive, negative, zero), "{nanos}");
+        }
     }
 
     proptest! {

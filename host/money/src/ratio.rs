@@ -23,10 +23,10 @@ pub fn multiply_divide(amount: i128, numerator: i128, denominator: i128, roundin
     // Euclid's remainder is never negative: for a positive denominator `quotient` is the floor, for a negative one
     // the ceiling.
     let (floor, above) = match denominator > 0 {
-        true => (quotient, remainder.checked_mul(2)?.cmp(&denominator)),
+        true => (quotient, remainder.cmp(&(denominator - remainder))),
         false => (
             quotient.checked_sub(1)?,
-            denominator.checked_neg()?.cmp(&remainder.checked_mul(2)?),
+            (-(denominator + remainder)).cmp(&remainder),
         ),
     };
     let up = match rounding {
@@ -76,6 +76,28 @@ mod tests {
                 Some(ceiling),
                 "{n}/{d}"
             );
+        }
+    }
+
+    #[test]
+    fn the_largest_ratios_round_too() {
+        // All but one of the largest number's parts, then one of them, then none to speak of, of a negative whole.
+        for (n, d, half, floor, ceiling) in [
+            (i128::MAX - 1, i128::MAX, 1, 0, 1),
+            (1, i128::MAX, 0, 0, 1),
+            (1, i128::MIN, 0, -1, 0),
+            (i128::MAX, i128::MIN, -1, -1, 0),
+            // -2^126 of -2^127: exactly a half, and the even neighbour is 0.
+            (i128::MIN / 2, i128::MIN, 0, 0, 1),
+            (i128::MIN / -2, i128::MIN, 0, -1, 0),
+        ] {
+            for (rounding, expected) in [
+                (Rounding::HalfEven, half),
+                (Rounding::Floor, floor),
+                (Rounding::Ceiling, ceiling),
+            ] {
+                assert_eq!(multiply_divide(n, 1, d, rounding), Some(expected), "{n}/{d}");
+            }
         }
     }
 

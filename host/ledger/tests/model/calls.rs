@@ -3,13 +3,26 @@
 use std::collections::BTreeMap;
 
 use crate::cover::Cover;
-use crate::reference::{Above, Charge, GRACE, Grant, Hold, Model, Source, Told};
+use crate::reference::{Hold, Model, Source, Sums, Told, of};
+use crate::subscriptions::{Asked, Status};
+use crate::words::{Charge, Says, Word};
+
+/// A call, or usage, as it is reported.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub id: String,
+    /// The type of its event.
+    pub kind: &'static str,
+    pub team: Option<&'static str>,
+    /// When it happened, where that is said.
+    pub time: Option<i64>,
+}
 
 impl Model {
-    /// Says no to a call whose customer owes too much, or has not enough.
-    fn denied(&self, charges: &[Charge], cover: &Cover) -> Option<Told> {
+    /// Says no to a call whose customer owes too much.
+    fn indebted(&self, charges: &[Charge]) -> Option<Told> {
         for link in charges.iter().flat_map(|c| &c.links).filter(|l| !l.invoice) {
-            let owed = self.debt.get(link.asset).copied().unwrap_or(0);
+            let owed = of(&self.debt, link.asset);
             if self
                 .lines
                 .get(link.asset)
@@ -19,10 +32,11 @@ impl Model {
                 return Some(Told::new("denied: Debt").with("required", link.asset, owed));
             }
         }
-        self.short(cover, &BTreeMap::new())
+        None
     }
 
-    fn short(&self, cover: &Cover, credit: &BTreeMap<&'static str, i128>) -> Option<Told> {
+    /// Says no to a call for which there is not enough.
+    fn short(&self, cover: &Cover, credit: &Sums) -> Option<Told> {
         let mut unused = credit.clone();
         let mut fresh: Vec<(&'static str, i128)> = Vec::new();
         for (_, asset, missing) in &cover.missing {
@@ -42,8 +56,8 @@ impl Model {
             };
             if *fresh > left {
                 let drawn = cover.own.iter().chain(&cover.live);
-                let drawn = drawn.filter(|((_, a, s), _)| a == asset && *s != Source::Receivable);
-                let had = drawn.map(|(_, n)| n).sum::<i128>() + credit;
+                let drawn = drawn.filter(|(_, a, s, _)| a == asset && *s != Source::Receivable);
+                let had = drawn.map(|(_, _, _, n)| n).sum::<i128>() + credit;
                 return Some(
                     Told::new("denied: InsufficientFunds")
                         .with("required", asset, had + fresh)
@@ -54,23 +68,74 @@ impl Model {
         None
     }
 
-    pub fn authorize(&mut self, id: &str, charges: &[Charge], ttl: i64, one_shot: bool) -> Told {
-        self.record(self.now);
-        let cover = self.cover(charges, BTreeMap::new());
-        if let Some(denied) = self.denied(charges, &cover) {
-            return denied;
+    /// Too far ahead, or so long ago that its id may be forgotten.
+    pub fn out_of_time(&self, time: Option<i64>) -> Option<Told> {
+        let time = time?;
+        let sensible = time <= self.now + 300 && time >= self.now - 35 * 86_400;
+        (!sensible).then(|| Told::refused("Time"))
+    }
+
+    fn deny(&mut self, told: Told) -> Told {
+        self.record();
+        told
+    }
+
+    pub fn authorize(&mut self, call: &Call, word: &Word, ttl: i64, one_shot: bool) -> Told {
+        if let Some(refused) = self.out_of_time(call.time) {
+            return refused;
         }
+        let asked = self.asked(call.kind, call.time.unwrap_or(self.now));
+        let (Some(asked), true) = (asked, !matches!(word, Word::Silent)) else {
+            return self.deny(Told::new("denied: NoSubscription"));
+        };
+        if matches!(self.sub(&asked.sub).status, Status::Paused(_)) {
+            return self.deny(Told::new("denied: Paused"));
+        }
+        let says = match word {
+            Word::Says(says) => says,
+            Word::Invalid => return Told::refused("InvalidEvent"),
+            Word::Breaks => return Told::refused("PlanFailed"),
+            Word::Negative => return Told::refused("Amount"),
+            Word::Cannot | Word::Silent => return self.deny(Told::new("denied: Unpriceable")),
+        };
+        if let Some(denied) = self.indebted(&says.charges) {
+            return self.deny(denied);
+        }
+        if !says.is_postable() {
+            return Told::refused("Amount");
+        }
+        let cover = self.cover(&says.charges, call.team, BTreeMap::new());
+        if let Some(denied) = self.short(&cover, &BTreeMap::new()) {
+            return self.deny(denied);
+        }
+        let mut wanted = Sums::new();
+        for (asset, amount) in taken_of(&cover) {
+            *wanted.entry(asset).or_default() += amount;
+        }
+        if let Some(denied) = self.unfit(call.team, &wanted, &Sums::new()) {
+            return self.deny(denied);
+        }
+        self.record();
+        match one_shot {
+            true => {
+                self.charge(call, says, &asked);
+                Told::new("allowed")
+            }
+            false => self.hold(call, &cover, &asked, ttl),
+        }
+    }
+
+    fn hold(&mut self, call: &Call, cover: &Cover, asked: &Asked, ttl: i64) -> Told {
         let mut told = Told::new("allowed");
-        if one_shot {
-            self.post(&cover);
-            return told;
-        }
         let mut hold = Hold {
-            id: id.into(),
+            id: call.id.clone(),
+            team: call.team,
+            sub: asked.sub.clone(),
+            term: self.sub(&asked.sub).term,
             expires: self.now + ttl,
             ..Hold::default()
         };
-        for ((_, asset, source), amount) in &cover.live {
+        for (_, asset, source, amount) in &cover.live {
             if let Source::Grant(id) = source {
                 self.grant_mut(id).free -= amount;
                 *hold.pins.entry(id.clone()).or_default() += amount;
@@ -86,7 +151,7 @@ impl Model {
     }
 
     /// Why nothing can be done to a hold.
-    fn gone(&self, index: usize, until: i64) -> Option<Told> {
+    pub fn gone(&self, index: usize, until: i64) -> Option<Told> {
         let hold = &self.holds[index];
         if hold.ended {
             return Some(Told::new("gone"));
@@ -98,7 +163,7 @@ impl Model {
         if let Some(gone) = self.gone(index, self.holds[index].expires) {
             return gone;
         }
-        self.record(self.now);
+        self.record();
         let told = self.give_up(index);
         self.holds[index].ended = true;
         told
@@ -114,7 +179,7 @@ impl Model {
         told
     }
 
-    fn unpin(&mut self, id: &str, amount: i128, told: &mut Told, name: &'static str) {
+    pub fn unpin(&mut self, id: &str, amount: i128, told: &mut Told, name: &'static str) {
         let grant = self.grant_mut(id);
         let asset = grant.asset;
         match grant.dead {
@@ -126,32 +191,56 @@ impl Model {
         }
     }
 
-    pub fn extend(&mut self, index: usize, ttl: i64, charges: Option<&[Charge]>) -> Told {
+    /// With a word, so that the plan is asked, more room too.
+    pub fn extend(&mut self, index: usize, ttl: i64, word: Option<&Word>) -> Told {
         if let Some(gone) = self.gone(index, self.holds[index].expires) {
             return gone;
         }
-        self.record(self.now);
-        if let Some(charges) = charges {
-            let cover = self.cover(charges, self.own(index));
+        if let Some(word) = word {
+            let says = match sensible(word) {
+                Ok(says) => says,
+                Err(refused) => return refused,
+            };
+            let team = self.holds[index].team;
+            let cover = self.cover(&says.charges, team, self.own(index));
             let credit = self.holds[index].credit.clone();
             if let Some(denied) = self.short(&cover, &credit) {
-                return denied;
+                return self.deny(denied);
             }
-            for ((_, _, source), amount) in &cover.live {
+            let had = self.held_by(index);
+            let mut grown = self.holds[index].clone();
+            for (_, _, source, amount) in &cover.live {
                 if let Source::Grant(id) = source {
-                    self.grant_mut(id).free -= amount;
-                    *self.holds[index].pins.entry(id.clone()).or_default() += amount;
+                    *grown.pins.entry(id.clone()).or_default() += amount;
                 }
             }
-            let mut missing: BTreeMap<&'static str, i128> = BTreeMap::new();
+            let mut missing = Sums::new();
             for (_, asset, amount) in &cover.missing {
                 *missing.entry(asset).or_default() += amount;
             }
             for (asset, amount) in missing {
-                let credit = self.holds[index].credit.entry(asset).or_default();
+                let credit = grown.credit.entry(asset).or_default();
                 *credit = (*credit).max(amount);
             }
+            let before = std::mem::replace(&mut self.holds[index], grown);
+            let mut wanted = self.held_by(index);
+            for (_, asset, source, amount) in &cover.live {
+                if *source == Source::Receivable {
+                    *wanted.entry(asset).or_default() += amount;
+                }
+            }
+            let grown = std::mem::replace(&mut self.holds[index], before);
+            if let Some(denied) = self.unfit(team, &wanted, &had) {
+                return self.deny(denied);
+            }
+            self.holds[index] = grown;
+            for (_, _, source, amount) in &cover.live {
+                if let Source::Grant(id) = source {
+                    self.grant_mut(id).free -= amount;
+                }
+            }
         }
+        self.record();
         let hold = &mut self.holds[index];
         hold.expires = hold.expires.max(self.now + ttl);
         let mut told = Told::new("extended");
@@ -159,200 +248,79 @@ impl Model {
         told
     }
 
-    fn tell_held(&self, index: usize, told: &mut Told) {
-        for (id, amount) in &self.holds[index].pins {
-            let asset = self.grants.iter().find(|g| g.id == *id).unwrap().asset;
-            told.add("held", asset, *amount);
-        }
-        for (asset, amount) in &self.holds[index].credit {
-            told.add("held", asset, *amount);
-        }
-    }
-
-    /// All that a hold has, taken or pinned.
-    fn own(&self, index: usize) -> BTreeMap<(&'static str, Source), i128> {
-        let mut own = BTreeMap::new();
+    /// What a hold has set aside.
+    pub fn held_by(&self, index: usize) -> Sums {
         let hold = &self.holds[index];
-        for ((_, asset, source), amount) in &hold.taken {
-            *own.entry((*asset, source.clone())).or_default() += amount;
-        }
+        let mut held = hold.credit.clone();
         for (id, amount) in &hold.pins {
-            let asset = self.grants.iter().find(|g| g.id == *id).unwrap().asset;
-            *own.entry((asset, Source::Grant(id.clone()))).or_default() += amount;
+            *held.entry(self.grant_of(id).asset).or_default() += amount;
         }
-        own
+        held
     }
 
-    pub fn settle(&mut self, index: usize, charges: &[Charge], last: bool, above: Above) -> Told {
-        let late = self.holds[index].expired;
-        let until = self.holds[index].expires + if late { GRACE } else { 0 };
-        if let Some(gone) = self.gone(index, until) {
-            return gone;
+    pub fn tell_held(&self, index: usize, told: &mut Told) {
+        for (asset, amount) in self.held_by(index) {
+            told.add("held", asset, amount);
         }
-        let last = last || late;
-        let own = self.own(index);
-        let mut cover = self.cover(charges, own.clone());
-        if above == Above::Deny && self.is_above(index, charges) {
-            return Told::new("above hold");
-        }
-        let mut told = Told::new(if last { "settled" } else { "part" });
-        // What goes beyond the hold's credit, charge by charge.
-        let mut credit = self.holds[index].credit.clone();
-        for (_, asset, missing) in &mut cover.missing {
-            let credit = credit.entry(asset).or_default();
-            let covered = (*missing).min(*credit);
-            *credit -= covered;
-            let beyond = *missing - covered;
-            if above == Above::Available {
-                told.add("waived", asset, beyond);
-                *missing = covered;
-            }
-        }
-        cover.missing.retain(|(_, _, missing)| *missing > 0);
-        self.record(self.now);
+    }
 
-        let hold = &mut self.holds[index];
-        hold.credit = credit;
-        let before = renamed(std::mem::take(&mut hold.taken), &hold.codes, charges);
-        hold.codes = charges.iter().map(|c| c.code).collect();
-        let pins = std::mem::take(&mut hold.pins);
-        for ((_, asset, _), amount) in &before {
-            told.add("posted", asset, -amount);
-            *self.revenue.entry(asset).or_default() -= amount;
-        }
-        let mut taken = cover.own.clone();
-        for ((_, asset, _), amount) in &cover.own {
-            *self.revenue.entry(asset).or_default() += amount;
-        }
-        for (key, amount) in &cover.live {
-            *taken.entry(key.clone()).or_default() += amount;
-        }
-        for (charge, asset, amount) in &cover.missing {
-            *taken.entry((*charge, asset, Source::Debt)).or_default() += amount;
-            told.add("debt", asset, *amount);
-        }
-        for ((_, asset, _), amount) in &taken {
-            told.add("posted", asset, *amount);
-        }
+    /// Usage that happened, with a price: charged, counted, and everything that comes with it. Its record is there.
+    pub fn charge(&mut self, call: &Call, says: &Says, asked: &Asked) {
+        let cover = self.cover(&says.charges, call.team, BTreeMap::new());
+        let slices = Model::slices(&cover, &says.charges);
         self.post(&cover);
-        self.holds[index].taken = taken;
+        let mut taken = Sums::new();
+        for (asset, amount) in taken_of(&cover) {
+            *taken.entry(asset).or_default() += amount;
+        }
+        self.count(call.team, &taken);
+        self.charged(call, slices, asked);
+        self.carry_out(says, asked, self.now, None);
+    }
 
-        for ((asset, source), had) in own {
-            let used: i128 = cover
-                .own
-                .iter()
-                .filter(|((_, a, s), _)| *a == asset && *s == source)
-                .map(|(_, n)| n)
-                .sum();
-            let left = had - used;
-            match source {
-                _ if left == 0 => {}
-                Source::Grant(id) if last => {
-                    // Of what was taken and pinned the caller is told the pinned part alone: the other is in `posted`.
-                    let pinned = pins.get(&id).copied().unwrap_or(0);
-                    let released = self.released(&before, &cover, &id, pinned);
-                    let mut other = Told::default();
-                    self.unpin(&id, released, &mut told, "returned");
-                    self.unpin(&id, left - released, &mut other, "");
-                }
-                Source::Grant(id) => {
-                    self.holds[index].pins.insert(id, left);
-                }
-                Source::Receivable => *self.receivable.entry(asset).or_default() -= left,
-                Source::Debt => self.return_debt(index, asset, left, last),
+    pub fn usage(&mut self, call: &Call, word: &Word) -> Told {
+        if let Some(refused) = self.out_of_time(call.time) {
+            return refused;
+        }
+        let asked = self.asked(call.kind, call.time.unwrap_or(self.now));
+        self.record();
+        match (asked, word.orders()) {
+            (Some(asked), Some(says)) => {
+                self.charge(call, says, &asked);
+                Told::new("charged")
+            }
+            _ => {
+                self.keep(call);
+                Told::new("unpriced")
             }
         }
-        if last {
-            self.holds[index].ended = true;
-            self.holds[index].pins.clear();
-            self.holds[index].credit.clear();
-            self.holds[index].taken.clear();
-        } else {
-            self.tell_held(index, &mut told);
-        }
-        if late {
-            told.what.push_str(" late");
-        }
-        told
     }
 
-    /// Whether the hold alone, with nothing else in the wallet, would not do.
-    fn is_above(&self, index: usize, charges: &[Charge]) -> bool {
-        let mut alone = self.clone();
-        let mut own = self.own(index);
-        for (asset, credit) in &self.holds[index].credit {
-            *own.entry((asset, Source::Debt)).or_default() += credit;
-        }
-        alone.grants.iter_mut().for_each(|g| g.free = 0);
-        !alone.cover(charges, own).missing.is_empty()
-    }
-
-    /// What of a grant's pin is not needed, when each charge keeps what it took itself before it asks for the pin.
-    fn released(
-        &self,
-        before: &BTreeMap<(usize, &'static str, Source), i128>,
-        cover: &Cover,
-        id: &str,
-        pinned: i128,
-    ) -> i128 {
-        let source = Source::Grant(id.to_string());
-        let grown = cover.own.iter().filter(|((_, _, s), _)| *s == source);
-        let grown = grown.map(|(key, n)| (n - before.get(key).copied().unwrap_or(0)).max(0));
-        (pinned - grown.sum::<i128>()).max(0)
-    }
-
-    fn return_debt(&mut self, index: usize, asset: &'static str, left: i128, last: bool) {
-        let owed = self.debt.entry(asset).or_default();
-        let unpaid = left.min(*owed);
-        *owed -= unpaid;
-        if !last {
-            let restored = self
-                .credit_left(asset)
-                .map_or(unpaid, |free| free.clamp(0, unpaid));
-            *self.holds[index].credit.entry(asset).or_default() += restored;
-        }
-        let paid = left - unpaid;
-        if paid == 0 {
-            return;
-        }
-        let id = format!("returned:{}:{asset}", self.records);
-        self.grants.push(Grant {
-            id: id.clone(),
-            asset,
-            free: if last { paid } else { 0 },
-            paid: true,
-            category: 2,
-            priority: 0,
-            from: self.now,
-            until: None,
-            code: None,
-            waiting: false,
-            dead: false,
-        });
-        if !last {
-            self.holds[index].pins.insert(id, paid);
-        }
+    /// What waits for a price gets one.
+    pub fn rate(&mut self, sequence: u64, call: &Call, time: i64, word: &Word) -> Told {
+        let (Some(asked), Some(says)) = (self.asked(call.kind, time), word.orders()) else {
+            return Told::refused("NotDue");
+        };
+        self.record();
+        self.unpriced.remove(&sequence);
+        self.charge(call, says, &asked);
+        Told::new("charged")
     }
 }
 
-/// What was taken before, under the places that its charges have in the present answer: the k-th of a code then is the
-/// k-th of that code now, and what has no such place any more stands far behind.
-fn renamed(
-    taken: BTreeMap<(usize, &'static str, Source), i128>,
-    codes: &[&'static str],
-    charges: &[Charge],
-) -> BTreeMap<(usize, &'static str, Source), i128> {
-    let place = |old: usize| {
-        let kth = codes[..=old].iter().filter(|c| **c == codes[old]).count();
-        let mut seen = 0;
-        for (place, charge) in charges.iter().enumerate() {
-            seen += usize::from(charge.code == codes[old]);
-            if seen == kth && charge.code == codes[old] {
-                return place;
-            }
-        }
-        1_000 + old
-    };
-    let place = |((old, asset, source), amount)| ((place(old), asset, source), amount);
-    taken.into_iter().map(place).collect()
+/// A price for a call that is held; what is none is refused.
+pub fn sensible(word: &Word) -> Result<&Says, Told> {
+    match word {
+        Word::Silent => Err(Told::refused("NoPlan")),
+        Word::Invalid | Word::Cannot => Err(Told::refused("InvalidEvent")),
+        Word::Breaks => Err(Told::refused("PlanFailed")),
+        Word::Negative => Err(Told::refused("Amount")),
+        Word::Says(_) => word.orders().ok_or_else(|| Told::refused("Amount")),
+    }
+}
+
+/// Everything that charges take, by asset.
+fn taken_of(cover: &Cover) -> impl Iterator<Item = (&'static str, i128)> {
+    let live = cover.live.iter().map(|(_, asset, _, amount)| (*asset, *amount));
+    live.chain(cover.missing.iter().map(|(_, asset, amount)| (*asset, *amount)))
 }

@@ -3,22 +3,39 @@
 use std::collections::BTreeMap;
 
 use crate::fraction::Fraction;
-use crate::reference::{Charge, Grant, Model, Source};
+use crate::reference::{Grant, Key, Model, Source};
+use crate::words::Charge;
 
 /// What charges are covered by.
 #[derive(Default)]
 pub struct Cover {
-    /// From what the hold has.
-    pub own: BTreeMap<(usize, &'static str, Source), i128>,
-    /// From the wallet.
-    pub live: BTreeMap<(usize, &'static str, Source), i128>,
+    /// From what the hold has, in the order in which it is taken.
+    pub own: Vec<(usize, &'static str, Source, i128)>,
+    /// From the wallet, in the order in which it is taken.
+    pub live: Vec<(usize, &'static str, Source, i128)>,
     /// By nothing.
     pub missing: Vec<(usize, &'static str, i128)>,
 }
 
+impl Cover {
+    /// What is taken of the hold, by charge and source.
+    pub fn owned(&self) -> BTreeMap<Key, i128> {
+        let mut sums = BTreeMap::new();
+        for (charge, asset, source, amount) in &self.own {
+            *sums.entry((*charge, *asset, source.clone())).or_default() += amount;
+        }
+        sums
+    }
+}
+
 impl Model {
     /// Each charge in turn takes of what the hold has, asset by asset; then each in turn of what the wallet has.
-    pub fn cover(&self, charges: &[Charge], mut own: BTreeMap<(&'static str, Source), i128>) -> Cover {
+    pub fn cover(
+        &self,
+        charges: &[Charge],
+        team: Option<&str>,
+        mut own: BTreeMap<(&'static str, Source), i128>,
+    ) -> Cover {
         let mut cover = Cover::default();
         let mut order: Vec<&Grant> = self.grants.iter().collect();
         order.sort_by_key(|g| g.burns());
@@ -27,7 +44,7 @@ impl Model {
         for (index, charge) in charges.iter().enumerate() {
             for (place, link) in charge.links.iter().enumerate() {
                 let (taken, done) = &mut open[index];
-                let applies = |g: &&&Grant| g.asset == link.asset && g.code.is_none_or(|c| c == charge.code);
+                let applies = |g: &&&Grant| g.asset == link.asset && g.pays_for(charge.code, team);
                 let mut sources: Vec<Source> = Vec::new();
                 if !link.invoice {
                     let grants = order.iter().filter(applies);
@@ -47,7 +64,7 @@ impl Model {
                     if take > 0 {
                         *there -= take;
                         rest -= take;
-                        *cover.own.entry((index, link.asset, source)).or_default() += take;
+                        cover.own.push((index, link.asset, source, take));
                     }
                 }
                 taken[place] += need - rest;
@@ -69,13 +86,10 @@ impl Model {
                 let mut rest = need;
                 if link.invoice && need > 0 {
                     rest = 0;
-                    *cover
-                        .live
-                        .entry((index, link.asset, Source::Receivable))
-                        .or_default() += need;
+                    cover.live.push((index, link.asset, Source::Receivable, need));
                 }
                 for grant in &order {
-                    let applies = grant.asset == link.asset && grant.code.is_none_or(|c| c == charge.code);
+                    let applies = grant.asset == link.asset && grant.pays_for(charge.code, team);
                     let there = free
                         .get_mut(grant.id.as_str())
                         .filter(|_| applies && !link.invoice);
@@ -84,7 +98,7 @@ impl Model {
                         *there.unwrap() -= take;
                         rest -= take;
                         let source = Source::Grant(grant.id.clone());
-                        *cover.live.entry((index, link.asset, source)).or_default() += take;
+                        cover.live.push((index, link.asset, source, take));
                     }
                 }
                 taken[place] += need - rest;

@@ -3,7 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::corrections::Event;
 use crate::cover::Cover;
+use crate::subscriptions::{Sub, Term};
+use crate::words::{Charge, Order};
+use crate::world::tally::Tally;
+
+/// Amounts by asset.
+pub type Sums = BTreeMap<&'static str, i128>;
+
+/// What a settlement of a hold took: charge, asset, source.
+pub type Key = (usize, &'static str, Source);
 
 /// A block of value.
 #[derive(Debug, Clone)]
@@ -11,14 +21,17 @@ pub struct Grant {
     pub id: String,
     pub asset: &'static str,
     pub free: i128,
-    pub paid: bool,
     /// Promotional 0, included 1, paid 2.
     pub category: u8,
     pub priority: i32,
     pub from: i64,
     pub until: Option<i64>,
     pub code: Option<&'static str>,
+    pub team: Option<&'static str>,
+    /// The subscription that gave it.
+    pub sub: Option<String>,
     pub waiting: bool,
+    /// It has expired, or its subscription ended it.
     pub dead: bool,
 }
 
@@ -27,12 +40,16 @@ impl Grant {
         let until = self.until.unwrap_or(i64::MAX);
         (
             self.priority,
-            self.code.is_none(),
+            self.code.is_none() && self.team.is_none(),
             until,
             self.category,
             self.from,
             self.id.clone(),
         )
+    }
+
+    pub fn pays_for(&self, code: &str, team: Option<&str>) -> bool {
+        self.code.is_none_or(|c| c == code) && self.team.is_none_or(|t| team == Some(t))
     }
 }
 
@@ -48,31 +65,20 @@ pub enum Source {
 #[derive(Debug, Clone, Default)]
 pub struct Hold {
     pub id: String,
+    /// The team of its event.
+    pub team: Option<&'static str>,
+    pub sub: String,
+    pub term: u32,
     pub expires: i64,
     pub expired: bool,
     /// Its grace was over when a record was made: nothing can be done to it any more.
     pub forgotten: bool,
     pub ended: bool,
     pub pins: BTreeMap<String, i128>,
-    pub credit: BTreeMap<&'static str, i128>,
-    pub taken: BTreeMap<(usize, &'static str, Source), i128>,
+    pub credit: Sums,
+    pub taken: BTreeMap<Key, i128>,
     /// Codes of the charges that `taken` names by their places.
     pub codes: Vec<&'static str>,
-}
-
-/// A price in one asset.
-#[derive(Debug, Clone)]
-pub struct Link {
-    pub asset: &'static str,
-    pub amount: i128,
-    pub invoice: bool,
-}
-
-/// One charge with its chain.
-#[derive(Debug, Clone)]
-pub struct Charge {
-    pub code: &'static str,
-    pub links: Vec<Link>,
 }
 
 /// Debt that may be authorized; none: any.
@@ -91,6 +97,10 @@ impl Told {
             what: what.into(),
             ..Told::default()
         }
+    }
+
+    pub fn refused(why: &str) -> Told {
+        Told::new(&format!("refused: {why}"))
     }
 
     pub fn add(&mut self, name: &'static str, asset: &str, amount: i128) {
@@ -125,25 +135,43 @@ pub struct Model {
     pub lines: BTreeMap<&'static str, Line>,
     pub grants: Vec<Grant>,
     pub holds: Vec<Hold>,
-    pub debt: BTreeMap<&'static str, i128>,
-    pub receivable: BTreeMap<&'static str, i128>,
-    pub revenue: BTreeMap<&'static str, i128>,
-    pub breakage: BTreeMap<&'static str, i128>,
+    pub subs: Vec<Sub>,
+    /// Terms that are over, by subscription and number.
+    pub terms: BTreeMap<(String, u32), Term>,
+    /// Every event that was ever charged, or waits for a price.
+    pub events: BTreeMap<String, Event>,
+    /// What waits for a price, by the number of its record.
+    pub unpriced: BTreeMap<u64, crate::subscriptions::Waits>,
+    pub limits: BTreeMap<String, Tally>,
+    pub announced: Vec<String>,
+    pub debt: Sums,
+    pub receivable: Sums,
+    pub revenue: Sums,
+    pub breakage: Sums,
+    /// What came in, by what it was: promotional, included, paid.
+    pub given: [Sums; 3],
+    /// What adjustments took.
+    pub adjusted: Sums,
 }
 
 pub const GRACE: i64 = 3_600;
 
+pub fn of(sums: &Sums, asset: &str) -> i128 {
+    sums.get(asset).copied().unwrap_or(0)
+}
+
 impl Model {
     /// A record is made: expired holds whose grace is over by then are forgotten.
-    pub fn record(&mut self, at: i64) {
+    pub fn record(&mut self) {
         self.records += 1;
-        for hold in self
-            .holds
-            .iter_mut()
-            .filter(|h| h.expired && h.expires + GRACE <= at)
-        {
+        let over = |h: &&mut Hold| h.expired && h.expires + GRACE <= self.now;
+        for hold in self.holds.iter_mut().filter(over) {
             hold.forgotten = true;
         }
+    }
+
+    pub fn grant_of(&self, id: &str) -> &Grant {
+        self.grants.iter().find(|g| g.id == id).unwrap()
     }
 
     pub fn grant_mut(&mut self, id: &str) -> &mut Grant {
@@ -159,50 +187,11 @@ impl Model {
     pub fn credit_left(&self, asset: &'static str) -> Line {
         let line = (*self.lines.get(asset).unwrap_or(&Some(0)))?;
         let held: i128 = self.holds.iter().filter_map(|h| h.credit.get(asset)).sum();
-        Some(line - self.debt.get(asset).copied().unwrap_or(0) - held)
-    }
-
-    /// Lets time pass, one thing after the other.
-    pub fn advance(&mut self, to: i64) {
-        loop {
-            let holds = self.holds.iter().filter(|h| !h.expired && !h.ended);
-            let mut due: Vec<(i64, u8, String)> = holds.map(|h| (h.expires, 0, h.id.clone())).collect();
-            for grant in self.grants.iter().filter(|g| !g.dead && !self.spent(g)) {
-                match (grant.waiting, grant.until) {
-                    (true, _) => due.push((grant.from, 4, grant.id.clone())),
-                    (false, Some(until)) => due.push((until, 3, grant.id.clone())),
-                    (false, None) => {}
-                }
-            }
-            due.sort();
-            let Some((at, kind, id)) = due.into_iter().next().filter(|(at, _, _)| *at <= to) else {
-                break;
-            };
-            self.now = self.now.max(at);
-            self.record(to);
-            match kind {
-                0 => {
-                    let index = self.holds.iter().position(|h| h.id == id).unwrap();
-                    self.give_up(index);
-                    self.holds[index].expired = true;
-                }
-                3 => {
-                    let grant = self.grant_mut(&id);
-                    grant.dead = true;
-                    let (asset, free) = (grant.asset, std::mem::take(&mut grant.free));
-                    *self.breakage.entry(asset).or_default() += free;
-                }
-                _ => {
-                    self.grant_mut(&id).waiting = false;
-                    self.pay_debt(&id);
-                }
-            }
-        }
-        self.now = to;
+        Some(line - of(&self.debt, asset) - held)
     }
 
     /// Empty, and no hold that is open or in its grace could give any of it back.
-    fn spent(&self, grant: &Grant) -> bool {
+    pub fn spent(&self, grant: &Grant) -> bool {
         let source = Source::Grant(grant.id.clone());
         let returns = |h: &&Hold| !h.ended && !h.forgotten && h.taken.keys().any(|(_, _, s)| *s == source);
         !grant.waiting
@@ -211,33 +200,85 @@ impl Model {
             && self.holds.iter().find(returns).is_none()
     }
 
-    pub fn pay_debt(&mut self, id: &str) -> i128 {
-        let grant = self.grants.iter().find(|g| g.id == id).unwrap().clone();
-        let owed = self.debt.entry(grant.asset).or_default();
-        let paid = if grant.paid { grant.free.min(*owed) } else { 0 };
+    /// A grant is no longer good: what of it is free is lost.
+    pub fn kill(&mut self, id: &str) {
+        let grant = self.grant_mut(id);
+        grant.dead = true;
+        grant.waiting = false;
+        let (asset, free) = (grant.asset, std::mem::take(&mut grant.free));
+        *self.breakage.entry(asset).or_default() += free;
+    }
+
+    /// A grant becomes good: a paid one pays debt first. Tells how much.
+    pub fn activate(&mut self, id: &str) -> i128 {
+        let grant = self.grant_mut(id);
+        grant.waiting = false;
+        let (asset, free, paid) = (grant.asset, grant.free, grant.category == 2);
+        let owed = self.debt.entry(asset).or_default();
+        let paid = if paid { free.min(*owed) } else { 0 };
         *owed -= paid;
         self.grant_mut(id).free -= paid;
         paid
     }
 
-    pub fn grant(&mut self, grant: Grant) -> Told {
-        self.record(self.now);
-        let (id, asset, waiting) = (grant.id.clone(), grant.asset, grant.waiting);
-        self.grants.push(grant);
-        let paid = if waiting { 0 } else { self.pay_debt(&id) };
-        Told::new("granted").with("paid debt", asset, paid)
+    /// Opens a grant at `asked`, and tells how much of it paid debt.
+    pub fn open(&mut self, id: &str, order: &Order, sub: Option<String>, asked: i64) -> i128 {
+        let from = order.from(asked).unwrap_or(asked);
+        self.grants.push(Grant {
+            id: id.into(),
+            asset: order.asset,
+            free: order.amount,
+            category: order.category,
+            priority: order.priority,
+            from,
+            until: order.until(asked),
+            code: order.code,
+            team: order.team,
+            sub,
+            waiting: from > asked,
+            dead: false,
+        });
+        *self.given[usize::from(order.category)]
+            .entry(order.asset)
+            .or_default() += order.amount;
+        if from > asked { 0 } else { self.activate(id) }
     }
 
-    pub fn usage(&mut self, charges: &[Charge]) -> Told {
-        self.record(self.now);
-        let cover = self.cover(charges, BTreeMap::new());
-        self.post(&cover);
-        Told::new("charged")
+    pub fn grant(&mut self, id: &str, order: &Order) -> Told {
+        self.record();
+        let paid = self.open(id, order, None, self.now);
+        Told::new("granted").with("paid debt", order.asset, paid)
+    }
+
+    /// Opens a grant for bought value that comes back, and gives its name.
+    pub fn open_returned(&mut self, asset: &'static str, amount: i128) -> String {
+        let wanted = format!("returned:{}:{asset}", self.records);
+        let mut id = wanted.clone();
+        let mut number = 2;
+        while self.grants.iter().any(|g| g.id == id) {
+            id = format!("{wanted}:{number}");
+            number += 1;
+        }
+        self.grants.push(Grant {
+            id: id.clone(),
+            asset,
+            free: amount,
+            category: 2,
+            priority: 0,
+            from: self.now,
+            until: None,
+            code: None,
+            team: None,
+            sub: None,
+            waiting: false,
+            dead: false,
+        });
+        id
     }
 
     /// Takes what is covered from the wallet and owes the rest.
     pub fn post(&mut self, cover: &Cover) {
-        for ((_, asset, source), amount) in &cover.live {
+        for (_, asset, source, amount) in &cover.live {
             match source {
                 Source::Grant(id) => self.grant_mut(id).free -= amount,
                 Source::Receivable => *self.receivable.entry(asset).or_default() += amount,
@@ -249,5 +290,21 @@ impl Model {
             *self.debt.entry(asset).or_default() += amount;
             *self.revenue.entry(asset).or_default() += amount;
         }
+    }
+
+    /// What charges would take, were they posted now; in the order in which it would be taken, debt behind.
+    pub fn slices(cover: &Cover, charges: &[Charge]) -> Vec<crate::corrections::Slice> {
+        let debts = cover
+            .missing
+            .iter()
+            .map(|(c, asset, amount)| (*c, *asset, Source::Debt, *amount));
+        let all = cover.live.iter().cloned().chain(debts);
+        all.map(|(charge, asset, source, amount)| crate::corrections::Slice {
+            code: charges[charge].code,
+            asset,
+            source,
+            amount,
+        })
+        .collect()
     }
 }

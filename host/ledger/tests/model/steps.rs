@@ -1,43 +1,58 @@
-//! Random commands, and how each is given to the ledger and to the model.
+//! Random commands.
 
-use farebox_ledger::Refusal;
 use farebox_money::Nanos;
-use farebox_record::command::{AboveHold, Command, Finality};
-use farebox_record::outcome::{Answer, Verdict};
-use farebox_record::plan::{self, Category, Collect, Price};
-use farebox_record::state::Shortfall;
+use farebox_record::correction::AdjustTarget;
+use farebox_record::spending::{CalendarUnit, LimitTerms, OnExceed, Scope, Threshold, Window};
+use farebox_record::state::Cadence;
 use proptest::prelude::*;
+use proptest::sample::select;
 
-use crate::reference::{self, Above, Charge, Link, Model, Told};
-use crate::world::World;
-use crate::world::make::{self, asset};
-use crate::world::{seconds, t};
+use crate::reference::Above;
+use crate::subscriptions::Change;
+use crate::words::{ASSETS, CODES, Charge, Link, Order, PLANS, Says, TEAMS, Word};
+use crate::world::make::asset;
+use crate::world::seconds;
 
-pub const ASSETS: [&str; 3] = ["x", "y", "z"];
-const CODES: [&str; 2] = ["in", "out"];
+const DAY: i64 = 86_400;
 
-/// One command.
+/// What is said of a call besides its name.
+#[derive(Debug, Clone)]
+pub struct Reported {
+    pub kind: &'static str,
+    pub team: Option<&'static str>,
+    /// How long ago it happened, where that is said; negative: it is still to come.
+    pub ago: Option<i64>,
+}
+
+/// One thing that happens. Numbers pick among what is there.
 #[derive(Debug, Clone)]
 pub enum Step {
     Policy(Vec<Option<i128>>),
-    Grant {
-        asset: usize,
-        amount: i128,
-        category: u8,
-        priority: i32,
-        delay: Option<i64>,
-        life: Option<i64>,
-        code: Option<usize>,
+    Grant(Order),
+    Subscribe {
+        plan: usize,
+        seats: u32,
+        anchor: Option<i64>,
+        cadence: Cadence,
+        word: Word,
     },
-    Usage(Vec<Charge>),
+    Change {
+        sub: usize,
+        change: Change,
+        at_end: bool,
+        word: Word,
+    },
+    Usage(Reported, Word),
     Authorize {
-        charges: Vec<Charge>,
+        call: Reported,
+        word: Word,
         ttl: u32,
         one_shot: bool,
     },
     Settle {
         hold: usize,
-        charges: Vec<Charge>,
+        word: Word,
+        team: Option<&'static str>,
         last: bool,
         above: Above,
     },
@@ -46,55 +61,76 @@ pub enum Step {
     Extend {
         hold: usize,
         ttl: u32,
-        charges: Option<Vec<Charge>>,
+        word: Option<Word>,
     },
     Release(usize),
-    Advance(i64),
+    /// What waits for a price is asked for again.
+    Rate(usize, Word),
+    /// So many tenths of all that there is.
+    Adjust {
+        target: AdjustTarget,
+        asset: &'static str,
+        tenths: i128,
+    },
+    Pay(&'static str, i128),
+    /// So many tenths of what it took of one of its assets; none: everything.
+    RefundEvent(usize, Option<(usize, i128)>),
+    RefundGrant(usize, Option<i128>),
+    Void(usize, Word),
+    Amend(usize, Reported, Word),
+    PutLimit(usize, LimitTerms),
+    DeleteLimit(usize),
+    /// The clock goes so many seconds, back too; and what plans say to what falls due meanwhile, in turn.
+    Clock(i64, Vec<Word>),
+    /// The process dies and opens what was stored.
     Crash,
-    Retry(usize),
+    /// All records are read again, from the first.
+    Replay,
+    /// An earlier request comes again.
+    Again(usize),
+    /// Another request comes under the id of an earlier one.
+    Conflict(usize, usize),
+}
+
+fn any_team() -> impl Strategy<Value = Option<&'static str>> {
+    prop::option::weighted(0.5, select(&TEAMS[..]))
+}
+
+fn any_asset() -> impl Strategy<Value = &'static str> {
+    select(&ASSETS[..])
 }
 
 fn any_charge() -> impl Strategy<Value = Charge> {
     let link =
-        (0..ASSETS.len(), 1..40_i128, prop::bool::weighted(0.05)).prop_map(|(asset, amount, invoice)| Link {
-            asset: ASSETS[asset],
+        (any_asset(), 1..40_i128, prop::bool::weighted(0.08)).prop_map(|(asset, amount, invoice)| Link {
+            asset,
             amount,
             invoice,
         });
+    let links = prop::collection::vec(link, 1..=4);
+    (select(&CODES[..]), links, prop::bool::weighted(0.05)).prop_map(|(code, mut links, nothing)| {
+        if nothing {
+            links[0].amount = 0;
+        }
+        Charge { code, links }
+    })
+}
+
+fn any_order() -> impl Strategy<Value = Order> {
     (
-        0..CODES.len(),
-        prop::collection::vec(link, 1..=4),
-        prop::bool::weighted(0.05),
-    )
-        .prop_map(|(code, mut links, nothing)| {
-            if nothing {
-                links[0].amount = 0;
-            }
-            Charge {
-                code: CODES[code],
-                links,
-            }
-        })
-}
-
-fn any_charges() -> impl Strategy<Value = Vec<Charge>> {
-    prop::collection::vec(any_charge(), 0..4)
-}
-
-fn any_policy() -> impl Strategy<Value = Option<i128>> {
-    prop_oneof![3 => Just(Some(0)), 2 => (1..60_i128).prop_map(Some), 1 => Just(None)]
-}
-
-/// Any command, weighted so that wallets have something to do.
-pub fn any_step() -> impl Strategy<Value = Step> {
-    let grant = (
-        (0..ASSETS.len(), 1..60_i128, 0..3_u8, -1..2_i32),
-        prop::option::weighted(0.3, -500..500_i64),
-        prop::option::weighted(0.5, 1..2_000_i64),
-        prop::option::weighted(0.3, 0..CODES.len()),
+        (
+            any_asset(),
+            prop_oneof![1..60_i128, 60..300_i128],
+            0..3_u8,
+            -1..2_i32,
+        ),
+        prop::option::weighted(0.3, prop_oneof![-500..500_i64, 0..20 * DAY]),
+        prop::option::weighted(0.5, prop_oneof![1..2_000_i64, 1..40 * DAY]),
+        prop::option::weighted(0.25, select(&CODES[..])),
+        prop::option::weighted(0.15, select(&TEAMS[..])),
     )
         .prop_map(
-            |((asset, amount, category, priority), delay, life, code)| Step::Grant {
+            |((asset, amount, category, priority), delay, life, code, team)| Order {
                 asset,
                 amount,
                 category,
@@ -102,260 +138,283 @@ pub fn any_step() -> impl Strategy<Value = Step> {
                 delay,
                 life,
                 code,
+                team,
             },
-        );
-    let above = prop_oneof![Just(Above::Deny), Just(Above::Available), Just(Above::Debt)];
-    let settle =
-        (0..99_usize, any_charges(), any::<bool>(), above).prop_map(|(hold, charges, last, above)| {
-            Step::Settle {
-                hold,
-                charges,
-                last,
-                above,
-            }
-        });
-    let authorize =
-        (any_charges(), 1..3_000_u32, prop::bool::weighted(0.2)).prop_map(|(charges, ttl, one_shot)| {
-            Step::Authorize {
-                charges,
-                ttl,
-                one_shot,
-            }
-        });
-    let extend = (0..99_usize, 1..3_000_u32, prop::option::of(any_charges()))
-        .prop_map(|(hold, ttl, charges)| Step::Extend { hold, ttl, charges });
+        )
+}
+
+/// Charges, and little else: what an event costs.
+fn any_price() -> impl Strategy<Value = Word> {
+    let charges = prop::collection::vec(any_charge(), 0..4);
+    let rarely = prop_oneof![9 => Just(None), 1 => any_orders().prop_map(Some)];
+    let says = (charges, rarely).prop_map(|(charges, orders)| {
+        Word::Says(Says {
+            charges,
+            ..orders.unwrap_or_default()
+        })
+    });
     prop_oneof![
-        1 => prop::collection::vec(any_policy(), ASSETS.len()).prop_map(Step::Policy),
-        6 => grant,
-        3 => any_charges().prop_map(Step::Usage),
+        14 => says,
+        1 => select(vec![Word::Invalid, Word::Cannot, Word::Breaks, Word::Negative, Word::Silent]),
+    ]
+}
+
+fn any_orders() -> impl Strategy<Value = Says> {
+    let grants = prop::collection::vec(
+        (any_order(), prop::bool::weighted(0.05)).prop_map(|(mut order, nothing)| {
+            if nothing {
+                order.amount = 0;
+            }
+            order
+        }),
+        0..3,
+    );
+    let after = prop_oneof![-100..100_i64, 100..10_000_i64, DAY..9 * DAY];
+    let timers = prop::collection::vec((select(vec!["k", "l"]), prop::option::weighted(0.8, after)), 0..2);
+    (grants, timers, prop::option::of(any::<u8>())).prop_map(|(grants, timers, state)| Says {
+        charges: Vec::new(),
+        grants,
+        timers,
+        state,
+    })
+}
+
+/// What a plan says to what is done to its subscription.
+fn any_word() -> impl Strategy<Value = Word> {
+    let says = (prop::collection::vec(any_charge(), 0..2), any_orders())
+        .prop_map(|(charges, orders)| Word::Says(Says { charges, ..orders }));
+    prop_oneof![
+        10 => says,
+        1 => select(vec![Word::Invalid, Word::Cannot, Word::Breaks, Word::Negative, Word::Silent]),
+    ]
+}
+
+fn any_cadence() -> impl Strategy<Value = Cadence> {
+    select(vec![
+        Cadence::Monthly,
+        Cadence::Monthly,
+        Cadence::Weekly,
+        Cadence::Days(10),
+        Cadence::Days(3),
+        Cadence::Daily,
+        Cadence::Yearly,
+    ])
+}
+
+fn any_reported() -> impl Strategy<Value = Reported> {
+    let kind = prop_oneof![12 => Just("chat"), 6 => Just("image"), 1 => Just("video")];
+    let ago = prop_oneof![-400..400_i64, 0..10 * DAY, 0..36 * DAY];
+    (kind, any_team(), prop::option::weighted(0.3, ago)).prop_map(|(kind, team, ago)| Reported {
+        kind,
+        team,
+        ago,
+    })
+}
+
+fn any_change() -> impl Strategy<Value = Change> {
+    let plan = (0..PLANS.len(), prop::option::of(any_cadence())).prop_map(|(p, c)| Change::Plan(p, c));
+    prop_oneof![
+        3 => (1..4_u32).prop_map(Change::Seats),
+        5 => plan,
+        3 => Just(Change::Pause),
+        3 => Just(Change::Resume),
+        1 => Just(Change::Cancel),
+        1 => Just(Change::Unschedule),
+    ]
+}
+
+fn any_terms() -> impl Strategy<Value = LimitTerms> {
+    let windows = vec![
+        Window::Calendar(CalendarUnit::Hour),
+        Window::Calendar(CalendarUnit::Day),
+        Window::Calendar(CalendarUnit::Week),
+        Window::Calendar(CalendarUnit::Month),
+        Window::Calendar(CalendarUnit::Year),
+        Window::Rolling {
+            step: seconds(600),
+            steps: 3,
+        },
+        Window::Rolling {
+            step: seconds(86_400),
+            steps: 7,
+        },
+    ];
+    let thresholds = vec![
+        vec![],
+        vec![Threshold::Percent(50), Threshold::Percent(100)],
+        vec![Threshold::Amount(Nanos::new(20)), Threshold::Percent(33)],
+    ];
+    let amount = prop_oneof![0..60_i128, 60..400_i128];
+    (
+        any_asset(),
+        amount,
+        any_team(),
+        select(windows),
+        select(thresholds),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(name, amount, team, window, thresholds, notify)| LimitTerms {
+            asset: asset(name),
+            amount: Nanos::new(amount),
+            scope: Scope(
+                team.into_iter()
+                    .map(|team| ("team".into(), team.into()))
+                    .collect(),
+            ),
+            window,
+            on_exceed: match notify && !thresholds.is_empty() {
+                true => OnExceed::Notify,
+                false => OnExceed::Deny,
+            },
+            thresholds,
+        })
+}
+
+fn any_policy() -> impl Strategy<Value = Option<i128>> {
+    prop_oneof![3 => Just(Some(0)), 4 => (1..200_i128).prop_map(Some), 2 => Just(None)]
+}
+
+fn any_clock() -> impl Strategy<Value = Step> {
+    let by = prop_oneof![
+        8 => 1..500_i64,
+        2 => 500..3_600_i64,
+        1 => Just(3_600_i64),
+        2 => 3_600..3 * DAY,
+        2 => DAY..40 * DAY,
+        1 => -5_000..0_i64,
+    ];
+    (by, prop::collection::vec(any_word(), 0..4)).prop_map(|(by, words)| Step::Clock(by, words))
+}
+
+fn any_hold() -> impl Strategy<Value = Step> {
+    let above = select(vec![Above::Deny, Above::Available, Above::Debt]);
+    let settle = (
+        0..99_usize,
+        any_price(),
+        prop::option::weighted(0.2, select(&TEAMS[..])),
+        any::<bool>(),
+        above,
+    )
+        .prop_map(|(hold, word, team, last, above)| Step::Settle {
+            hold,
+            word,
+            team,
+            last,
+            above,
+        });
+    let authorize = (
+        any_reported(),
+        any_price(),
+        1..3_000_u32,
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(call, word, ttl, one_shot)| Step::Authorize {
+            call,
+            word,
+            ttl,
+            one_shot,
+        });
+    let extend = (0..99_usize, 1..3_000_u32, prop::option::of(any_price()))
+        .prop_map(|(hold, ttl, word)| Step::Extend { hold, ttl, word });
+    prop_oneof![
         6 => authorize,
         7 => settle,
         2 => (0..99_usize).prop_map(Step::SettleAtQuote),
         2 => extend,
         1 => (0..99_usize).prop_map(Step::Release),
-        4 => (1..1_500_i64).prop_map(Step::Advance),
-        1 => Just(Step::Advance(3_600)),
-        1 => Just(Step::Crash),
-        1 => (0..99_usize).prop_map(Step::Retry),
     ]
 }
 
-/// A ledger and a model that are given the same commands.
-pub struct Steps {
-    pub world: World,
-    pub model: Model,
-    /// What each of the model's holds was quoted last, while nothing was taken of it.
-    quotes: Vec<Option<Vec<Charge>>>,
-    made: usize,
+/// Of an amount; more than all of it, too.
+fn any_tenths() -> impl Strategy<Value = i128> {
+    prop_oneof![8 => 1..=10_i128, 1 => 11..20_i128, 1 => -1..1_i128]
 }
 
-impl Steps {
-    pub fn new() -> Steps {
-        Steps {
-            world: World::new(),
-            model: Model {
-                records: 1,
-                ..Model::default()
-            },
-            quotes: Vec::new(),
-            made: 0,
-        }
-    }
-
-    fn name(&mut self, prefix: &str) -> String {
-        self.made += 1;
-        format!("{prefix}{:04}", self.made)
-    }
-
-    /// Gives a command to both; none where there is nothing to do it to.
-    pub fn take(&mut self, step: &Step) -> Option<(Result<Answer, Refusal>, Told)> {
-        match step {
-            Step::Policy(lines) => {
-                self.policy(lines);
-                None
-            }
-            Step::Grant { .. } => Some(self.grant(step)),
-            Step::Usage(charges) => {
-                let id = self.name("u");
-                let asked = self.world.ask(make::usage(&id), verdict(charges));
-                Some((asked, self.model.usage(charges)))
-            }
-            Step::Authorize {
-                charges,
-                ttl,
-                one_shot,
-            } => Some(self.authorize(charges, *ttl, *one_shot)),
-            Step::Settle {
-                hold,
-                charges,
-                last,
-                above,
-            } => self.settle(*hold, charges, *last, *above),
-            Step::SettleAtQuote(hold) => {
-                let index = self.pick(*hold)?;
-                let quoted = self.quotes[index].clone()?;
-                let open = !self.model.holds[index].expired && !self.model.holds[index].ended;
-                let (asked, expected) = self.settle(*hold, &quoted, true, Above::Deny)?;
-                assert!(
-                    !open || asked.is_ok(),
-                    "a settlement at its quote failed: {asked:?}"
-                );
-                Some((asked, expected))
-            }
-            Step::Extend { hold, ttl, charges } => self.extend(*hold, *ttl, charges.as_deref()),
-            Step::Release(hold) => {
-                let index = self.pick(*hold)?;
-                let id = self.model.holds[index].id.clone();
-                Some((self.world.act(make::release(&id)), self.model.release(index)))
-            }
-            Step::Advance(_) | Step::Crash | Step::Retry(_) => unreachable!("not a command"),
-        }
-    }
-
-    fn pick(&self, hold: usize) -> Option<usize> {
-        hold.checked_rem(self.model.holds.len())
-    }
-
-    fn policy(&mut self, lines: &[Option<i128>]) {
-        let id = self.name("c");
-        let shortfall: Vec<(&str, Shortfall)> = ASSETS
-            .iter()
-            .zip(lines)
-            .map(|(asset, line)| {
-                let shortfall = match line {
-                    Some(0) => Shortfall::Deny,
-                    Some(floor) => Shortfall::Floor(Nanos::new(*floor)),
-                    None => Shortfall::Unlimited,
-                };
-                (*asset, shortfall)
-            })
-            .collect();
-        self.world.ok(make::customer(&id, &shortfall));
-        self.model.record(self.model.now);
-        self.model.lines = ASSETS.into_iter().zip(lines.iter().copied()).collect();
-    }
-
-    fn grant(&mut self, step: &Step) -> (Result<Answer, Refusal>, Told) {
-        let Step::Grant {
-            asset,
-            amount,
-            category,
-            priority,
-            delay,
-            life,
-            code,
-        } = step
-        else {
-            unreachable!("a grant")
-        };
-        let id = self.name("g");
-        let now = self.model.now;
-        let from = delay.map(|delay| now + delay);
-        let until = life.map(|life| from.unwrap_or(now).max(now) + life);
-        let mut grant = make::grant(&id, ASSETS[*asset], "1");
-        grant.amount = Nanos::new(*amount);
-        grant.category = [Category::Promotional, Category::Included, Category::Paid][usize::from(*category)];
-        grant.priority = *priority;
-        grant.effective = from.map(t);
-        grant.expires = until.map(t);
-        grant.applies_to.codes = code.iter().map(|c| CODES[*c].to_string()).collect();
-        let asked = self.world.act(Command::Grant(grant));
-        let expected = self.model.grant(reference::Grant {
-            id,
-            asset: ASSETS[*asset],
-            free: *amount,
-            paid: *category == 2,
-            category: *category,
-            priority: *priority,
-            from: from.unwrap_or(now),
-            until,
-            code: code.map(|c| CODES[c]),
-            waiting: from.is_some_and(|from| from > now),
-            dead: false,
-        });
-        (asked, expected)
-    }
-
-    fn authorize(&mut self, charges: &[Charge], ttl: u32, one_shot: bool) -> (Result<Answer, Refusal>, Told) {
-        let id = self.name("h");
-        let command = match one_shot {
-            true => make::one_shot(&id),
-            false => make::hold_for(&id, ttl),
-        };
-        let asked = self.world.ask(command, verdict(charges));
-        let expected = self.model.authorize(&id, charges, i64::from(ttl), one_shot);
-        if self.model.holds.len() > self.quotes.len() {
-            self.quotes.push(Some(charges.to_vec()));
-        }
-        (asked, expected)
-    }
-
-    fn settle(
-        &mut self,
-        hold: usize,
-        charges: &[Charge],
-        last: bool,
-        above: Above,
-    ) -> Option<(Result<Answer, Refusal>, Told)> {
-        let index = self.pick(hold)?;
-        let settle_id = self.name("s");
-        let finality = if last { Finality::Final } else { Finality::Partial };
-        let how = match above {
-            Above::Deny => AboveHold::Deny,
-            Above::Available => AboveHold::ChargeAvailable,
-            Above::Debt => AboveHold::AllowDebt,
-        };
-        let command = make::settling(&self.model.holds[index].id, &settle_id, finality, how);
-        let asked = self.world.ask(command, verdict(charges));
-        let expected = self.model.settle(index, charges, last, above);
-        if asked.is_ok() {
-            self.quotes[index] = None;
-        }
-        Some((asked, expected))
-    }
-
-    fn extend(
-        &mut self,
-        hold: usize,
-        ttl: u32,
-        charges: Option<&[Charge]>,
-    ) -> Option<(Result<Answer, Refusal>, Told)> {
-        let index = self.pick(hold)?;
-        let extend_id = self.name("x");
-        let mut command = make::extend(&self.model.holds[index].id, &extend_id, 1, &[]);
-        if let Command::Extend(extend) = &mut command {
-            extend.ttl = seconds(ttl);
-            if charges.is_some() {
-                extend.measures.insert("tokens".into(), make::n("1"));
-            }
-        }
-        let asked = self.world.ask(command, verdict(charges.unwrap_or_default()));
-        let expected = self.model.extend(index, i64::from(ttl), charges);
-        if charges.is_some() && matches!(asked, Ok(Answer::Extended { .. })) {
-            self.quotes[index] = None;
-        }
-        Some((asked, expected))
-    }
-}
-
-/// What a plan would have to say for these charges.
-fn verdict(charges: &[Charge]) -> Verdict {
-    let charges = charges.iter().map(|charge| {
-        let mut prices = charge.links.iter().map(|link| Price {
-            asset: asset(link.asset),
-            amount: Nanos::new(link.amount),
-            collect: match link.invoice {
-                true => Collect::Invoice,
-                false => Collect::Balance,
-            },
-        });
-        plan::Charge {
-            code: charge.code.into(),
-            price: prices.next().unwrap(),
-            quantity: make::n("1"),
-            otherwise: prices.collect(),
-            gives_back: None,
-        }
+fn any_correction() -> impl Strategy<Value = Step> {
+    let target = select(vec![
+        AdjustTarget::Balance,
+        AdjustTarget::Debt,
+        AdjustTarget::Receivable,
+    ]);
+    let adjust = (target, any_asset(), any_tenths()).prop_map(|(target, asset, tenths)| Step::Adjust {
+        target,
+        asset,
+        tenths,
     });
-    make::priced(&charges.collect::<Vec<_>>())
+    let part = prop::option::weighted(0.7, (0..9_usize, any_tenths()));
+    let void = prop_oneof![3 => Just(Word::Silent), 1 => any_price()];
+    prop_oneof![
+        1 => adjust,
+        1 => (any_asset(), any_tenths()).prop_map(|(asset, tenths)| Step::Pay(asset, tenths)),
+        3 => (0..99_usize, part).prop_map(|(event, part)| Step::RefundEvent(event, part)),
+        1 => (0..99_usize, prop::option::of(any_tenths())).prop_map(|(g, n)| Step::RefundGrant(g, n)),
+        2 => (0..99_usize, void).prop_map(|(event, word)| Step::Void(event, word)),
+        2 => (0..99_usize, any_reported(), any_price())
+            .prop_map(|(event, call, word)| Step::Amend(event, call, word)),
+    ]
+}
+
+fn any_subscription() -> impl Strategy<Value = Step> {
+    let anchor = prop::option::weighted(0.3, -100 * DAY..20 * DAY);
+    let subscribe = (0..PLANS.len(), 1..4_u32, anchor, any_cadence(), any_word()).prop_map(
+        |(plan, seats, anchor, cadence, word)| Step::Subscribe {
+            plan,
+            seats,
+            anchor,
+            cadence,
+            word,
+        },
+    );
+    let change =
+        (0..99_usize, any_change(), any::<bool>(), any_word()).prop_map(|(sub, change, at_end, word)| {
+            Step::Change {
+                sub,
+                change,
+                at_end,
+                word,
+            }
+        });
+    prop_oneof![1 => subscribe, 3 => change]
+}
+
+/// Anything, weighted so that wallets have something to do.
+pub fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => prop::collection::vec(any_policy(), ASSETS.len()).prop_map(Step::Policy),
+        7 => any_order().prop_map(Step::Grant),
+        6 => any_subscription(),
+        5 => (any_reported(), any_price()).prop_map(|(call, word)| Step::Usage(call, word)),
+        16 => any_hold(),
+        2 => (0..99_usize, any_price()).prop_map(|(which, word)| Step::Rate(which, word)),
+        6 => any_correction(),
+        2 => (0..3_usize, any_terms()).prop_map(|(name, terms)| Step::PutLimit(name, terms)),
+        1 => (0..3_usize).prop_map(Step::DeleteLimit),
+        8 => any_clock(),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Replay),
+        2 => (0..999_usize).prop_map(Step::Again),
+        2 => (0..999_usize, 0..99_usize).prop_map(|(which, how)| Step::Conflict(which, how)),
+    ]
+}
+
+/// A history: most begin with a subscription, because without one nothing is priced, and many with some value.
+pub fn any_script() -> impl Strategy<Value = Vec<Step>> {
+    let first = Step::Subscribe {
+        plan: 2,
+        seats: 1,
+        anchor: None,
+        cadence: Cadence::Monthly,
+        word: Word::Says(Says::default()),
+    };
+    let first = prop_oneof![9 => Just(Some(first)), 1 => Just(None)];
+    let policy = prop::option::of(prop::collection::vec(any_policy(), ASSETS.len()));
+    let grants = prop::collection::vec(any_order(), 0..5);
+    let rest = prop::collection::vec(any_step(), 1..70);
+    (first, policy, grants, rest).prop_map(|(first, policy, grants, rest)| {
+        let mut script: Vec<Step> = first.into_iter().collect();
+        script.extend(policy.map(Step::Policy));
+        script.extend(grants.into_iter().map(Step::Grant));
+        script.extend(rest);
+        script
+    })
 }

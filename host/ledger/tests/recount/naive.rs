@@ -1,6 +1,6 @@
 //! Counts from the beginning, without any of the ledger's code: what a record's entries earned is what its event used.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use farebox_record::Record;
 use farebox_record::command::Command;
@@ -8,9 +8,10 @@ use farebox_record::event::Event;
 use farebox_record::ids::LimitName;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::EventRef;
-use farebox_record::spending::{CalendarUnit, LimitTerms, Threshold, Window};
 use farebox_record::state::HoldState;
 use farebox_record::time::Timestamp;
+
+use crate::world::tally::Tally;
 
 type Attributes = BTreeMap<String, String>;
 
@@ -20,18 +21,6 @@ pub struct Counted {
     pub limits: BTreeMap<LimitName, (i128, i128)>,
     /// Everything that should have been announced, in order.
     pub announced: Vec<String>,
-}
-
-/// One limit, counted naively.
-struct Tally {
-    terms: LimitTerms,
-    /// What is in the present window, oldest first, with its time.
-    parts: VecDeque<(i64, i128)>,
-    /// What each call counts for.
-    calls: BTreeMap<EventRef, i128>,
-    announced: BTreeSet<String>,
-    /// The window of the calendar that was counted last.
-    window: Option<i64>,
 }
 
 /// What a call earned so far, and with which attributes it was authorized.
@@ -130,138 +119,5 @@ fn earned(record: &Record, calls: &BTreeMap<EventRef, Call>) -> Option<(Event, A
             Some((event, attributes, revenue))
         }
         _ => None,
-    }
-}
-
-impl Tally {
-    fn new(terms: &LimitTerms) -> Tally {
-        Tally {
-            terms: terms.clone(),
-            parts: VecDeque::new(),
-            calls: BTreeMap::new(),
-            announced: BTreeSet::new(),
-            window: None,
-        }
-    }
-
-    fn change(&mut self, terms: &LimitTerms, at: i64) {
-        let same = (&self.terms.asset, &self.terms.scope, self.terms.window);
-        if same != (&terms.asset, &terms.scope, terms.window) {
-            *self = Tally::new(terms);
-            return;
-        }
-        self.move_on(at);
-        self.terms = terms.clone();
-        self.forget_unreached();
-    }
-
-    fn used(&self) -> i128 {
-        self.parts.iter().map(|(_, amount)| amount).sum()
-    }
-
-    fn add(&mut self, at: i64, change: i128) {
-        if change == 0 {
-            return;
-        }
-        self.move_on(at);
-        if change > 0 {
-            self.parts.push_back((at, change));
-            return;
-        }
-        let mut back = -change;
-        while let Some((_, amount)) = self.parts.front_mut() {
-            let taken = back.min(*amount);
-            *amount -= taken;
-            back -= taken;
-            if *amount > 0 {
-                break;
-            }
-            self.parts.pop_front();
-        }
-        self.arm();
-    }
-
-    /// Forgets what is outside of the window that holds `at`, in seconds.
-    fn move_on(&mut self, at: i64) {
-        match self.terms.window {
-            Window::Calendar(unit) => {
-                let window = Some(calendar(unit, at));
-                if self.window != window {
-                    self.window = window;
-                    self.parts.clear();
-                    self.announced.clear();
-                }
-            }
-            Window::Rolling { step, steps } => {
-                let step = step.as_micros() / 1_000_000;
-                let inside = |then: i64| then / step + i64::from(steps) >= at / step;
-                self.parts.retain(|(then, _)| inside(*then));
-                self.arm();
-            }
-        }
-    }
-
-    /// A rolling window announces again what usage fell below.
-    fn arm(&mut self) {
-        if matches!(self.terms.window, Window::Rolling { .. }) {
-            self.forget_unreached();
-        }
-    }
-
-    /// Forgets the announcements of thresholds that are not there any more, or are not reached.
-    fn forget_unreached(&mut self) {
-        let levels = self.levels();
-        let reached: BTreeSet<&String> = levels.iter().filter(|l| l.2).map(|(text, ..)| text).collect();
-        self.announced.retain(|text| reached.contains(text));
-    }
-
-    /// Thresholds, each with its level in hundredths of a nano, and whether it is reached.
-    fn levels(&self) -> Vec<(String, i128, bool)> {
-        let used = self.used();
-        let level = |threshold: &Threshold| match threshold {
-            Threshold::Percent(percent) => (
-                format!("{percent}%"),
-                self.terms.amount.get() * i128::from(*percent),
-            ),
-            Threshold::Amount(amount) => (amount.to_string(), amount.get() * 100),
-        };
-        let levels = self.terms.thresholds.iter().map(level);
-        levels
-            .map(|(text, level)| (text, level, used > 0 && used * 100 >= level))
-            .collect()
-    }
-
-    fn announce(&mut self, name: &LimitName, announced: &mut Vec<String>) {
-        let mut levels = self.levels();
-        levels.sort_by_key(|(_, level, _)| *level);
-        for (text, _, reached) in levels {
-            if reached && self.announced.insert(text.clone()) {
-                let used = farebox_money::Nanos::new(self.used());
-                announced.push(format!("{name} {text} at {used}"));
-            }
-        }
-    }
-}
-
-/// A number for the window of the calendar that holds `at`: days are enough, because the tests stay within 2026.
-fn calendar(unit: CalendarUnit, at: i64) -> i64 {
-    let day = at / 86_400;
-    match unit {
-        CalendarUnit::Hour => at / 3_600,
-        CalendarUnit::Day => day,
-        CalendarUnit::Month => {
-            // From 1 March 2026 on.
-            let mut left = day - 1_772_323_200 / 86_400;
-            let mut month = 0;
-            for days in [31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-                if left < days {
-                    break;
-                }
-                left -= days;
-                month += 1;
-            }
-            month
-        }
-        CalendarUnit::Week | CalendarUnit::Year => unreachable!("not in these tests"),
     }
 }

@@ -158,3 +158,16 @@ fn others_cannot_take_what_a_hold_has() {
         "settled, posted usd 6"
     );
 }
+
+#[test]
+fn what_is_let_go_of_one_charge_leaves_the_others_alone() {
+    let mut world = World::owing(&[("usd", Floor(n("6")))]);
+    world.ask(hold("h"), usd("6")).unwrap();
+    // All is on credit: 5 and 1 of the 3 are within it, and 2 are let go.
+    let price = priced(&[charge("a", "usd", "5"), charge("b", "usd", "3")]);
+    assert_eq!(
+        say(&world.ask(settling("h", "s", Final, ChargeAvailable), price)),
+        "settled, posted usd 6, debt usd 6, waived usd 2"
+    );
+    assert_eq!(world.has("usd"), "0 0 6 0");
+}

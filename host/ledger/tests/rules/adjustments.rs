@@ -101,6 +101,16 @@ fn unused_bought_value_is_paid_back_and_nothing_else() {
 }
 
 #[test]
+fn a_grant_that_was_paid_back_while_it_waited_is_gone_when_it_would_begin() {
+    let mut world = World::new();
+    world.ok(grant("later", "usd", "10").effective(60).put());
+    world.ok(refund_grant("r", "later", None));
+    assert_eq!(world.entries(), ["usd available:later -10", "usd purchases 10"]);
+    world.advance(60);
+    assert_eq!(world.wallet.grants().count(), 0);
+}
+
+#[test]
 fn amounts_are_more_than_zero() {
     let mut world = World::new();
     for command in [adjust("a", Balance, "0"), pay("p", "0"), adjust("b", Debt, "-1")] {

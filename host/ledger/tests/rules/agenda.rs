@@ -1,14 +1,17 @@
 //! What falls due, in which order, once; and where periods begin and end.
 
-use farebox_ledger::{period_at, period_with_index};
+use farebox_ledger::{Wallet, period_at, period_with_index};
 use farebox_record::command::{Command, Due, DueItem};
+use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::outcome::Verdict;
 use farebox_record::plan::{GrantOrder, Priced, Rejection, TimerOrder};
 use farebox_record::state::Cadence;
 use farebox_record::time::{Period, Timestamp};
 use proptest::prelude::*;
 
-use crate::world::make::{Shape, asset, gives, grant, hold_for, order, priced, subscribe, usage, usd, wakes};
+use crate::world::make::{
+    Shape, asset, gives, grant, hold_for, order, priced, reference, subscribe, usage, usd, wakes,
+};
 use crate::world::say::say;
 use crate::world::{World, t};
 
@@ -353,5 +356,25 @@ proptest! {
         if let Some(days) = fixed {
             prop_assert_eq!(i64::from(period.index), after / (days * 86_400_000_000));
         }
+    }
+}
+
+#[test]
+fn plans_are_asked_about_renewals_and_timers_alone() {
+    let subscription = SubscriptionId::new("s").unwrap();
+    for (item, asked) in [
+        (DueItem::HoldExpiry(reference("h")), false),
+        (
+            DueItem::Timer {
+                subscription: subscription.clone(),
+                key: "k".into(),
+            },
+            true,
+        ),
+        (DueItem::Renewal(subscription), true),
+        (DueItem::GrantExpiry(GrantId::new("g").unwrap()), false),
+        (DueItem::GrantEffective(GrantId::new("g").unwrap()), false),
+    ] {
+        assert_eq!(Wallet::needs_plan(&item), asked, "{item:?}");
     }
 }

@@ -1,14 +1,16 @@
 //! Refunds, voids and amendments: what an event took comes back, once, to where it came from.
 
-use farebox_record::command::{AboveHold, Finality};
-use farebox_record::outcome::Account;
-use farebox_record::plan::Category;
-use farebox_record::state::Shortfall;
+use farebox_record::command::{AboveHold, Command, Finality, RateUnpriced};
+use farebox_record::correction::{RefundTarget, StandingStatus};
+use farebox_record::lifecycle::{SubscriptionChange, When};
+use farebox_record::outcome::{Account, Effect, Verdict};
+use farebox_record::plan::{Category, Rejection};
+use farebox_record::state::{Cadence, Shortfall, SliceSource};
 
-use crate::world::World;
 use crate::world::bound::{Bound, limit};
 use crate::world::make::*;
 use crate::world::say::say;
+use crate::world::{World, t};
 
 /// Promotional 3 and paid 10: an event of 5 takes 3 + 2.
 fn two_grants() -> World {
@@ -190,6 +192,69 @@ fn a_settled_hold_is_voided_as_a_whole_whatever_parts_it_was_settled_in() {
 }
 
 #[test]
+fn a_refund_of_a_settled_hold_goes_back_to_what_burnt_last_as_well() {
+    let mut world = World::new();
+    // In the order of their names they would be the other way around.
+    world.ok(grant("z", "usd", "3").priority(-1).put());
+    world.ok(grant("a", "usd", "10").put());
+    world.ask(hold("h"), usd("5")).unwrap();
+    world.ask(settle("h"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "8 0 0 0");
+    world.ok(refund_event("r1", "h", Some("1")));
+    assert_eq!(world.entries(), ["usd revenue -1", "usd available:a 1"]);
+    // One more of it, then what came from the other one.
+    world.ok(refund_event("r2", "h", Some("3")));
+    assert_eq!(
+        world.entries(),
+        [
+            "usd revenue -1",
+            "usd available:a 1",
+            "usd revenue -2",
+            "usd available:z 2",
+        ]
+    );
+}
+
+#[test]
+fn what_a_subscription_included_does_not_outlive_it() {
+    let mut world = World::new();
+    world
+        .ask(
+            subscribe("s", Cadence::Monthly),
+            gives(&[order("credits", "100")]),
+        )
+        .unwrap();
+    world
+        .ask(usage("some"), priced(&[charge("work", "credits", "30")]))
+        .unwrap();
+    world
+        .ask(usage("rest"), priced(&[charge("work", "credits", "70")]))
+        .unwrap();
+    // While it runs, what comes back opens the spent grant again.
+    let credits = Some((asset("credits"), n("10")));
+    let mut refund = refund_event("r2", "some", None);
+    if let Command::Refund(refund) = &mut refund
+        && let RefundTarget::Event { amount, .. } = &mut refund.target
+    {
+        *amount = credits;
+    }
+    assert_eq!(say(&world.act(refund)), "corrected, reversed credits 10");
+    assert_eq!(world.has("credits"), "10 0 0 0");
+    world
+        .ask(change("end", SubscriptionChange::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    assert_eq!(world.has("credits"), "0 0 0 0");
+    for (event, taken) in [("some", "20"), ("rest", "70")] {
+        assert_eq!(
+            say(&world.act(void(event))),
+            format!("corrected, reversed credits {taken}, expired credits {taken}")
+        );
+    }
+    assert_eq!(world.has("credits"), "0 0 0 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
+}
+
+#[test]
 fn parts_that_name_other_charges_keep_the_codes_apart() {
     let mut world = two_grants();
     world.ask(hold("h"), usd("8")).unwrap();
@@ -207,7 +272,7 @@ fn parts_that_name_other_charges_keep_the_codes_apart() {
     let mut by_code = std::collections::BTreeMap::new();
     for record in &world.records {
         for effect in &record.outcome.effects {
-            if let farebox_record::outcome::Effect::Entry(entry) = effect
+            if let Effect::Entry(entry) = effect
                 && entry.account == Account::Revenue
             {
                 let code = record.charge_code(entry.charge.unwrap()).unwrap().to_string();
@@ -241,8 +306,6 @@ fn an_amendment_gives_back_the_old_price_and_takes_the_new_one() {
 
 #[test]
 fn an_amendment_that_has_no_price_changes_nothing() {
-    use farebox_record::outcome::Verdict;
-    use farebox_record::plan::Rejection;
     let mut world = two_grants();
     world.ask(usage("e"), usd("5")).unwrap();
     let rejected = Verdict::Rejected(Rejection::Unpriceable {
@@ -291,7 +354,7 @@ fn what_a_plan_charges_for_a_void_keeps_apart_from_what_comes_back() {
     let record = world.records.last().unwrap();
     let mut revenue: Vec<(String, String)> = Vec::new();
     for effect in &record.outcome.effects {
-        if let farebox_record::outcome::Effect::Entry(entry) = effect
+        if let Effect::Entry(entry) = effect
             && entry.account == Account::Revenue
         {
             let code = record.charge_code(entry.charge.unwrap()).unwrap();
@@ -303,4 +366,135 @@ fn what_a_plan_charges_for_a_void_keeps_apart_from_what_comes_back() {
         revenue,
         expected.map(|(code, amount)| (code.to_string(), amount.to_string()))
     );
+}
+
+#[test]
+fn a_refund_lowers_what_is_owed_before_it_gives_anything_back() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "3").put());
+    // The fee was charged first, and the grant burnt behind it; all the same the fee comes back first.
+    world
+        .ask(
+            usage("e"),
+            priced(&[fee("setup", "usd", "5"), charge("t", "usd", "3")]),
+        )
+        .unwrap();
+    assert_eq!(world.has("usd"), "0 0 0 5");
+    let answer = say(&world.act(refund_event("r", "e", Some("4"))));
+    assert_eq!(answer, "corrected, reversed usd 4, paid usd 4");
+    assert_eq!(world.has("usd"), "0 0 0 1");
+    let answer = say(&world.act(refund_event("r2", "e", Some("4"))));
+    assert_eq!(answer, "corrected, reversed usd 4, paid usd 1");
+    assert_eq!(world.has("usd"), "3 0 0 0");
+}
+
+#[test]
+fn a_grant_that_had_to_wait_once_is_good_at_once_when_it_comes_back() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "3").effective(60).put());
+    world.advance(60);
+    world.ask(usage("e"), usd("3")).unwrap();
+    assert_eq!(world.wallet.grants().count(), 0);
+    world.ok(void("e"));
+    assert_eq!(world.has("usd"), "3 0 0 0");
+}
+
+#[test]
+fn a_voided_event_stands_for_nothing() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("5")).unwrap();
+    world.ok(void("e"));
+    let standing = world.original(&reference("e")).unwrap().standing;
+    assert_eq!(standing.status, StandingStatus::Voided);
+    assert_eq!((standing.lines.len(), standing.slices.len()), (0, 0));
+    assert_eq!(standing.event, event("e"));
+}
+
+#[test]
+fn entries_of_a_void_name_what_comes_back_however_much_is_charged() {
+    for charged in [
+        None,
+        Some(priced(&[])),
+        Some(priced(&[charge("a", "usd", "1"), charge("b", "usd", "2")])),
+    ] {
+        let mut world = two_grants();
+        world.ask(usage("e"), usd("5")).unwrap();
+        match charged {
+            None => world.ok(void("e")),
+            Some(verdict) => world.ask(void("e"), verdict).unwrap(),
+        };
+        let record = world.records.last().unwrap();
+        let back = record.outcome.effects.iter().filter_map(|effect| match effect {
+            Effect::Entry(entry) if entry.account == Account::Revenue && entry.amount.is_negative() => {
+                Some(record.charge_code(entry.charge.unwrap()))
+            }
+            _ => None,
+        });
+        assert_eq!(back.collect::<Vec<_>>(), [Some("tokens"), Some("tokens")]);
+    }
+}
+
+#[test]
+fn an_event_that_waited_for_its_price_comes_back_as_what_it_took_then() {
+    let mut world = two_grants();
+    let rejected = Verdict::Rejected(Rejection::Overflow);
+    world.ask(usage("e"), rejected).unwrap();
+    let waits = world.original(&reference("e")).unwrap().standing;
+    assert_eq!((waits.status, waits.priced), (StandingStatus::Unpriced(4), None));
+    let rate = Command::RateUnpriced(RateUnpriced {
+        sequence: 4,
+        received: world.now,
+        event: event("e"),
+    });
+    world.ask(rate, usd("5")).unwrap();
+    assert_eq!(say(&world.act(void("e"))), "corrected, reversed usd 5");
+    assert_eq!(world.has("usd"), "13 0 0 0");
+}
+
+#[test]
+fn a_settled_call_happened_when_it_was_authorized() {
+    let mut world = two_grants();
+    world.ask(hold("h"), usd("5")).unwrap();
+    world.advance(100);
+    world.ask(settle("h"), usd("5")).unwrap();
+    let standing = world.original(&reference("h")).unwrap().standing;
+    assert_eq!((standing.time, world.now), (t(0), t(100)));
+}
+
+#[test]
+fn an_event_stands_with_what_it_really_took() {
+    let mut world = two_grants();
+    world.ask(usage("e"), usd("1")).unwrap();
+    // The first charge uses promo up, so the second one takes nothing of it.
+    let price = priced(&[charge("a", "usd", "3"), charge("b", "usd", "2")]);
+    world.ask(amend("e"), price).unwrap();
+    let standing = world.original(&reference("e")).unwrap().standing;
+    let slices = standing.slices.iter().map(|s| match &s.from {
+        SliceSource::Grant(id) => format!("{} {id} {}", s.code, s.amount),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(slices.collect::<Vec<_>>(), ["a promo 3", "b paid 2"]);
+    assert_eq!(standing.lines.len(), 2);
+}
+
+#[test]
+fn what_comes_back_is_named_by_its_own_charge() {
+    let mut world = two_grants();
+    let price = priced(&[
+        charge("in", "usd", "3"),
+        charge("out", "usd", "2"),
+        charge("in", "usd", "1"),
+    ]);
+    world.ask(usage("e"), price).unwrap();
+    world.ok(void("e"));
+    let record = world.records.last().unwrap();
+    let revenue = record.outcome.effects.iter().filter_map(|effect| match effect {
+        Effect::Entry(entry) if entry.account == Account::Revenue => {
+            let code = record.charge_code(entry.charge.unwrap()).unwrap();
+            Some(format!("{code} {}", entry.amount))
+        }
+        _ => None,
+    });
+    assert_eq!(revenue.collect::<Vec<_>>(), ["in -1", "out -2", "in -3"]);
+    assert_eq!(record.outcome.earlier, ["in", "out"]);
 }

@@ -264,3 +264,16 @@ fn an_open_hold_is_never_replaced() {
     );
     assert_eq!(world.has("usd"), "4 6 0 0");
 }
+
+#[test]
+fn a_quote_below_zero_leaves_no_trace_even_where_the_customer_owes() {
+    let mut world = World::new();
+    world.ask(usage("e"), usd("1")).unwrap();
+    let records = world.records.len();
+    // A denial would stay for ever under this id; the plan can be put right.
+    assert_eq!(
+        say(&world.ask(hold("h"), usd("-1"))),
+        "refused: charge must not be negative: a give-back needs the event that it takes back from"
+    );
+    assert_eq!(world.records.len(), records);
+}

@@ -6,7 +6,7 @@ use farebox_record::ids::{EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, SubscriptionStatus, When};
 use farebox_record::outcome::{Account, Answer, Effect, Pricing, Verdict};
 use farebox_record::plan::{Category, Priced, Rejection};
-use farebox_record::state::{Cadence, SubscriptionState};
+use farebox_record::state::{Cadence, Part, SubscriptionState};
 use farebox_record::time::Timestamp;
 
 use crate::world::make::*;
@@ -458,6 +458,24 @@ fn terms_are_forgotten_when_no_event_can_be_as_late() {
 }
 
 #[test]
+fn a_subscription_that_is_forgotten_takes_its_terms_along() {
+    let mut world = started(priced(&[]));
+    world.transitions.push_back(priced(&[]));
+    world.ok(change("1", Change::Cancel, When::PeriodEnd));
+    world.advance(MONTH);
+    // It ended with day 31. On day 67 an event may still be so late; the day after, none can.
+    world.advance(36 * DAY);
+    world.ask(subscribe("t", Cadence::Monthly), priced(&[])).unwrap();
+    assert!(world.wallet.subscription(&id()).is_some());
+    world.advance(1);
+    world.ask(subscribe("u", Cadence::Monthly), priced(&[])).unwrap();
+    assert!(world.wallet.subscription(&id()).is_none());
+    let kept = world.parts().into_keys().map(|key| Part::from_key(&key).unwrap());
+    let kept: Vec<Part> = kept.filter(|part| matches!(part, Part::Term(..))).collect();
+    assert_eq!(kept, []);
+}
+
+#[test]
 fn a_plan_answers_a_subscription_only_of_the_customer() {
     let mut world = World::new();
     let answer = say(&world.act(change("1", Change::Pause, When::Now)));
@@ -471,4 +489,137 @@ fn a_plan_answers_a_subscription_only_of_the_customer() {
             .grants()
             .all(|(_, g)| g.category == Category::Included)
     );
+}
+
+#[test]
+fn only_what_the_subscription_itself_included_ends_with_it() {
+    let mut world = World::new();
+    let bought = {
+        let mut bought = order("credits", "5");
+        bought.category = Category::Paid;
+        bought
+    };
+    world
+        .ask(
+            subscribe("s", Cadence::Monthly),
+            gives(&[order("credits", "100"), bought]),
+        )
+        .unwrap();
+    let other = Pricing {
+        subscription: SubscriptionId::new("other").unwrap(),
+        ..pricing(gives(&[order("credits", "30")]))
+    };
+    world
+        .decide(subscribe("other", Cadence::Monthly), Some(other))
+        .unwrap();
+    world.ok(grant("own", "credits", "7").category(Category::Included).put());
+    assert_eq!(world.has("credits"), "142 0 0 0");
+    world
+        .ask(change("1", Change::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    assert_eq!(world.has("credits"), "42 0 0 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
+}
+
+#[test]
+fn a_pool_that_a_call_still_holds_ends_once() {
+    let mut world = started(with_state(pool("100", MONTH), b"s0"));
+    world
+        .ask(hold("h"), priced(&[charge("work", "credits", "40")]))
+        .unwrap();
+    world
+        .decide(change("1", plan("pro"), When::Now), Some(takes_over(priced(&[]))))
+        .unwrap();
+    assert_eq!(world.has("credits"), "0 40 0 0");
+    world
+        .ask(change("2", Change::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    let ends = world.records.iter().flat_map(|r| &r.outcome.effects);
+    assert_eq!(ends.filter(|e| matches!(e, Effect::GrantExpired(_))).count(), 1);
+    assert_eq!(world.posted("credits", &Account::Breakage), n("60"));
+    // What the call does not need goes the way of the rest.
+    world
+        .ask(settle("h"), priced(&[charge("work", "credits", "15")]))
+        .unwrap();
+    assert_eq!(world.posted("credits", &Account::Breakage), n("85"));
+    assert_eq!(world.has("credits"), "0 0 0 0");
+}
+
+#[test]
+fn a_late_event_takes_its_term_to_its_own_revision_and_sets_no_timer_for_another_plan() {
+    let mut world = started(with_state(Priced::default(), b"s0"));
+    world
+        .decide(change("1", plan("pro"), When::Now), Some(takes_over(priced(&[]))))
+        .unwrap();
+    let closed = world.records.last().unwrap().outcome.effects.iter();
+    let closed = closed.filter_map(|e| match e {
+        Effect::TermPut(_, term) => Some(term.clone()),
+        _ => None,
+    });
+    let closed = closed.collect::<Vec<_>>().remove(0);
+    let mut priced = Priced {
+        timers: vec![farebox_record::plan::TimerOrder {
+            key: "k".into(),
+            at: Some(t(DAY)),
+        }],
+        ..Priced::default()
+    };
+    priced.state = Some(b"late".to_vec());
+    let mut revision = revision();
+    revision.parameters = farebox_record::ids::Hash::of(b"others");
+    let late = Pricing {
+        term: Some(closed),
+        state_version: 7,
+        revision,
+        ..pricing(Verdict::Priced(priced))
+    };
+    world.decide(usage("e"), Some(late)).unwrap();
+    let part = world.parts()[&Part::Term(id(), 0).key()].clone();
+    let term: farebox_record::lifecycle::TermState = farebox_record::codec::decode(&part).unwrap();
+    assert_eq!(
+        (
+            &term.state[..],
+            term.state_version,
+            term.revision,
+            term.plan.as_str()
+        ),
+        (&b"late"[..], 7, revision, "plan")
+    );
+    assert!(now(&world).timers.is_empty());
+    assert_eq!((now(&world).state_version, &now(&world).state[..]), (1, &b""[..]));
+}
+
+#[test]
+fn what_ends_with_a_period_pays_for_nothing_of_the_next_one() {
+    let mut world = started(Verdict::Priced(pool("100", MONTH)));
+    let mut answer = pool("50", 2 * MONTH);
+    answer.charges = vec![charge("base", "credits", "5")];
+    world.transitions.push_back(Verdict::Priced(answer));
+    world.advance(MONTH);
+    // The old pool is gone, the charge comes before the new one, and what is included pays no debt.
+    assert_eq!(world.has("credits"), "50 0 5 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
+}
+
+#[test]
+fn a_period_behind_which_the_calendar_has_none_never_ends() {
+    for days in [2, 31] {
+        let mut world = World::new();
+        let mut long = pricing(priced(&[]));
+        long.period.end = t(days * DAY);
+        world.decide(subscribe("s", Cadence::Daily), Some(long)).unwrap();
+        // By the calendar the next one would end with day 2.
+        let next = next_period(now(&world)).period;
+        let never = Timestamp::from_micros(i64::MAX);
+        assert_eq!((next.start, next.end, next.index), (t(days * DAY), never, 1));
+    }
+}
+
+#[test]
+fn a_term_knows_the_record_that_began_it() {
+    let mut world = started(priced(&[]));
+    assert_eq!((now(&world).opened, world.records.len()), (2, 2));
+    world.ok(grant("g", "usd", "1").put());
+    world.advance(MONTH);
+    assert_eq!((now(&world).opened, world.records.len()), (4, 4));
 }

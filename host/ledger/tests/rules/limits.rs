@@ -3,13 +3,15 @@
 use farebox_ledger::{Refusal, limits};
 use farebox_record::command::{Command, Grant};
 use farebox_record::ids::GrantId;
+use farebox_record::lifecycle::{SubscriptionChange, When};
 use farebox_record::plan::Priced;
+use farebox_record::state::Cadence;
 use farebox_record::time::{Span, Timestamp};
 
 use crate::world::World;
 use crate::world::make::{
-    Shape, charge, customer, event, extend, grant, hold, hold_for, one_shot, order, priced, pricing, settle,
-    usage, usd,
+    Shape, change, charge, customer, event, extend, grant, hold, hold_for, one_shot, order, part, priced,
+    pricing, settle, subscribe, usage, usd,
 };
 use crate::world::say::say;
 use farebox_record::outcome::{Seen, Verdict};
@@ -99,6 +101,10 @@ fn nobody_without_a_customer() {
 #[test]
 fn grants_of_a_wallet() {
     let mut world = World::new();
+    quick(&mut world, &hold("owes"), Some(priced(&[]))).unwrap();
+    let owed = priced(&[charge("t", "credits", "5")]);
+    quick(&mut world, &part("owes", "1"), Some(owed)).unwrap();
+    quick(&mut world, &grant("pays", "credits", "5").put(), None).unwrap();
     for index in 0..limits::GRANTS_PER_WALLET_MAX {
         let grant = Grant {
             id: GrantId::new(&format!("g{index}")).unwrap(),
@@ -111,6 +117,10 @@ fn grants_of_a_wallet() {
         quick(&mut world, &grant("one-more", "usd", "1").put(), None),
         Err(refused.clone())
     );
+    // What comes back needs no room, and a wallet that has more than it may goes on.
+    quick(&mut world, &settle("owes"), Some(priced(&[]))).unwrap();
+    assert_eq!(world.wallet.grants().count(), limits::GRANTS_PER_WALLET_MAX + 1);
+    quick(&mut world, &one_shot("beyond"), Some(usd("1"))).unwrap();
     // A plan's grant finds no room either: its usage waits, an authorize is refused.
     let gives = Verdict::Priced(Priced {
         grants: vec![order("usd", "1")],
@@ -195,15 +205,26 @@ fn holds_of_a_wallet() {
 #[test]
 fn subscriptions_of_a_wallet() {
     let mut world = World::new();
-    for index in 0..limits::SUBSCRIPTIONS_PER_WALLET_MAX {
-        let subscribe = crate::world::make::subscribe(&format!("s{index}"), Default::default());
-        world.ask(subscribe, priced(&[])).unwrap();
+    let yearly = |id: &str| subscribe(id, Cadence::Yearly);
+    let mut year = pricing(priced(&[]));
+    year.period.end = "2027-03-01T00:00:00Z".parse().unwrap();
+    world.decide(yearly("s"), Some(year.clone())).unwrap();
+    for index in 1..limits::SUBSCRIPTIONS_PER_WALLET_MAX {
+        world
+            .decide(yearly(&format!("s{index}")), Some(year.clone()))
+            .unwrap();
     }
-    let one_more = crate::world::make::subscribe("one-more", Default::default());
-    assert_eq!(
-        world.ask(one_more, priced(&[])),
-        Err(limit("subscriptions", "SUBSCRIPTIONS_PER_WALLET_MAX", 64))
-    );
+    let refused = Err(limit("subscriptions", "SUBSCRIPTIONS_PER_WALLET_MAX", 64));
+    assert_eq!(world.ask(yearly("one-more"), priced(&[])), refused);
+    // One that has ended makes room when no event can be late enough for it.
+    world
+        .ask(change("1", SubscriptionChange::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    world.advance(36 * 86_400);
+    assert_eq!(world.ask(yearly("one-more"), priced(&[])), refused);
+    world.advance(1);
+    world.ask(yearly("one-more"), priced(&[])).unwrap();
+    assert_eq!(world.wallet.subscriptions().count(), 64);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use farebox_record::plan::Category::Promotional;
 use farebox_record::state::Shortfall::{Floor, Unlimited};
 
 use crate::world::World;
-use crate::world::make::{Shape, charge, fee, grant, hold, n, part, priced, settle, settling, usd};
+use crate::world::make::{Shape, chain, charge, fee, grant, hold, n, part, priced, settle, settling, usd};
 use crate::world::say::say;
 
 fn with(amount: &str) -> World {
@@ -273,4 +273,69 @@ fn a_fee_with_a_chain_behind_it_leaves_the_pins_to_the_other_charges() {
     );
     assert_eq!(world.has("credits"), "0 0 0 4");
     assert_eq!(world.has("usd"), "4 0 0 0");
+}
+
+#[test]
+fn the_same_price_again_moves_nothing_in_whatever_assets_it_is_owed() {
+    let mut world = World::new();
+    world.ask(hold("h"), priced(&[])).unwrap();
+    let price = priced(&[charge("a", "usd", "5"), charge("b", "credits", "3")]);
+    world.ask(part("h", "1"), price.clone()).unwrap();
+    assert_eq!(
+        (world.has("usd"), world.has("credits")),
+        ("0 0 5 0".into(), "0 0 3 0".into())
+    );
+    assert_eq!(say(&world.ask(part("h", "2"), price)), "part");
+    assert_eq!(world.entries(), [""; 0]);
+}
+
+#[test]
+fn debt_of_one_charge_never_pays_for_the_first_asset_of_another() {
+    let mut world = World::new();
+    world.ask(hold("h"), priced(&[])).unwrap();
+    let both = chain("a", &[("credits", "4"), ("usd", "8")]);
+    let price = priced(&[both.clone(), charge("b", "credits", "3")]);
+    world.ask(part("h", "1"), price).unwrap();
+    assert_eq!(
+        (world.has("usd"), world.has("credits")),
+        ("0 0 8 0".into(), "0 0 3 0".into())
+    );
+    // `b` is not owed after all. Its debt is no credit of `a`, which is owed in dollars as before.
+    world.ask(settle("h"), priced(&[both])).unwrap();
+    assert_eq!(
+        (world.has("usd"), world.has("credits")),
+        ("0 0 8 0".into(), "0 0 0 0".into())
+    );
+}
+
+#[test]
+fn a_fee_that_became_a_charge_is_taken_from_the_wallet() {
+    let mut world = with("5");
+    world.ask(hold("h"), priced(&[])).unwrap();
+    world
+        .ask(part("h", "1"), priced(&[fee("a", "usd", "5")]))
+        .unwrap();
+    assert_eq!(world.has("usd"), "5 0 0 5");
+    world.ask(settle("h"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
+#[test]
+fn a_charge_keeps_its_own_then_asks_the_pin_then_what_another_left() {
+    let mut world = with("20");
+    world.ask(hold("h"), usd("14")).unwrap();
+    let price = |a, b| priced(&[charge("a", "usd", a), charge("b", "usd", b)]);
+    world.ask(part("h", "1"), price("3", "4")).unwrap();
+    // `a` shrinks by 2 and `b` grows by 2: 2 of the 7 that are pinned pay for it, and the other 5 come back.
+    assert_eq!(
+        say(&world.ask(settle("h"), price("1", "6"))),
+        "settled, returned usd 5"
+    );
+    assert_eq!(world.has("usd"), "13 0 0 0");
+    // Without a pin, what `a` left pays for it, and nothing comes back or is taken.
+    let mut world = with("7");
+    world.ask(hold("h"), usd("7")).unwrap();
+    world.ask(part("h", "1"), price("3", "4")).unwrap();
+    assert_eq!(say(&world.ask(settle("h"), price("1", "6"))), "settled");
+    assert_eq!(world.burnt(), [""; 0]);
 }

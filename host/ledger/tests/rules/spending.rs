@@ -6,7 +6,7 @@ use crate::world::World;
 use crate::world::bound::{Bound, hold_of, limit, one_shot_of};
 use crate::world::make::Shape;
 use crate::world::make::{
-    charge, extend, fee, grant, hold, hold_for, one_shot, priced, release, settle, usage, usd,
+    charge, extend, fee, grant, hold, hold_for, one_shot, part, priced, release, settle, usage, usd,
 };
 use crate::world::say::say;
 
@@ -207,4 +207,26 @@ fn a_fee_on_the_statement_needs_room_too() {
     assert_eq!(world.limit("month"), "0 + 2, 4 left");
     world.ask(settle("h"), verdict()).unwrap();
     assert_eq!(world.limit("month"), "6 + 0, 0 left");
+}
+
+#[test]
+fn a_fee_that_comes_with_an_extension_must_fit_too() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "100").put());
+    world.ok(limit("l", "usd", "10").set());
+    world.ask(hold("h"), usd("4")).unwrap();
+    let extended = |world: &mut World, id: &str, price: &str| {
+        let price = priced(&[charge("t", "usd", "4"), fee("f", "usd", price)]);
+        say(&world.ask(extend("h", id, 60, &[("tokens", "1")]), price))
+    };
+    // 4 are held, and 6 left: a statement sets nothing aside, and yet takes it in the end.
+    let denied = extended(&mut world, "x", "7");
+    assert!(denied.starts_with("denied by l at customer"), "{denied}");
+    assert!(denied.ends_with("10 of 11 usd"), "{denied}");
+    assert_eq!(extended(&mut world, "y", "6"), "extended, held usd 4 until 900");
+    // What is on the statement already is no more than it was.
+    let price = priced(&[charge("t", "usd", "4"), fee("f", "usd", "6")]);
+    world.ask(part("h", "p"), price).unwrap();
+    assert_eq!(world.limit("l"), "10 + 0, 0 left");
+    assert_eq!(extended(&mut world, "z", "6"), "extended until 900");
 }

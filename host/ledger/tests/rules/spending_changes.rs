@@ -212,3 +212,40 @@ fn the_limits_of_limits_are_what_the_documents_say() {
     );
     assert_eq!(limits::THRESHOLD_PERCENT_MAX, 1_000);
 }
+
+#[test]
+fn a_scope_may_be_as_deep_and_as_long_as_its_limits_say() {
+    let mut world = World::new();
+    let deep = |attributes: usize| {
+        let names: Vec<String> = (0..attributes).map(|index| format!("level-{index}")).collect();
+        let deep = limit("deep", "usd", "1");
+        names.iter().fold(deep, |deep, name| deep.on(name, "x")).set()
+    };
+    let long = |bytes: usize| limit("long", "usd", "1").on("a", &"x".repeat(bytes - 1)).set();
+    assert_eq!(say(&world.act(deep(8))), "limited");
+    assert_eq!(say(&world.act(long(512))), "limited");
+    for (command, named) in [(deep(9), "SCOPE_ATTRIBUTES_MAX"), (long(513), "SCOPE_BYTES_MAX")] {
+        let refused = say(&world.act(command));
+        assert!(refused.contains(named), "{refused}");
+    }
+}
+
+#[test]
+fn terms_are_good_up_to_their_edges() {
+    let l = || limit("l", "usd", "1000000000000000000");
+    let mut world = World::new();
+    let good = [
+        l(),
+        l().rolling(1, 1),
+        // 366 days, to the second.
+        l().rolling(60, 527_040),
+        l().percent(&[1, 1_000]),
+        l().percent(&[1, 2, 3, 4, 5, 6, 7, 8]),
+        l().amount("1000000000000000000").amount("0.000000001"),
+        limit("l", "usd", "0"),
+    ];
+    for put in good {
+        let shown = format!("{put:?}");
+        assert!(world.act(put.set()).is_ok(), "{shown}");
+    }
+}

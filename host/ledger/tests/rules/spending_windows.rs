@@ -1,10 +1,12 @@
 //! Windows of spending limits, at their boundaries. The clock starts on Sunday, 1 March 2026, 00:00 UTC.
 
+use farebox_record::ids::LimitName;
 use farebox_record::spending::CalendarUnit::{Day, Hour, Month, Week, Year};
+use farebox_record::spending::Used;
 
 use crate::world::World;
 use crate::world::bound::{Bound, limit};
-use crate::world::make::{Shape, grant, hold_for, one_shot, part, settle, usage, usd};
+use crate::world::make::{Shape, grant, hold_for, n, one_shot, part, settle, usage, usd};
 use crate::world::say::say;
 
 const DAY: i64 = 86_400;
@@ -182,5 +184,23 @@ fn several_windows_at_once() {
     assert!(
         say(&world.ask(one_shot("o6"), usd("1")))
             .starts_with("denied by day at customer until 86400: 0 of 1")
+    );
+}
+
+#[test]
+fn what_is_used_within_a_step_is_one_number() {
+    let mut world = World::new();
+    world.ok(limit("l", "usd", "10").rolling(3, 60).set());
+    world.ask(usage("e"), usd("1")).unwrap();
+    world.advance(59);
+    world.ask(usage("f"), usd("2")).unwrap();
+    world.advance(1);
+    world.ask(usage("g"), usd("4")).unwrap();
+    let name = LimitName::new("l").unwrap();
+    let used = &world.wallet.limit(&name).unwrap().used;
+    // 1 March 2026 is 1,772,323,200 seconds after 1970 began: 29,538,720 minutes.
+    assert_eq!(
+        *used,
+        Used::Rolling(vec![(29_538_720, n("3")), (29_538_721, n("4"))])
     );
 }

@@ -10,7 +10,7 @@ use farebox_record::state::{GrantState, Header, HoldState, Part};
 
 use crate::world::World;
 use crate::world::bound::{Bound, limit};
-use crate::world::make::{Shape, asset, grant, hold, n, reference, usage, usd};
+use crate::world::make::{Shape, asset, grant, hold, n, priced, reference, subscribe, usage, usd};
 
 /// 10 dollars, 4 of them used, 3 held; 2 of a hold on credit.
 fn world() -> World {
@@ -252,4 +252,26 @@ fn time_that_steps_back_stops_the_process() {
     let mut world = world();
     world.now = crate::world::t(-1);
     let _ = world.act(usage("late"));
+}
+
+#[test]
+fn wallets_that_differ_in_any_part_are_not_the_same() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    world
+        .ask(subscribe("s", Default::default()), priced(&[]))
+        .unwrap();
+    world.ok(limit("l", "credits", "5").set());
+    world.ask(hold("h"), priced(&[])).unwrap();
+    let parts = world.parts();
+    // Header, grant, hold, subscription, limit.
+    assert_eq!(parts.len(), 5);
+    for gone in parts.keys() {
+        let kept = parts.iter().filter(|(key, _)| *key != gone);
+        let other = Wallet::from_parts(kept.map(|(key, value)| (&key[..], &value[..]))).unwrap();
+        let part = Part::from_key(gone).unwrap();
+        assert!(!other.same_state(&world.wallet), "without {part:?}");
+        assert!(!world.wallet.same_state(&other), "without {part:?}");
+    }
+    assert!(world.stored().same_state(&world.wallet));
 }

@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "shared by test crates that each use a part of it")]
 
 pub mod bound;
+pub mod dates;
 pub mod make;
 pub mod say;
+pub mod tally;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -220,6 +222,18 @@ impl World {
     /// The process dies and starts again with what was stored.
     pub fn crash(&mut self) {
         self.wallet = self.stored();
+    }
+
+    /// All records are read again, from the first, and make the same wallet.
+    pub fn replay(&mut self) {
+        let mut wallet = Wallet::default();
+        for record in &self.records {
+            let bytes = record.encode();
+            wallet.replay(&Record::decode(&bytes).unwrap(), &bytes).unwrap();
+        }
+        assert!(wallet.same_state(&self.wallet), "replay gives another wallet");
+        wallet.take_changes();
+        self.wallet = wallet;
     }
 
     /// An event as it stands, found in the history as a reader of it would.

@@ -1,0 +1,124 @@
+//! Spending limits, naively: what counts towards them, and which calls they deny.
+
+use std::collections::BTreeMap;
+
+use farebox_record::ids::LimitName;
+use farebox_record::spending::{LimitTerms, OnExceed};
+
+use crate::reference::{Model, Sums, Told, of};
+use crate::world::make::reference;
+use crate::world::t;
+use crate::world::tally::Tally;
+
+/// The naive counter counts seconds from 1970 on.
+fn since_1970(at: i64) -> i64 {
+    t(at).as_micros() / 1_000_000
+}
+
+fn covers(terms: &LimitTerms, team: Option<&str>) -> bool {
+    let attributes: BTreeMap<String, String> = team
+        .map(|team| ("team".into(), team.into()))
+        .into_iter()
+        .collect();
+    terms.scope.holds(&attributes)
+}
+
+impl Model {
+    /// Used and held of a limit, now.
+    pub fn limit(&self, name: &str) -> (i128, i128) {
+        let mut tally = self.limits[name].clone();
+        tally.move_on(since_1970(self.now));
+        let held = (0..self.holds.len()).filter(|index| covers(&tally.terms, self.holds[*index].team));
+        let held = held.map(|index| of(&self.held_by(index), tally.terms.asset.as_str()));
+        (tally.used(), held.sum())
+    }
+
+    /// Says no to a call that does not fit: the limit with the least left does, the first by name.
+    pub fn unfit(&self, team: Option<&str>, wanted: &Sums, had: &Sums) -> Option<Told> {
+        let mut tightest: Option<(i128, Told)> = None;
+        for (name, tally) in &self.limits {
+            let terms = &tally.terms;
+            if terms.on_exceed == OnExceed::Notify || !covers(terms, team) {
+                continue;
+            }
+            let asset = terms.asset.as_str();
+            let (used, held) = self.limit(name);
+            let left = terms.amount.get() - used - held;
+            let (wanted, had) = (of(wanted, asset), of(had, asset));
+            let fits = wanted - had <= left.max(0);
+            if fits || tightest.as_ref().is_some_and(|(least, _)| *least <= left) {
+                continue;
+            }
+            let told = Told::new(&format!("denied: Limit {name}"))
+                .with("required", asset, wanted)
+                .with("available", asset, (had + left).max(0));
+            tightest = Some((left, told));
+        }
+        tightest.map(|(_, told)| told)
+    }
+
+    /// Counts what an event took, or gives back.
+    pub fn count(&mut self, team: Option<&str>, taken: &Sums) {
+        let now = since_1970(self.now);
+        for (name, tally) in &mut self.limits {
+            let amount = of(taken, tally.terms.asset.as_str());
+            if covers(&tally.terms, team) && amount != 0 {
+                tally.add(now, amount);
+                announce(tally, name, &mut self.announced);
+            }
+        }
+    }
+
+    /// Counts what a settlement brought beyond what is counted of its call. `teams`: that of the authorize, and that of
+    /// the settlement.
+    pub fn count_call(&mut self, id: &str, teams: (Option<&str>, Option<&str>), before: &Sums, after: &Sums) {
+        let now = since_1970(self.now);
+        let call = reference(id);
+        for (name, tally) in &mut self.limits {
+            let asset = tally.terms.asset.to_string();
+            // A limit that is younger than the call takes over what its own team says.
+            let own = covers(&tally.terms, teams.0);
+            let taken_over = if own { of(before, &asset) } else { 0 };
+            let counted = *tally.calls.get(&call).unwrap_or(&taken_over);
+            let counts = if covers(&tally.terms, teams.1) {
+                of(after, &asset)
+            } else {
+                0
+            };
+            tally.calls.insert(call.clone(), counts);
+            if counts != counted {
+                tally.add(now, counts - counted);
+                announce(tally, name, &mut self.announced);
+            }
+        }
+    }
+
+    pub fn put_limit(&mut self, name: &str, terms: &LimitTerms) -> Told {
+        self.record();
+        let now = since_1970(self.now);
+        let told = match self.limits.contains_key(name) {
+            true => "limit changed",
+            false => "limited",
+        };
+        let tally = self
+            .limits
+            .entry(name.into())
+            .or_insert_with(|| Tally::new(terms));
+        tally.change(terms, now);
+        announce(tally, name, &mut self.announced);
+        Told::new(told)
+    }
+
+    pub fn delete_limit(&mut self, name: &str) -> Told {
+        if !self.limits.contains_key(name) {
+            return Told::refused("UnknownLimit");
+        }
+        self.record();
+        self.limits.remove(name);
+        Told::new("limit deleted")
+    }
+}
+
+fn announce(tally: &mut Tally, name: &str, announced: &mut Vec<String>) {
+    tally.announce(&LimitName::new(name).unwrap(), announced);
+}

@@ -1,0 +1,377 @@
+//! What puts money right, naively: adjustments, payments, refunds, events that are taken back or replaced.
+
+use std::collections::BTreeMap;
+
+use farebox_record::correction::AdjustTarget;
+
+use crate::calls::Call;
+use crate::reference::{Grant, Hold, Key, Model, Source, Sums, Told, of};
+use crate::subscriptions::{Asked, Status, Waits};
+use crate::words::{Charge, Word};
+
+/// Part of a charge, and where it was taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    pub code: &'static str,
+    pub asset: &'static str,
+    pub source: Source,
+    pub amount: i128,
+}
+
+/// Whether an event counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    Charged,
+    /// It waits for a price, by the number of its record.
+    Unpriced(u64),
+    Voided,
+}
+
+/// An event as it stands.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub team: Option<&'static str>,
+    /// Who priced it.
+    pub sub: Option<String>,
+    pub stands: Stands,
+    /// What it took and has not given back, in the order in which it was taken.
+    pub slices: Vec<Slice>,
+}
+
+impl Grant {
+    /// An adjustment is for no charge, and leaves alone what pays for certain usage only.
+    fn is_free(&self, asset: &str) -> bool {
+        self.asset == asset && !self.waiting && !self.dead && self.pays_for("", None)
+    }
+}
+
+impl Model {
+    /// A call that is settled for good.
+    pub fn remember(
+        &mut self,
+        hold: &Hold,
+        team: Option<&'static str>,
+        taken: &[(Key, i128)],
+        charges: &[Charge],
+    ) {
+        let mut merged: Vec<(Key, i128)> = Vec::new();
+        for (key, amount) in taken {
+            match merged.iter_mut().find(|(k, _)| k == key) {
+                Some((_, sum)) => *sum += amount,
+                None => merged.push((key.clone(), *amount)),
+            }
+        }
+        let slices = merged
+            .into_iter()
+            .map(|((charge, asset, source), amount)| Slice {
+                code: charges[charge].code,
+                asset,
+                source,
+                amount,
+            })
+            .collect();
+        let event = Event {
+            team,
+            sub: Some(hold.sub.clone()),
+            stands: Stands::Charged,
+            slices,
+        };
+        self.events.insert(hold.id.clone(), event);
+    }
+
+    /// An event with a price.
+    pub fn charged(&mut self, call: &Call, slices: Vec<Slice>, asked: &Asked) {
+        let event = Event {
+            team: call.team,
+            sub: Some(asked.sub.clone()),
+            stands: Stands::Charged,
+            slices,
+        };
+        self.events.insert(call.id.clone(), event);
+    }
+
+    /// An event that waits for a price.
+    pub fn keep(&mut self, call: &Call) {
+        let time = call.time.unwrap_or(self.now);
+        self.unpriced
+            .insert(self.records, Waits::Event(call.clone(), time));
+        let event = Event {
+            team: call.team,
+            sub: None,
+            stands: Stands::Unpriced(self.records),
+            slices: Vec::new(),
+        };
+        self.events.insert(call.id.clone(), event);
+    }
+
+    /// All that can be adjusted.
+    pub fn adjustable(&self, target: AdjustTarget, asset: &'static str) -> i128 {
+        match target {
+            AdjustTarget::Balance => {
+                let free = self.grants.iter().filter(|g| g.is_free(asset));
+                free.map(|g| g.free).sum()
+            }
+            AdjustTarget::Debt => of(&self.debt, asset),
+            AdjustTarget::Receivable => of(&self.receivable, asset),
+        }
+    }
+
+    pub fn adjust(&mut self, target: AdjustTarget, asset: &'static str, amount: i128) -> Told {
+        if amount <= 0 {
+            return Told::refused("Amount");
+        }
+        let most = self.adjustable(target, asset);
+        if amount > most {
+            return Told::refused("TooMuch");
+        }
+        self.record();
+        match target {
+            AdjustTarget::Balance => {
+                let mut burnt: Vec<Grant> =
+                    self.grants.iter().filter(|g| g.is_free(asset)).cloned().collect();
+                burnt.sort_by_key(|g| g.burns());
+                let mut rest = amount;
+                for grant in burnt {
+                    let taken = rest.min(grant.free);
+                    self.grant_mut(&grant.id).free -= taken;
+                    rest -= taken;
+                }
+                *self.adjusted.entry(asset).or_default() += amount;
+            }
+            AdjustTarget::Debt => {
+                *self.debt.entry(asset).or_default() -= amount;
+                *self.adjusted.entry(asset).or_default() -= amount;
+            }
+            AdjustTarget::Receivable => {
+                *self.receivable.entry(asset).or_default() -= amount;
+                *self.adjusted.entry(asset).or_default() -= amount;
+            }
+        }
+        Told::new("adjusted")
+    }
+
+    pub fn pay(&mut self, asset: &'static str, amount: i128) -> Told {
+        if amount <= 0 {
+            return Told::refused("Amount");
+        }
+        if amount > of(&self.receivable, asset) {
+            return Told::refused("TooMuch");
+        }
+        self.record();
+        *self.receivable.entry(asset).or_default() -= amount;
+        *self.given[2].entry(asset).or_default() += amount;
+        Told::new("paid")
+    }
+
+    /// Unused bought value leaves the wallet.
+    pub fn refund_grant(&mut self, id: &str, amount: Option<i128>) -> Told {
+        let there = self.grants.iter().find(|g| g.id == id && !self.spent(g));
+        let Some(grant) = there.cloned() else {
+            return Told::refused("UnknownGrant");
+        };
+        if grant.category != 2 {
+            return Told::refused("NotRefundable");
+        }
+        let amount = amount.unwrap_or(grant.free);
+        if amount <= 0 {
+            return Told::refused("Amount");
+        }
+        if amount > grant.free {
+            return Told::refused("TooMuch");
+        }
+        self.record();
+        self.grant_mut(id).free -= amount;
+        *self.given[2].entry(grant.asset).or_default() -= amount;
+        Told::new("corrected").with("reversed", grant.asset, amount)
+    }
+
+    pub fn refund_event(&mut self, id: &str, amount: Option<(&'static str, i128)>) -> Told {
+        let event = match self.stands(id) {
+            Ok(event) => event,
+            Err(refused) => return refused,
+        };
+        if let Stands::Unpriced(_) = event.stands {
+            return Told::refused("NothingToGiveBack");
+        }
+        if let Some((asset, amount)) = amount {
+            let taken = event.slices.iter().filter(|s| s.asset == asset);
+            if amount <= 0 {
+                return Told::refused("Amount");
+            }
+            if amount > taken.map(|s| s.amount).sum::<i128>() {
+                return Told::refused("TooMuch");
+            }
+        }
+        if event.slices.is_empty() {
+            return Told::refused("NothingToGiveBack");
+        }
+        self.record();
+        let (back, stays) = split(&event.slices, amount);
+        self.events.get_mut(id).unwrap().slices = stays;
+        self.give_back(event.team, &back)
+    }
+
+    /// `word`: what a plan that follows subjects says to it.
+    pub fn void(&mut self, id: &str, word: &Word) -> Told {
+        let event = match self.stands(id) {
+            Ok(event) => event,
+            Err(refused) => return refused,
+        };
+        let says = match word {
+            Word::Silent => None,
+            Word::Invalid | Word::Cannot => return Told::refused("PlanRefused"),
+            Word::Breaks => return Told::refused("PlanFailed"),
+            Word::Negative | Word::Says(_) => match word.orders() {
+                None => return Told::refused("Amount"),
+                says => says,
+            },
+        };
+        self.record();
+        let told = self.take_back(&event);
+        if let Some(says) = says {
+            let cover = self.cover(&says.charges, event.team, BTreeMap::new());
+            self.post(&cover);
+            let mut taken = Sums::new();
+            for slice in Model::slices(&cover, &says.charges) {
+                *taken.entry(slice.asset).or_default() += slice.amount;
+            }
+            self.count(event.team, &taken);
+            let asked = Asked {
+                sub: event.sub.unwrap(),
+                term: None,
+            };
+            self.carry_out(says, &asked, self.now, None);
+        }
+        let event = self.events.get_mut(id).unwrap();
+        event.stands = Stands::Voided;
+        event.slices.clear();
+        told
+    }
+
+    pub fn amend(&mut self, call: &Call, word: &Word) -> Told {
+        if let Some(refused) = self.out_of_time(call.time) {
+            return refused;
+        }
+        let event = match self.stands(&call.id) {
+            Ok(event) => event,
+            Err(refused) => return refused,
+        };
+        let asked = self.asked(call.kind, call.time.unwrap_or(self.now));
+        let (Some(asked), true) = (asked, !matches!(word, Word::Silent)) else {
+            return Told::refused("NoPlan");
+        };
+        let says = match word {
+            Word::Invalid | Word::Cannot => return Told::refused("InvalidEvent"),
+            Word::Breaks => return Told::refused("PlanFailed"),
+            word => match word.orders() {
+                None => return Told::refused("Amount"),
+                Some(says) => says,
+            },
+        };
+        self.record();
+        let told = self.take_back(&event);
+        self.charge(call, says, &asked);
+        told
+    }
+
+    fn stands(&self, id: &str) -> Result<Event, Told> {
+        match self.events.get(id) {
+            None => Err(Told::refused("UnknownEvent")),
+            Some(event) if event.stands == Stands::Voided => Err(Told::refused("EventVoided")),
+            Some(event) => Ok(event.clone()),
+        }
+    }
+
+    fn take_back(&mut self, event: &Event) -> Told {
+        if let Stands::Unpriced(sequence) = event.stands {
+            self.unpriced.remove(&sequence);
+        }
+        let (back, _) = split(&event.slices, None);
+        self.give_back(event.team, &back)
+    }
+
+    /// Whether a grant takes nothing back any more. One that is still there, because a hold has some of it, is over when it
+    /// has expired or was ended. One that is gone opens again, unless its time is over or its subscription has ended.
+    fn is_over(&self, grant: &Grant) -> bool {
+        if !self.spent(grant) {
+            return grant.dead;
+        }
+        let ended = |id: &String| {
+            let sub = self.subs.iter().find(|s| s.id == *id);
+            sub.is_none_or(|s| matches!(s.status, Status::Cancelled(_)))
+        };
+        let expired = grant.until.is_some_and(|until| until <= self.now);
+        expired || (grant.category == 1 && grant.sub.as_ref().is_some_and(ended))
+    }
+
+    /// What was taken comes back, slice by slice.
+    fn give_back(&mut self, team: Option<&str>, slices: &[Slice]) -> Told {
+        let mut told = Told::new("corrected");
+        let mut back = Sums::new();
+        for Slice {
+            asset,
+            source,
+            amount,
+            ..
+        } in slices
+        {
+            told.add("reversed", asset, *amount);
+            *back.entry(asset).or_default() -= amount;
+            *self.revenue.entry(asset).or_default() -= amount;
+            let owed = match source {
+                Source::Grant(id) => {
+                    let over = self.is_over(self.grant_of(id));
+                    let grant = self.grant_mut(id);
+                    if over {
+                        told.add("expired", asset, *amount);
+                        *self.breakage.entry(asset).or_default() += amount;
+                    } else {
+                        grant.dead = false;
+                        grant.free += amount;
+                    }
+                    continue;
+                }
+                Source::Debt => self.debt.entry(asset).or_default(),
+                Source::Receivable => self.receivable.entry(asset).or_default(),
+            };
+            let unpaid = (*amount).min(*owed);
+            *owed -= unpaid;
+            told.add("paid", asset, unpaid);
+            if *amount > unpaid {
+                self.open_returned(asset, amount - unpaid);
+            }
+        }
+        self.count(team, &back);
+        told
+    }
+}
+
+/// What comes back and what stays: debt first, then receivables, then grants, of each the last one taken first.
+fn split(slices: &[Slice], amount: Option<(&'static str, i128)>) -> (Vec<Slice>, Vec<Slice>) {
+    let mut order: Vec<usize> = (0..slices.len()).rev().collect();
+    order.sort_by_key(|index| match slices[*index].source {
+        Source::Debt => 0,
+        Source::Receivable => 1,
+        Source::Grant(_) => 2,
+    });
+    let mut stays: Vec<Slice> = slices.to_vec();
+    let mut back = Vec::new();
+    let mut rest = amount.map_or(i128::MAX, |(_, amount)| amount);
+    for index in order {
+        let slice = &mut stays[index];
+        if amount.is_some_and(|(asset, _)| asset != slice.asset) {
+            continue;
+        }
+        let taken = rest.min(slice.amount);
+        rest -= taken;
+        slice.amount -= taken;
+        if taken > 0 {
+            back.push(Slice {
+                amount: taken,
+                ..slice.clone()
+            });
+        }
+    }
+    stays.retain(|slice| slice.amount > 0);
+    (back, stays)
+}

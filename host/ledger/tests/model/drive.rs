@@ -1,0 +1,515 @@
+//! One ledger and one model that are given the same commands.
+
+mod corrections;
+
+use std::collections::VecDeque;
+
+use farebox_ledger::{Refusal, term_of};
+use farebox_money::Nanos;
+use farebox_record::codec;
+use farebox_record::command::{AboveHold, Command, Finality, Subscribe};
+use farebox_record::event::Event;
+use farebox_record::ids::{CallId, EventType, PlanName, SubscriptionId};
+use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
+use farebox_record::outcome::{Answer, Pricing};
+use farebox_record::plan::EventRef;
+use farebox_record::state::{MissedTransition, Part, Shortfall, UnpricedState, Waiting};
+use farebox_record::time::Timestamp;
+
+use crate::agenda::Due;
+use crate::calls::Call;
+use crate::reference::{Above, Model, Told};
+use crate::steps::{Reported, Step};
+use crate::subscriptions::{Asked, Change, Waits};
+use crate::words::{ASSETS, CATEGORIES, Charge, Order, PLANS, Says, Word};
+use crate::world::bound::{delete, limit};
+use crate::world::make;
+use crate::world::{START, World, seconds, t};
+
+pub const LIMITS: [&str; 3] = ["all", "burst", "team"];
+
+/// What the ledger said, and what the model says that it should have said.
+pub type Both = (Result<Answer, Refusal>, Told);
+
+/// See the module.
+pub struct Pair {
+    pub world: World,
+    pub model: Model,
+    /// What the wall clock says, which can step back.
+    wall: i64,
+    /// What plans say to what falls due, in turn; then nobody answers.
+    words: VecDeque<Word>,
+    /// What each of the model's holds was quoted last, while nothing was taken of it.
+    quotes: Vec<Option<Vec<Charge>>>,
+    /// Every event that was ever named.
+    named: Vec<String>,
+    made: usize,
+}
+
+pub fn since_start(at: Timestamp) -> i64 {
+    (at.as_micros() - START.as_micros()) / 1_000_000
+}
+
+impl Pair {
+    pub fn new() -> Pair {
+        Pair {
+            world: World::new(),
+            model: Model {
+                records: 1,
+                ..Model::default()
+            },
+            wall: 0,
+            words: VecDeque::new(),
+            quotes: Vec::new(),
+            named: Vec::new(),
+            made: 0,
+        }
+    }
+
+    fn name(&mut self, prefix: &str) -> String {
+        self.made += 1;
+        format!("{prefix}{:04}", self.made)
+    }
+
+    /// Moves the clock. The store's time never steps back.
+    pub fn clock(&mut self, by: i64, words: &[Word]) {
+        self.wall += by;
+        self.model.now = self.model.now.max(self.wall);
+        self.world.now = t(self.model.now);
+        self.words = words.iter().cloned().collect();
+        self.catch_up();
+    }
+
+    /// Handles everything that is due, one by one, in the order in which both have it.
+    pub fn catch_up(&mut self) {
+        loop {
+            let next = self.model.next_due(self.model.now);
+            let theirs = self.world.wallet.overdue(self.world.now);
+            assert_eq!(theirs.as_ref().map(due), next, "what falls due next");
+            let (Some(due), Some(theirs)) = (next, theirs) else {
+                return;
+            };
+            let (at, rank, id, _) = &due;
+            let is_asked = match rank {
+                1 => true,
+                2 => self.model.asks_at_end(id),
+                _ => false,
+            };
+            let word = match is_asked {
+                true => self.words.pop_front().unwrap_or(Word::Silent),
+                false => Word::Silent,
+            };
+            let pricing = word.verdict(*at).map(|verdict| Pricing {
+                subscription: SubscriptionId::new(id).unwrap(),
+                event_types: match self.model.plan_at_end(id) {
+                    Some((plan, _)) if *rank == 2 => types(plan),
+                    _ => Vec::new(),
+                },
+                ..make::pricing(verdict)
+            });
+            self.world.decide(Command::Due(theirs), pricing).unwrap();
+            self.model.handle(&due, &word);
+        }
+    }
+
+    /// Gives a command to both; none where there is nothing to do it to.
+    pub fn take(&mut self, step: &Step) -> Option<Both> {
+        self.catch_up();
+        let both = match step {
+            Step::Policy(lines) => self.policy(lines),
+            Step::Grant(order) => self.grant(order),
+            Step::Subscribe { .. } => self.subscribe(step),
+            Step::Change {
+                sub,
+                change,
+                at_end,
+                word,
+            } => {
+                let id = self
+                    .model
+                    .subs
+                    .get(pick(*sub, self.model.subs.len())?)?
+                    .id
+                    .clone();
+                self.change(&id, change, *at_end, word)
+            }
+            Step::Usage(reported, word) => {
+                let call = self.call("u", reported);
+                let pricing = self.pricing_of(&call, word);
+                let asked = self.world.decide(Command::Usage(event(&call)), pricing);
+                (asked, self.model.usage(&call, word))
+            }
+            Step::Authorize {
+                call,
+                word,
+                ttl,
+                one_shot,
+            } => self.authorize(call, word, *ttl, *one_shot),
+            Step::Settle {
+                hold,
+                word,
+                team,
+                last,
+                above,
+            } => {
+                let index = self.hold(*hold)?;
+                self.settle(index, word, *team, *last, *above)
+            }
+            Step::SettleAtQuote(hold) => {
+                let index = self.hold(*hold)?;
+                let charges = self.quotes[index].clone()?;
+                let open = !self.model.holds[index].expired && !self.model.holds[index].ended;
+                let word = Word::Says(Says {
+                    charges,
+                    ..Says::default()
+                });
+                let both = self.settle(index, &word, None, true, Above::Deny);
+                assert!(
+                    !open || both.0.is_ok(),
+                    "a settlement at its quote failed: {:?}",
+                    both.0
+                );
+                both
+            }
+            Step::Extend { hold, ttl, word } => {
+                let index = self.hold(*hold)?;
+                self.extend(index, *ttl, word.as_ref())
+            }
+            Step::Release(hold) => {
+                let index = self.hold(*hold)?;
+                let id = self.model.holds[index].id.clone();
+                let asked = self.world.decide(make::release(&id), None);
+                (asked, self.model.release(index))
+            }
+            Step::Rate(which, word) => {
+                let index = pick(*which, self.model.unpriced.len())?;
+                let (sequence, waits) = self.model.unpriced.iter().nth(index)?;
+                let (sequence, waits) = (*sequence, waits.clone());
+                self.rate(sequence, &waits, word)
+            }
+            Step::PutLimit(name, terms) => {
+                let mut put = limit(LIMITS[*name], "x", "0");
+                put.id = CallId::new(&self.name("l")).unwrap();
+                put.terms = terms.clone();
+                let asked = self.world.decide(Command::PutLimit(put), None);
+                (asked, self.model.put_limit(LIMITS[*name], terms))
+            }
+            Step::DeleteLimit(name) => {
+                let Command::DeleteLimit(mut command) = delete(LIMITS[*name]) else {
+                    unreachable!("a deletion")
+                };
+                command.id = CallId::new(&self.name("l")).unwrap();
+                let asked = self.world.decide(Command::DeleteLimit(command), None);
+                (asked, self.model.delete_limit(LIMITS[*name]))
+            }
+            correction => self.correct(correction)?,
+        };
+        self.catch_up();
+        Some(both)
+    }
+
+    fn call(&mut self, prefix: &str, reported: &Reported) -> Call {
+        let id = self.name(prefix);
+        self.named.push(id.clone());
+        self.call_named(id, reported)
+    }
+
+    fn call_named(&self, id: String, reported: &Reported) -> Call {
+        Call {
+            id,
+            kind: reported.kind,
+            team: reported.team,
+            time: reported.ago.map(|ago| self.model.now - ago),
+        }
+    }
+
+    /// Who prices a call, as the ledger says and as the model says, and what is said.
+    fn pricing_of(&self, call: &Call, word: &Word) -> Option<Pricing> {
+        self.pricing_at(call.kind, call.time.unwrap_or(self.model.now), word)
+    }
+
+    fn pricing_at(&self, kind: &str, time: i64, word: &Word) -> Option<Pricing> {
+        let owner = self
+            .world
+            .wallet
+            .owner_at(&EventType::new(kind).unwrap(), t(time));
+        let found = owner.map(|(id, sub)| Asked {
+            sub: id.to_string(),
+            term: term_of(sub, t(time)).map(|past| past.number),
+        });
+        let asked = self.model.asked(kind, time);
+        assert_eq!(found, asked, "who prices {kind} at {time}");
+        self.pricing_by(&asked?, word, self.model.now)
+    }
+
+    fn pricing_by(&self, asked: &Asked, word: &Word, base: i64) -> Option<Pricing> {
+        let subscription = SubscriptionId::new(&asked.sub).unwrap();
+        let term = asked.term.map(|number| self.term(&subscription, number));
+        Some(Pricing {
+            subscription,
+            term: term.map(Box::new),
+            ..make::pricing(word.verdict(base)?)
+        })
+    }
+
+    /// A closed term as it was stored.
+    fn term(&self, id: &SubscriptionId, number: u32) -> TermState {
+        let parts = self.world.parts();
+        codec::decode(&parts[&Part::Term(id.clone(), number).key()]).unwrap()
+    }
+
+    fn policy(&mut self, lines: &[Option<i128>]) -> Both {
+        let id = self.name("c");
+        let shortfall = ASSETS.iter().zip(lines).map(|(asset, line)| {
+            let shortfall = match line {
+                Some(0) => Shortfall::Deny,
+                Some(floor) => Shortfall::Floor(Nanos::new(*floor)),
+                None => Shortfall::Unlimited,
+            };
+            (*asset, shortfall)
+        });
+        let shortfall: Vec<(&str, Shortfall)> = shortfall.collect();
+        let asked = self.world.decide(make::customer(&id, &shortfall), None);
+        self.model.record();
+        self.model.lines = ASSETS.into_iter().zip(lines.iter().copied()).collect();
+        (asked, Told::new("changed"))
+    }
+
+    fn grant(&mut self, order: &Order) -> Both {
+        let id = self.name("g");
+        let now = self.model.now;
+        let mut grant = make::grant(&id, order.asset, "1");
+        grant.amount = Nanos::new(order.amount);
+        grant.category = CATEGORIES[usize::from(order.category)];
+        grant.priority = order.priority;
+        grant.effective = order.from(now).map(t);
+        grant.expires = order.until(now).map(t);
+        grant.applies_to.codes = order.code.map(String::from).into_iter().collect();
+        let team = order.team.map(|team| ("team".to_string(), team.to_string()));
+        grant.applies_to.attributes = team.into_iter().collect();
+        let asked = self.world.decide(Command::Grant(grant), None);
+        (asked, self.model.grant(&id, order))
+    }
+
+    fn subscribe(&mut self, step: &Step) -> Both {
+        let Step::Subscribe {
+            plan,
+            seats,
+            anchor,
+            cadence,
+            word,
+        } = step
+        else {
+            unreachable!("a subscription")
+        };
+        let (plan, seats, cadence) = (*plan, *seats, *cadence);
+        let id = self.name("s");
+        let now = self.model.now;
+        let anchor = anchor.map(|anchor| now + anchor);
+        let name = SubscriptionId::new(&id).unwrap();
+        let command = Command::Subscribe(Subscribe {
+            id: name.clone(),
+            plan: PlanName::new(PLANS[plan].0).unwrap(),
+            seats,
+            anchor: anchor.map(t),
+            cadence,
+        });
+        let period = farebox_ledger::period_at(t(anchor.unwrap_or(now)), cadence, t(now)).unwrap();
+        let pricing = word.verdict(now).map(|verdict| Pricing {
+            subscription: name,
+            period,
+            event_types: types(plan),
+            ..make::pricing(verdict)
+        });
+        let asked = self.world.decide(command, pricing);
+        let told = self.model.subscribe(&id, plan, seats, anchor, cadence, word);
+        (asked, told)
+    }
+
+    fn change(&mut self, id: &str, change: &Change, at_end: bool, word: &Word) -> Both {
+        let subscription = SubscriptionId::new(id).unwrap();
+        let command = Command::ChangeSubscription(ChangeSubscription {
+            subscription: subscription.clone(),
+            id: CallId::new(&self.name("k")).unwrap(),
+            change: match change {
+                Change::Seats(seats) => SubscriptionChange::Seats(*seats),
+                Change::Plan(plan, cadence) => SubscriptionChange::Plan {
+                    plan: PlanName::new(PLANS[*plan].0).unwrap(),
+                    cadence: *cadence,
+                },
+                Change::Pause => SubscriptionChange::Pause,
+                Change::Resume => SubscriptionChange::Resume,
+                Change::Cancel => SubscriptionChange::Cancel,
+                Change::Unschedule => SubscriptionChange::Unschedule,
+            },
+            when: if at_end { When::PeriodEnd } else { When::Now },
+            proration: Proration::Prorate,
+        });
+        let pricing = word.verdict(self.model.now).map(|verdict| Pricing {
+            subscription,
+            event_types: match change {
+                Change::Plan(plan, _) => types(*plan),
+                _ => Vec::new(),
+            },
+            ..make::pricing(verdict)
+        });
+        let asked = self.world.decide(command, pricing);
+        (asked, self.model.change(id, change, at_end, word))
+    }
+
+    fn authorize(&mut self, reported: &Reported, word: &Word, ttl: u32, one_shot: bool) -> Both {
+        let call = self.call("h", reported);
+        let mut command = match one_shot {
+            true => make::one_shot(&call.id),
+            false => make::hold_for(&call.id, ttl),
+        };
+        if let Command::Authorize(authorize) = &mut command {
+            authorize.event = event(&call);
+        }
+        let pricing = self.pricing_of(&call, word);
+        let asked = self.world.decide(command, pricing);
+        let told = self.model.authorize(&call, word, i64::from(ttl), one_shot);
+        if self.model.holds.len() > self.quotes.len() {
+            self.quotes.push(word.orders().map(|says| says.charges.clone()));
+        }
+        (asked, told)
+    }
+
+    fn settle(
+        &mut self,
+        index: usize,
+        word: &Word,
+        team: Option<&'static str>,
+        last: bool,
+        above: Above,
+    ) -> Both {
+        let settle_id = self.name("t");
+        let finality = if last { Finality::Final } else { Finality::Partial };
+        let how = match above {
+            Above::Deny => AboveHold::Deny,
+            Above::Available => AboveHold::ChargeAvailable,
+            Above::Debt => AboveHold::AllowDebt,
+        };
+        let mut command = make::settling(&self.model.holds[index].id, &settle_id, finality, how);
+        if let Command::Settle(settle) = &mut command {
+            settle.attributes = attributes(team);
+        }
+        let pricing = self.pricing_by(&self.model.asked_of_hold(index), word, self.model.now);
+        let asked = self.world.decide(command, pricing);
+        let told = self.model.settle(index, word, team, last, above);
+        if asked.is_ok() {
+            self.quotes[index] = None;
+        }
+        (asked, told)
+    }
+
+    fn extend(&mut self, index: usize, ttl: u32, word: Option<&Word>) -> Both {
+        let extend_id = self.name("e");
+        let mut command = make::extend(&self.model.holds[index].id, &extend_id, 1, &[]);
+        if let Command::Extend(extend) = &mut command {
+            extend.ttl = seconds(ttl);
+            if word.is_some() {
+                extend.measures.insert("tokens".into(), make::n("1"));
+            }
+        }
+        let asked = self.model.asked_of_hold(index);
+        let pricing = word.and_then(|word| self.pricing_by(&asked, word, self.model.now));
+        let asked = self.world.decide(command, pricing);
+        let told = self.model.extend(index, i64::from(ttl), word);
+        if word.is_some() && matches!(asked, Ok(Answer::Extended { .. })) {
+            self.quotes[index] = None;
+        }
+        (asked, told)
+    }
+
+    fn rate(&mut self, sequence: u64, waits: &Waits, word: &Word) -> Both {
+        let key = Part::Unpriced(sequence).key();
+        let kept: UnpricedState = codec::decode(&self.world.parts()[&key]).unwrap();
+        match (kept.what, waits) {
+            (Waiting::Event(event), Waits::Event(call, time)) => {
+                let command = Command::RateUnpriced(farebox_record::command::RateUnpriced {
+                    sequence,
+                    received: kept.received,
+                    event,
+                });
+                let pricing = self.pricing_at(call.kind, *time, word);
+                let asked = self.world.decide(command, pricing);
+                (asked, self.model.rate(sequence, call, *time, word))
+            }
+            (Waiting::Transition(missed), Waits::Due { sub, at }) => {
+                self.retry(sequence, missed, sub, *at, word)
+            }
+            (what, _) => panic!("{what:?} waits, and not {waits:?}"),
+        }
+    }
+
+    fn retry(&mut self, sequence: u64, missed: MissedTransition, sub: &str, at: i64, word: &Word) -> Both {
+        assert_eq!(since_start(missed.due.instant), at, "when it fell due");
+        let there = self.model.subs.iter().any(|s| s.id == sub);
+        let word = if there { word } else { &Word::Silent };
+        let asked = Asked {
+            sub: sub.into(),
+            term: None,
+        };
+        let pricing = self.pricing_by(&asked, word, at);
+        let command = Command::RetryTransition(farebox_record::command::RetryTransition { sequence, missed });
+        let asked = self.world.decide(command, pricing);
+        (asked, self.model.retry(sequence, sub, at, word))
+    }
+
+    /// A hold: mostly one to which something can be done.
+    fn hold(&self, which: usize) -> Option<usize> {
+        let all = 0..self.model.holds.len();
+        let hold = |index: &usize| &self.model.holds[*index];
+        let open = all
+            .clone()
+            .filter(|index| !hold(index).ended && !hold(index).forgotten);
+        let from: Vec<usize> = if which.is_multiple_of(6) {
+            all.collect()
+        } else {
+            open.collect()
+        };
+        from.get(pick(which, from.len())?).copied()
+    }
+}
+
+fn pick(number: usize, of: usize) -> Option<usize> {
+    number.checked_rem(of)
+}
+
+fn types(plan: usize) -> Vec<EventType> {
+    PLANS[plan]
+        .1
+        .iter()
+        .map(|kind| EventType::new(kind).unwrap())
+        .collect()
+}
+
+fn attributes(team: Option<&str>) -> std::collections::BTreeMap<String, String> {
+    team.map(|team| ("team".into(), team.into()))
+        .into_iter()
+        .collect()
+}
+
+fn event(call: &Call) -> Event {
+    Event {
+        event_type: EventType::new(call.kind).unwrap(),
+        time: call.time.map(t),
+        attributes: attributes(call.team),
+        ..make::event(&call.id)
+    }
+}
+
+/// What falls due, in the model's terms.
+fn due(due: &farebox_record::command::Due) -> Due {
+    use farebox_record::command::DueItem as D;
+    let at = since_start(due.instant);
+    let none = String::new;
+    match &due.item {
+        D::HoldExpiry(EventRef { id, .. }) => (at, 0, id.to_string(), none()),
+        D::Timer { subscription, key } => (at, 1, subscription.to_string(), key.clone()),
+        D::Renewal(id) => (at, 2, id.to_string(), none()),
+        D::GrantExpiry(id) => (at, 3, id.to_string(), none()),
+        D::GrantEffective(id) => (at, 4, id.to_string(), none()),
+    }
+}

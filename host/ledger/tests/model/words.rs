@@ -1,0 +1,188 @@
+//! What a plan says when it is asked: made up at random, and given to the ledger and to the model alike.
+
+use farebox_money::Nanos;
+use farebox_record::outcome::Verdict;
+use farebox_record::plan::{
+    self, Category, Collect, FieldProblem, GrantOrder, Price, Priced, Rejection, TimerOrder,
+};
+
+use crate::world::make::{asset, n};
+use crate::world::t;
+
+pub const ASSETS: [&str; 3] = ["x", "y", "z"];
+pub const CODES: [&str; 2] = ["in", "out"];
+pub const TEAMS: [&str; 2] = ["a", "b"];
+/// Plans, and the event types that each of them prices.
+pub const PLANS: [(&str, &[&str]); 3] = [
+    ("talk", &["chat"]),
+    ("draw", &["image"]),
+    ("all", &["chat", "image"]),
+];
+/// Promotional, included, paid.
+pub const CATEGORIES: [Category; 3] = [Category::Promotional, Category::Included, Category::Paid];
+
+/// A price in one asset.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub asset: &'static str,
+    pub amount: i128,
+    pub invoice: bool,
+}
+
+/// One charge with its chain.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    pub code: &'static str,
+    pub links: Vec<Link>,
+}
+
+/// A grant that a plan orders; times count from when it is asked.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub asset: &'static str,
+    pub amount: i128,
+    pub category: u8,
+    pub priority: i32,
+    pub delay: Option<i64>,
+    pub life: Option<i64>,
+    pub code: Option<&'static str>,
+    pub team: Option<&'static str>,
+}
+
+impl Order {
+    pub fn from(&self, asked: i64) -> Option<i64> {
+        self.delay.map(|delay| asked + delay)
+    }
+
+    pub fn until(&self, asked: i64) -> Option<i64> {
+        self.life
+            .map(|life| self.from(asked).unwrap_or(asked).max(asked) + life)
+    }
+}
+
+/// Everything that a plan can order.
+#[derive(Debug, Clone, Default)]
+pub struct Says {
+    pub charges: Vec<Charge>,
+    pub grants: Vec<Order>,
+    /// Names of timers, and how long from when it is asked; none takes one away.
+    pub timers: Vec<(&'static str, Option<i64>)>,
+    pub state: Option<u8>,
+}
+
+impl Says {
+    /// A grant of nothing cannot be given.
+    pub fn is_postable(&self) -> bool {
+        self.grants.iter().all(|order| order.amount > 0)
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub enum Word {
+    Says(Says),
+    /// The event makes no sense to it.
+    Invalid,
+    /// It has no price for that.
+    Cannot,
+    /// It breaks.
+    Breaks,
+    /// A charge below zero, which needs an event that it gives back from.
+    Negative,
+    /// Nobody is there to answer.
+    Silent,
+}
+
+impl Word {
+    /// What can be carried out; none for everything else.
+    pub fn orders(&self) -> Option<&Says> {
+        match self {
+            Word::Says(says) if says.is_postable() => Some(says),
+            _ => None,
+        }
+    }
+
+    /// The same as the ledger sees it, for a plan that is asked at `asked`.
+    pub fn verdict(&self, asked: i64) -> Option<Verdict> {
+        Some(match self {
+            Word::Says(says) => Verdict::Priced(priced(says, asked)),
+            Word::Invalid => Verdict::Rejected(Rejection::InvalidEvent {
+                field: "tokens".into(),
+                problem: FieldProblem::Missing,
+                message: "a number".into(),
+            }),
+            Word::Cannot => Verdict::Rejected(Rejection::Unpriceable {
+                message: "no such model".into(),
+            }),
+            Word::Breaks => Verdict::Failed {
+                code: "trap".into(),
+                message: "unreachable".into(),
+            },
+            Word::Negative => {
+                let link = Link {
+                    asset: "x",
+                    amount: -1,
+                    invoice: false,
+                };
+                let charges = vec![Charge {
+                    code: "in",
+                    links: vec![link],
+                }];
+                let says = Says {
+                    charges,
+                    ..Says::default()
+                };
+                Verdict::Priced(priced(&says, asked))
+            }
+            Word::Silent => return None,
+        })
+    }
+}
+
+fn priced(says: &Says, asked: i64) -> Priced {
+    let grants = says.grants.iter().map(|order| {
+        let mut given = GrantOrder {
+            asset: asset(order.asset),
+            amount: Nanos::new(order.amount),
+            category: CATEGORIES[usize::from(order.category)],
+            priority: order.priority,
+            effective: order.from(asked).map(t),
+            expires: order.until(asked).map(t),
+            applies_to: Default::default(),
+            label: "given".into(),
+        };
+        given.applies_to.codes.extend(order.code.map(String::from));
+        let team = order.team.map(|team| ("team".to_string(), team.to_string()));
+        given.applies_to.attributes.extend(team);
+        given
+    });
+    let timers = says.timers.iter().map(|(key, after)| TimerOrder {
+        key: key.to_string(),
+        at: after.map(|after| t(asked + after)),
+    });
+    Priced {
+        charges: says.charges.iter().map(charged).collect(),
+        grants: grants.collect(),
+        timers: timers.collect(),
+        state: says.state.map(|state| vec![state]),
+        subject: None,
+    }
+}
+
+fn charged(charge: &Charge) -> plan::Charge {
+    let mut prices = charge.links.iter().map(|link| Price {
+        asset: asset(link.asset),
+        amount: Nanos::new(link.amount),
+        collect: match link.invoice {
+            true => Collect::Invoice,
+            false => Collect::Balance,
+        },
+    });
+    plan::Charge {
+        code: charge.code.into(),
+        price: prices.next().unwrap(),
+        quantity: n("1"),
+        otherwise: prices.collect(),
+        gives_back: None,
+    }
+}
