@@ -44,6 +44,7 @@
 //! - Repairing damage: whatever is cut off to "repair" was money that somebody was told they have.
 
 mod admit;
+mod archive;
 mod backup;
 mod blobs;
 pub mod conformance;
@@ -54,6 +55,7 @@ mod ids;
 mod journal;
 mod latch;
 pub mod limits;
+mod listing;
 mod lossy;
 mod materialise;
 mod memory;
@@ -64,6 +66,7 @@ mod state;
 mod store;
 mod threads;
 
+pub use archive::{ArchivePlan, ArchiveReport, Ended, archive, archive_on};
 pub use backup::{BackupReport, RestoreReport, backup, restore};
 pub use contract::*;
 pub use ids::IdCost;
@@ -71,5 +74,5 @@ pub use journal::pack::Packing;
 pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
-pub use projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
-pub use store::{Chore, JournalStore, Options, Proof, SnapshotReport};
+pub use projections::{Follow, Position, ProjectionChange, ProjectionRow, Projections, Tail};
+pub use store::{Beginning, Chore, JournalStore, Options, Proof, SnapshotPlan, SnapshotReport, snapshot};
