@@ -75,4 +75,6 @@ pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
 pub use projections::{Follow, Position, ProjectionChange, ProjectionRow, Projections, Tail};
-pub use store::{Beginning, Chore, JournalStore, Options, Proof, SnapshotPlan, SnapshotReport, snapshot};
+pub use store::{
+    Base, BaseWallet, Beginning, Chore, JournalStore, Options, Proof, SnapshotPlan, SnapshotReport, snapshot,
+};

@@ -1,5 +1,6 @@
 //! The default store: the journal as the truth, sled as what follows from it.
 
+mod base;
 mod by_hand;
 mod commit;
 mod open;
@@ -34,6 +35,7 @@ use crate::projections::{Position, Tail};
 use crate::room::DiskRoom;
 use crate::state::{Meta, State};
 use crate::threads;
+pub use base::{Base, BaseWallet};
 pub use by_hand::Chore;
 use by_hand::{Behind, ByHand};
 use commit::Committer;

@@ -53,12 +53,22 @@ pub(crate) enum Message {
     Term(WalletKey, SubscriptionId, u32, Option<TermState>),
     /// An event as it stands is here, or there is none.
     Original(WalletKey, EventRef, Option<Box<Original>>),
+    /// What was looked for is there, in an archive that is not at hand.
+    Archived(WalletKey, Sought),
     /// What waits for a price is here.
     Unpriced(WalletKey, Vec<(u64, UnpricedState)>),
     /// Flights came back.
     Landed(Vec<Landed>),
     /// Finish what is here, and end.
     Stop,
+}
+
+/// What a loader was asked to look for.
+pub(crate) enum Sought {
+    /// The record of an id.
+    Record(IdHash),
+    /// An event as it stands.
+    Original(EventRef),
 }
 
 /// One lane's world.
@@ -167,6 +177,10 @@ impl Lane {
             }
             Message::Original(key, event, original) => {
                 self.slot(&key).original_loaded(event, original);
+                self.runnable.push(key);
+            }
+            Message::Archived(key, sought) => {
+                self.slot(&key).is_archived(sought);
                 self.runnable.push(key);
             }
             Message::Unpriced(key, waiting) => {

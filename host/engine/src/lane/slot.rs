@@ -13,6 +13,7 @@ use farebox_record::record::Record;
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
+use crate::lane::Sought;
 use crate::lane::job::{Job, Task, id_hashes};
 use crate::request::Reply;
 
@@ -54,6 +55,8 @@ pub(crate) struct Slot {
     terms: HashMap<(SubscriptionId, u32), Option<TermState>>,
     /// The event that the head of the queue corrects, as a loader found it.
     original: Option<(EventRef, Option<Box<Original>>)>,
+    /// What the head of the queue looks for and cannot have: it is archived.
+    archived: Option<Sought>,
     /// The head of the queue waits until all flights are back.
     landing: bool,
     /// Commands of lost flights, in order, until all flights are back.
@@ -78,6 +81,8 @@ pub(crate) enum Known {
     Absent,
     /// This one does.
     Present(Arc<Record>),
+    /// One does that is archived, and not at hand.
+    Archived,
     /// A loader must look.
     Unknown,
 }
@@ -118,6 +123,20 @@ impl Slot {
     pub fn found(&mut self, id: IdHash, record: Option<Arc<Record>>) {
         self.waiting = false;
         self.known.insert(id, record);
+    }
+
+    pub fn is_archived(&mut self, sought: Sought) {
+        self.waiting = false;
+        self.archived = Some(sought);
+    }
+
+    /// Whether a loader said that an event is archived. Told once: the next to ask has it looked for again.
+    pub fn take_archived_original(&mut self, event: &EventRef) -> bool {
+        let is_it = matches!(&self.archived, Some(Sought::Original(archived)) if archived == event);
+        if is_it {
+            self.archived = None;
+        }
+        is_it
     }
 
     pub fn subject_loaded(&mut self, subscription: SubscriptionId, subject: String, state: Vec<u8>) {
@@ -173,6 +192,10 @@ impl Slot {
     pub fn lookup(&mut self, id: IdHash, may_have_seen: impl FnOnce(IdHash) -> bool) -> Known {
         if let Some(record) = self.flying.get(&id) {
             return Known::Present(Arc::clone(record));
+        }
+        if matches!(&self.archived, Some(Sought::Record(archived)) if *archived == id) {
+            self.archived = None;
+            return Known::Archived;
         }
         match self.known.remove(&id) {
             Some(Some(record)) => Known::Present(record),

@@ -212,6 +212,7 @@ impl Lane {
             }
             match turn.slot.lookup(id, |id| self.shared.store.may_have_seen(id)) {
                 Known::Present(record) => return Next::Ready(Step::Replay(record)),
+                Known::Archived => return Next::Ready(Step::Archived),
                 Known::Unknown => {
                     return Next::Wait(Load::Find {
                         wallet: turn.key.clone(),
@@ -381,6 +382,9 @@ impl Lane {
         if held.is_some_and(|hold| hold.expired.is_none()) {
             return Next::Last(Step::Refuse(Refusal::StillHeld));
         }
+        if turn.slot.take_archived_original(event) {
+            return Next::Last(Step::Archived);
+        }
         if turn.slot.original(event).is_none() && turn.slot.wait_to_land() {
             return Next::Land;
         }
@@ -507,6 +511,7 @@ impl Lane {
                 id,
             }),
             Known::Absent => then(None),
+            Known::Archived => Next::Ready(Step::Archived),
             Known::Present(record) => then(record.outcome.effects.iter().find_map(|effect| match effect {
                 Effect::HoldEnded(ended, end) if ended == hold => Some(*end),
                 _ => None,

@@ -215,7 +215,7 @@ async fn a_journal_of_format_1_opens() {
         from_text(&fs::read_to_string(fixture(1)).unwrap()),
     )
     .unwrap();
-    let report = verify_journal(dir.path(), &mut |_, _| {}).unwrap();
+    let report = verify_journal(dir.path(), None, &mut |_, _| {}).unwrap();
     assert_eq!(
         (report.wallets, report.torn_tail_bytes, report.ids_repeated),
         (2, 0, 0)

@@ -84,7 +84,7 @@ pub(crate) fn heads(
 }
 
 /// Fills an empty state from a snapshot that is sound.
-fn fill_from(path: &Path, state: &State) -> Result<(), StoreError> {
+pub(super) fn fill_from(path: &Path, state: &State) -> Result<(), StoreError> {
     let mut filling = Filling::default();
     let (mut meta, mut position) = (None, None);
     read(path, &mut |key, row| {
