@@ -19,18 +19,18 @@
 //! gone when it needs it, and once a second without need); deciding by the time of files (a copy or a restore makes them
 //! young).
 
-use std::collections::BTreeMap;
+mod look;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::admit;
-use crate::contract::{IdHash, StoreError};
+use crate::contract::StoreError;
 use crate::disk::{Disk, OsDisk, read_up_to, write_whole};
 use crate::ids::archived::Gatherer;
 use crate::journal::archived::{Archived, FOLDER, LIST, MANIFEST};
-use crate::journal::frame::Link;
 use crate::journal::packed::PackedFile;
 use crate::journal::place::{Damage, refused};
 use crate::journal::segments::{Form, Segments, Span, file_name};
@@ -38,6 +38,7 @@ use crate::journal::walk::From;
 use crate::limits::ARCHIVE_RETENTION_DAYS_MIN;
 use crate::listing::{FileEntry, SegmentEntry};
 use crate::store::{Lock, lock_snapshots, newest_snapshot};
+use look::{Looked, choose, look};
 
 const MICROS_PER_DAY: i64 = 24 * 3_600 * 1_000_000;
 /// Files are copied this much at a time.
@@ -208,21 +209,6 @@ struct Work<'a> {
     there: PathBuf,
 }
 
-/// Takes a record's ids, with its position and time.
-type TakeIds<'a> = dyn FnMut(&[IdHash], u64, i64) -> Result<(), StoreError> + 'a;
-
-/// What the frames of a segment say.
-struct Looked {
-    link: Link,
-    frames_end: u64,
-    /// What the frame behind them is chained to.
-    last: Link,
-    records: u64,
-    newest: BTreeMap<String, i64>,
-    /// Time of the newest record that is not later than now.
-    age: i64,
-}
-
 impl Work<'_> {
     /// The data folder's list and the archive's, which has everything that the other has, and may have more.
     fn lists(&self) -> Result<(Archived, Archived), StoreError> {
@@ -252,47 +238,25 @@ impl Work<'_> {
         report: &mut ArchiveReport,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(Archived, Ended), StoreError> {
+        let (chosen, ended) = choose(self.segments, known.end(), snapshot, self.plan)?;
         let mut list = known.clone();
-        let oldest = i64::from(self.plan.retention_days) * MICROS_PER_DAY;
-        let before = self.plan.now.saturating_sub(oldest);
-        let horizon = self
-            .plan
-            .now
-            .saturating_sub(i64::from(ARCHIVE_RETENTION_DAYS_MIN) * MICROS_PER_DAY);
-        let mut gatherer = None;
-        let spans = self.segments.spans();
-        let candidates = spans.into_iter().filter(|span| span.base >= known.end());
-        let mut ended = Ended::NotPacked;
-        for span in candidates {
+        if chosen.is_empty() {
+            return Ok((list, ended));
+        }
+        let days = i64::from(ARCHIVE_RETENTION_DAYS_MIN);
+        let mut ids = self.gatherer(self.plan.now.saturating_sub(days * MICROS_PER_DAY))?;
+        for span in chosen {
             progress(span.base, self.segments.end());
-            if self.segments.form(span.base) != Some(Form::Packed) {
-                ended = Ended::NotPacked;
-                break;
-            }
-            if span.end > snapshot {
-                ended = Ended::Snapshot;
-                break;
-            }
-            let looked = self.look(self.segments, span, &list, &mut |_, _, _| Ok(()))?;
-            if looked.age >= before {
-                ended = Ended::Retention;
-                break;
-            }
+            let looked = look(self.segments, span, &list, &mut |_, _, _| Ok(()))?;
             let entry = self.copy_segment(span, &looked, manifest.segment(span.base), report)?;
             report.records_verified += looked.records;
-            let ids = match &mut gatherer {
-                Some(ids) => ids,
-                None => gatherer.insert(self.gatherer(horizon)?),
-            };
             // Once more, from what is left when the segment is removed here: the copy.
             let path = self.plan.to.join(&entry.file.name);
             let copied = self.copied(span, &path)?;
-            let there = self.look(&copied, span, &list, &mut |ids_of, position, at| {
-                ids.add(ids_of.iter().copied(), position, at)
+            let there = look(&copied, span, &list, &mut |of_record, position, at| {
+                ids.add(of_record.iter().copied(), position, at)
             })?;
-            if (there.link, there.frames_end, there.last, there.records)
-                != (looked.link, looked.frames_end, looked.last, looked.records)
-            {
+            if there != looked {
                 return Err(Damage::new("the copy does not hold what was copied").at(&path, 0));
             }
             list.link = looked.last;
@@ -301,9 +265,7 @@ impl Work<'_> {
                 *known = newest.max(*known);
             }
             list.segments.push(entry);
-            if list.segments.len() > manifest.segments.len()
-                || list.segments.last() != manifest.segments.get(list.segments.len() - 1)
-            {
+            if !manifest.segments.starts_with(&list.segments) {
                 manifest = Archived {
                     ids: None,
                     ..list.clone()
@@ -311,9 +273,7 @@ impl Work<'_> {
                 manifest.write(self.disk, self.plan.to, MANIFEST)?;
             }
         }
-        if let Some(gatherer) = gatherer {
-            list.ids = Some(gatherer.finish(list.end())?);
-        }
+        list.ids = Some(ids.finish(list.end())?);
         Ok((list, ended))
     }
 
@@ -340,58 +300,6 @@ impl Work<'_> {
             })?;
         }
         Ok(gatherer)
-    }
-
-    /// Reads every frame of a segment, which must go on where the list ends.
-    fn look(
-        &self,
-        segments: &Segments,
-        span: Span,
-        list: &Archived,
-        ids: &mut TakeIds<'_>,
-    ) -> Result<Looked, StoreError> {
-        let from = From {
-            position: span.base,
-            link: None,
-            durable: span.base,
-            until: Some(span.end),
-        };
-        let mut first: Option<(Link, u64)> = None;
-        let (mut records, mut newest, mut age) = (0, BTreeMap::<String, i64>::new(), i64::MIN);
-        let tail = segments.walk(from, &mut |frame| {
-            first.get_or_insert((frame.header.previous, frame.header.durable));
-            frame.records(segments, &mut |position, envelope| {
-                records += 1;
-                let at = envelope.at;
-                match newest.get_mut(envelope.tenant) {
-                    Some(newest) => *newest = at.max(*newest),
-                    None => {
-                        newest.insert(envelope.tenant.to_string(), at);
-                    }
-                }
-                if at <= self.plan.now {
-                    age = age.max(at);
-                }
-                let of_record: Vec<_> = envelope.ids.iter().collect();
-                ids(&of_record, position, at)
-            })
-        })?;
-        let path = segments.path(span.base);
-        let (Some((link, durable)), Some(last)) = (first, tail.link) else {
-            return Err(Damage::new("there is no frame in this segment").at(&path, 0));
-        };
-        if (link, durable) != (list.link, list.frames_end()) {
-            let what = "its first frame does not go on where the segment before it ended";
-            return Err(Damage::new(what).at(&path, 0));
-        }
-        Ok(Looked {
-            link,
-            frames_end: tail.end,
-            last,
-            records,
-            newest,
-            age,
-        })
     }
 
     /// Copies a segment's file and reads the copy back, unless the archive has it already.
