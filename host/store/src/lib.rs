@@ -19,6 +19,7 @@
 //! dir/ids/*.ids         sorted runs of the ids of complete segments (follow from the journal)
 //! dir/blobs/*.blob      large immutable bytes by name
 //! dir/snapshots/        the state at a position, proven (follows from the journal)
+//! dir/archived/         which segments are in an archive, and the ids that they answer for
 //! ```
 //! One `commit` call becomes one frame: compare versions, encode, one `pwrite`, one `fdatasync`, then show and answer. A
 //! thread applies the changes to sled behind the answer; until it has, reads lay them over what sled says. Another fills
@@ -36,6 +37,8 @@
 //! - *The state is never half of a commit, and may be as old as it likes.* Each pass over sled is one atomic batch with the
 //!   position that it reaches; the rest is folded from the journal, which also works with no state at all.
 //! - *An id that was answered is always found* (`conformance::ids_are_never_missed`).
+//! - *A segment leaves the journal only when an archive holds it, durable and verified, and a list that is durable names it;
+//!   what is there is never taken for nothing* (`tests/archive.rs`, `tests/archive_crashes.rs`).
 //!
 //! # Rejected
 //! - sled alone: its `flush` is no fsync (0.34 calls `sync_file_range`), and under reordered writes acknowledged commits
