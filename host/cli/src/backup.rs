@@ -39,10 +39,15 @@ impl Backup {
         let settings = global.offline(&self.data)?;
         data::existing(&settings.data)?;
         let bar = progress::bytes("copying");
-        let result = farebox_store::backup(&settings.data, &self.to, &mut |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        });
+        let result = farebox_store::backup(
+            &settings.data,
+            settings.archive_dir.as_deref(),
+            &self.to,
+            &mut |done, total| {
+                bar.set_length(total);
+                bar.set_position(done);
+            },
+        );
         bar.finish_and_clear();
         let report = result?;
         let rows = [

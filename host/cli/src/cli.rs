@@ -80,6 +80,21 @@ pub struct Data {
     /// Data folder of the server [default: ./farebox-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Folder of the journal's archive, to read what was moved there
+    #[arg(long, value_name = "DIR")]
+    pub archive_dir: Option<PathBuf>,
+}
+
+impl Data {
+    /// The settings that these flags set.
+    pub fn flags(&self, sources: Sources) -> Sources {
+        sources
+            .flag("data", self.data.as_ref().map(|path| path.display()))
+            .flag(
+                "archive_dir",
+                self.archive_dir.as_ref().map(|path| path.display()),
+            )
+    }
 }
 
 /// What can be done.
@@ -134,7 +149,7 @@ pub enum Command {
     ///
     /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
     Changes(Changes),
-    /// The journal: prove it, back it up, restore it
+    /// The journal: prove it, back it up, restore it, archive what is old
     #[command(subcommand)]
     Journal(JournalCommand),
     /// The ledger of a stopped server
@@ -158,8 +173,7 @@ impl Global {
 
     /// Settings for a command that works on a data folder.
     pub fn offline(&self, data: &Data) -> Result<Settings, Failure> {
-        let sources = Sources::of_process(self.config.clone());
-        Settings::read(&sources.flag("data", data.data.as_ref().map(|path| path.display())))
+        Settings::read(&data.flags(Sources::of_process(self.config.clone())))
     }
 }
 
@@ -187,7 +201,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 20] = [
+        let commands: [&[&str]; 22] = [
             &[],
             &["serve"],
             &["plan"],
@@ -207,6 +221,8 @@ mod tests {
             &["statement"],
             &["changes"],
             &["journal", "rebuild"],
+            &["journal", "snapshot"],
+            &["journal", "archive"],
             &["ledger", "verify"],
         ];
         for path in commands {

@@ -126,6 +126,8 @@ impl From<StoreError> for Failure {
                 .hint("`farebox journal verify` reads all of the journal and says what is left of it"),
             StoreError::State { .. } => Failure::new(Exit::Io, "state_unusable", message),
             StoreError::Backup { .. } => Failure::new(Exit::Io, "backup", message),
+            StoreError::Archived { .. } => Failure::new(Exit::Io, "archived", message)
+                .hint("name the archive's folder with --archive-dir"),
             StoreError::DiskNearlyFull { .. } => Failure::new(Exit::Io, "disk_nearly_full", message),
             StoreError::Io { .. } => Failure::new(Exit::Io, "io", message),
             StoreError::Stopped { .. } => Failure::new(Exit::Internal, "stopped", message),

@@ -7,6 +7,7 @@ use farebox_engine::LedgerFold;
 use farebox_store::{JournalReport, JournalStore, StoreError, verify_journal};
 use serde_json::json;
 
+use crate::archive::Archive;
 use crate::backup::{Backup, Restore};
 use crate::cli::{Data, Global};
 use crate::data;
@@ -21,8 +22,9 @@ use crate::snapshot::Snapshot;
 pub enum JournalCommand {
     /// Read every byte of the journal, and prove that it is what was written
     ///
-    /// Checks the checksum and chain of every frame, and that each wallet's records are numbered without a gap. Changes
-    /// nothing. The server must not run. Exits with 1 at the first damage.
+    /// Checks the checksum and chain of every frame, and that each wallet's records are numbered without a gap. What was
+    /// archived is read from --archive-dir; without it, frames are checked from there on, and wallets from the newest
+    /// snapshot on. Changes nothing. The server must not run. Exits with 1 at the first damage.
     #[command(after_help = "Examples:
   farebox journal verify
   farebox journal verify --data /var/lib/farebox --json")]
@@ -36,14 +38,24 @@ pub enum JournalCommand {
   farebox journal rebuild
   farebox journal verify && farebox journal rebuild --data /var/lib/farebox")]
     Rebuild(Data),
-    /// Keep the state as it is now in a file, from which `rebuild` begins
+    /// Keep the state in a file, from which `rebuild` begins, while the server runs or not
     ///
-    /// Folds every wallet again from its first record on (or one in so many), and keeps the snapshot only if what comes of
-    /// it is what the state holds. The server must not run.
+    /// Made of the journal's files alone: of the snapshot before, and the records behind it. Kept only if every frame is
+    /// sound, and if every wallet (or one in so many), folded once more, is what it holds.
     #[command(after_help = "Examples:
   farebox journal snapshot
   farebox journal snapshot --data /var/lib/farebox --prove-one-in 100")]
     Snapshot(Snapshot),
+    /// Move old segments to an archive, while the server runs or not
+    ///
+    /// Moves complete, compressed segments that lie behind the newest snapshot and whose newest record is older than the
+    /// retention. Each is copied, synced, and read back byte for byte and record by record before it is removed; a run that
+    /// is interrupted is run again. The state and the ids need them no longer; what reads old history (entries, statements,
+    /// corrections, repeated requests) reads them where the setting archive_dir says, and is told otherwise.
+    #[command(after_help = "Examples:
+  farebox journal snapshot && farebox journal archive --to /mnt/archive/farebox
+  farebox journal archive --data /var/lib/farebox --to /mnt/archive/farebox --retention-days 800")]
+    Archive(Archive),
     /// Copy everything that cannot be made again to a folder, while the server runs or not
     ///
     /// What was answered before the command began is in the copy. The first backup copies everything, later ones what is
@@ -70,6 +82,7 @@ impl JournalCommand {
             JournalCommand::Verify(folder) => verify(global, folder),
             JournalCommand::Rebuild(folder) => rebuild(global, folder),
             JournalCommand::Snapshot(snapshot) => snapshot.run(global),
+            JournalCommand::Archive(archive) => archive.run(global),
             JournalCommand::Backup(backup) => backup.run(global),
             JournalCommand::Restore(restore) => restore.run(global),
         }
@@ -80,7 +93,8 @@ fn verify(global: &Global, folder: &Data) -> Result<Output, Failure> {
     let settings = global.offline(folder)?;
     data::existing(&settings.data)?;
     let bar = progress::bytes("reading");
-    let result = verify_journal(&settings.data, &mut |read, total| {
+    let archive = settings.archive_dir.as_deref();
+    let result = verify_journal(&settings.data, archive, &mut |read, total| {
         bar.set_length(total);
         bar.set_position(read);
     });
@@ -104,6 +118,7 @@ fn verify(global: &Global, folder: &Data) -> Result<Output, Failure> {
 fn sound(report: &JournalReport) -> Output {
     let rows = [
         ("segments", report.segments),
+        ("  in the archive", report.segments_archived),
         ("frames", report.frames),
         ("bytes", report.bytes),
         ("records", report.records),
@@ -117,17 +132,26 @@ fn sound(report: &JournalReport) -> Output {
         &[1],
         rows.map(|(name, n)| vec![name.to_string(), n.to_string()]),
     );
-    let verdict = match report.ids_repeated {
+    let mut verdict = match report.ids_repeated {
         0 => "The journal is what was written.",
         _ => {
             "The journal is what was written, but ids were answered twice: `farebox ledger verify` names them."
         }
-    };
+    }
+    .to_string();
+    if report.from > 0 {
+        verdict = format!(
+            "{verdict}\nFrames were read from {} on, and wallets followed from the snapshot at {} on: what is older is in an \
+             archive.\nWith --archive-dir all of it is read.",
+            report.from, report.wallets_from
+        );
+    }
     let json = json!({
         "sound": report.ids_repeated == 0,
         "segments": report.segments, "frames": report.frames, "bytes": report.bytes, "records": report.records,
         "wallets": report.wallets, "ids": report.ids, "ids_repeated": report.ids_repeated,
         "torn_tail_bytes": report.torn_tail_bytes, "end": report.end,
+        "segments_archived": report.segments_archived, "from": report.from, "wallets_from": report.wallets_from,
     });
     let output = Output::new(format!("{text}\n\n{verdict}"), json);
     if report.ids_repeated == 0 {

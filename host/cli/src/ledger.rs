@@ -18,7 +18,8 @@ pub enum LedgerCommand {
     ///
     /// Opens the data folder of a stopped server, folds each wallet again from its first record on, and checks that
     /// records follow on each other and sum to zero, that the stored wallet is what they give and breaks no rule, that
-    /// each id is answered once and found again, and that the recorded revisions still give the recorded prices.
+    /// each id is answered once and found again, and that the recorded revisions still give the recorded prices. Where the
+    /// first records are archived, they are read from --archive-dir; without it wallets are folded from the newest snapshot.
     /// Changes no wallet. Exits with 1 and lists every violation by place where anything is wrong.
     #[command(after_help = "Examples:
   farebox ledger verify
@@ -35,11 +36,13 @@ impl LedgerCommand {
         let store = data::open(&settings.data, settings.store_options())?;
         let runtime = data::runtime(&settings.data)?;
         let bar = progress::spinner("verifying");
-        let report = verify(&store, &runtime, &|wallets, records| {
+        let base = store.base()?;
+        let report = verify(&store, base.as_ref(), &runtime, &|wallets, records| {
             bar.set_message(format!("{wallets} wallets, {records} records"));
         });
         bar.finish_and_clear();
         let report = report?;
+        drop(base);
         store.close()?;
         Ok(report.output())
     }

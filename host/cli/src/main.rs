@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, talk to standard error; with `--json` both are JSON. Exit codes are in [`failure`].
 
+mod archive;
 mod backfills;
 mod backup;
 mod changes;

@@ -11,6 +11,15 @@ pub fn bytes(what: &'static str) -> ProgressBar {
     )
 }
 
+/// A bar over steps that take about the same time each.
+pub fn steps(what: &'static str) -> ProgressBar {
+    styled(
+        ProgressBar::new(0),
+        "{prefix} [{bar:32}] {percent}% ({eta} left)",
+        what,
+    )
+}
+
 /// Work whose length is not known; the message says where it is.
 pub fn spinner(what: &'static str) -> ProgressBar {
     let bar = styled(ProgressBar::new_spinner(), "{spinner} {prefix} {msg}", what);

@@ -22,7 +22,7 @@ const FILE: &str = "farebox.toml";
 const PREFIX: &str = "FAREBOX_";
 
 /// Every setting, its default, and what it is. Also what `--print-config` lists.
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 12] = [
     ("data", "folder with everything that the server keeps"),
     ("listen", "address that the server listens on"),
     ("lanes", "threads that own wallets"),
@@ -36,6 +36,10 @@ const KEYS: [(&str, &str); 11] = [
         "free bytes on the disk below which writes are refused",
     ),
     ("state_cache_bytes", "memory for the state's cache"),
+    (
+        "archive_dir",
+        "folder of the journal's archive, to read what was moved there",
+    ),
     ("metrics", "who may read /metrics: readers or public"),
     ("log", "what is logged: error, warn, info, debug, or by module"),
     ("server", "server that commands talk to"),
@@ -59,6 +63,8 @@ pub struct Settings {
     pub disk_free_bytes_min: u64,
     /// Cache of the state, in bytes.
     pub state_cache_bytes: u64,
+    /// Folder of the archive, where segments are read that were moved there.
+    pub archive_dir: Option<PathBuf>,
     /// Who may read `/metrics`.
     pub metrics: MetricsAccess,
     /// Filter of the log.
@@ -136,6 +142,7 @@ impl Settings {
             compress_segments: packing(&figment)?,
             disk_free_bytes_min: parse(&figment, "disk_free_bytes_min", "a number of bytes")?,
             state_cache_bytes: parse(&figment, "state_cache_bytes", "a number of bytes")?,
+            archive_dir: text(&figment, "archive_dir")?.map(PathBuf::from),
             metrics: metrics(&figment)?,
             log: parse(&figment, "log", "a filter such as info")?,
             server: parse(&figment, "server", "a URL such as http://127.0.0.1:8080")?,
@@ -155,6 +162,7 @@ impl Settings {
             state_cache_bytes: self.state_cache_bytes,
             packing: self.compress_segments,
             disk_free_bytes_min: self.disk_free_bytes_min,
+            archive_dir: self.archive_dir.clone(),
             ..Options::default()
         }
     }

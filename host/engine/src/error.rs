@@ -1,6 +1,7 @@
 //! What can go wrong with the engine as a whole, and with its control plane.
 
 use farebox_record::control::BackfillStage;
+use farebox_record::time::Timestamp;
 use farebox_store::StoreError;
 
 use crate::request::Rejected;
@@ -20,6 +21,16 @@ pub enum EngineError {
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl EngineError {
+    /// Where what was asked for is in an archive that is not at hand: no archived record of the tenant is newer than this.
+    pub fn archived(&self) -> Option<Timestamp> {
+        match self {
+            EngineError::Store(StoreError::Archived { newest, .. }) => Some(Timestamp::from_micros(*newest)),
+            _ => None,
+        }
+    }
 }
 
 /// Why a change of the control plane was not made.

@@ -13,7 +13,7 @@ use farebox_store::{IdHash, Store, StoreError, WalletKey};
 
 mod original;
 
-use crate::lane::Message;
+use crate::lane::{Message, Sought};
 use crate::limits::UNPRICED_RATED_MAX;
 
 /// What a lane wants to know.
@@ -118,7 +118,13 @@ pub(crate) fn answer(
         }
         Load::Find { wallet, id } => {
             let mut found = None;
-            for stored in store.find(&wallet, id)? {
+            let records = match store.find(&wallet, id) {
+                Err(StoreError::Archived { .. }) => {
+                    return Ok(Message::Archived(wallet, Sought::Record(id)));
+                }
+                found => found?,
+            };
+            for stored in records {
                 let record = Record::decode(&stored.body).map_err(|e| state(&wallet, e.to_string()))?;
                 let matches = crate::lane::id_hashes(&record).contains(&id);
                 found = found.or(matches.then(|| Arc::new(record)));
@@ -153,10 +159,10 @@ pub(crate) fn answer(
             };
             Message::Term(wallet, subscription, number, term)
         }
-        Load::Original { wallet, event } => {
-            let original = original::find(&**store, &wallet, &event)?;
-            Message::Original(wallet, event, original.map(Box::new))
-        }
+        Load::Original { wallet, event } => match original::find(&**store, &wallet, &event) {
+            Err(StoreError::Archived { .. }) => Message::Archived(wallet, Sought::Original(event)),
+            found => Message::Original(wallet, event, found?.map(Box::new)),
+        },
         Load::Unpriced { wallet, after } => {
             let after = after.map(|sequence| Part::Unpriced(sequence).key());
             let mut waiting = Vec::new();

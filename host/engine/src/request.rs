@@ -51,6 +51,9 @@ pub enum Reply {
     },
     /// Refused without a trace.
     Refused(Refusal),
+    /// Nothing was done: what it needs, the record that answers for its id or the event that it is about, is in an archive
+    /// that is not at hand.
+    Archived,
     /// The engine has stopped. Whether the request was carried out is known after a restart: repeat it then.
     Stopped,
 }

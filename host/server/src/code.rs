@@ -126,6 +126,8 @@ codes! {
         "Try again.";
     ChangesExpired "changes_expired" GONE "Changes behind this cursor are no longer kept"
         "Look at what is there now (balances, subscriptions), then read on without `after`: from the oldest that is kept.";
+    Archived "archived" GONE "Older history is archived"
+        "It is not lost: with `archive_dir` set, the server reads it. Nothing was done.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "The body is too large"
         "Send it in parts.";
     TooManyEvents "too_many_events" PAYLOAD_TOO_LARGE "Too many events in one call"

@@ -164,6 +164,9 @@ impl From<Rejected> for Problem {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Problem {
+        if error.archived().is_some() {
+            return archived();
+        }
         internal(&error.to_string())
     }
 }
@@ -240,6 +243,12 @@ fn plan_refused(refused: &Refused) -> Problem {
             .hint(refused.advice())
             .with("reason", refused.code()),
     }
+}
+
+/// What was asked for is in an archive that the server does not read.
+pub(crate) fn archived() -> Problem {
+    let detail = "what this needs is older than the history that the server has at hand";
+    Problem::new(Code::Archived, detail)
 }
 
 /// The engine takes nothing in any more.

@@ -168,6 +168,7 @@ pub(crate) fn unexpected(reply: Reply) -> Problem {
             Problem::new(Code::Conflict, detail).with("field", field)
         }
         Reply::Refused(refusal) => refusal::refused(&refusal),
+        Reply::Archived => refusal::archived(),
         Reply::Stopped => refusal::stopped(),
         Reply::Done(_) | Reply::Wallet(_) | Reply::Hold(..) | Reply::CaughtUp(_) => {
             refusal::internal("the engine answered another question than it was asked")

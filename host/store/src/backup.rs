@@ -5,6 +5,8 @@
 //! to/journal/*.packed   complete segments, compressed; never written again
 //! to/tail/*.packed      the durable front of the segment that is written to
 //! to/blobs/*.blob       components and parameters
+//! to/archived/*         where the first segments are in an archive that was not at hand: the list of what is there,
+//! to/snapshots/*        the ids that it answers for, and the snapshot that stands for it
 //! ```
 //! The journal and the blobs are all there is to keep: state and ids follow from them, API keys are records of the
 //! journal, and compiled plans are compiled again. What is there from the last time is not copied again.
@@ -17,6 +19,7 @@
 //! **Rejected**: asking the server to copy (a server that does not start is when a backup is wanted most); copying the
 //! state (sled's files change while they are read).
 
+mod kept;
 mod manifest;
 mod restore;
 
@@ -26,14 +29,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::contract::StoreError;
-use crate::disk::{Disk as _, DiskFile, OsDisk};
+use crate::disk::{Disk, DiskFile, OsDisk};
+use crate::journal::archived;
 use crate::journal::frame::Link;
 use crate::journal::packed::{self, PackedFile};
 use crate::journal::place::refused;
-use crate::journal::segments::{Access, Segments, Span};
+use crate::journal::segments::{Segments, Span};
 use crate::journal::walk::From;
-use crate::limits::BACKUP_LIST_ATTEMPTS_MAX;
-use manifest::{FileEntry, Manifest, SegmentEntry};
+use crate::listing::{FileEntry, SegmentEntry};
+use manifest::Manifest;
 
 pub use restore::{RestoreReport, restore};
 
@@ -56,19 +60,25 @@ pub struct BackupReport {
     pub bytes_written: u64,
 }
 
-/// Copies the store in `dir` to `to`, or brings the backup that is there up to date. `progress` is told the bytes of the
+/// Copies the store in `dir` to `to`, or brings the backup that is there up to date. Segments that are archived are copied
+/// too, from `archive`; without it a new backup begins behind them, with the snapshot that stands for them. `progress` is told the bytes of the
 /// journal that are done, and how many there are.
 ///
 /// The folder's lock is not taken: a server may run, and goes on. Two backups to one folder exclude each other.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] where the journal or the backup is not what was written; [`StoreError::Backup`] where `to` holds
-/// something else; [`StoreError::Locked`] while another backup writes there.
-pub fn backup(dir: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<BackupReport, StoreError> {
+/// something else, or lacks what is archived; [`StoreError::Locked`] while another backup writes there.
+pub fn backup(
+    dir: &Path,
+    archive: Option<&Path>,
+    to: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<BackupReport, StoreError> {
     let folders = Folders::make(to)?;
     let _lock = folders.lock()?;
     let before = Manifest::read(to)?;
-    let segments = list(&dir.join("journal"))?;
+    let segments = list(&dir.join("journal"), archive)?;
     if let Some(before) = &before {
         if before.journal != segments.journal() {
             return Err(StoreError::Backup {
@@ -92,6 +102,10 @@ pub fn backup(dir: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Resu
         segments_kept: next.segments.len() as u64,
         ..BackupReport::default()
     };
+    if next.segments.is_empty() && next.kept.is_empty() && !segments.is_whole() {
+        next.kept = kept::copy(dir, to, &segments)?;
+        report.bytes_written += next.kept.iter().map(|file| file.bytes).sum::<u64>();
+    }
     let source = look(&segments, &next, before.as_ref(), to)?;
     for part in &source.parts {
         let span = part.span;
@@ -149,23 +163,13 @@ struct Part {
     last: Link,
 }
 
-/// The segments of a journal that somebody may be writing to and packing at this moment.
-fn list(folder: &Path) -> Result<Segments, StoreError> {
-    let mut attempts = 1;
-    loop {
-        match Segments::list(Arc::new(OsDisk), folder, Access::Beside) {
-            Ok(Some(segments)) => return Ok(segments),
-            Ok(None) => {
-                return Err(StoreError::Backup {
-                    path: folder.display().to_string(),
-                    what: "there is no journal in it".into(),
-                });
-            }
-            // A segment that is packed while its folder is listed can be seen under neither name.
-            Err(_) if attempts < BACKUP_LIST_ATTEMPTS_MAX => attempts += 1,
-            Err(error) => return Err(error),
-        }
-    }
+/// The segments of a journal that somebody may be writing to at this moment.
+fn list(folder: &Path, archive: Option<&Path>) -> Result<Segments, StoreError> {
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    Segments::list_beside(&disk, folder, archive)?.ok_or_else(|| StoreError::Backup {
+        path: folder.display().to_string(),
+        what: "there is no journal in it".into(),
+    })
 }
 
 /// Reads every frame behind what the backup has, and makes sure that all of them are on the disk.
@@ -175,20 +179,36 @@ fn look(
     before: Option<&Manifest>,
     to: &Path,
 ) -> Result<Source, StoreError> {
-    // From where the last frame ended that the backup has for good: the next one names that place.
-    let position = next.segments.last().map_or(0, |last| last.frames_end);
-    let complete = next.segments.last().map_or(0, |last| last.end);
-    // The link of a segment that the backup has is that of its tail then; of a new one, what the walk has come to.
+    let refuse = |what: String| StoreError::Backup {
+        path: to.display().to_string(),
+        what,
+    };
     let tail = before.and_then(|before| before.tail.as_ref());
-    let link = match tail {
-        None => segments.journal(),
-        Some(tail) if tail.base == complete => tail.link,
-        Some(_) => {
-            return Err(StoreError::Backup {
-                path: to.display().to_string(),
-                what: "its manifest has a gap".into(),
-            });
+    let known = segments.elsewhere().known();
+    // From where the last frame ended that the backup has for good, or that something stands for: the next one names it.
+    let (position, complete) = match (next.segments.last(), &known) {
+        (Some(last), _) => (last.frames_end, last.end),
+        (None, Some(known)) if !next.kept.is_empty() => {
+            let complete = tail.map_or(known.end(), |tail| tail.base);
+            let last = known.segments.iter().find(|entry| entry.end == complete);
+            let last = last.ok_or_else(|| refuse("its manifest has a gap".into()))?;
+            (last.frames_end, complete)
         }
+        (None, _) => (0, 0),
+    };
+    let archived = segments.archived_until();
+    if complete < archived && !segments.is_whole() {
+        return Err(refuse(format!(
+            "it lacks the journal from {complete} to {archived}, which is in an archive. Name the archive with archive_dir, \
+             or begin a new backup in another folder"
+        )));
+    }
+    // The link of a segment that the backup has is that of its tail then; of a new one, what the walk has come to.
+    let link = match (tail, &known) {
+        (Some(tail), _) if tail.base == complete => tail.link,
+        (Some(_), _) => return Err(refuse("its manifest has a gap".into())),
+        (None, Some(known)) if complete > 0 => known.link,
+        (None, _) => segments.journal(),
     };
     let mut parts: Vec<Part> = Vec::new();
     let mut current = link;
@@ -405,7 +425,16 @@ impl Folders {
     /// Makes what is missing; refuses a folder with other things in it.
     fn make(to: &Path) -> Result<Folders, StoreError> {
         fs::create_dir_all(to).map_err(refused("making", to))?;
-        let known = ["manifest", "manifest.tmp", "journal", "tail", "blobs", "lock"];
+        let known = [
+            "manifest",
+            "manifest.tmp",
+            "journal",
+            "tail",
+            "blobs",
+            "lock",
+            archived::FOLDER,
+            "snapshots",
+        ];
         for file in fs::read_dir(to).map_err(refused("listing", to))? {
             let name = file.map_err(refused("listing", to))?.file_name();
             if !known.iter().any(|known| name == *known) {

@@ -225,6 +225,17 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// What was asked for is in an archive that cannot be read now. Nothing is wrong with it, and nothing is lost.
+    #[error(
+        "older history is in an archive that is not at hand ({what}). Set archive_dir to the archive's folder to read it"
+    )]
+    Archived {
+        /// The file that is needed.
+        what: String,
+        /// No archived record of the tenant that was asked about (of any, where none was) is newer than this
+        /// (microseconds since the epoch).
+        newest: i64,
+    },
     /// The disk has less room than is kept free for what was taken in. Nothing was done.
     #[error(
         "the disk of {path} is nearly full: {free_bytes} bytes are free, {free_bytes_min} must be \
@@ -304,9 +315,16 @@ pub trait Store: Projections + Send + Sync + 'static {
     }
 
     /// The wallet's records that answer for this id (more than one only when two ids share a hash), oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Archived`] where such a record is in an archive that is not at hand: the id *was* answered.
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError>;
 
-    /// Up to `limit` records of the wallet with a sequence below `before` (none: from the newest), newest first.
+    /// Up to `limit` records of the wallet with a sequence below `before` (none: from the newest), newest first. Only an
+    /// empty answer, or one that ends with record 1, says that there are no older ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Archived`] where the first of them is in an archive that is not at hand already.
     fn history(
         &self,
         wallet: &WalletKey,
@@ -326,6 +344,9 @@ pub trait Store: Projections + Send + Sync + 'static {
 
     /// The durable records of all wallets behind a position, in commit order: up to `limit`, and fewer where they are large.
     /// A wallet's records come in the order of their sequence.
+    ///
+    /// # Errors
+    /// [`StoreError::Archived`] where the first of them is in an archive that is not at hand.
     fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError>;
 
     /// A position that no durable record is behind. Never blocks for long.

@@ -6,6 +6,7 @@
 //!
 //! Rejected: an index in sled (10 us a put, and random keys are its worst case: each sync would rewrite pages all over).
 
+pub(crate) mod archived;
 mod filter;
 mod forget;
 mod merge;
@@ -146,7 +147,34 @@ impl IdIndex {
             work: Condvar::new(),
         };
         index.places.write().keep_within(filter_bytes_max);
+        index.take_over_archived(segments)?;
         Ok(index)
+    }
+
+    /// Where runs of archived segments are lost, the run that was kept of all of them takes their place.
+    fn take_over_archived(&self, segments: &Segments) -> Result<(), StoreError> {
+        if self.gap() >= segments.archived_until() {
+            return Ok(());
+        }
+        let Some(kept) = archived::open(segments)? else {
+            return Ok(());
+        };
+        let copied = Run::write(
+            &self.folder,
+            &self.journal,
+            kept.cover,
+            kept.entries(),
+            &mut kept.iter(),
+        );
+        let copied = copied.map_err(refused("reading", kept.path()))?;
+        let mut places = self.places.write();
+        for run in &places.runs {
+            if run.cover.base < copied.cover.end && run.path() != copied.path() {
+                fs::remove_file(run.path()).map_err(refused("removing", run.path()))?;
+            }
+        }
+        places.insert(copied, self.filter_bytes_max);
+        Ok(())
     }
 
     /// The first position that no run covers.
@@ -442,13 +470,34 @@ fn together(runs: &[Arc<Run>]) -> (Times, Held) {
     (times, runs.first().map_or(Held::All, |run| run.cover.ids))
 }
 
-/// The ids of a stretch of segments, read from the journal itself.
+/// The ids of a stretch of segments, read from the journal itself; of those that are archived, from what was kept of them.
 fn from_journal(cover: Cover, segments: &Segments) -> Result<Ids, StoreError> {
     let mut ids = Ids::default();
+    let archived = segments.archived_until();
+    let kept = match cover.base < archived {
+        true => archived::open(segments)?,
+        false => None,
+    };
+    if let Some(kept) = &kept {
+        let here = cover.base..cover.end;
+        for entry in kept.iter() {
+            let (id, position) = entry.map_err(refused("reading", kept.path()))?;
+            if here.contains(&position) && cover.holds(id) {
+                ids.add(id, position, kept.cover.times.newest);
+            }
+        }
+    }
+    let position = match kept {
+        Some(_) => cover.base.max(archived),
+        None => cover.base,
+    };
+    if position >= cover.end {
+        return Ok(ids);
+    }
     let from = From {
-        position: cover.base,
+        position,
         link: None,
-        durable: cover.base,
+        durable: position,
         until: Some(cover.end),
     };
     segments.walk(from, &mut |frame| {

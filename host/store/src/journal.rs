@@ -8,6 +8,8 @@
 //! journal at the first bad frame (a flipped bit in the middle would silently undo answered commits).
 
 pub(crate) mod append;
+pub(crate) mod archived;
+pub(crate) mod elsewhere;
 pub(crate) mod envelope;
 pub(crate) mod frame;
 pub(crate) mod pack;

@@ -19,6 +19,7 @@
 //! dir/ids/*.ids         sorted runs of the ids of complete segments (follow from the journal)
 //! dir/blobs/*.blob      large immutable bytes by name
 //! dir/snapshots/        the state at a position, proven (follows from the journal)
+//! dir/archived/         which segments are in an archive, and the ids that they answer for
 //! ```
 //! One `commit` call becomes one frame: compare versions, encode, one `pwrite`, one `fdatasync`, then show and answer. A
 //! thread applies the changes to sled behind the answer; until it has, reads lay them over what sled says. Another fills
@@ -36,6 +37,8 @@
 //! - *The state is never half of a commit, and may be as old as it likes.* Each pass over sled is one atomic batch with the
 //!   position that it reaches; the rest is folded from the journal, which also works with no state at all.
 //! - *An id that was answered is always found* (`conformance::ids_are_never_missed`).
+//! - *A segment leaves the journal only when an archive holds it, durable and verified, and a list that is durable names it;
+//!   what is there is never taken for nothing* (`tests/archive.rs`, `tests/archive_crashes.rs`).
 //!
 //! # Rejected
 //! - sled alone: its `flush` is no fsync (0.34 calls `sync_file_range`), and under reordered writes acknowledged commits
@@ -44,6 +47,7 @@
 //! - Repairing damage: whatever is cut off to "repair" was money that somebody was told they have.
 
 mod admit;
+mod archive;
 mod backup;
 mod blobs;
 pub mod conformance;
@@ -54,6 +58,7 @@ mod ids;
 mod journal;
 mod latch;
 pub mod limits;
+mod listing;
 mod lossy;
 mod materialise;
 mod memory;
@@ -64,6 +69,7 @@ mod state;
 mod store;
 mod threads;
 
+pub use archive::{ArchivePlan, ArchiveReport, Ended, archive, archive_on};
 pub use backup::{BackupReport, RestoreReport, backup, restore};
 pub use contract::*;
 pub use ids::IdCost;
@@ -71,5 +77,7 @@ pub use journal::pack::Packing;
 pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
-pub use projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
-pub use store::{Chore, JournalStore, Options, Proof, SnapshotReport};
+pub use projections::{Follow, Position, ProjectionChange, ProjectionRow, Projections, Tail};
+pub use store::{
+    Base, BaseWallet, Beginning, Chore, JournalStore, Options, Proof, SnapshotPlan, SnapshotReport, snapshot,
+};

@@ -39,8 +39,17 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 pub const PACK_BLOCK_BYTES: usize = 64 << 10;
 /// Share of one processor that compressing segments may take.
 pub const PACK_CPU_PERCENT_MAX: u32 = 25;
-/// How often a backup lists a journal whose segments are packed meanwhile.
-pub const BACKUP_LIST_ATTEMPTS_MAX: u32 = 10;
+/// How often a journal is listed whose segments are packed or archived meanwhile.
+pub const JOURNAL_LIST_ATTEMPTS_MAX: u32 = 10;
+/// Least age of the newest record of a segment that is archived, in days: the late window, and two days for what an event
+/// may be ahead of the clock and for ids that are still kept. Below it corrections and retries would need the archive.
+pub const ARCHIVE_RETENTION_DAYS_MIN: u32 = 37;
+/// The same where nobody says how long: a year of statements and corrections, and a month to spare.
+pub const ARCHIVE_RETENTION_DAYS_DEFAULT: u32 = 400;
+/// Ids of archived segments that are gathered in memory before they are written to a sorted run.
+pub const ARCHIVE_IDS_GATHERED_MAX: usize = 1 << 20;
+/// Cache of each state that a snapshot is made in, in bytes.
+pub const SNAPSHOT_CACHE_BYTES: u64 = 32 << 20;
 /// Bytes that must be free on the disk for new work to be begun: two segments, and as much again for the state and the
 /// ids. With segments of another size it is at least two of them.
 pub const DISK_FREE_BYTES_MIN: u64 = 256 << 20;

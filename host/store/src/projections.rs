@@ -60,6 +60,23 @@ pub trait Projections: Send + Sync {
     fn forget_projections(&self) -> Result<(), StoreError>;
 }
 
+/// What is made of records, for whoever has the records and the space but does not understand them: as [`crate::Fold`] is for
+/// the state.
+pub trait Follow: Send + Sync {
+    /// What an empty space begins with. None: this one can be gone on with; else it is to be emptied.
+    fn begin(&self, space: &dyn Projections) -> Result<Option<Vec<ProjectionChange>>, StoreError>;
+
+    /// What these records change, which follow in commit order on what the space has.
+    fn follow(
+        &self,
+        space: &dyn Projections,
+        records: &[(Position, StoredRecord)],
+    ) -> Result<Vec<ProjectionChange>, StoreError>;
+
+    /// Removes what is no longer kept.
+    fn tidy(&self, space: &dyn Projections) -> Result<(), StoreError>;
+}
+
 /// The space as a map: all that a store in memory needs.
 #[derive(Debug, Default)]
 pub(crate) struct Map {

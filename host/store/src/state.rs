@@ -258,6 +258,15 @@ impl State {
         rows::decode_meta(rows::unseal(key, sealed)?).map(Some)
     }
 
+    /// The wallet and its head that a row holds, if it is one of those.
+    pub(crate) fn head_of(key: &[u8], sealed: &[u8]) -> Result<Option<(WalletKey, Head)>, StoreError> {
+        let Some(wallet) = keys::wallet_of_head(key) else {
+            return Ok(None);
+        };
+        let head = rows::decode_head(rows::unseal(key, sealed)?)?;
+        Ok(Some((wallet, head)))
+    }
+
     /// Removes every row of a state that does not say what it is.
     pub(crate) fn clear(&self) -> Result<(), StoreError> {
         self.db.clear().map_err(|error| unusable(&error))

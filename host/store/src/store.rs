@@ -1,5 +1,6 @@
 //! The default store: the journal as the truth, sled as what follows from it.
 
+mod base;
 mod by_hand;
 mod commit;
 mod open;
@@ -34,15 +35,19 @@ use crate::projections::{Position, Tail};
 use crate::room::DiskRoom;
 use crate::state::{Meta, State};
 use crate::threads;
+pub use base::{Base, BaseWallet};
 pub use by_hand::Chore;
 use by_hand::{Behind, ByHand};
 use commit::Committer;
-use open::{Folders, Lock};
+use open::Folders;
+pub(crate) use open::Lock;
 
-pub use snapshot::{Proof, SnapshotReport};
+pub(crate) use snapshot::take::lock as lock_snapshots;
+pub use snapshot::take::{Beginning, Proof, SnapshotPlan, SnapshotReport, snapshot};
+pub(crate) use snapshot::{heads, newest as newest_snapshot};
 
 /// What an operator can choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Size of the segments made from now on, in bytes: a multiple of 4096, between [`SEGMENT_BYTES_MIN`] and
     /// [`SEGMENT_BYTES_MAX`].
@@ -59,6 +64,8 @@ pub struct Options {
     pub packing: Packing,
     /// Bytes that must be free on the disk for new work to be begun ([`Store::room`]); at least two segments.
     pub disk_free_bytes_min: u64,
+    /// Where segments are read that were archived. None: what they hold cannot be read, and whoever needs it is told so.
+    pub archive_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -71,6 +78,7 @@ impl Default for Options {
             id_filter_bytes_max: ID_FILTER_BYTES_MAX,
             packing: Packing::On,
             disk_free_bytes_min: DISK_FREE_BYTES_MIN,
+            archive_dir: None,
         }
     }
 }
@@ -117,8 +125,6 @@ pub struct JournalStore {
     blobs: Blobs,
     /// Where no threads do the work behind the answers.
     by_hand: Option<ByHand>,
-    /// Where snapshots of the state are kept.
-    snapshots: PathBuf,
     threads: Mutex<Threads>,
     /// Let go last.
     _lock: Lock,
@@ -151,7 +157,7 @@ impl JournalStore {
         options: Options,
         fold: Arc<dyn Fold>,
     ) -> Result<JournalStore, StoreError> {
-        JournalStore::open_behind(disk, dir, options, Behind::Threads, &*fold)
+        JournalStore::open_behind(disk, dir, &options, Behind::Threads, &*fold)
     }
 
     /// As [`JournalStore::open_on`], without any thread: what is done behind the answers is done by [`JournalStore::work`],
@@ -163,13 +169,13 @@ impl JournalStore {
         options: Options,
         fold: Arc<dyn Fold>,
     ) -> Result<JournalStore, StoreError> {
-        JournalStore::open_behind(disk, dir, options, Behind::Hand, &*fold)
+        JournalStore::open_behind(disk, dir, &options, Behind::Hand, &*fold)
     }
 
     fn open_behind(
         disk: Arc<dyn Disk>,
         dir: &Path,
-        options: Options,
+        options: &Options,
         behind: Behind,
         fold: &dyn Fold,
     ) -> Result<JournalStore, StoreError> {
@@ -199,7 +205,7 @@ impl JournalStore {
         let lock = Lock::take(&folders)?;
         State::move_aside(&folders.state)?;
         let (disk, behind) = (Arc::new(OsDisk), Behind::Threads);
-        let store = open::open(disk, &folders, lock, options, behind, &*fold, progress)?;
+        let store = open::open(disk, &folders, lock, &options, behind, &*fold, progress)?;
         store.close()?;
         State::remove_aside(&folders.state)
     }
@@ -355,10 +361,13 @@ impl Drop for JournalStore {
     }
 }
 
-/// The folder's journal, and nothing else, for those that only read it.
-pub(crate) fn journal_alone(dir: &Path) -> Result<(Lock, Option<Segments>, PathBuf), StoreError> {
+/// The folder's journal, and nothing else, for those that only read it. `archive` is where archived segments are read.
+pub(crate) fn journal_alone(
+    dir: &Path,
+    archive: Option<&Path>,
+) -> Result<(Lock, Option<Segments>, PathBuf), StoreError> {
     let folders = Folders::make(dir)?;
     let lock = Lock::take(&folders)?;
-    let segments = Segments::list(Arc::new(OsDisk), &folders.journal, Access::Alone)?;
-    Ok((lock, segments, folders.journal))
+    let segments = Segments::list(Arc::new(OsDisk), &folders.journal, archive, Access::Alone)?;
+    Ok((lock, segments, folders.snapshots))
 }

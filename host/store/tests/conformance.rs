@@ -14,10 +14,10 @@ use farebox_store::{JournalStore, LossyStore, MemoryStore, Options, Store, verif
 use scratch::{options, scratch_dir};
 use tempfile::TempDir;
 
-fn journal_suite(options: Options) {
+fn journal_suite(options: &Options) {
     let home: Rc<RefCell<Option<TempDir>>> = Rc::default();
     let open = |home: &TempDir| -> Box<dyn Store> {
-        Box::new(JournalStore::open(home.path(), options, Arc::new(BodyFold)).unwrap())
+        Box::new(JournalStore::open(home.path(), options.clone(), Arc::new(BodyFold)).unwrap())
     };
     let fresh = || {
         let dir = scratch_dir();
@@ -29,7 +29,7 @@ fn journal_suite(options: Options) {
         store.close().unwrap();
         drop(store);
         let home = home.borrow();
-        let report = verify_journal(home.as_ref().unwrap().path(), &mut |_, _| {}).unwrap();
+        let report = verify_journal(home.as_ref().unwrap().path(), None, &mut |_, _| {}).unwrap();
         assert_eq!(report.torn_tail_bytes, 0);
         open(home.as_ref().unwrap())
     };
@@ -66,12 +66,12 @@ fn journal_suite(options: Options) {
 
 #[test]
 fn journal_store_with_many_small_segments() {
-    journal_suite(options());
+    journal_suite(&options());
 }
 
 #[test]
 fn journal_store_with_hardly_any_memory() {
-    journal_suite(Options {
+    journal_suite(&Options {
         heads_cached_max: 2,
         pending_bytes_max: 4096,
         ..options()

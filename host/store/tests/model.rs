@@ -135,7 +135,7 @@ proptest! {
     fn the_journal_store_is_the_model(ops in prop::collection::vec(op(), 1..50), small in any::<bool>()) {
         let dir = scratch_dir();
         let options = if small { Options { heads_cached_max: 2, pending_bytes_max: 1, ..options() } } else { options() };
-        let open = || JournalStore::open(dir.path(), options, Arc::new(BodyFold)).unwrap();
+        let open = || JournalStore::open(dir.path(), options.clone(), Arc::new(BodyFold)).unwrap();
         let model = MemoryStore::new();
         let mut store = Some(open());
         for op in ops {
@@ -175,7 +175,7 @@ proptest! {
                 Op::Rebuild => {
                     drop(open_store);
                     let mut done = Vec::new();
-                    JournalStore::rebuild(dir.path(), options, Arc::new(BodyFold), &mut |at, of| done.push((at, of))).unwrap();
+                    JournalStore::rebuild(dir.path(), options.clone(), Arc::new(BodyFold), &mut |at, of| done.push((at, of))).unwrap();
                     prop_assert!(done.iter().all(|(at, of)| at <= of) && done.is_sorted());
                     prop_assert!(!dir.path().join("state.broken-1").exists());
                     open()

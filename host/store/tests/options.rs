@@ -29,7 +29,7 @@ fn segments_of_other_sizes_follow_each_other() {
         };
         // More than once, so that the segments made ahead under the other size are used up.
         for _ in 0..3 {
-            let store = JournalStore::open(dir.path(), options, Arc::new(BodyFold)).unwrap();
+            let store = JournalStore::open(dir.path(), options.clone(), Arc::new(BodyFold)).unwrap();
             for bytes in [900_000, 200_000, 40_000, 10_000, 100, 200_000] {
                 let draft = Draft::new(&wallet, version).record(&[id(version)], &vec![1; bytes]);
                 match store.commit(vec![draft.commit()]) {
@@ -40,7 +40,7 @@ fn segments_of_other_sizes_follow_each_other() {
             assert_eq!(store.load(&wallet).unwrap().version, version);
             store.close().unwrap();
             drop(store);
-            verify_journal(dir.path(), &mut |_, _| {}).unwrap();
+            verify_journal(dir.path(), None, &mut |_, _| {}).unwrap();
         }
     }
     let store = JournalStore::open(dir.path(), options(), Arc::new(BodyFold)).unwrap();
@@ -74,7 +74,7 @@ fn filters_beyond_their_memory_are_done_without() {
         id_filter_bytes_max: 0,
         ..options()
     };
-    let store = JournalStore::open(dir.path(), options, Arc::new(BodyFold)).unwrap();
+    let store = JournalStore::open(dir.path(), options.clone(), Arc::new(BodyFold)).unwrap();
     let wallet = WalletKey::new("acme", "w");
     for version in 0..200 {
         let draft = Draft::new(&wallet, version).record(&[id(version)], &[1; 3000]);
@@ -95,7 +95,7 @@ fn an_id_of_a_complete_segment_takes_less_than_two_bytes_of_memory() {
         segment_bytes: 1 << 20,
         ..options()
     };
-    let store = JournalStore::open(dir.path(), options, Arc::new(BodyFold)).unwrap();
+    let store = JournalStore::open(dir.path(), options.clone(), Arc::new(BodyFold)).unwrap();
     for round in 0..60 {
         let draft = (0..1000).fold(Draft::new(&wallet, round * 1000), |draft, n| {
             draft.record(&[id(round * 1000 + n)], &[])

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use farebox_store::conformance::BodyFold;
-use farebox_store::{Fold, Folded, Image, JournalStore, Proof, Store, StoreError, StoredRecord, WalletKey};
+use farebox_store::{
+    Beginning, Fold, Folded, Follow, Image, JournalStore, Position, ProjectionChange, Projections, Proof,
+    SnapshotPlan, SnapshotReport, Store, StoreError, StoredRecord, WalletKey, snapshot,
+};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use scratch::dump::{Workload, dump};
@@ -31,9 +34,26 @@ fn snapshots(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(dir.join("snapshots"))
         .unwrap()
         .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "snapshot"))
         .collect();
     paths.sort();
     paths
+}
+
+fn plan<'a>(dir: &'a Path, fold: &'a dyn Fold) -> SnapshotPlan<'a> {
+    SnapshotPlan {
+        dir,
+        archive_dir: None,
+        fold,
+        follow: None,
+        beginning: Beginning::Newest,
+        proof: Proof::All,
+        disk_free_bytes_min: 0,
+    }
+}
+
+fn take(dir: &Path) -> SnapshotReport {
+    snapshot(&plan(dir, &BodyFold), &mut |_, _, _| {}).unwrap()
 }
 
 fn fill(store: &JournalStore, work: &mut Workload, random: &mut SmallRng, calls: usize) {
@@ -50,10 +70,13 @@ fn the_state_is_made_from_the_snapshot_and_the_journal_behind_it() {
         |fold: &CountingFold| JournalStore::open(dir.path(), options(), Arc::new(fold.clone())).unwrap();
     let store = open(&CountingFold::default());
     fill(&store, &mut work, &mut random, 60);
-    let report = store.snapshot(&BodyFold, Proof::All, &mut |_| {}).unwrap();
+    let before = work.ids;
+    // The store is open, and the newest call is not proven durable by a later one.
+    fill(&store, &mut work, &mut random, 1);
+    let report = take(dir.path());
+    assert_eq!((report.from, report.records), (0, before));
     assert_eq!(report.wallets, report.wallets_proven);
     assert_eq!(snapshots(dir.path()), std::slice::from_ref(&report.path));
-    let before = work.ids;
     fill(&store, &mut work, &mut random, 20);
     store.close().unwrap();
     drop(store);
@@ -78,39 +101,146 @@ fn the_state_is_made_from_the_snapshot_and_the_journal_behind_it() {
     }
     // The next one takes its place.
     let store = open(&CountingFold::default());
-    let next = store.snapshot(&BodyFold, Proof::OneIn(3), &mut |_| {}).unwrap();
+    let third = SnapshotPlan {
+        proof: Proof::OneIn(3),
+        ..plan(dir.path(), &BodyFold)
+    };
+    let next = snapshot(&third, &mut |_, _, _| {}).unwrap();
     assert!(next.applied > report.applied);
     assert_eq!(next.wallets_proven, next.wallets.div_ceil(3));
-    assert_eq!(snapshots(dir.path()), [next.path]);
+    assert_eq!(snapshots(dir.path()), std::slice::from_ref(&next.path));
+    // And one that is sound is where the one after it begins.
+    fill(&store, &mut work, &mut random, 20);
+    let last = take(dir.path());
+    assert_eq!(last.from, next.applied);
+    assert!(last.records < all, "{last:?}");
+    let anew = SnapshotPlan {
+        beginning: Beginning::FirstRecord,
+        ..plan(dir.path(), &BodyFold)
+    };
+    let whole = snapshot(&anew, &mut |_, _, _| {}).unwrap();
+    assert_eq!((whole.from, whole.applied), (0, last.applied));
+    // By either way it is the same state, to the byte.
+    assert_eq!(whole.bytes, last.bytes);
 }
 
-/// A fold that does not give what the store was told.
-struct Mistaken;
+/// A fold that gives another state each time.
+#[derive(Default)]
+struct Moody(AtomicU64);
 
-impl Fold for Mistaken {
+impl Fold for Moody {
     fn fold(&self, wallet: &WalletKey, image: &Image, records: &[StoredRecord]) -> Result<Folded, String> {
         let mut folded = BodyFold.fold(wallet, image, records)?;
-        folded.parts.push((vec![1], Some(vec![1, 2, 3, 4, 5])));
+        let mood = self.0.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+        folded.parts.push((vec![1], Some(mood.to_vec())));
         Ok(folded)
     }
 }
 
 #[test]
-fn a_state_that_its_records_do_not_give_gets_no_snapshot() {
+fn a_state_that_its_records_do_not_give_twice_gets_no_snapshot() {
     let dir = scratch_dir();
     let (mut work, mut random) = (Workload::default(), SmallRng::seed_from_u64(2));
     let store = JournalStore::open(dir.path(), options(), Arc::new(BodyFold)).unwrap();
     fill(&store, &mut work, &mut random, 20);
-    match store.snapshot(&Mistaken, Proof::All, &mut |_| {}) {
+    let first = take(dir.path());
+    fill(&store, &mut work, &mut random, 20);
+    match snapshot(&plan(dir.path(), &Moody::default()), &mut |_, _, _| {}) {
         Err(StoreError::State { what }) => assert!(what.contains("not what its records give"), "{what}"),
         other => panic!("{other:?}"),
     }
-    let kept = snapshots(dir.path());
+    assert!(first.path.exists(), "the one before stays");
+    assert_eq!(snapshots(dir.path()).len(), 1);
+    assert!(!dir.path().join("snapshots/making").exists());
+    take(dir.path());
+}
+
+/// Keeps the number of all records, and the newest record of each wallet.
+struct Counter;
+
+impl Follow for Counter {
+    fn begin(&self, space: &dyn Projections) -> Result<Option<Vec<ProjectionChange>>, StoreError> {
+        let known = space.projection(b"format")?.is_some();
+        Ok((!known).then(|| vec![(b"format".to_vec(), Some(b"1".to_vec()))]))
+    }
+
+    fn follow(
+        &self,
+        space: &dyn Projections,
+        records: &[(Position, StoredRecord)],
+    ) -> Result<Vec<ProjectionChange>, StoreError> {
+        let count = space
+            .projection(b"count")?
+            .map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
+        let count = count + records.len() as u64;
+        let newest = records.iter().map(|(position, record)| {
+            let value = [&position.0.to_le_bytes()[..], &record.body].concat();
+            (format!("{:?}", record.wallet).into_bytes(), Some(value))
+        });
+        Ok(newest
+            .chain([(b"count".to_vec(), Some(count.to_le_bytes().to_vec()))])
+            .collect())
+    }
+
+    fn tidy(&self, space: &dyn Projections) -> Result<(), StoreError> {
+        space.project(space.projected()?, vec![(b"tidied".to_vec(), Some(vec![1]))])
+    }
+}
+
+/// Follows all records of a store from where it is.
+fn follow(store: &JournalStore) {
+    if let Some(first) = Counter.begin(store).unwrap() {
+        store.forget_projections().unwrap();
+        store.project(Position::default(), first).unwrap();
+    }
+    loop {
+        let tail = store.tail(store.projected().unwrap(), 7).unwrap();
+        if tail.reached == store.projected().unwrap() {
+            return;
+        }
+        let changes = Counter.follow(store, &tail.records).unwrap();
+        store.project(tail.reached, changes).unwrap();
+    }
+}
+
+fn projected(store: &JournalStore) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut rows = store.projections(b"", None, 1_000).unwrap();
+    rows.retain(|(key, _)| key != b"tidied");
+    rows
+}
+
+#[test]
+fn what_is_made_of_the_records_is_in_it_too() {
+    let dir = scratch_dir();
+    let (mut work, mut random) = (Workload::default(), SmallRng::seed_from_u64(4));
+    let open = || JournalStore::open(dir.path(), options(), Arc::new(BodyFold)).unwrap();
+    let store = open();
+    fill(&store, &mut work, &mut random, 40);
+    // One without, then one with, then one that goes on: the second must begin with the first record for it.
+    take(dir.path());
+    for _ in 0..2 {
+        fill(&store, &mut work, &mut random, 20);
+        let with = SnapshotPlan {
+            follow: Some(&Counter),
+            ..plan(dir.path(), &BodyFold)
+        };
+        snapshot(&with, &mut |_, _, _| {}).unwrap();
+    }
+    fill(&store, &mut work, &mut random, 10);
+    follow(&store);
+    let expected = projected(&store);
+    let count = store.projection(b"count").unwrap().unwrap();
+    assert_eq!(count, work.ids.to_le_bytes(), "each record has one id");
+    store.close().unwrap();
+    drop(store);
+    JournalStore::rebuild(dir.path(), options(), Arc::new(BodyFold), &mut |_, _| {}).unwrap();
+    let store = open();
     assert!(
-        kept.iter().all(|path| path.extension().unwrap() != "snapshot"),
-        "{kept:?}"
+        store.projection(b"tidied").unwrap().is_some(),
+        "from the snapshot"
     );
-    store.snapshot(&BodyFold, Proof::All, &mut |_| {}).unwrap();
+    follow(&store);
+    assert_eq!(projected(&store), expected);
 }
 
 #[test]
@@ -121,7 +251,7 @@ fn a_snapshot_of_another_journal_is_not_used() {
     fill(&store, &mut work, &mut random, 20);
     let foreign = JournalStore::open(other.path(), options(), Arc::new(BodyFold)).unwrap();
     fill(&foreign, &mut Workload::default(), &mut random, 10);
-    let report = foreign.snapshot(&BodyFold, Proof::All, &mut |_| {}).unwrap();
+    let report = take(other.path());
     store.close().unwrap();
     drop(store);
     fs::create_dir_all(dir.path().join("snapshots")).unwrap();

@@ -129,6 +129,7 @@ impl World {
             id_filter_bytes_max: [0, 1 << 20][random.random_range(0..2)],
             packing: [Packing::On, Packing::On, Packing::Off][random.random_range(0..3)],
             disk_free_bytes_min: FREE_BYTES_MIN,
+            archive_dir: None,
         };
         self.disk.set_free_bytes(u64::MAX);
         let disk = Arc::new(self.disk.clone());

@@ -78,8 +78,8 @@ impl Serve {
     }
 
     fn sources(&self, global: &Global) -> Sources {
-        Sources::of_process(global.config.clone())
-            .flag("data", self.data.data.as_ref().map(|path| path.display()))
+        self.data
+            .flags(Sources::of_process(global.config.clone()))
             .flag("listen", self.listen.as_ref())
             .flag("lanes", self.lanes)
             .flag("metrics", self.metrics.as_ref())

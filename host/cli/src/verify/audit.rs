@@ -1,7 +1,7 @@
 //! What one verification carries along.
 
 use farebox_runtime::Runtime;
-use farebox_store::Store;
+use farebox_store::{Base, Store};
 
 use super::report::Report;
 use super::revisions::Revisions;
@@ -9,6 +9,8 @@ use super::revisions::Revisions;
 /// A verification on its way.
 pub(super) struct Audit<'a> {
     pub store: &'a dyn Store,
+    /// Where histories begin whose first records are archived and not at hand.
+    pub base: Option<&'a Base>,
     pub runtime: &'a Runtime,
     pub revisions: Revisions,
     pub report: Report,
@@ -16,12 +18,21 @@ pub(super) struct Audit<'a> {
 }
 
 impl<'a> Audit<'a> {
-    pub fn new(store: &'a dyn Store, runtime: &'a Runtime, progress: &'a dyn Fn(u64, u64)) -> Audit<'a> {
+    pub fn new(
+        store: &'a dyn Store,
+        base: Option<&'a Base>,
+        runtime: &'a Runtime,
+        progress: &'a dyn Fn(u64, u64),
+    ) -> Audit<'a> {
         Audit {
             store,
+            base,
             runtime,
             revisions: Revisions::default(),
-            report: Report::default(),
+            report: Report {
+                from: base.map(Base::position),
+                ..Report::default()
+            },
             progress,
         }
     }

@@ -12,9 +12,19 @@ impl Audit<'_> {
     /// Checks it, and gives its version.
     pub(super) fn control(&mut self, key: &WalletKey) -> Result<u64, StoreError> {
         let image = self.store.load(key)?;
-        let mut state = ControlState::default();
+        let begun = self.begun(key)?;
+        let parts = begun.parts.iter();
+        let mut state =
+            match ControlState::from_parts(parts.map(|(name, value)| (name.as_slice(), value.as_slice()))) {
+                Ok(state) => state,
+                Err(error) => {
+                    let what = format!("it cannot be read in the snapshot: {error}");
+                    self.report.found(key, None, "state", what);
+                    return Ok(image.version);
+                }
+            };
         let store = self.store;
-        replay(store, key, image.version, &mut |stored| {
+        replay(store, key, begun.version, image.version, &mut |stored| {
             self.report.control_records += 1;
             let wrong = match codec::decode::<ControlRecord>(&stored.body) {
                 Err(error) => Some(format!("it cannot be read: {error}")),

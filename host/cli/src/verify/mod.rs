@@ -3,6 +3,8 @@
 //! Each wallet is folded again from its first record on, and what comes out is compared with what the store shows; each
 //! price is asked for again from the very code and parameters that its record names. Nothing is taken over from a
 //! running server, so what is proved is what a restart would find.
+//!
+//! Where the first records are in an archive that is not at hand, wallets are folded from the newest snapshot on instead.
 
 mod audit;
 mod control;
@@ -15,7 +17,7 @@ mod wallet;
 
 use farebox_record::ids::TenantId;
 use farebox_runtime::Runtime;
-use farebox_store::{Store, StoreError, StoredRecord, Version, WalletKey};
+use farebox_store::{Base, BaseWallet, Store, StoreError, StoredRecord, Version, WalletKey};
 
 use audit::Audit;
 pub use report::Report;
@@ -25,7 +27,7 @@ const PAGE_RECORDS_MAX: Version = 256;
 /// Names that are read at once.
 const PAGE_NAMES_MAX: usize = 1_000;
 
-/// Checks every wallet and every control plane of a store. `progress` is told the wallets and records behind it.
+/// Checks every wallet and every control plane of a store, from `base` on where there is one. `progress` is told the wallets and records behind it.
 ///
 /// Memory: one wallet with its on-demand parts, and 16 bytes for each of its ids.
 ///
@@ -33,10 +35,11 @@ const PAGE_NAMES_MAX: usize = 1_000;
 /// What the store cannot read. What it can read and what is wrong is in the report.
 pub fn verify(
     store: &dyn Store,
+    base: Option<&Base>,
     runtime: &Runtime,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Report, StoreError> {
-    let mut audit = Audit::new(store, runtime, progress);
+    let mut audit = Audit::new(store, base, runtime, progress);
     let mut tenants: Option<String> = None;
     loop {
         let names = store.tenants(tenants.as_deref(), PAGE_NAMES_MAX)?;
@@ -51,6 +54,14 @@ pub fn verify(
 }
 
 impl Audit<'_> {
+    /// A wallet as it was before the first record that can be read.
+    fn begun(&self, key: &WalletKey) -> Result<BaseWallet, StoreError> {
+        match self.base {
+            Some(base) => base.wallet(key),
+            None => Ok(BaseWallet::default()),
+        }
+    }
+
     fn tenant(&mut self, name: &str) -> Result<(), StoreError> {
         self.report.tenants += 1;
         if let Err(error) = TenantId::new(name) {
@@ -70,18 +81,27 @@ impl Audit<'_> {
     }
 }
 
-/// Calls `visit` with each record of a wallet, oldest first, until it says that the rest cannot be judged.
+/// Calls `visit` with each record of a wallet behind `begun`, oldest first, until it says that the rest cannot be judged.
 fn replay(
     store: &dyn Store,
     key: &WalletKey,
+    begun: Version,
     newest: Version,
     visit: &mut dyn FnMut(&StoredRecord) -> Result<Replay, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut first = 1;
+    let mut first = begun + 1;
     while first <= newest {
         let last = newest.min(first + PAGE_RECORDS_MAX - 1);
         let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
         let page = store.history(key, Some(last + 1), count)?;
+        if page.len() != count {
+            let what = format!(
+                "{key:?}: the store shows {} records of {count} before {}",
+                page.len(),
+                last + 1
+            );
+            return Err(StoreError::State { what });
+        }
         for stored in page.iter().rev() {
             if visit(stored)? == Replay::Stop {
                 return Ok(());

@@ -32,6 +32,8 @@ pub struct Report {
     pub reevaluated: u64,
     /// Of those, the ones that are failures of a plan, and so no prices.
     pub failures: u64,
+    /// Where wallets were folded from a snapshot on, because their first records are archived and not at hand: its position.
+    pub from: Option<u64>,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -96,7 +98,16 @@ impl Report {
             .map(|(name, count)| vec![(*name).to_string(), count.to_string()]);
         let mut text = table(&["checked", "number"], &[1], rows.chain(charges));
         match self.findings.len() {
-            0 => text.push_str("\n\nEverything follows from the history."),
+            0 => match self.from {
+                None => text.push_str("\n\nEverything follows from the history."),
+                Some(position) => {
+                    let _ = write!(
+                        text,
+                        "\n\nEverything follows from the snapshot at {position} and the history behind it; charges are those \
+                         behind it.\nOlder history is in an archive: with --archive-dir all of it is verified."
+                    );
+                }
+            },
             count => {
                 let _ = write!(text, "\n\n{count} violations:"); // writing to a String cannot fail
                 for finding in &self.findings {
@@ -135,6 +146,7 @@ impl Report {
             "control_records": self.control_records, "entries": self.entries, "ids": self.ids,
             "charges": charges,
             "priced": self.priced, "reevaluated": self.reevaluated, "failures": self.failures,
+            "from": self.from,
             "violations": findings,
         })
     }

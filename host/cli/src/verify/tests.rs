@@ -89,7 +89,13 @@ impl Story {
                 due: None,
             }])
             .unwrap();
-        verify(&store, &Runtime::new(Config::default()).unwrap(), &|_, _| {}).unwrap()
+        verify(
+            &store,
+            None,
+            &Runtime::new(Config::default()).unwrap(),
+            &|_, _| {},
+        )
+        .unwrap()
     }
 
     /// The rules that are broken, each with its record.

@@ -27,12 +27,29 @@ impl Audit<'_> {
     pub(super) fn wallet(&mut self, key: &WalletKey, control: u64) -> Result<(), StoreError> {
         self.report.wallets += 1;
         let image = self.store.load(key)?;
+        let begun = self.begun(key)?;
+        let parts = begun.parts.iter();
+        let parts = parts.filter(|(name, _)| name.first().is_none_or(|first| *first < ON_DEMAND));
+        let wallet = match Wallet::from_parts(parts.map(|(name, value)| (name.as_slice(), value.as_slice())))
+        {
+            Ok(wallet) => wallet,
+            Err(error) => {
+                let what = format!("it cannot be read in the snapshot: {error}");
+                self.report.found(key, None, "state", what);
+                return Ok(());
+            }
+        };
+        let on_demand = begun.parts.into_iter();
         let mut folded = Folded {
+            wallet,
+            on_demand: on_demand
+                .filter(|(name, _)| name.first().is_some_and(|first| *first >= ON_DEMAND))
+                .collect(),
             whole: true,
             ..Folded::default()
         };
         let store = self.store;
-        replay(store, key, image.version, &mut |stored| {
+        replay(store, key, begun.version, image.version, &mut |stored| {
             self.report.records += 1;
             self.tick();
             self.record(key, stored, control, &mut folded)

@@ -204,6 +204,13 @@ impl Engine {
                 Some(Reply::Done(_)) => tally.reverted += 1,
                 // It was voided by hand before.
                 Some(Reply::Refused(farebox_ledger::Refusal::EventVoided)) => tally.reverted += 1,
+                Some(Reply::Archived) => {
+                    return Err(ControlError::Backfill(format!(
+                        "what event {} of customer {customer} took is in an archive that is not at hand; set archive_dir and \
+                         revert again",
+                        event.id
+                    )));
+                }
                 Some(Reply::Refused(refusal)) => {
                     return Err(ControlError::Backfill(format!(
                         "event {} of customer {customer} cannot be taken back: {refusal}. What was taken back before it stays so; \

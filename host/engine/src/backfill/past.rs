@@ -87,7 +87,16 @@ fn each(
 ) -> Result<(), ControlError> {
     let (mut before, mut read) = (Some(newest + 1), 0);
     loop {
-        let page = store.history(key, before, HISTORY_PAGE)?;
+        let page = match store.history(key, before, HISTORY_PAGE) {
+            Err(StoreError::Archived { .. }) => {
+                return Err(ControlError::Backfill(format!(
+                    "the history of customer {} at the time of its oldest event is in an archive that is not at hand; set \
+                     archive_dir",
+                    key.wallet()
+                )));
+            }
+            page => page?,
+        };
         let Some(oldest) = page.last() else { return Ok(()) };
         before = Some(oldest.sequence);
         for stored in &page {

@@ -101,6 +101,9 @@ impl Lane {
         if held.is_some_and(|hold| hold.expired.is_none()) {
             return Next::Last(Step::Refuse(Refusal::StillHeld));
         }
+        if turn.slot.take_archived_original(event) {
+            return Next::Last(Step::Archived);
+        }
         if turn.slot.original(event).is_none() && turn.slot.wait_to_land() {
             return Next::Land;
         }

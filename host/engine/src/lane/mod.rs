@@ -57,12 +57,22 @@ pub(crate) enum Message {
     Original(WalletKey, EventRef, Option<Box<Original>>),
     /// The events behind a corrected one are folded again.
     Refolded(WalletKey, EventRef, Refolded),
+    /// What was looked for is there, in an archive that is not at hand.
+    Archived(WalletKey, Sought),
     /// What waits for a price is here.
     Unpriced(WalletKey, Vec<(u64, UnpricedState)>),
     /// Flights came back.
     Landed(Vec<Landed>),
     /// Finish what is here, and end.
     Stop,
+}
+
+/// What a loader was asked to look for.
+pub(crate) enum Sought {
+    /// The record of an id.
+    Record(IdHash),
+    /// An event as it stands.
+    Original(EventRef),
 }
 
 /// One lane's world.
@@ -178,6 +188,10 @@ impl Lane {
             }
             Message::Refolded(key, event, folded) => {
                 self.slot(&key).refolded(&event, folded);
+                self.runnable.push(key);
+            }
+            Message::Archived(key, sought) => {
+                self.slot(&key).is_archived(sought);
                 self.runnable.push(key);
             }
             Message::Unpriced(key, waiting) => {

@@ -13,6 +13,7 @@ use farebox_record::record::Record;
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
+use crate::lane::Sought;
 use crate::lane::job::{Job, Task, id_hashes};
 use crate::refold::Refolded;
 use crate::request::Reply;
@@ -57,6 +58,8 @@ pub(crate) struct Slot {
     original: Option<(EventRef, Option<Box<Original>>)>,
     /// Corrections that wait, out of the queue, until the events behind theirs are folded again.
     aside: Vec<(EventRef, Job)>,
+    /// What the head of the queue looks for and cannot have: it is archived.
+    archived: Option<Sought>,
     /// The head of the queue waits until all flights are back.
     landing: bool,
     /// Commands of lost flights, in order, until all flights are back.
@@ -81,6 +84,8 @@ pub(crate) enum Known {
     Absent,
     /// This one does.
     Present(Arc<Record>),
+    /// One does that is archived, and not at hand.
+    Archived,
     /// A loader must look.
     Unknown,
 }
@@ -122,6 +127,20 @@ impl Slot {
     pub fn found(&mut self, id: IdHash, record: Option<Arc<Record>>) {
         self.waiting = false;
         self.known.insert(id, record);
+    }
+
+    pub fn is_archived(&mut self, sought: Sought) {
+        self.waiting = false;
+        self.archived = Some(sought);
+    }
+
+    /// Whether a loader said that an event is archived. Told once: the next to ask has it looked for again.
+    pub fn take_archived_original(&mut self, event: &EventRef) -> bool {
+        let is_it = matches!(&self.archived, Some(Sought::Original(archived)) if archived == event);
+        if is_it {
+            self.archived = None;
+        }
+        is_it
     }
 
     pub fn subject_loaded(&mut self, subscription: SubscriptionId, subject: String, state: Vec<u8>) {
@@ -199,6 +218,10 @@ impl Slot {
     pub fn lookup(&mut self, id: IdHash, may_have_seen: impl FnOnce(IdHash) -> bool) -> Known {
         if let Some(record) = self.flying.get(&id) {
             return Known::Present(Arc::clone(record));
+        }
+        if matches!(&self.archived, Some(Sought::Record(archived)) if *archived == id) {
+            self.archived = None;
+            return Known::Archived;
         }
         match self.known.remove(&id) {
             Some(Some(record)) => Known::Present(record),

@@ -226,6 +226,7 @@ impl Lane {
             }
             match turn.slot.lookup(id, |id| self.shared.store.may_have_seen(id)) {
                 Known::Present(record) => return Next::Ready(Step::Replay(record)),
+                Known::Archived => return Next::Ready(Step::Archived),
                 Known::Unknown => {
                     return Next::Wait(Load::Find {
                         wallet: turn.key.clone(),
@@ -428,6 +429,7 @@ impl Lane {
                 id,
             }),
             Known::Absent => then(None),
+            Known::Archived => Next::Ready(Step::Archived),
             Known::Present(record) => then(record.outcome.effects.iter().find_map(|effect| match effect {
                 Effect::HoldEnded(ended, end) if ended == hold => Some(*end),
                 _ => None,

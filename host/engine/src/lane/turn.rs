@@ -54,6 +54,8 @@ pub(super) enum Step {
     Replay(Arc<Record>),
     /// It cannot be carried out, and leaves no trace.
     Refuse(Refusal),
+    /// What it is about is archived, and not at hand. It leaves no trace.
+    Archived,
     /// The ledger decides, with what a plan says.
     Ask(Box<Question>, Place),
     /// The ledger decides, with what a plan said already.
@@ -102,6 +104,7 @@ impl Turn {
         let (pricing, control, time) = match step {
             Step::Replay(record) => return self.replay(job, &record),
             Step::Refuse(refusal) => return self.slot.answered(job, Some(Reply::Refused(refusal))),
+            Step::Archived => return self.slot.answered(job, Some(Reply::Archived)),
             Step::Show => return self.show(job, Reply::Wallet),
             Step::CaughtUp => {
                 let reply = Reply::CaughtUp(self.slot.caught_up);

@@ -107,7 +107,18 @@ impl History<'_> {
 
     /// A grant as it was opened.
     fn opened(&self, grant: &GrantId) -> Result<Option<GrantState>, StoreError> {
-        let record = self.record(&Identity::Grant(grant.clone()))?;
+        let record = match self.record(&Identity::Grant(grant.clone())) {
+            // Of a grant that the wallet has still, nobody asks.
+            Err(StoreError::Archived { .. })
+                if self
+                    .store
+                    .part(self.wallet, &Part::Grant(grant.clone()).key())?
+                    .is_some() =>
+            {
+                None
+            }
+            record => record?,
+        };
         let effects = record.into_iter().flat_map(|record| record.outcome.effects);
         let mut opened = effects.filter_map(|effect| match effect {
             Effect::GrantOpened(id, state) if id == *grant => Some(*state),

@@ -15,6 +15,7 @@ mod change;
 mod changes_of;
 mod charge;
 mod feed;
+mod follow;
 mod pass;
 mod rows;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use change::{Change, FeedCursor, Kind, Revised, Subscribed, What};
 pub use changes_of::{changes_of, control_changes_of};
 pub(crate) use feed::page as feed_page;
 pub use feed::{FeedError, FeedPage, FeedQuery};
+pub use follow::RecordFollow;
 pub use rows::Every;
 pub(crate) use status::Status;
 pub use status::Watch;
@@ -148,7 +150,8 @@ impl Projector {
         match self.reached {
             Some(reached) => self
                 .upkeep
-                .step(&*self.shared.store, &*self.shared.clock, reached),
+                .step(&*self.shared.store, &*self.shared.clock, reached)
+                .map(|_| ()),
             None => Ok(()),
         }
     }

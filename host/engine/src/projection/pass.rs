@@ -8,7 +8,7 @@ use farebox_record::control::ControlRecord;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::Timestamp;
-use farebox_store::{Position, ProjectionChange, Store, StoreError, StoredRecord};
+use farebox_store::{Position, ProjectionChange, Projections, StoreError, StoredRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,7 +21,7 @@ use crate::limits::USAGE_COMBINATIONS_MAX;
 
 /// Rows as they will be when the pass is written. What is not here is as the store has it.
 pub(crate) struct Pass<'s> {
-    store: &'s dyn Store,
+    store: &'s dyn Projections,
     clock: &'s dyn Clock,
     /// Written as they are: items of feeds.
     items: Vec<ProjectionChange>,
@@ -33,7 +33,7 @@ pub(crate) struct Pass<'s> {
 }
 
 impl<'s> Pass<'s> {
-    pub(crate) fn new(store: &'s dyn Store, clock: &'s dyn Clock) -> Pass<'s> {
+    pub(crate) fn new(store: &'s dyn Projections, clock: &'s dyn Clock) -> Pass<'s> {
         Pass {
             store,
             clock,
@@ -184,7 +184,10 @@ impl<'s> Pass<'s> {
 }
 
 /// The value of a key.
-pub(crate) fn read<T: DeserializeOwned>(store: &dyn Store, key: &[u8]) -> Result<Option<T>, StoreError> {
+pub(crate) fn read<T: DeserializeOwned>(
+    store: &dyn Projections,
+    key: &[u8],
+) -> Result<Option<T>, StoreError> {
     store.projection(key)?.map(|bytes| decode(&bytes)).transpose()
 }
 

@@ -2,7 +2,7 @@
 
 use farebox_record::ids::TenantId;
 use farebox_record::time::Timestamp;
-use farebox_store::{Position, ProjectionChange, ProjectionRow, Store, StoreError};
+use farebox_store::{Position, ProjectionChange, ProjectionRow, Projections, StoreError};
 
 use super::change::Change;
 use super::pass::{decode, encode};
@@ -25,10 +25,10 @@ impl Upkeep {
     /// Visits some feeds and wallets, and removes what is too old there. The next look goes on behind them.
     pub(crate) fn step(
         &mut self,
-        store: &dyn Store,
+        store: &dyn Projections,
         clock: &dyn Clock,
         position: Position,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Round, StoreError> {
         for _ in 0..PROJECTION_UPKEEP_MAX {
             let kind = KINDS[self.kind];
             let next = store.projections(&[kind], self.after.as_deref(), 1)?;
@@ -38,7 +38,7 @@ impl Upkeep {
                 self.kind = (self.kind + 1) % KINDS.len();
                 self.after = None;
                 if self.kind == 0 {
-                    return Ok(()); // all the way round: enough for now
+                    return Ok(Round::Done); // all the way round: enough for now
                 }
                 continue;
             };
@@ -55,8 +55,17 @@ impl Upkeep {
             behind.extend_from_slice(&[0xff; 32]);
             self.after = Some(behind);
         }
-        Ok(())
+        Ok(Round::GoesOn)
     }
+}
+
+/// Whether everything was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// Up to the last feed or wallet.
+    Done,
+    /// The next look goes on.
+    GoesOn,
 }
 
 /// Whether a row is no longer kept.
@@ -75,7 +84,7 @@ fn is_old((key, value): &ProjectionRow, prefix: &[u8], now: Timestamp) -> Result
 
 /// The oldest items of a feed that are too old, and up to where the feed is cut off then.
 fn old_items(
-    store: &dyn Store,
+    store: &dyn Projections,
     prefix: &[u8],
     tenant: &TenantId,
     now: Timestamp,
@@ -89,7 +98,11 @@ fn old_items(
 }
 
 /// The oldest rows of a feed or a wallet that are too old.
-fn old_rows(store: &dyn Store, prefix: &[u8], now: Timestamp) -> Result<Vec<ProjectionChange>, StoreError> {
+fn old_rows(
+    store: &dyn Projections,
+    prefix: &[u8],
+    now: Timestamp,
+) -> Result<Vec<ProjectionChange>, StoreError> {
     let mut old = Vec::new();
     for row in store.projections(prefix, None, PROJECTION_UPKEEP_MAX)? {
         if !is_old(&row, prefix, now)? {

@@ -110,7 +110,13 @@ pub(crate) fn answer(shared: &Shared, ask: Ask) -> Result<Message, StoreError> {
     };
     let version = controls.version(&tenant);
     let begun = begun.filter(|begun| begun.control == version);
-    let folded = work.fold(&event, replacement.as_ref(), &priced_by, begun)?;
+    let folded = match work.fold(&event, replacement.as_ref(), &priced_by, begun) {
+        Err(StoreError::Archived { .. }) => {
+            let why = "the history that it takes is in an archive that is not at hand; set archive_dir, or refund the event";
+            Err(why.to_string())
+        }
+        other => other?,
+    };
     let folded = match folded {
         Ok(mut fold) => {
             fold.control = version;

@@ -77,6 +77,10 @@ impl Observed {
                 observed.refused = Some(plain("conflict", message, Some(field.clone())));
             }
             Some(Reply::Refused(refusal)) => observed.refused = Some(Refused::of_refusal(refusal)),
+            Some(Reply::Archived) => {
+                let message = "what it needs is in an archive".into();
+                observed.refused = Some(plain("archived", message, None));
+            }
             Some(Reply::Stopped) => {
                 observed.refused = Some(plain("stopped", "the engine stopped".into(), None))
             }

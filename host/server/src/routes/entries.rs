@@ -65,12 +65,19 @@ fn page_of(
     let mut page = EntryPage {
         entries: Vec::with_capacity(limit),
         next: None,
+        archived: false,
     };
     let mut place = place;
     let mut read = 0;
     while read < RECORDS_PER_PAGE_MAX {
         let before = place.sequence.saturating_add(1);
-        let records = engine.history(tenant, customer, Some(before), limit)?;
+        let records = match engine.history(tenant, customer, Some(before), limit) {
+            Err(error) if error.archived().is_some() => {
+                page.archived = true;
+                return Ok(page);
+            }
+            records => records?,
+        };
         if records.is_empty() {
             return Ok(page);
         }

@@ -191,7 +191,14 @@ fn read(
     let mut before = wallet.header().sequence.saturating_add(1);
     let mut reach = None;
     while reach.is_none() {
-        let records = engine.history(tenant, customer, Some(before), STATEMENT_READ_RECORDS)?;
+        let records = match engine.history(tenant, customer, Some(before), STATEMENT_READ_RECORDS) {
+            // What is archived happened before the range: it is the opening, which follows from the closing.
+            Err(error) if error.archived().is_some_and(|newest| newest < range.from) => {
+                reach = Some(Reach::Range);
+                break;
+            }
+            records => records?,
+        };
         if records.is_empty() {
             reach = Some(Reach::Beginning);
         }

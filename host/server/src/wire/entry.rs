@@ -79,6 +79,9 @@ pub struct EntryPage {
     /// Give it as `cursor` for what is older; not there: nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// `true` where older entries are in an archive that the server does not read: the list ends here, the history does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
 }
 
 /// Every entry of a record.

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::{FileEntry, Manifest, SegmentEntry};
-use super::{Folders, copy_synced};
+use super::manifest::Manifest;
+use super::{Folders, copy_synced, kept};
 use crate::contract::{Fold, StoreError};
 use crate::disk::{Disk as _, OsDisk, read_up_to, write_whole};
 use crate::journal::packed::{PackedFile, unread};
@@ -13,6 +13,7 @@ use crate::journal::place::refused;
 use crate::journal::segments::{Form, file_name};
 use crate::journal::verify::{JournalReport, verify_journal};
 use crate::limits::PACK_BLOCK_BYTES;
+use crate::listing::{FileEntry, SegmentEntry};
 use crate::store::{JournalStore, Options};
 
 /// What was restored.
@@ -93,13 +94,16 @@ pub fn restore(
         copy_synced(&from.join(&blob.name), &unfinished.join(&blob.name))?;
         copied(blob, &mut done, progress);
     }
+    bytes_written += kept::restore(from, &manifest.kept, &unfinished)?;
     let folders = vec![
         unfinished.join("journal"),
         unfinished.join("blobs"),
         unfinished.clone(),
     ];
     Folders(folders).sync()?;
-    let journal = verify_journal(&unfinished, &mut |done, all| progress("verifying", done, all))?;
+    let journal = verify_journal(&unfinished, None, &mut |done, all| {
+        progress("verifying", done, all)
+    })?;
     if journal.end != manifest.end {
         let what = format!(
             "it should go up to {}, and goes up to {}",

@@ -140,7 +140,7 @@ impl Shared {
                 while work.wanted < end && !work.stop {
                     let patience = Duration::from_millis(DISK_LOOK_INTERVAL_MS);
                     if self.changed.wait_for(&mut work, patience).timed_out() {
-                        MutexGuard::unlocked(&mut work, || self.room.look());
+                        MutexGuard::unlocked(&mut work, || self.look());
                     }
                 }
                 if work.stop || work.failed.is_some() {
@@ -148,6 +148,14 @@ impl Shared {
                 }
             }
             self.make(end);
+        }
+    }
+
+    /// What is looked at from time to time: room, and whether segments were moved to an archive.
+    fn look(&self) {
+        self.room.look();
+        if let Err(error) = self.segments.look_elsewhere() {
+            tracing::warn!(%error, "what was archived meanwhile is not known; it is looked for again when it is needed");
         }
     }
 

@@ -6,6 +6,8 @@
 //! A segment is a file in one of two forms, as it was written or packed ([`super::packed`]). Nobody outside asks which:
 //! [`Segments::file`] reads both alike. Where both are there, a crash came between the two steps of packing, and the
 //! one that was written counts.
+//!
+//! The first segments may be in an archive ([`super::elsewhere`]); then they are known all the same, and read there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,13 +15,15 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::archived::Archived;
+use super::elsewhere::Elsewhere;
 use super::envelope::{self, Envelope};
 use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, JournalId, array_at, u32_at, u64_at};
 use super::packed::{self, PackedFile, unread};
 use super::place::{Damage, refused};
 use crate::contract::StoreError;
 use crate::disk::{Disk, DiskFile, OsDisk, read_up_to, write_whole};
-use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_OPEN_MAX};
+use crate::limits::{JOURNAL_LIST_ATTEMPTS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_OPEN_MAX};
 
 const MAGIC: [u8; 8] = *b"FBXSEG\0\x01";
 /// A segment under construction; no segment until it is renamed.
@@ -40,6 +44,7 @@ pub(crate) struct Segments {
     open: Mutex<BTreeMap<u64, Arc<dyn DiskFile>>>,
     /// Held while a segment is packed.
     packing: Mutex<()>,
+    elsewhere: Elsewhere,
 }
 
 /// A segment as it is held.
@@ -56,6 +61,8 @@ pub(crate) enum Form {
     Written,
     /// In compressed blocks.
     Packed,
+    /// In compressed blocks, in the archive.
+    Archived,
 }
 
 /// Who else may be at work in the folder.
@@ -75,12 +82,33 @@ pub(crate) struct Span {
 }
 
 impl Segments {
-    /// Reads which segments there are. None: the folder holds no journal yet.
+    /// The segments of a journal that somebody may be writing to, packing and archiving at this moment. None: there is no
+    /// journal in the folder.
+    pub(crate) fn list_beside(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        archive: Option<&Path>,
+    ) -> Result<Option<Segments>, StoreError> {
+        let mut attempts = 1;
+        loop {
+            match Segments::list(disk.clone(), folder, archive, Access::Beside) {
+                // A segment that is packed or archived while its folder is listed can be seen under no name.
+                Err(_) if attempts < JOURNAL_LIST_ATTEMPTS_MAX => attempts += 1,
+                listed => return listed,
+            }
+        }
+    }
+
+    /// Reads which segments there are. `archive` is where those are read that were archived. None: the folder holds no
+    /// journal yet.
     pub(crate) fn list(
         disk: Arc<dyn Disk>,
         folder: &Path,
+        archive: Option<&Path>,
         access: Access,
     ) -> Result<Option<Segments>, StoreError> {
+        let elsewhere = Elsewhere::of(folder, archive)?;
+        let known = elsewhere.known();
         let mut forms = BTreeMap::new();
         for path in disk.list(folder).map_err(refused("listing", folder))? {
             match path.file_name().and_then(|name| name.to_str()) {
@@ -97,6 +125,16 @@ impl Segments {
             }
         }
         let (mut spans, mut journal, mut expected) = (BTreeMap::new(), None, 0);
+        if let Some(known) = &known {
+            spans.extend(held_elsewhere(known));
+            (journal, expected) = (Some(known.journal), known.end());
+            // Where they are here still, a crash came before they were removed.
+            forms = forms.split_off(&expected);
+            if forms.is_empty() {
+                let missing = folder.join(file_name(expected, Form::Written));
+                return Err(Damage::new("this segment is missing").at(&missing, 0));
+            }
+        }
         for (base, form) in forms {
             if base != expected {
                 let missing = folder.join(file_name(expected, Form::Written));
@@ -113,7 +151,7 @@ impl Segments {
             };
             let (id, bytes) = match form {
                 Form::Written => written_header(&*file, &path, base)?,
-                Form::Packed => packed_header(file, &path, base)?,
+                Form::Packed | Form::Archived => packed_header(file, &path, base)?,
             };
             if *journal.get_or_insert(id) != id {
                 return Err(Damage::new("the segment belongs to another journal").at(&path, 8));
@@ -128,6 +166,7 @@ impl Segments {
             spans: RwLock::new(spans),
             open: Mutex::default(),
             packing: Mutex::default(),
+            elsewhere,
         }))
     }
 
@@ -146,6 +185,7 @@ impl Segments {
             spans: RwLock::new(spans),
             open: Mutex::new(open),
             packing: Mutex::default(),
+            elsewhere: Elsewhere::nothing(folder),
         }
     }
 
@@ -153,6 +193,7 @@ impl Segments {
     pub(crate) fn create(
         disk: Arc<dyn Disk>,
         folder: &Path,
+        archive: Option<&Path>,
         segment_bytes: u64,
     ) -> Result<Segments, StoreError> {
         let mut journal = [0; 16];
@@ -167,6 +208,7 @@ impl Segments {
             spans: RwLock::default(),
             open: Mutex::default(),
             packing: Mutex::default(),
+            elsewhere: Elsewhere::of(folder, archive)?,
         };
         segments.add(0, segment_bytes)?;
         Ok(segments)
@@ -214,12 +256,44 @@ impl Segments {
 
     /// The file of a segment, in the form that it has now.
     pub(crate) fn path(&self, base: u64) -> PathBuf {
-        let form = self
-            .spans
-            .read()
-            .get(&base)
-            .map_or(Form::Written, |held| held.form);
-        self.folder.join(file_name(base, form))
+        let form = self.form(base).unwrap_or(Form::Written);
+        let archived = (form == Form::Archived).then(|| self.elsewhere.path(base));
+        archived
+            .flatten()
+            .unwrap_or_else(|| self.folder.join(file_name(base, form)))
+    }
+
+    /// What is known of segments that are in an archive.
+    pub(crate) fn elsewhere(&self) -> &Elsewhere {
+        &self.elsewhere
+    }
+
+    /// Where the first segment begins that is not archived.
+    pub(crate) fn archived_until(&self) -> u64 {
+        self.elsewhere.known().map_or(0, |known| known.end())
+    }
+
+    /// Whether every segment can be read: none is archived, or the archive was named.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.archived_until() == 0 || self.elsewhere.archive().is_some()
+    }
+
+    /// Looks whether segments were archived meanwhile, and lets go of their files, which take room until nobody holds them.
+    pub(crate) fn look_elsewhere(&self) -> Result<(), StoreError> {
+        let Some(known) = self.elsewhere.look()? else {
+            return Ok(());
+        };
+        let mut spans = self.spans.write();
+        let mut open = self.open.lock();
+        for (base, held) in held_elsewhere(&known) {
+            if spans
+                .insert(base, held)
+                .is_none_or(|before| before.form != held.form)
+            {
+                open.remove(&base);
+            }
+        }
+        Ok(())
     }
 
     /// How a segment lies in its file. None: there is no such segment.
@@ -260,34 +334,57 @@ impl Segments {
         if let Some(file) = self.open.lock().get(&base) {
             return Ok(file.clone());
         }
-        let form = self.form(base).unwrap_or(Form::Written);
-        let file = match self.open_form(base, form) {
-            // Between the look and the opening it was packed.
-            Err(StoreError::Io { source, .. })
-                if form == Form::Written && source.kind() == std::io::ErrorKind::NotFound =>
-            {
-                let file = self.open_form(base, Form::Packed)?;
-                if let Some(held) = self.spans.write().get_mut(&base) {
-                    held.form = Form::Packed;
-                }
-                file
-            }
-            opened => opened?,
-        };
+        let (form, file) = self.open_now(base)?;
         let mut open = self.open.lock();
-        // Packed by now: whoever packed it puts the new handle there, which must stay.
+        // In another form by now: whoever changed it puts the new handle there, which must stay.
         if self.form(base).is_none_or(|now| now == form) {
             keep_open(&mut open, base, file.clone());
         }
         Ok(file)
     }
 
+    /// Opens a segment in the form that it has, though between the look and the opening it may be packed or archived.
+    fn open_now(&self, base: u64) -> Result<(Form, Arc<dyn DiskFile>), StoreError> {
+        let mut form = self.form(base).unwrap_or(Form::Written);
+        loop {
+            let gone = match self.open_form(base, form) {
+                Err(StoreError::Io { doing, source }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    StoreError::Io { doing, source }
+                }
+                opened => {
+                    let file = opened?;
+                    if form == Form::Packed
+                        && let Some(held) = self.spans.write().get_mut(&base)
+                        && held.form == Form::Written
+                    {
+                        held.form = Form::Packed;
+                    }
+                    return Ok((form, file));
+                }
+            };
+            form = match form {
+                Form::Written => Form::Packed,
+                Form::Packed => {
+                    self.look_elsewhere()?;
+                    match self.form(base) {
+                        Some(Form::Archived) => Form::Archived,
+                        _ => return Err(gone),
+                    }
+                }
+                Form::Archived => return Err(gone),
+            };
+        }
+    }
+
     fn open_form(&self, base: u64, form: Form) -> Result<Arc<dyn DiskFile>, StoreError> {
+        if form == Form::Archived {
+            return self.elsewhere.open(&*self.disk, self.journal, base);
+        }
         let path = self.folder.join(file_name(base, form));
         let file = self.disk.open(&path).map_err(refused("opening", &path))?;
         match form {
-            Form::Written => Ok(file),
             Form::Packed => Ok(Arc::new(PackedFile::open(file, &path)?.1)),
+            Form::Written | Form::Archived => Ok(file),
         }
     }
 
@@ -396,11 +493,20 @@ fn keep_open(open: &mut BTreeMap<u64, Arc<dyn DiskFile>>, base: u64, file: Arc<d
     }
 }
 
+/// Archived segments as they are held.
+fn held_elsewhere(known: &Archived) -> impl Iterator<Item = (u64, Held)> {
+    let form = Form::Archived;
+    known.segments.iter().map(move |entry| {
+        let bytes = entry.end - entry.base;
+        (entry.base, Held { bytes, form })
+    })
+}
+
 /// Twenty digits hold every u64, so that names sort as positions do.
 pub(crate) fn file_name(base: u64, form: Form) -> String {
     match form {
         Form::Written => format!("{base:020}.journal"),
-        Form::Packed => format!("{base:020}.packed"),
+        Form::Packed | Form::Archived => format!("{base:020}.packed"),
     }
 }
 

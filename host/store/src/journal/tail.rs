@@ -36,6 +36,10 @@ impl Segments {
             let Some(span) = self.span_of(at) else {
                 return Err(Damage::new("this segment is missing").at(&self.path(at), 0));
             };
+            if ended == Some(at) && self.ends_archived(span, at) {
+                at = span.end;
+                continue;
+            }
             let path = self.path(span.base);
             let mut reader = Reader::new(self, span);
             at = at.max(span.base + BLOCK_BYTES);

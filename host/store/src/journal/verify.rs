@@ -10,7 +10,7 @@ use super::segments::Segments;
 use super::walk::From;
 use crate::contract::{StoreError, WalletKey};
 use crate::heads::Head;
-use crate::store::journal_alone;
+use crate::store::{heads, journal_alone};
 
 /// What a sound journal holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,19 +33,41 @@ pub struct JournalReport {
     pub torn_tail_bytes: u64,
     /// Where the journal ends.
     pub end: u64,
+    /// Segments of it that are in an archive.
+    pub segments_archived: u64,
+    /// Frames were read from this position on: 0, or where the archive ends that was not at hand.
+    pub from: u64,
+    /// Wallets' sequences and links were followed from this position on: 0, or that of the snapshot that stands for what
+    /// was not at hand.
+    pub wallets_from: u64,
 }
 
 /// Reads every frame of every segment: checksums, chain, each wallet's dense sequence and its links. Changes nothing.
+///
+/// Where segments are archived, `archive` is where they are; their files are compared with the hashes that the data folder
+/// keeps of them, too. Without it, frames are read from there on where the archive ends, and wallets are followed from the
+/// newest snapshot on.
 ///
 /// Takes the folder's lock, so no server may run on it. Memory: about 100 bytes for each wallet and 50 for each id.
 /// `progress` is told the bytes read, and how many there are.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] for the first thing that is not what was written.
-pub fn verify_journal(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<JournalReport, StoreError> {
-    let (_lock, segments, _) = journal_alone(dir)?;
+/// [`StoreError::Damaged`] for the first thing that is not what was written; [`StoreError::State`] where neither an archive
+/// nor a sound snapshot stands for what is archived.
+pub fn verify_journal(
+    dir: &Path,
+    archive: Option<&Path>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<JournalReport, StoreError> {
+    let (_lock, segments, snapshots) = journal_alone(dir, archive)?;
     let Some(segments) = segments else {
         return Ok(JournalReport::default());
+    };
+    let mut from = From {
+        position: 0,
+        link: Some(segments.journal()),
+        durable: 0,
+        until: None,
     };
     let mut audit = Audit {
         segments: &segments,
@@ -53,17 +75,33 @@ pub fn verify_journal(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<
         heads: HashMap::new(),
         ids: HashSet::new(),
     };
+    let known = segments.elsewhere().known();
+    match (&known, archive) {
+        (None, _) => {}
+        (Some(known), Some(archive)) => {
+            known
+                .segments
+                .iter()
+                .try_for_each(|entry| entry.file.check(archive))?;
+        }
+        (Some(known), None) => {
+            (from.position, from.link) = (known.frames_end(), Some(known.link));
+            audit.report.from = known.end();
+            (audit.report.wallets_from, audit.heads) = heads(&snapshots, &segments)?;
+        }
+    }
     let total = segments.end();
-    let from = From {
-        position: 0,
-        link: Some(segments.journal()),
-        durable: 0,
-        until: None,
-    };
     let tail = segments.walk(from, &mut |frame| {
-        frame.records(&segments, &mut |position, envelope| {
-            audit.record(position, frame.base, envelope)
-        })?;
+        frame.records(
+            &segments,
+            &mut |position, envelope| match position < audit.report.wallets_from {
+                true => {
+                    audit.report.records += 1;
+                    Ok(())
+                }
+                false => audit.record(position, frame.base, envelope),
+            },
+        )?;
         audit.report.frames += 1;
         audit.report.bytes += frame.header.padded_bytes();
         progress(frame.end(), total);
@@ -72,6 +110,7 @@ pub fn verify_journal(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<
     progress(total, total);
     Ok(JournalReport {
         segments: segments.spans().len() as u64,
+        segments_archived: known.map_or(0, |known| known.segments.len() as u64),
         wallets: audit.heads.len() as u64,
         torn_tail_bytes: tail.torn.len() as u64 * BLOCK_BYTES,
         end: tail.end,

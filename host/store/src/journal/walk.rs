@@ -68,6 +68,9 @@ impl Segments {
         };
         let mut first = spans.partition_point(|span| span.end <= from.position);
         let mut at = from.position;
+        if spans.get(first).is_some_and(|span| self.ends_archived(*span, at)) {
+            first += 1;
+        }
         while let Some(&span) = spans.get(first) {
             walk.segment(span, at.max(span.base + BLOCK_BYTES), visit)?;
             let Some(next) = spans.get(first + 1) else { break };
@@ -100,6 +103,13 @@ impl Segments {
         })
     }
 
+    /// Whether this is the last archived segment, and its last frame ends here: nothing more need be read in it, which is
+    /// good, because it is not here.
+    pub(super) fn ends_archived(&self, span: Span, end: u64) -> bool {
+        let known = self.elsewhere().known();
+        known.is_some_and(|known| (known.end(), known.frames_end()) == (span.end, end))
+    }
+
     /// As [`Segments::walk`], beside somebody who may be writing at this moment; `visit` is also told each frame's link. The
     /// answer is where the frames end that were there.
     ///
@@ -113,7 +123,7 @@ impl Segments {
     ) -> Result<u64, StoreError> {
         let (mut end, mut reached) = (from.position, from.link);
         let walked = self.walk(from, &mut |frame| {
-            let link = frame.header.link(frame.payload);
+            let link = frame.link();
             visit(frame, link)?;
             (end, reached) = (frame.end(), Some(link));
             Ok(())
@@ -142,6 +152,30 @@ impl Segments {
         Ok(here.is_some_and(chained))
     }
 
+    /// The end of the journal as far as a later frame proves it durable: where the last frame but one ends. Whoever stops
+    /// there needs no sync, and is never ahead of what a power cut leaves, whatever became of the last frame.
+    pub(crate) fn proven_end(&self) -> Result<u64, StoreError> {
+        let here = self.archived_until();
+        for span in self.spans().into_iter().rev().filter(|span| span.base >= here) {
+            if self.first_frame(span.base)?.is_none() {
+                continue;
+            }
+            let from = From {
+                position: span.base,
+                link: None,
+                durable: span.base,
+                until: None,
+            };
+            let mut proven = 0;
+            self.walk_beside(from, &mut |frame, _| {
+                proven = frame.header.durable;
+                Ok(())
+            })?;
+            return Ok(proven);
+        }
+        Ok(0)
+    }
+
     /// Header of the first frame of the segment that begins here. None: there is no such segment, or no frame in it yet.
     pub(crate) fn first_frame(&self, base: u64) -> Result<Option<Header>, StoreError> {
         let Some(span) = self.span_of(base) else {
@@ -162,7 +196,7 @@ impl Segments {
     /// the frames end in one, what was durable is gone.
     pub(crate) fn clear(&self, tail: &Tail, durable: u64) -> Result<(), StoreError> {
         if let Some(span) = self.span_of(tail.end.max(1) - 1)
-            && self.form(span.base) == Some(Form::Packed)
+            && self.form(span.base) != Some(Form::Written)
         {
             let what = "a packed segment comes before it, so a frame was durable here, and is not there";
             return Err(Damage::new(what).at(&self.path(span.end), BLOCK_BYTES));
@@ -337,6 +371,11 @@ impl<'a> Frame<'a> {
             base,
             payload,
         }
+    }
+
+    /// What the next frame is chained to.
+    pub(crate) fn link(&self) -> Link {
+        self.header.link(self.payload)
     }
 
     /// Where the next frame may start.

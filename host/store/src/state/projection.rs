@@ -5,7 +5,7 @@
 
 use parking_lot::RwLock;
 
-use super::{keys, rows, unusable};
+use super::{Done, keys, rows, unusable};
 use crate::contract::StoreError;
 use crate::projections::{Position, ProjectionChange, ProjectionRow, check_forward};
 
@@ -124,6 +124,33 @@ impl ProjectionTree {
             Some(_) if found.len() < limit => Err(rows::broken("a projection lacks its last row")),
             _ => Ok(found),
         }
+    }
+
+    /// Every row as it is, its seal checked.
+    pub(crate) fn rows(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> Done) -> Result<(), StoreError> {
+        let _gate = self.gate.read();
+        for row in self.tree.iter() {
+            let (key, sealed) = row.map_err(|error| unusable(&error))?;
+            rows::unseal(&key, &sealed)?;
+            visit(&key, &sealed)?;
+        }
+        Ok(())
+    }
+
+    /// Puts rows as [`ProjectionTree::rows`] shows them, in one batch; the one that says how far they are must come last.
+    pub(crate) fn put_rows(&self, rows: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StoreError> {
+        let _gate = self.gate.write();
+        let mut batch = sled::Batch::default();
+        for (key, sealed) in rows {
+            rows::unseal(&key, &sealed)?;
+            batch.insert(key, sealed);
+        }
+        self.tree.apply_batch(batch).map_err(|error| unusable(&error))
+    }
+
+    /// Whether this is the row that says how far they are.
+    pub(crate) fn is_position(key: &[u8]) -> bool {
+        key == keys::META
     }
 
     /// The position goes first: rows without one are as good as gone.

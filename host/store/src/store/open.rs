@@ -38,7 +38,7 @@ pub(crate) struct Folders {
     pub state: PathBuf,
     ids: PathBuf,
     blobs: PathBuf,
-    snapshots: PathBuf,
+    pub snapshots: PathBuf,
 }
 
 impl Folders {
@@ -81,7 +81,12 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Lock {
     pub(crate) fn take(folders: &Folders) -> Result<Lock, StoreError> {
-        let path = folders.dir.join("lock");
+        Lock::of(&folders.dir)
+    }
+
+    /// Of any folder that one process at a time may work in.
+    pub(crate) fn of(folder: &Path) -> Result<Lock, StoreError> {
+        let path = folder.join("lock");
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -91,7 +96,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-                path: folders.dir.display().to_string(),
+                path: folder.display().to_string(),
             }),
             Err(TryLockError::Error(error)) => Err(refused("locking", &path)(error)),
         }
@@ -102,12 +107,13 @@ pub(super) fn open(
     disk: Arc<dyn Disk>,
     folders: &Folders,
     lock: Lock,
-    options: Options,
+    options: &Options,
     behind: Behind,
     fold: &dyn Fold,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<JournalStore, StoreError> {
-    let listed = Segments::list(disk.clone(), &folders.journal, Access::Alone)?;
+    let archive = options.archive_dir.as_deref();
+    let listed = Segments::list(disk.clone(), &folders.journal, archive, Access::Alone)?;
     let state = State::open(&folders.state, options.state_cache_bytes)?;
     let known = state.meta()?;
     let segments = match listed {
@@ -117,7 +123,7 @@ pub(super) fn open(
                 Damage::new("the state knows of a journal, but there is none").at(&folders.journal, 0)
             );
         }
-        None => Segments::create(disk.clone(), &folders.journal, options.segment_bytes)?,
+        None => Segments::create(disk.clone(), &folders.journal, archive, options.segment_bytes)?,
     };
     let segments = Arc::new(segments);
     let meta = match known {
@@ -129,6 +135,9 @@ pub(super) fn open(
         Some(meta) => meta,
         None => first_meta(&state, &segments, &folders.snapshots)?,
     };
+    if meta.applied < segments.archived_until() && !segments.is_whole() {
+        return Err(behind_the_archive(&meta, &segments));
+    }
     let ids = Arc::new(IdIndex::open(
         &folders.ids,
         &segments,
@@ -144,9 +153,8 @@ pub(super) fn open(
     let blobs = Blobs::open(&folders.blobs)?;
     let bytes_min = options.disk_free_bytes_min.max(2 * options.segment_bytes);
     let room = Arc::new(DiskRoom::new(disk, folders.dir.clone(), bytes_min));
-    let snapshots = folders.snapshots.clone();
     start(
-        segments, state, ids, meta, &tail, blobs, snapshots, room, lock, options, behind,
+        segments, state, ids, meta, &tail, blobs, room, lock, options, behind,
     )
 }
 
@@ -163,6 +171,23 @@ fn first_meta(state: &State, segments: &Segments, snapshots: &Path) -> Result<Me
         applied: 0,
         durable: 0,
     }))
+}
+
+/// The error for a state that would have to be brought up to the journal from records that are not at hand.
+fn behind_the_archive(meta: &Meta, segments: &Segments) -> StoreError {
+    let until = segments.archived_until();
+    StoreError::State {
+        what: match meta.applied {
+            0 => format!(
+                "there is none, and no sound snapshot to make it from: the journal before {until} is in an archive, \
+                 and archive_dir does not name it"
+            ),
+            applied => format!(
+                "it goes up to {applied}, and the journal before {until} is in an archive that archive_dir does not \
+                 name; a sound snapshot reaches further"
+            ),
+        },
+    }
 }
 
 /// Reads the frames that matter: those that the state lacks, and those whose ids no run has.
@@ -204,10 +229,9 @@ fn start(
     meta: Meta,
     tail: &Tail,
     blobs: Blobs,
-    snapshots: PathBuf,
     room: Arc<DiskRoom>,
     lock: Lock,
-    options: Options,
+    options: &Options,
     behind: Behind,
 ) -> Result<JournalStore, StoreError> {
     let state = Arc::new(state);
@@ -253,7 +277,6 @@ fn start(
         packer,
         room,
         blobs,
-        snapshots,
         _lock: lock,
     };
     let Some(materialiser) = threaded else {

@@ -4,6 +4,7 @@ use super::JournalStore;
 use crate::contract::{IdHash, Image, ON_DEMAND, PartKey, StoreError, StoredRecord, Version, WalletKey};
 use crate::heads::Head;
 use crate::journal::place::Damage;
+use crate::journal::segments::Segments;
 use crate::pending::overlay;
 
 impl JournalStore {
@@ -81,11 +82,15 @@ impl JournalStore {
             let record = self.segments.record(position, |envelope| {
                 let answers = envelope.is_of(wallet) && envelope.ids.iter().any(|held| held == id);
                 Ok(answers.then(|| envelope.to_record()))
-            })?;
-            records.extend(record);
+            });
+            records.extend(record.map_err(|error| self.of_tenant(error, wallet))?);
         }
         records.sort_by_key(|record| record.sequence);
         Ok(records)
+    }
+
+    fn of_tenant(&self, error: StoreError, wallet: &WalletKey) -> StoreError {
+        self.segments.elsewhere().of_tenant(error, wallet.tenant())
     }
 
     pub(super) fn records_before(
@@ -95,32 +100,7 @@ impl JournalStore {
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError> {
         let head = self.head(wallet)?;
-        let newest = head
-            .version()
-            .min(before.map_or(u64::MAX, |before| before.saturating_sub(1)));
-        let mut records = Vec::new();
-        let Some((mut sequence, mut position)) = head.nearest(newest.max(1)) else {
-            return Ok(records);
-        };
-        while records.len() < limit && sequence > 0 && newest > 0 {
-            let (record, links) = self.segments.record(position, |envelope| {
-                if !envelope.is_of(wallet) || envelope.sequence != sequence {
-                    return Err(Damage::new(format!(
-                        "this is not record {sequence} of {wallet:?}"
-                    )));
-                }
-                let record = (sequence <= newest).then(|| envelope.to_record());
-                Ok((record, (envelope.previous, envelope.skip)))
-            })?;
-            records.extend(record);
-            let skipped = sequence & (sequence - 1);
-            (sequence, position) = if skipped >= newest {
-                (skipped, links.1)
-            } else {
-                (sequence - 1, links.0)
-            };
-        }
-        Ok(records)
+        history(&self.segments, &head, wallet, before, limit).map_err(|error| self.of_tenant(error, wallet))
     }
 
     pub(super) fn due_until(
@@ -198,4 +178,45 @@ impl JournalStore {
         tenants.truncate(limit);
         Ok(tenants)
     }
+}
+
+/// See [`crate::Store::history`].
+pub(super) fn history(
+    segments: &Segments,
+    head: &Head,
+    wallet: &WalletKey,
+    before: Option<Version>,
+    limit: usize,
+) -> Result<Vec<StoredRecord>, StoreError> {
+    let newest = head
+        .version()
+        .min(before.map_or(u64::MAX, |before| before.saturating_sub(1)));
+    let mut records = Vec::new();
+    let Some((mut sequence, mut position)) = head.nearest(newest.max(1)) else {
+        return Ok(records);
+    };
+    while records.len() < limit && sequence > 0 && newest > 0 {
+        let read = segments.record(position, |envelope| {
+            if !envelope.is_of(wallet) || envelope.sequence != sequence {
+                return Err(Damage::new(format!(
+                    "this is not record {sequence} of {wallet:?}"
+                )));
+            }
+            let record = (sequence <= newest).then(|| envelope.to_record());
+            Ok((record, (envelope.previous, envelope.skip)))
+        });
+        let (record, links) = match read {
+            // What can be read is shown; whoever asks for what comes before it is told.
+            Err(StoreError::Archived { .. }) if !records.is_empty() => break,
+            read => read?,
+        };
+        records.extend(record);
+        let skipped = sequence & (sequence - 1);
+        (sequence, position) = if skipped >= newest {
+            (skipped, links.1)
+        } else {
+            (sequence - 1, links.0)
+        };
+    }
+    Ok(records)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::contract::{Fold, Image, ON_DEMAND, StoreError, StoredRecord, WalletKey};
 use crate::heads::Head;
 use crate::journal::segments::Segments;
-use crate::journal::walk::{From, Tail};
+use crate::journal::walk::{Frame, From, Tail};
 use crate::limits::REPLAY_BATCH_BYTES;
 use crate::state::{Change, Changes, Meta, State};
 
@@ -19,13 +19,7 @@ pub(super) fn replay(
     tail: &Tail,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Meta, StoreError> {
-    let mut replay = Replay {
-        state,
-        fold,
-        meta,
-        wallets: BTreeMap::new(),
-        bytes: 0,
-    };
+    let mut replay = Replay::from(state, fold, meta);
     progress(meta.applied, tail.end);
     if meta.applied < tail.end {
         let from = From {
@@ -35,10 +29,8 @@ pub(super) fn replay(
             until: None,
         };
         segments.walk(from, &mut |frame| {
-            frame.records(segments, &mut |position, envelope| {
-                replay.add(&envelope.wallet_key(), envelope.sequence, position, envelope.body)
-            })?;
-            if replay.bytes >= REPLAY_BATCH_BYTES {
+            replay.frame(frame, segments)?;
+            if replay.is_full() {
                 replay.apply(frame.end())?;
                 progress(frame.end(), tail.end);
             }
@@ -51,7 +43,8 @@ pub(super) fn replay(
     Ok(replay.meta)
 }
 
-struct Replay<'a> {
+/// Folds records into a state, a batch at a time.
+pub(super) struct Replay<'a> {
     state: &'a State,
     fold: &'a dyn Fold,
     meta: Meta,
@@ -65,7 +58,30 @@ struct Tailing {
     records: Vec<StoredRecord>,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    /// Goes on where the state is.
+    pub(super) fn from(state: &'a State, fold: &'a dyn Fold, meta: Meta) -> Replay<'a> {
+        Replay {
+            state,
+            fold,
+            meta,
+            wallets: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Adds the records of the next frame.
+    pub(super) fn frame(&mut self, frame: &Frame<'_>, segments: &Segments) -> Result<(), StoreError> {
+        frame.records(segments, &mut |position, envelope| {
+            self.add(&envelope.wallet_key(), envelope.sequence, position, envelope.body)
+        })
+    }
+
+    /// Whether it is time to apply what was added.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= REPLAY_BATCH_BYTES
+    }
+
     fn add(
         &mut self,
         wallet: &WalletKey,
@@ -103,7 +119,8 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn apply(&mut self, applied: u64) -> Result<(), StoreError> {
+    /// Applies what was added, which is everything up to this position.
+    pub(super) fn apply(&mut self, applied: u64) -> Result<(), StoreError> {
         let mut changes = Changes::new();
         for (wallet, Tailing { mut head, records }) in std::mem::take(&mut self.wallets) {
             let mut image = Image {

@@ -24,8 +24,13 @@ pub(super) fn between(end: u64) -> Position {
 }
 
 /// A record's place, by where its frame begins and its number within it, counted from 1.
-fn record(frame: u64, number: u64) -> Position {
+pub(super) fn record(frame: u64, number: u64) -> Position {
     Position((frame / BLOCK_BYTES) << NUMBER_BITS | number)
+}
+
+/// Where the frame of a position begins, or where the frame before it ended.
+pub(super) fn place_of(position: Position) -> u64 {
+    split(position).0
 }
 
 fn split(position: Position) -> (u64, u64) {

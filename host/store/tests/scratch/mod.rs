@@ -1,7 +1,8 @@
 //! Where the tests of this crate put their stores, and what they do with them.
 #![allow(dead_code, reason = "each test uses what it needs")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+pub mod archive;
 pub mod dump;
 pub mod record;
 
