@@ -64,6 +64,7 @@ fn old(folder: &Path) {
             time: at,
             pricing: None,
             original: None,
+            consequence: None,
         };
         let (record, body) = append(&mut wallet, &tenant, &acme, command, seen, at).unwrap();
         let ids = record
