@@ -277,3 +277,18 @@ fn a_quote_below_zero_leaves_no_trace_even_where_the_customer_owes() {
     );
     assert_eq!(world.records.len(), records);
 }
+
+#[test]
+fn open_holds_are_listed_by_name() {
+    let mut world = with("10");
+    for name in ["b", "c", "a"] {
+        world.ask(hold(name), usd("1")).unwrap();
+    }
+    world.ok(release("c"));
+    let names: Vec<String> = world
+        .wallet
+        .holds()
+        .map(|(event, _)| event.id.to_string())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+}

@@ -249,3 +249,14 @@ fn terms_are_good_up_to_their_edges() {
         assert!(world.act(put.set()).is_ok(), "{shown}");
     }
 }
+
+#[test]
+fn limits_are_listed_by_name() {
+    let mut world = world();
+    for name in ["b", "c", "a"] {
+        world.ok(limit(name, "usd", "1").set());
+    }
+    world.ok(delete("c"));
+    let names: Vec<String> = world.wallet.limits().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
