@@ -1,7 +1,6 @@
 //! From a command to its outcome.
 
 use farebox_record::command::{Command, Due, DueItem, PutCustomer};
-use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, Hash, TenantId};
 use farebox_record::outcome::{Answer, Effect, Outcome, Seen};
 use farebox_record::record::Record;
@@ -36,12 +35,12 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::Grant(grant) => open_grant(wallet, grant, at),
         Command::Subscribe(subscribe) => start_subscription(wallet, subscribe, seen, at),
         Command::Usage(event) => {
-            check_event_time(event, at)?;
+            check_event_time(event.time, at)?;
             charge_usage(wallet, event, seen, at)
         }
         Command::RateUnpriced(rate) => rate_unpriced(wallet, rate, seen, at),
         Command::Authorize(authorize) => {
-            check_event_time(&authorize.event, at)?;
+            check_event_time(authorize.event.time, at)?;
             hold::authorize(wallet, authorize, seen, at)
         }
         Command::Settle(settle) => settle::settle(wallet, settle, seen, at),
@@ -55,7 +54,13 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::Refund(refund) => correct::refund(wallet, refund, seen, at),
         Command::Void(void) => correct::void(wallet, void, seen, at),
         Command::Amend(amend) => {
-            check_event_time(&amend.event, at)?;
+            // Without a time of its own it happened when the event that it replaces did.
+            let original = seen.original.as_deref();
+            let happened = amend
+                .event
+                .time
+                .or(original.map(|original| original.standing.time));
+            check_event_time(happened, at)?;
             correct::amend(wallet, amend, seen, at)
         }
         Command::PutLimit(put) => spending::put_limit(wallet, put, at),
@@ -135,8 +140,8 @@ fn handle_due(wallet: &mut Wallet, due: &Due, seen: &Seen, at: Timestamp) -> Res
 }
 
 /// Not in the future, and not so old that its id may be forgotten.
-fn check_event_time(event: &Event, at: Timestamp) -> Result<(), Refusal> {
-    let Some(time) = event.time else { return Ok(()) };
+fn check_event_time(time: Option<Timestamp>, at: Timestamp) -> Result<(), Refusal> {
+    let Some(time) = time else { return Ok(()) };
     if time > at.saturating_add(limits::EVENT_AHEAD_MAX) {
         let problem = format!(
             "{time} is more than 5 minutes ahead of the server's clock, {at} (limit EVENT_AHEAD_MAX)"

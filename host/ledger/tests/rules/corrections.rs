@@ -1,6 +1,6 @@
 //! Refunds, voids and amendments: what an event took comes back, once, to where it came from.
 
-use farebox_record::command::{AboveHold, Finality};
+use farebox_record::command::{AboveHold, Command, Finality};
 use farebox_record::outcome::Account;
 use farebox_record::plan::Category;
 use farebox_record::state::Shortfall;
@@ -9,6 +9,7 @@ use crate::world::World;
 use crate::world::bound::{Bound, limit};
 use crate::world::make::*;
 use crate::world::say::say;
+use crate::world::t;
 
 /// Promotional 3 and paid 10: an event of 5 takes 3 + 2.
 fn two_grants() -> World {
@@ -303,4 +304,29 @@ fn what_a_plan_charges_for_a_void_keeps_apart_from_what_comes_back() {
         revenue,
         expected.map(|(code, amount)| (code.to_string(), amount.to_string()))
     );
+}
+
+#[test]
+fn an_amendment_is_no_later_than_any_other_event() {
+    let day = 86_400;
+    let old = |time: Option<i64>| {
+        let Command::Amend(mut amend) = amend("e") else {
+            unreachable!()
+        };
+        amend.event.time = time.map(t);
+        Command::Amend(amend)
+    };
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    world.ask(usage("e"), usd("4")).unwrap();
+    world.advance(36 * day);
+    let refused = "refused: time 2026-03-01T00:00:00Z is more than 35 days ago (limit LATE_WINDOW)";
+    // Without a time it happened when the event did that it replaces.
+    for time in [Some(0), None] {
+        let said = say(&world.ask(old(time), usd("3")));
+        assert!(said.starts_with(refused), "{said}");
+    }
+    let said = say(&world.ask(old(Some(day)), usd("3")));
+    assert_eq!(said, "corrected, reversed usd 4, charged usd 3");
+    assert_eq!(world.has("usd"), "7 0 0 0");
 }
