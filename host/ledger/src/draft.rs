@@ -227,10 +227,7 @@ impl<'w> Draft<'w> {
     fn is_spent(&self, id: &GrantId) -> bool {
         let empty = |g: &GrantState| g.available.is_zero() && g.held.is_zero();
         let source = SliceSource::Grant(id.clone());
-        self.wallet
-            .grants
-            .get(id)
-            .is_some_and(|g| empty(g) && g.phase != GrantPhase::Waiting)
+        self.wallet.grants.get(id).is_some_and(empty)
             && !self
                 .wallet
                 .holds

@@ -159,6 +159,7 @@ pub(crate) fn activate_grant(wallet: &mut Wallet, id: &GrantId, at: Timestamp) -
         let (asset, category) = (grant.asset.clone(), grant.category);
         draft.put(Effect::GrantActivated(id.clone()));
         pay_debt(&mut draft, id, &asset, category);
+        draft.touch(id.clone());
     }
     draft.finish(|_| Answer::Handled)
 }
