@@ -1,7 +1,5 @@
 //! Settlements: what a call really used is charged, and what its hold does not need goes back.
 
-use std::collections::BTreeMap;
-
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AboveHold, Finality, Settle};
 use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Outcome, Seen, Settled};
@@ -254,13 +252,6 @@ fn after_settlement(
     pins: Vec<Pin>,
     restored: &[(Asset, Nanos)],
 ) -> HoldState {
-    let mut taken: BTreeMap<(u16, Asset, SliceSource), i128> = BTreeMap::new();
-    for draw in draws {
-        let slice = &draw.slice;
-        *taken
-            .entry((slice.charge, slice.asset.clone(), slice.from.clone()))
-            .or_default() += slice.amount.get();
-    }
     let new_debt = |d: &&Draw| d.slice.from == SliceSource::Debt && d.origin == Origin::Live;
     let left = hold.overdraft.iter().map(|(asset, credit)| {
         let new = draws.iter().filter(new_debt).filter(|d| d.slice.asset == *asset);
@@ -271,17 +262,29 @@ fn after_settlement(
     HoldState {
         pins,
         overdraft: per_asset(left.chain(restored)),
-        taken: taken
-            .into_iter()
-            .map(|((charge, asset, from), amount)| Slice {
-                charge,
-                asset,
-                from,
-                amount: Nanos::new(amount),
-            })
-            .collect(),
+        taken: in_order(&hold.taken, draws),
         ..hold.clone()
     }
+}
+
+/// What draws take, in the order in which it was taken: what is still taken of earlier slices stands where it stood, what
+/// is new stands behind. A refund goes through it from its end.
+fn in_order(before: &[Slice], draws: &[Draw]) -> Vec<Slice> {
+    let nothing = |slice: &Slice| Slice {
+        amount: Nanos::ZERO,
+        ..slice.clone()
+    };
+    let mut taken: Vec<Slice> = before.iter().map(nothing).collect();
+    for Draw { slice, .. } in draws {
+        let same =
+            |s: &&mut Slice| s.charge == slice.charge && s.asset == slice.asset && s.from == slice.from;
+        match taken.iter_mut().find(same) {
+            Some(known) => known.amount = Nanos::new(known.amount.get() + slice.amount.get()),
+            None => taken.push(slice.clone()),
+        }
+    }
+    taken.retain(|slice| slice.amount.is_positive());
+    taken
 }
 
 /// What a settlement did, in sums per asset.
@@ -305,7 +308,12 @@ impl Summary {
         ended: bool,
         late: bool,
     ) -> Summary {
-        let total = |hold: &HoldState| per_asset(hold.taken.iter().map(|s| (&s.asset, s.amount)));
+        // Told in the order of the charges.
+        let total = |hold: &HoldState| {
+            let mut taken: Vec<&Slice> = hold.taken.iter().collect();
+            taken.sort_by_key(|slice| slice.charge);
+            per_asset(taken.into_iter().map(|s| (&s.asset, s.amount)))
+        };
         let negative: Vec<(Asset, Nanos)> = total(before)
             .into_iter()
             .map(|(a, n)| (a, Nanos::new(-n.get())))

@@ -307,6 +307,52 @@ fn what_a_plan_charges_for_a_void_keeps_apart_from_what_comes_back() {
 }
 
 #[test]
+fn a_held_call_is_refunded_in_the_order_of_any_other_event() {
+    // Promotional 3 and paid 10; 5 take 3 + 2. A refund of 2 gives the paid 2 back, however the 5 were charged.
+    let refunded = |charge: &dyn Fn(&mut World)| {
+        let mut world = two_grants();
+        charge(&mut world);
+        assert_eq!(world.has("usd"), "8 0 0 0");
+        world.ok(refund_event("r", "e", Some("2")));
+        assert_eq!(world.entries(), ["usd revenue -2", "usd available:paid 2"]);
+    };
+    refunded(&|world| {
+        world.ask(usage("e"), usd("5")).unwrap();
+    });
+    refunded(&|world| {
+        world.ask(hold("e"), usd("8")).unwrap();
+        world.ask(settle("e"), usd("5")).unwrap();
+    });
+    refunded(&|world| {
+        world.ask(hold("e"), usd("8")).unwrap();
+        world.ask(part("e", "1"), usd("4")).unwrap();
+        world.ask(part("e", "2"), usd("1")).unwrap();
+        world.ask(settle("e"), usd("5")).unwrap();
+    });
+}
+
+#[test]
+fn what_a_call_takes_above_its_hold_comes_back_first() {
+    // The paid 2 are pinned; the 3 promotional ones come later and cover what is above the hold.
+    let mut world = World::new();
+    world.ok(grant("paid", "usd", "2").put());
+    world.ask(hold("e"), usd("2")).unwrap();
+    world.ok(grant("promo", "usd", "3").category(Category::Promotional).put());
+    world.ask(part("e", "1"), usd("4")).unwrap();
+    world.ask(settle("e"), usd("5")).unwrap();
+    world.ok(refund_event("r", "e", Some("4")));
+    assert_eq!(
+        world.entries(),
+        [
+            "usd revenue -3",
+            "usd available:promo 3",
+            "usd revenue -1",
+            "usd available:paid 1",
+        ]
+    );
+}
+
+#[test]
 fn an_amendment_is_no_later_than_any_other_event() {
     let day = 86_400;
     let old = |time: Option<i64>| {
