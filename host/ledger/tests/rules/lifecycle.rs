@@ -417,3 +417,139 @@ fn a_plan_answers_a_subscription_only_of_the_customer() {
             .all(|(_, g)| g.category == Category::Included)
     );
 }
+
+#[test]
+fn a_new_plan_at_the_end_of_the_period_ends_the_old_pool_and_brings_its_own_periods() {
+    // 100 without an expiry, and a year instead of a month from 1 April on.
+    let mut old = pool("100", 0);
+    old.grants[0].expires = None;
+    let mut world = started(with_state(old, b"old"));
+    let yearly = Change::Plan {
+        plan: PlanName::new("pro").unwrap(),
+        cadence: Some(Cadence::Yearly),
+    };
+    world
+        .decide(
+            change("1", yearly, When::PeriodEnd),
+            Some(takes_over(priced(&[]))),
+        )
+        .unwrap();
+    world.transitions.extend([priced(&[]), priced(&[])]);
+    world.advance(MONTH);
+    assert_eq!(world.has("credits"), "0 0 0 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("100"));
+    let present = now(&world);
+    assert_eq!((present.anchor, present.cadence), (t(MONTH), Cadence::Yearly));
+    assert_eq!((present.period.start, present.period.index), (t(MONTH), 0));
+    assert_eq!(present.period.end, t(MONTH + 365 * DAY));
+    world.advance(365 * DAY - 1);
+    assert_eq!(now(&world).period.index, 0);
+    world.advance(1);
+    // 29 February 2028 lies in the second year.
+    let end = t(MONTH + (365 + 366) * DAY);
+    assert_eq!((now(&world).period.index, now(&world).period.end), (1, end));
+}
+
+#[test]
+fn a_new_plan_whose_event_types_were_taken_meanwhile_waits() {
+    let mut world = started(with_state(pool("100", 10 * MONTH), b"old"));
+    world
+        .decide(
+            change("1", plan("pro"), When::PeriodEnd),
+            Some(takes_over(priced(&[]))),
+        )
+        .unwrap();
+    world
+        .decide(subscribe("zz", Cadence::Yearly), Some(takes_over(priced(&[]))))
+        .unwrap();
+    world.now = t(MONTH);
+    let due = world.wallet.overdue(world.now).unwrap();
+    let command = farebox_record::command::Command::Due(due);
+    world.decide(command, Some(takes_over(priced(&[])))).unwrap();
+    let present = now(&world);
+    assert_eq!((present.plan.as_str(), &present.state[..]), ("plan", &b"old"[..]));
+    assert_eq!((present.period.index, present.scheduled.len()), (1, 1));
+    assert_eq!(world.has("credits"), "100 0 0 0");
+}
+
+#[test]
+fn a_pause_that_was_scheduled_begins_with_the_next_period() {
+    let mut world = started(priced(&[]));
+    world.ok(change("1", Change::Pause, When::PeriodEnd));
+    assert_eq!(now(&world).status, SubscriptionStatus::Active);
+    world.advance(MONTH);
+    assert_eq!(now(&world).status, SubscriptionStatus::Paused(t(MONTH)));
+    assert_eq!((now(&world).period.index, now(&world).scheduled.len()), (1, 0));
+    assert_eq!(world.wallet.header().unpriced, 0, "nobody is asked");
+}
+
+#[test]
+fn timers_end_with_the_subscription_and_with_the_plan_that_set_them() {
+    let later = 100 * DAY;
+    for (how, when) in [
+        (Change::Cancel, When::Now),
+        (Change::Cancel, When::PeriodEnd),
+        (plan("pro"), When::Now),
+        (plan("pro"), When::PeriodEnd),
+    ] {
+        let mut world = started(wakes("nightly", t(later)));
+        assert_eq!(now(&world).timers.len(), 1);
+        world
+            .decide(change("1", how.clone(), when), Some(takes_over(priced(&[]))))
+            .unwrap();
+        world.transitions.push_back(priced(&[]));
+        world.advance(MONTH);
+        assert_eq!(now(&world).timers.len(), 0, "{how:?} {when:?}");
+    }
+}
+
+#[test]
+fn a_late_event_of_an_old_plan_sets_no_timer() {
+    let mut world = started(priced(&[]));
+    world.advance(DAY);
+    world
+        .decide(change("1", plan("pro"), When::Now), Some(takes_over(priced(&[]))))
+        .unwrap();
+    let old = world
+        .records
+        .last()
+        .unwrap()
+        .outcome
+        .effects
+        .iter()
+        .find_map(|e| match e {
+            Effect::TermPut(_, term) => Some(term.clone()),
+            _ => None,
+        });
+    let late = Pricing {
+        term: old,
+        ..pricing(wakes("nightly", t(100 * DAY)))
+    };
+    assert_eq!(late.term.as_ref().unwrap().plan.as_str(), "plan");
+    world.decide(usage("late"), Some(late)).unwrap();
+    assert_eq!(now(&world).timers.len(), 0);
+}
+
+#[test]
+fn subscriptions_that_ended_are_forgotten() {
+    let mut world = World::new();
+    for index in 0..64 {
+        let id = format!("s{index}");
+        world.ask(subscribe(&id, Cadence::Yearly), priced(&[])).unwrap();
+        let farebox_record::command::Command::ChangeSubscription(mut cancel) =
+            change(&id, Change::Cancel, When::Now)
+        else {
+            unreachable!()
+        };
+        cancel.subscription = SubscriptionId::new(&id).unwrap();
+        let cancel = farebox_record::command::Command::ChangeSubscription(cancel);
+        world.ask(cancel, priced(&[])).unwrap();
+    }
+    let one_more = || subscribe("one-more", Cadence::Yearly);
+    world.advance(36 * DAY);
+    let said = say(&world.ask(one_more(), priced(&[])));
+    assert!(said.contains("SUBSCRIPTIONS_PER_WALLET_MAX"), "{said}");
+    world.advance(DAY);
+    world.ask(one_more(), priced(&[])).unwrap();
+    assert_eq!(world.wallet.subscriptions().count(), 1);
+}
