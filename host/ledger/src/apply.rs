@@ -45,7 +45,7 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         }
         Command::Settle(settle) => settle::settle(wallet, settle, seen, at),
         Command::Extend(extend) => hold::extend(wallet, extend, seen, at),
-        Command::Release(release) => hold::release(wallet, release, at),
+        Command::Release(release) => hold::release(wallet, release, seen, at),
         Command::Due(due) => handle_due(wallet, due, seen, at),
         Command::RetryTransition(retry) => retry_transition(wallet, retry, seen, at),
         Command::ChangeSubscription(change) => change_subscription(wallet, change, seen, at),
@@ -131,7 +131,7 @@ fn handle_due(wallet: &mut Wallet, due: &Due, seen: &Seen, at: Timestamp) -> Res
         return Err(Refusal::NotDue);
     }
     match &due.item {
-        DueItem::HoldExpiry(hold) => hold::expire(wallet, hold, at),
+        DueItem::HoldExpiry(hold) => hold::expire(wallet, hold, seen, at),
         DueItem::GrantExpiry(id) => Ok(expire_grant(wallet, id, at)),
         DueItem::GrantEffective(id) => Ok(activate_grant(wallet, id, at)),
         DueItem::Renewal(id) => renew(wallet, id, due, seen, at),

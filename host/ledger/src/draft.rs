@@ -10,6 +10,7 @@ use farebox_record::state::{GrantPhase, GrantState, SliceSource};
 use farebox_record::time::Timestamp;
 
 use crate::cover::{Draw, Origin};
+use crate::grant::pay_debt;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::wallet::Wallet;
@@ -140,8 +141,8 @@ impl<'w> Draft<'w> {
         }
     }
 
-    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile.
-    /// Tells how much the wallet got.
+    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile. Bought
+    /// value pays debt first. Tells how much the wallet got.
     pub fn unpin(&mut self, grant: &GrantId, asset: &Asset, amount: Nanos) -> Nanos {
         let expired = self
             .wallet
@@ -160,7 +161,11 @@ impl<'w> Draft<'w> {
             None,
         );
         self.post(to, asset, amount, None);
-        if expired { Nanos::ZERO } else { amount }
+        if expired {
+            return Nanos::ZERO;
+        }
+        pay_debt(self, grant, amount);
+        amount
     }
 
     /// A name for a grant that the host opens: the first of `wanted` that is a name, and with a number behind it
@@ -182,6 +187,7 @@ impl<'w> Draft<'w> {
         event: &EventRef,
         asset: &Asset,
         amount: Nanos,
+        charge: Option<u16>,
         at: Timestamp,
     ) -> Option<GrantId> {
         let sequence = self.wallet.header.sequence + 1;
@@ -201,7 +207,7 @@ impl<'w> Draft<'w> {
             phase: GrantPhase::Active,
         };
         self.put(Effect::GrantOpened(id.clone(), Box::new(grant)));
-        self.post(Account::Available(id.clone()), asset, amount, None);
+        self.post(Account::Available(id.clone()), asset, amount, charge);
         Some(id)
     }
 

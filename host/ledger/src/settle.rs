@@ -2,17 +2,23 @@
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AboveHold, Finality, Settle};
-use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Outcome, Seen, Settled};
-use farebox_record::plan::{Charge, EventRef};
-use farebox_record::state::{HoldState, Pin, Slice, SliceSource};
+use farebox_record::event::Event;
+use farebox_record::ids::{GrantId, RevisionHash};
+use farebox_record::outcome::{
+    Account, Answer, Effect, HoldEnd, Line, Outcome, Pricing, Seen, Settled, UnpricedReason, Verdict,
+};
+use farebox_record::plan::{Charge, Priced, Rejection};
+use farebox_record::state::{HoldState, HoldUsage, Pin, Slice, SliceSource, UnpricedState, Waiting};
 use farebox_record::time::Timestamp;
 
+use crate::correct::priced_by;
 use crate::cover::{Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, lines, owned_by};
-use crate::credit::{beyond, credit, totals};
+use crate::credit::{beyond, credit};
 use crate::draft::Draft;
 use crate::hold::{check_open, end, priced};
 use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
+use crate::owed::{NotOwed, Owed, Relieved, relieve};
 use crate::pins::{held, merged, per_asset, pin};
 use crate::refusal::Refusal;
 use crate::spending::count_settlement;
@@ -32,51 +38,174 @@ pub(crate) fn settle(
         Some(expired) => expired.saturating_add(LATE_SETTLE_GRACE),
     };
     check_open(usable_until, at)?;
-    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
-    let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
-    check_priced(wallet, priced)?;
-    let (hold, earlier) = renumbered(hold, &priced.charges);
     let mut event = hold.event.clone();
     event.measures.clone_from(&settle.measures);
     event.attributes.extend(settle.attributes.clone());
-    let mut covered = cover(
-        wallet,
-        &priced.charges,
-        &event.attributes,
-        owned_by(wallet, &hold),
-    )
-    .map_err(unpostable)?;
-    let waived = match settle.above {
-        AboveHold::Deny => {
-            let above = above_hold(wallet, &priced.charges, &event.attributes, &hold).map_err(unpostable)?;
-            refuse_above(&above)?
-        }
-        AboveHold::ChargeAvailable => waive(&hold, &mut covered),
-        AboveHold::AllowDebt => Vec::new(),
-    };
     let late = hold.expired.is_some();
     let ended = late || settle.finality == Finality::Final;
-    covered
-        .draws
-        .extend(std::mem::take(&mut covered.uncovered).into_iter().map(debt));
-
+    let reckoned = price(wallet, seen).and_then(|(pricing, priced)| {
+        let reckoned = Reckoned::of(wallet, &hold, priced, &event, settle.above)?;
+        Ok((pricing, priced, reckoned))
+    });
+    let (pricing, priced, reckoned) = match reckoned {
+        Ok(reckoned) => reckoned,
+        Err(refusal) => {
+            return match keeps(&refusal).filter(|_| ended) {
+                Some(reason) => Ok(keep(wallet, &hold, event, reason, seen, at)),
+                None => Err(refusal),
+            };
+        }
+    };
     let mut draft = Draft::new(wallet, at);
-    draft.name_earlier(priced.charges.len(), earlier);
-    draft.take(&covered.draws);
     let what = if ended { Left::Freed } else { Left::Kept };
-    let back = give_back(&mut draft, &covered.left, what, &settle.hold, at);
-    let mut now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
-    now.codes = priced.charges.iter().map(|c| c.code.clone()).collect();
-    let summary = Summary::of(&hold, &now, &covered, back.returned, waived, ended, late);
-    draft.put(Effect::HoldPut(settle.hold.clone(), Box::new(now)));
-    count_settlement(&mut draft, &hold, &event.attributes, at);
+    let summary = reckoned.post(&mut draft, priced, &event, what, at);
+    let charges = lines(&priced.charges);
     if ended {
         end(&mut draft, &settle.hold, HoldEnd::Settled);
         carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);
+    } else {
+        let usage = HoldUsage {
+            event,
+            above: settle.above,
+            priced: priced_by(pricing),
+            lines: charges.clone(),
+        };
+        draft.put(Effect::HoldUsed(settle.hold.clone(), Box::new(usage)));
     }
-    let charges = lines(&priced.charges);
     let revision = pricing.revision;
-    Ok(draft.finish(|wallet| summary.answer(charges, revision, wallet)))
+    Ok(draft.finish(|wallet| summary.answer(charges, ended, late, revision, wallet)))
+}
+
+/// What a plan said of a held call, where the wallet has room for it.
+pub(crate) fn price<'s>(wallet: &Wallet, seen: &'s Seen) -> Result<(&'s Pricing, &'s Priced), Refusal> {
+    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
+    let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
+    check_priced(wallet, priced)?;
+    Ok((pricing, priced))
+}
+
+/// Why usage that is known for good is kept until it has a price; none where its caller can correct it.
+fn keeps(refusal: &Refusal) -> Option<UnpricedReason> {
+    Some(match refusal {
+        Refusal::InvalidEvent(Rejection::InvalidEvent { .. }) | Refusal::AboveHold { .. } => return None,
+        Refusal::InvalidEvent(rejection) => UnpricedReason::Rejected(rejection.clone()),
+        Refusal::NoPlan => UnpricedReason::NoPlan,
+        Refusal::PlanFailed { code, message } => UnpricedReason::PlanFailed {
+            code: code.clone(),
+            message: message.clone(),
+        },
+        other => UnpricedReason::PlanFailed {
+            code: "unpostable".into(),
+            message: other.to_string(),
+        },
+    })
+}
+
+/// Ends a hold whose usage is known and has no price. All that parts of it took comes back: the event will be priced as a
+/// whole.
+fn keep(
+    wallet: &mut Wallet,
+    hold: &HoldState,
+    mut event: Event,
+    reason: UnpricedReason,
+    seen: &Seen,
+    at: Timestamp,
+) -> Outcome {
+    let answered = match seen.pricing.as_ref().map(|pricing| &pricing.verdict) {
+        Some(Verdict::Priced(priced)) => &priced.charges[..],
+        _ => &[],
+    };
+    let (hold, earlier) = renumbered(hold.clone(), answered);
+    let owned = owned_by(wallet, &hold);
+    let mut draft = Draft::new(wallet, at);
+    draft.name_earlier(answered.len(), earlier);
+    give_back(&mut draft, &owned, Left::Freed, &hold, at);
+    let name = event.reference();
+    let now = after_settlement(&hold, &[], Vec::new(), &[]);
+    let nothing = HoldState {
+        overdraft: Vec::new(),
+        ..now
+    };
+    draft.put(Effect::HoldPut(name.clone(), Box::new(nothing)));
+    count_settlement(&mut draft, &hold, &event.attributes, at);
+    match hold.expired {
+        None => end(&mut draft, &name, HoldEnd::Settled),
+        Some(_) => draft.put(Effect::HoldForgotten(name)),
+    }
+    event.time = Some(hold.time);
+    let kept = UnpricedState {
+        received: at,
+        what: Waiting::Event(event),
+        reason: reason.clone(),
+    };
+    draft.put(Effect::UnpricedKept(Box::new(kept)));
+    draft.finish(|_| Answer::Unpriced(reason))
+}
+
+/// What a call used so far, covered as a whole.
+pub(crate) struct Reckoned {
+    /// As it was, with slices that name the charges of the present answer.
+    hold: HoldState,
+    /// Codes of charges that the answer does not hold any more.
+    earlier: Vec<String>,
+    covered: Covered,
+    waived: Vec<(Asset, Nanos)>,
+}
+
+impl Reckoned {
+    pub fn of(
+        wallet: &Wallet,
+        hold: &HoldState,
+        priced: &Priced,
+        event: &Event,
+        above: AboveHold,
+    ) -> Result<Reckoned, Refusal> {
+        let (hold, earlier) = renumbered(hold.clone(), &priced.charges);
+        let (charges, attributes) = (&priced.charges, &event.attributes);
+        let mut covered = cover(wallet, charges, attributes, owned_by(wallet, &hold)).map_err(unpostable)?;
+        let waived = match above {
+            AboveHold::Deny => {
+                let above = above_hold(wallet, charges, attributes, &hold).map_err(unpostable)?;
+                refuse_above(&above)?
+            }
+            AboveHold::ChargeAvailable => waive(&hold, &mut covered),
+            AboveHold::AllowDebt => Vec::new(),
+        };
+        let owed = std::mem::take(&mut covered.uncovered).into_iter().map(debt);
+        covered.draws.extend(owed);
+        Ok(Reckoned {
+            hold,
+            earlier,
+            covered,
+            waived,
+        })
+    }
+
+    /// Posts the difference to what was taken before. The hold stays: the caller ends it.
+    pub fn post(
+        self,
+        draft: &mut Draft<'_>,
+        priced: &Priced,
+        event: &Event,
+        what: Left,
+        at: Timestamp,
+    ) -> Summary {
+        let Reckoned {
+            hold,
+            earlier,
+            covered,
+            waived,
+        } = self;
+        draft.name_earlier(priced.charges.len(), earlier);
+        draft.take(&covered.draws);
+        let back = give_back(draft, &covered.left, what, &hold, at);
+        let mut now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
+        now.codes = priced.charges.iter().map(|c| c.code.clone()).collect();
+        let summary = Summary::of(&hold, &now, &covered, back.returned, waived, what);
+        draft.put(Effect::HoldPut(event.reference(), Box::new(now)));
+        count_settlement(draft, &hold, &event.attributes, at);
+        summary
+    }
 }
 
 /// Lets the slices that were taken before name the charges of the present answer: the one of the same code, and of
@@ -137,7 +266,7 @@ fn waive(hold: &HoldState, covered: &mut Covered) -> Vec<(Asset, Nanos)> {
 
 /// What becomes of the value that a hold does not need.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
+pub(crate) enum Left {
     /// The hold is over: back into the wallet.
     Freed,
     /// More settlements may come: it stays pinned.
@@ -157,10 +286,17 @@ struct Back {
 
 /// Deals with what a settlement leaves of the hold's own value. What an earlier settlement took too much goes first
 /// to the debt that it made, then to where it came from.
-fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef, at: Timestamp) -> Back {
+fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, hold: &HoldState, at: Timestamp) -> Back {
+    let event = hold.event.reference();
     let mut back = Back::default();
     let mut debts: Vec<(&Asset, Nanos)> = Vec::new();
-    for own in left {
+    // What was owed first: else value that is freed would pay it.
+    let is_value = |own: &&Owned| matches!(own.from, SliceSource::Grant(_));
+    let owed_first = left
+        .iter()
+        .filter(|own| !is_value(own))
+        .chain(left.iter().filter(is_value));
+    for own in owed_first {
         let charge = match own.origin {
             Origin::Taken(charge) => Some(charge),
             Origin::Pinned | Origin::Live | Origin::Refunded => None,
@@ -169,77 +305,75 @@ fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef
             let lost = Nanos::new(-own.amount.get());
             draft.post(Account::Revenue, &own.asset, lost, charge);
         }
-        match &own.from {
+        let owed = match &own.from {
             SliceSource::Grant(grant) => {
-                if charge.is_some() {
-                    draft.post(Account::Held(grant.clone()), &own.asset, own.amount, charge);
-                }
-                match what {
-                    Left::Kept => back.pins.push(Pin {
-                        grant: grant.clone(),
-                        asset: own.asset.clone(),
-                        amount: own.amount,
-                    }),
-                    Left::Freed => {
-                        let returned = draft.unpin(grant, &own.asset, own.amount);
-                        if charge.is_none() {
-                            back.returned.push((own.asset.clone(), returned));
-                        }
-                    }
-                }
+                give_back_value(draft, grant, own, charge, what, &mut back);
+                continue;
             }
-            SliceSource::Debt => debts.push((&own.asset, own.amount)),
-            SliceSource::Receivable => {
-                // What the customer paid of it meanwhile was paid with bought value, and comes back as such.
-                let owed = -totals(draft.wallet, &own.asset).receivable.get();
-                let unpaid = Nanos::new(owed.min(own.amount.get()));
-                draft.post(Account::Receivable, &own.asset, unpaid, charge);
-                let paid = Nanos::new(own.amount.get() - unpaid.get());
-                if paid.is_positive() {
-                    draft.open_returned(event, &own.asset, paid, at);
-                }
-            }
+            SliceSource::Debt => Owed::Debt,
+            SliceSource::Receivable => Owed::Receivable,
+        };
+        let not = NotOwed {
+            what: owed,
+            event: &event,
+            since: hold.time,
+            asset: &own.asset,
+            amount: own.amount,
+            charge,
+        };
+        let relieved = relieve(draft, &not, at);
+        if (owed, what) == (Owed::Debt, Left::Kept) {
+            debts.push((&own.asset, relieved.unpaid));
+            keep_returned(draft, &own.asset, relieved, &mut back);
         }
     }
-    for (asset, amount) in per_asset(debts.into_iter()) {
-        return_debt(draft, &asset, amount, what, event, at, &mut back);
+    for (asset, unpaid) in per_asset(debts.into_iter()) {
+        let free = credit(draft.wallet, &asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
+        back.credit.push((asset, Nanos::new(free)));
     }
     back.pins = merged(back.pins);
     back.returned = per_asset(back.returned.iter().map(|(asset, amount)| (asset, *amount)));
     back
 }
 
-/// Debt that turns out not to be owed. What of it was paid meanwhile was paid with bought value, so it comes back as
-/// such.
-fn return_debt(
+/// Value of a grant: it stays pinned, or goes back.
+fn give_back_value(
     draft: &mut Draft<'_>,
-    asset: &Asset,
-    amount: Nanos,
+    grant: &GrantId,
+    own: &Owned,
+    charge: Option<u16>,
     what: Left,
-    event: &EventRef,
-    at: Timestamp,
     back: &mut Back,
 ) {
-    let owed = -totals(draft.wallet, asset).debt.get();
-    let unpaid = Nanos::new(owed.min(amount.get()));
-    let paid = Nanos::new(amount.get() - unpaid.get());
-    draft.post(Account::Debt, asset, unpaid, None);
-    if what == Left::Kept {
-        let free = credit(draft.wallet, asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
-        back.credit.push((asset.clone(), Nanos::new(free)));
+    if charge.is_some() {
+        draft.post(Account::Held(grant.clone()), &own.asset, own.amount, charge);
     }
-    if !paid.is_positive() {
-        return;
+    match what {
+        Left::Kept => back.pins.push(Pin {
+            grant: grant.clone(),
+            asset: own.asset.clone(),
+            amount: own.amount,
+        }),
+        Left::Freed => {
+            let returned = draft.unpin(grant, &own.asset, own.amount);
+            if charge.is_none() {
+                back.returned.push((own.asset.clone(), returned));
+            }
+        }
     }
-    let Some(grant) = draft.open_returned(event, asset, paid, at) else {
+}
+
+/// Bought value that comes back in place of debt while the call is still under way: the hold keeps it.
+fn keep_returned(draft: &mut Draft<'_>, asset: &Asset, relieved: Relieved, back: &mut Back) {
+    let Some((grant, amount)) = relieved.returned else {
         return;
     };
-    if what == Left::Kept {
-        let returned = Pin {
-            grant,
-            asset: asset.clone(),
-            amount: paid,
-        };
+    let returned = Pin {
+        grant,
+        asset: asset.clone(),
+        amount: Nanos::new(amount.get() - relieved.paid_debt.get()),
+    };
+    if returned.amount.is_positive() {
         pin(draft, std::slice::from_ref(&returned));
         back.pins.push(returned);
     }
@@ -288,14 +422,13 @@ fn in_order(before: &[Slice], draws: &[Draw]) -> Vec<Slice> {
 }
 
 /// What a settlement did, in sums per asset.
-struct Summary {
+pub(crate) struct Summary {
     posted: Vec<(Asset, Nanos)>,
-    returned: Vec<(Asset, Nanos)>,
+    /// What went back to the wallet.
+    pub returned: Vec<(Asset, Nanos)>,
     held: Vec<(Asset, Nanos)>,
     debt: Vec<(Asset, Nanos)>,
     waived: Vec<(Asset, Nanos)>,
-    ended: bool,
-    late: bool,
 }
 
 impl Summary {
@@ -305,8 +438,7 @@ impl Summary {
         covered: &Covered,
         returned: Vec<(Asset, Nanos)>,
         waived: Vec<(Asset, Nanos)>,
-        ended: bool,
-        late: bool,
+        what: Left,
     ) -> Summary {
         // Told in the order of the charges.
         let total = |hold: &HoldState| {
@@ -327,18 +459,21 @@ impl Summary {
         Summary {
             posted,
             returned,
-            held: if ended { Vec::new() } else { held(now) },
+            held: match what {
+                Left::Freed => Vec::new(),
+                Left::Kept => held(now),
+            },
             debt: per_asset(new_debt.map(|d| (&d.slice.asset, d.slice.amount))),
             waived,
-            ended,
-            late,
         }
     }
 
     fn answer(
         self,
-        charges: Vec<farebox_record::outcome::Line>,
-        revision: farebox_record::ids::RevisionHash,
+        charges: Vec<Line>,
+        ended: bool,
+        late: bool,
+        revision: RevisionHash,
         wallet: &Wallet,
     ) -> Answer {
         Answer::Settled(Box::new(Settled {
@@ -348,8 +483,8 @@ impl Summary {
             held: self.held,
             debt: self.debt,
             waived: self.waived,
-            ended: self.ended,
-            late: self.late,
+            ended,
+            late,
             revision,
             balances: wallet.balances(),
         }))

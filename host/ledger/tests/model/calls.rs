@@ -7,7 +7,12 @@ use crate::reference::{Above, Charge, GRACE, Grant, Hold, Model, Source, Told};
 
 impl Model {
     /// Says no to a call whose customer owes too much, or has not enough.
-    fn denied(&self, charges: &[Charge], cover: &Cover) -> Option<Told> {
+    fn denied(
+        &self,
+        charges: &[Charge],
+        cover: &Cover,
+        credit: &BTreeMap<&'static str, i128>,
+    ) -> Option<Told> {
         for link in charges.iter().flat_map(|c| &c.links).filter(|l| !l.invoice) {
             let owed = self.debt.get(link.asset).copied().unwrap_or(0);
             if self
@@ -19,7 +24,7 @@ impl Model {
                 return Some(Told::new("denied: Debt").with("required", link.asset, owed));
             }
         }
-        self.short(cover, &BTreeMap::new())
+        self.short(cover, credit)
     }
 
     fn short(&self, cover: &Cover, credit: &BTreeMap<&'static str, i128>) -> Option<Told> {
@@ -57,7 +62,7 @@ impl Model {
     pub fn authorize(&mut self, id: &str, charges: &[Charge], ttl: i64, one_shot: bool) -> Told {
         self.record(self.now);
         let cover = self.cover(charges, BTreeMap::new());
-        if let Some(denied) = self.denied(charges, &cover) {
+        if let Some(denied) = self.denied(charges, &cover, &BTreeMap::new()) {
             return denied;
         }
         let mut told = Told::new("allowed");
@@ -108,10 +113,16 @@ impl Model {
         let mut told = Told::new("released");
         let pins = std::mem::take(&mut self.holds[index].pins);
         self.holds[index].credit.clear();
+        let mut pins: Vec<(String, i128)> = pins.into_iter().collect();
+        pins.sort_by_key(|(id, _)| self.burns(id));
         for (id, amount) in pins {
             self.unpin(&id, amount, &mut told, "returned");
         }
         told
+    }
+
+    fn burns(&self, id: &str) -> (i32, bool, i64, u8, i64, String) {
+        self.grants.iter().find(|g| g.id == id).unwrap().burns()
     }
 
     fn unpin(&mut self, id: &str, amount: i128, told: &mut Told, name: &'static str) {
@@ -122,6 +133,7 @@ impl Model {
             false => {
                 grant.free += amount;
                 told.add(name, asset, amount);
+                self.pay_debt_with(id, amount);
             }
         }
     }
@@ -134,7 +146,7 @@ impl Model {
         if let Some(charges) = charges {
             let cover = self.cover(charges, self.own(index));
             let credit = self.holds[index].credit.clone();
-            if let Some(denied) = self.short(&cover, &credit) {
+            if let Some(denied) = self.denied(charges, &cover, &credit) {
                 return denied;
             }
             for ((_, _, source), amount) in &cover.live {
@@ -237,7 +249,15 @@ impl Model {
         self.post(&cover);
         self.holds[index].taken = taken;
 
-        for ((asset, source), had) in own {
+        // What was owed comes first: value that is freed must not pay what is not owed.
+        let (mut values, owed): (Vec<_>, Vec<_>) = own
+            .into_iter()
+            .partition(|((_, source), _)| matches!(source, Source::Grant(_)));
+        values.sort_by_key(|((_, source), _)| match source {
+            Source::Grant(id) => Some(self.burns(id)),
+            Source::Debt | Source::Receivable => None,
+        });
+        for ((asset, source), had) in owed.into_iter().chain(values) {
             let used: i128 = cover
                 .own
                 .iter()
@@ -268,6 +288,7 @@ impl Model {
             self.holds[index].credit.clear();
             self.holds[index].taken.clear();
         } else {
+            self.holds[index].parted = true;
             self.tell_held(index, &mut told);
         }
         if late {

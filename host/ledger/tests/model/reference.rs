@@ -53,6 +53,8 @@ pub struct Hold {
     /// Its grace was over when a record was made: nothing can be done to it any more.
     pub forgotten: bool,
     pub ended: bool,
+    /// Settled in part: its end is on the agenda twice.
+    pub parted: bool,
     pub pins: BTreeMap<String, i128>,
     pub credit: BTreeMap<&'static str, i128>,
     pub taken: BTreeMap<(usize, &'static str, Source), i128>,
@@ -140,7 +142,7 @@ impl Model {
         for hold in self
             .holds
             .iter_mut()
-            .filter(|h| h.expired && h.expires + GRACE <= at)
+            .filter(|h| h.expired && !h.parted && h.expires + GRACE <= at)
         {
             hold.forgotten = true;
         }
@@ -167,6 +169,11 @@ impl Model {
         loop {
             let holds = self.holds.iter().filter(|h| !h.expired && !h.ended);
             let mut due: Vec<(i64, u8, String)> = holds.map(|h| (h.expires, 0, h.id.clone())).collect();
+            let late = self
+                .holds
+                .iter()
+                .filter(|h| h.expired && h.parted && !h.ended && !h.forgotten);
+            due.extend(late.map(|h| (h.expires + GRACE, 0, h.id.clone())));
             for grant in self.grants.iter().filter(|g| !g.dead && !self.spent(g)) {
                 match (grant.waiting, grant.until) {
                     (true, _) => due.push((grant.from, 4, grant.id.clone())),
@@ -183,8 +190,12 @@ impl Model {
             match kind {
                 0 => {
                     let index = self.holds.iter().position(|h| h.id == id).unwrap();
-                    self.give_up(index);
-                    self.holds[index].expired = true;
+                    if self.holds[index].expired {
+                        self.holds[index].forgotten = true;
+                    } else {
+                        self.give_up(index);
+                        self.holds[index].expired = true;
+                    }
                 }
                 3 => {
                     let grant = self.grant_mut(&id);
@@ -212,9 +223,19 @@ impl Model {
     }
 
     pub fn pay_debt(&mut self, id: &str) -> i128 {
+        let all = self.grants.iter().find(|g| g.id == id).unwrap().free;
+        self.pay_debt_with(id, all)
+    }
+
+    /// With what came into the grant, or came back to it.
+    pub fn pay_debt_with(&mut self, id: &str, came: i128) -> i128 {
         let grant = self.grants.iter().find(|g| g.id == id).unwrap().clone();
         let owed = self.debt.entry(grant.asset).or_default();
-        let paid = if grant.paid { grant.free.min(*owed) } else { 0 };
+        let paid = if grant.paid && !grant.waiting {
+            came.min(*owed)
+        } else {
+            0
+        };
         *owed -= paid;
         self.grant_mut(id).free -= paid;
         paid

@@ -20,6 +20,8 @@ mod holds;
 mod late;
 mod lifecycle;
 mod limits;
+mod owed;
+mod parts;
 mod plan_orders;
 mod refold;
 mod retry;

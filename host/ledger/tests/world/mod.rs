@@ -36,6 +36,8 @@ pub struct World {
     pub records: Vec<Record>,
     /// What the plan answers to renewals and timers, in turn; then nothing answers any more.
     pub transitions: VecDeque<Verdict>,
+    /// What the plan answers about calls whose grace is over, in turn; then nothing answers any more.
+    pub conclusions: VecDeque<Verdict>,
     /// What fell due and was handled, in order.
     pub handled: Vec<Due>,
     tenant: TenantId,
@@ -54,6 +56,7 @@ impl World {
             now: START,
             records: Vec::new(),
             transitions: VecDeque::new(),
+            conclusions: VecDeque::new(),
             handled: Vec::new(),
             tenant: TenantId::new("acme").unwrap(),
             customer: CustomerId::new("c").unwrap(),
@@ -88,6 +91,9 @@ impl World {
             };
             let seen = match &due.item {
                 DueItem::Renewal(_) | DueItem::Timer { .. } => self.transitions.pop_front().map(pricing),
+                DueItem::HoldExpiry(hold) if self.wallet.hold(hold).is_some_and(|h| h.expired.is_some()) => {
+                    self.conclusions.pop_front().map(pricing)
+                }
                 _ => None,
             };
             self.handled.push(due.clone());
