@@ -16,10 +16,11 @@ use crate::hold;
 use crate::limits;
 use crate::refusal::{Refusal, too_many};
 use crate::renewal::{renew, wake};
+use crate::retry::retry_transition;
 use crate::settle;
 use crate::spending;
 use crate::subscription::start_subscription;
-use crate::usage::{charge_usage, rate_unpriced, retry_transition};
+use crate::usage::{charge_usage, rate_unpriced};
 use crate::wallet::Wallet;
 
 /// Decides `command` and carries it out, all of it or nothing.

@@ -24,6 +24,7 @@ mod owed;
 mod parts;
 mod plan_orders;
 mod refold;
+mod retried;
 mod retry;
 mod settle;
 mod spending;
