@@ -181,13 +181,13 @@ impl<'w> Draft<'w> {
             .find(|id| !self.wallet.grants.contains_key(id))
     }
 
-    /// Opens a grant for bought value that comes back because what it paid was not owed, and gives its name.
+    /// Opens a grant for bought value that comes back because what it paid was not owed, and gives its name. The caller
+    /// posts the value.
     pub fn open_returned(
         &mut self,
         event: &EventRef,
         asset: &Asset,
         amount: Nanos,
-        charge: Option<u16>,
         at: Timestamp,
     ) -> Option<GrantId> {
         let sequence = self.wallet.header.sequence + 1;
@@ -207,7 +207,6 @@ impl<'w> Draft<'w> {
             phase: GrantPhase::Active,
         };
         self.put(Effect::GrantOpened(id.clone(), Box::new(grant)));
-        self.post(Account::Available(id.clone()), asset, amount, charge);
         Some(id)
     }
 

@@ -51,7 +51,6 @@ impl Owed {
 /// An amount that an event made the customer owe, and that it does not cost after all.
 pub(crate) struct NotOwed<'a> {
     pub what: Owed,
-    pub event: &'a EventRef,
     /// When the event happened: what was written off before then was not owed for it.
     pub since: Timestamp,
     pub asset: &'a Asset,
@@ -67,30 +66,56 @@ pub(crate) struct Relieved {
     pub unpaid: Nanos,
     /// What had been written off: nothing comes back of it.
     pub written_off: Nanos,
-    /// What of the bought value that came back paid other debt.
-    pub paid_debt: Nanos,
-    /// The grant in which bought value came back, and how much.
-    pub returned: Option<(GrantId, Nanos)>,
+    /// What had been paid: it comes back by [`give_back_paid`].
+    pub paid: Nanos,
 }
 
-/// Takes back what is not owed.
-pub(crate) fn relieve(draft: &mut Draft<'_>, not: &NotOwed<'_>, at: Timestamp) -> Relieved {
-    let mut relieved = Relieved {
-        unpaid: not.what.open(draft, not.asset).min(not.amount),
-        ..Relieved::default()
-    };
-    draft.post(not.what.account(), not.asset, relieved.unpaid, not.charge);
-    let rest = Nanos::new(not.amount.get() - relieved.unpaid.get());
-    relieved.written_off = take_back_write_offs(draft, not, rest);
-    draft.post(Account::Adjustments, not.asset, relieved.written_off, not.charge);
-    let paid = Nanos::new(rest.get() - relieved.written_off.get());
-    if paid.is_positive()
-        && let Some(grant) = draft.open_returned(not.event, not.asset, paid, not.charge, at)
-    {
-        relieved.paid_debt = pay_debt(draft, &grant, paid);
-        relieved.returned = Some((grant, paid));
+/// Takes back what is not owed, as far as nobody has paid it.
+pub(crate) fn relieve(draft: &mut Draft<'_>, not: &NotOwed<'_>) -> Relieved {
+    let unpaid = not.what.open(draft, not.asset).min(not.amount);
+    draft.post(not.what.account(), not.asset, unpaid, not.charge);
+    let rest = Nanos::new(not.amount.get() - unpaid.get());
+    let written_off = take_back_write_offs(draft, not, rest);
+    draft.post(Account::Adjustments, not.asset, written_off, not.charge);
+    Relieved {
+        unpaid,
+        written_off,
+        paid: Nanos::new(rest.get() - written_off.get()),
     }
-    relieved
+}
+
+/// Bought value that came back.
+pub(crate) struct Returned {
+    /// In which grant.
+    pub grant: GrantId,
+    /// How much.
+    pub amount: Nanos,
+    /// What of it paid other debt at once.
+    pub paid_debt: Nanos,
+}
+
+/// Gives back what was paid and is not owed, each part under its charge, in one grant of bought value.
+pub(crate) fn give_back_paid(
+    draft: &mut Draft<'_>,
+    event: &EventRef,
+    asset: &Asset,
+    parts: &[(Option<u16>, Nanos)],
+    at: Timestamp,
+) -> Option<Returned> {
+    let amount = Nanos::new(parts.iter().map(|(_, amount)| amount.get()).sum());
+    if !amount.is_positive() {
+        return None;
+    }
+    let grant = draft.open_returned(event, asset, amount, at)?;
+    for (charge, amount) in parts {
+        draft.post(Account::Available(grant.clone()), asset, *amount, *charge);
+    }
+    let paid_debt = pay_debt(draft, &grant, amount);
+    Some(Returned {
+        grant,
+        amount,
+        paid_debt,
+    })
 }
 
 /// Which write-offs an amount was written off by is not known of each event: it was by those since it happened, as far as

@@ -14,7 +14,7 @@ use farebox_record::time::Timestamp;
 
 use crate::draft::Draft;
 use crate::grant::{contra, pay_debt};
-use crate::owed::{NotOwed, Owed, relieve};
+use crate::owed::{NotOwed, Owed, give_back_paid, relieve};
 use crate::pins::per_asset;
 use crate::spending::count_back;
 use crate::wallet::Wallet;
@@ -132,14 +132,15 @@ pub(crate) fn give_back(
         };
         let not = NotOwed {
             what,
-            event: &name,
             since: standing.time,
             asset,
             amount,
             charge,
         };
-        let relieved = relieve(draft, &not, at);
-        let owed = [relieved.unpaid, relieved.written_off, relieved.paid_debt];
+        let relieved = relieve(draft, &not);
+        let back = give_back_paid(draft, &name, asset, &[(charge, relieved.paid)], at);
+        let other = back.map_or(Nanos::ZERO, |back| back.paid_debt);
+        let owed = [relieved.unpaid, relieved.written_off, other];
         paid.extend(owed.map(|amount| (asset, amount)));
     }
     count_back(draft, standing, slices, at);

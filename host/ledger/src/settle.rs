@@ -1,5 +1,7 @@
 //! Settlements: what a call really used is charged, and what its hold does not need goes back.
 
+use std::collections::BTreeMap;
+
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AboveHold, Finality, Settle};
 use farebox_record::event::Event;
@@ -18,7 +20,7 @@ use crate::draft::Draft;
 use crate::hold::{check_open, end, priced};
 use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
-use crate::owed::{NotOwed, Owed, Relieved, relieve};
+use crate::owed::{NotOwed, Owed, Returned, give_back_paid, relieve};
 use crate::pins::{held, merged, per_asset, pin};
 use crate::refusal::Refusal;
 use crate::spending::count_settlement;
@@ -289,51 +291,62 @@ struct Back {
 fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, hold: &HoldState, at: Timestamp) -> Back {
     let event = hold.event.reference();
     let mut back = Back::default();
-    let mut debts: Vec<(&Asset, Nanos)> = Vec::new();
+    let mut unpaid: Vec<(&Asset, Nanos)> = Vec::new();
+    let mut paid: BTreeMap<(&SliceSource, &Asset), Vec<(Option<u16>, Nanos)>> = BTreeMap::new();
     // What was owed first: else value that is freed would pay it.
     let is_value = |own: &&Owned| matches!(own.from, SliceSource::Grant(_));
-    let owed_first = left
-        .iter()
-        .filter(|own| !is_value(own))
-        .chain(left.iter().filter(is_value));
-    for own in owed_first {
-        let charge = match own.origin {
-            Origin::Taken(charge) => Some(charge),
-            Origin::Pinned | Origin::Live | Origin::Refunded => None,
-        };
-        if charge.is_some() {
-            let lost = Nanos::new(-own.amount.get());
-            draft.post(Account::Revenue, &own.asset, lost, charge);
-        }
+    for own in left.iter().filter(|own| !is_value(own)) {
         let owed = match &own.from {
-            SliceSource::Grant(grant) => {
-                give_back_value(draft, grant, own, charge, what, &mut back);
-                continue;
-            }
             SliceSource::Debt => Owed::Debt,
-            SliceSource::Receivable => Owed::Receivable,
+            _ => Owed::Receivable,
         };
+        let charge = taken_for(draft, own);
         let not = NotOwed {
             what: owed,
-            event: &event,
             since: hold.time,
             asset: &own.asset,
             amount: own.amount,
             charge,
         };
-        let relieved = relieve(draft, &not, at);
-        if (owed, what) == (Owed::Debt, Left::Kept) {
-            debts.push((&own.asset, relieved.unpaid));
-            keep_returned(draft, &own.asset, relieved, &mut back);
+        let relieved = relieve(draft, &not);
+        paid.entry((&own.from, &own.asset))
+            .or_default()
+            .push((charge, relieved.paid));
+        if owed == Owed::Debt {
+            unpaid.push((&own.asset, relieved.unpaid));
         }
     }
-    for (asset, unpaid) in per_asset(debts.into_iter()) {
-        let free = credit(draft.wallet, &asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
-        back.credit.push((asset, Nanos::new(free)));
+    for ((from, asset), parts) in paid {
+        let returned = give_back_paid(draft, &event, asset, &parts, at);
+        if let (SliceSource::Debt, Left::Kept, Some(returned)) = (from, what, returned) {
+            keep_returned(draft, asset, returned, &mut back);
+        }
+    }
+    if what == Left::Kept {
+        for (asset, unpaid) in per_asset(unpaid.into_iter()) {
+            let free = credit(draft.wallet, &asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
+            back.credit.push((asset, Nanos::new(free)));
+        }
+    }
+    for own in left.iter().filter(is_value) {
+        if let SliceSource::Grant(grant) = &own.from {
+            let charge = taken_for(draft, own);
+            give_back_value(draft, grant, own, charge, what, &mut back);
+        }
     }
     back.pins = merged(back.pins);
     back.returned = per_asset(back.returned.iter().map(|(asset, amount)| (asset, *amount)));
     back
+}
+
+/// The charge that an earlier settlement took it for, which earns it no more; none where it was only pinned.
+fn taken_for(draft: &mut Draft<'_>, own: &Owned) -> Option<u16> {
+    let Origin::Taken(charge) = own.origin else {
+        return None;
+    };
+    let lost = Nanos::new(-own.amount.get());
+    draft.post(Account::Revenue, &own.asset, lost, Some(charge));
+    Some(charge)
 }
 
 /// Value of a grant: it stays pinned, or goes back.
@@ -364,18 +377,15 @@ fn give_back_value(
 }
 
 /// Bought value that comes back in place of debt while the call is still under way: the hold keeps it.
-fn keep_returned(draft: &mut Draft<'_>, asset: &Asset, relieved: Relieved, back: &mut Back) {
-    let Some((grant, amount)) = relieved.returned else {
-        return;
-    };
-    let returned = Pin {
-        grant,
+fn keep_returned(draft: &mut Draft<'_>, asset: &Asset, returned: Returned, back: &mut Back) {
+    let kept = Pin {
+        grant: returned.grant,
         asset: asset.clone(),
-        amount: Nanos::new(amount.get() - relieved.paid_debt.get()),
+        amount: Nanos::new(returned.amount.get() - returned.paid_debt.get()),
     };
-    if returned.amount.is_positive() {
-        pin(draft, std::slice::from_ref(&returned));
-        back.pins.push(returned);
+    if kept.amount.is_positive() {
+        pin(draft, std::slice::from_ref(&kept));
+        back.pins.push(kept);
     }
 }
 

@@ -195,7 +195,7 @@ fn what_a_part_took_too_much_is_usage_that_was_none() {
             "closing 0 0 0 0",
         ]
     );
-    // They were paid meanwhile, and come back.
+    // They were paid meanwhile, and come back: 6 of the grant and 3 of debt were used, less 3 that are free again.
     let top_up = |world: &mut World| {
         world.ok(grant("top", "usd", "5").put());
     };
@@ -205,7 +205,7 @@ fn what_a_part_took_too_much_is_usage_that_was_none() {
             "opening 0 0 0 0",
             "grant g (order): 6 0 0 0",
             "grant top (order): 5 0 0 0",
-            "usage tokens in 0 x1: -6 0 0 0",
+            "usage tokens in 0 x1: -3 0 -3 0",
             "debt_paid: -3 0 3 0",
             "closing 5 0 0 0",
         ]
