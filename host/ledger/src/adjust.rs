@@ -13,6 +13,7 @@ use farebox_record::time::Timestamp;
 use crate::credit::totals;
 use crate::draft::Draft;
 use crate::funds::{Funds, Purpose};
+use crate::owed::{Owed, note_write_off};
 use crate::refusal::Refusal;
 use crate::wallet::Wallet;
 
@@ -21,6 +22,7 @@ pub(crate) fn adjust(wallet: &mut Wallet, adjust: &Adjust, at: Timestamp) -> Res
     check_amount(adjust.amount)?;
     let asset = &adjust.asset;
     let mut postings: Vec<(Account, Nanos)> = Vec::new();
+    let mut written_off = None;
     match adjust.target {
         AdjustTarget::Balance => {
             let attributes = BTreeMap::new();
@@ -41,12 +43,14 @@ pub(crate) fn adjust(wallet: &mut Wallet, adjust: &Adjust, at: Timestamp) -> Res
         AdjustTarget::Debt => {
             let owed = Nanos::new(-totals(wallet, asset).debt.get());
             check_at_most(adjust.amount, owed, "is more than the debt")?;
+            written_off = Some(Owed::Debt);
             postings.push((Account::Debt, adjust.amount));
             postings.push((Account::Adjustments, Nanos::new(-adjust.amount.get())));
         }
         AdjustTarget::Receivable => {
             let owed = Nanos::new(-totals(wallet, asset).receivable.get());
             check_at_most(adjust.amount, owed, "is more than the receivable")?;
+            written_off = Some(Owed::Receivable);
             postings.push((Account::Receivable, adjust.amount));
             postings.push((Account::Adjustments, Nanos::new(-adjust.amount.get())));
         }
@@ -54,6 +58,9 @@ pub(crate) fn adjust(wallet: &mut Wallet, adjust: &Adjust, at: Timestamp) -> Res
     let mut draft = Draft::new(wallet, at);
     for (account, amount) in postings {
         draft.post(account, asset, amount, None);
+    }
+    if let Some(what) = written_off {
+        note_write_off(&mut draft, what, asset, adjust.amount, at);
     }
     Ok(draft.finish(|wallet| Answer::Adjusted {
         balances: wallet.balances(),

@@ -17,11 +17,12 @@ use crate::hold;
 use crate::limits;
 use crate::refusal::{Refusal, too_many};
 use crate::renewal::{renew, wake};
+use crate::retry::retry_transition;
 use crate::settle;
 use crate::spending;
 use crate::subscription::start_subscription;
 use crate::term::remember_term;
-use crate::usage::{charge_usage, rate_unpriced, retry_transition};
+use crate::usage::{charge_usage, rate_unpriced};
 use crate::wallet::Wallet;
 
 /// Decides `command` and carries it out, all of it or nothing.
@@ -37,7 +38,7 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::Grant(grant) => open_grant(wallet, grant, at),
         Command::Subscribe(subscribe) => start_subscription(wallet, subscribe, seen, at),
         Command::Usage(event) => {
-            check_event_time(event, at)?;
+            check_event_time(event.time, at)?;
             charge_usage(wallet, event, seen, at)
         }
         Command::Backfill(backfill) => {
@@ -47,12 +48,12 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::RememberTerm(remember) => remember_term(wallet, remember, at),
         Command::RateUnpriced(rate) => rate_unpriced(wallet, rate, seen, at),
         Command::Authorize(authorize) => {
-            check_event_time(&authorize.event, at)?;
+            check_event_time(authorize.event.time, at)?;
             hold::authorize(wallet, authorize, seen, at)
         }
         Command::Settle(settle) => settle::settle(wallet, settle, seen, at),
         Command::Extend(extend) => hold::extend(wallet, extend, seen, at),
-        Command::Release(release) => hold::release(wallet, release, at),
+        Command::Release(release) => hold::release(wallet, release, seen, at),
         Command::Due(due) => handle_due(wallet, due, seen, at),
         Command::RetryTransition(retry) => retry_transition(wallet, retry, seen, at),
         Command::ChangeSubscription(change) => change_subscription(wallet, change, seen, at),
@@ -61,7 +62,13 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::Refund(refund) => correct::refund(wallet, refund, seen, at),
         Command::Void(void) => correct::void(wallet, void, seen, at),
         Command::Amend(amend) => {
-            check_event_time(&amend.event, at)?;
+            // Without a time of its own it happened when the event that it replaces did.
+            let original = seen.original.as_deref();
+            let happened = amend
+                .event
+                .time
+                .or(original.map(|original| original.standing.time));
+            check_event_time(happened, at)?;
             correct::amend(wallet, amend, seen, at)
         }
         Command::PutLimit(put) => spending::put_limit(wallet, put, at),
@@ -132,7 +139,7 @@ fn handle_due(wallet: &mut Wallet, due: &Due, seen: &Seen, at: Timestamp) -> Res
         return Err(Refusal::NotDue);
     }
     match &due.item {
-        DueItem::HoldExpiry(hold) => hold::expire(wallet, hold, at),
+        DueItem::HoldExpiry(hold) => hold::expire(wallet, hold, seen, at),
         DueItem::GrantExpiry(id) => Ok(expire_grant(wallet, id, at)),
         DueItem::GrantEffective(id) => Ok(activate_grant(wallet, id, at)),
         DueItem::Renewal(id) => renew(wallet, id, due, seen, at),
@@ -156,8 +163,8 @@ fn check_backfill_time(event: &Event, at: Timestamp) -> Result<(), Refusal> {
 }
 
 /// Not in the future, and not so old that its id may be forgotten.
-fn check_event_time(event: &Event, at: Timestamp) -> Result<(), Refusal> {
-    let Some(time) = event.time else { return Ok(()) };
+fn check_event_time(time: Option<Timestamp>, at: Timestamp) -> Result<(), Refusal> {
+    let Some(time) = time else { return Ok(()) };
     if time > at.saturating_add(limits::EVENT_AHEAD_MAX) {
         let problem = format!(
             "{time} is more than 5 minutes ahead of the server's clock, {at} (limit EVENT_AHEAD_MAX)"

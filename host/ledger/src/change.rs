@@ -133,7 +133,7 @@ fn carry_out(
             }
             SubscriptionChange::Plan { plan, cadence } => {
                 next_term(&mut draft, id, &mut changed, at, at);
-                take_plan(&mut changed, plan, pricing);
+                take_plan(&mut draft, id, &mut changed, plan, pricing, at);
                 if let Some(cadence) = cadence.filter(|new| *new != changed.cadence) {
                     (changed.anchor, changed.cadence) = (at, cadence);
                     changed.period = first_period(at, cadence);

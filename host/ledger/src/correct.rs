@@ -10,18 +10,19 @@ use farebox_record::outcome::{
 };
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
-use farebox_record::state::SliceSource;
+use farebox_record::state::{SliceSource, Waiting};
 use farebox_record::time::Timestamp;
 
 use farebox_money::{Asset, Nanos};
 
 use crate::adjust::{check_amount, check_at_most, refund_grant};
+use crate::conclude::taken as taken_by;
 use crate::cover::lines;
 use crate::draft::{Draft, attempt};
 use crate::orders::{Cause, Ready};
 use crate::refold::{Refolding, fits};
 use crate::refusal::Refusal;
-use crate::reverse::{Reversed, give_back, split};
+use crate::reverse::{Reversed, give_back, split, take_back_given};
 use crate::wallet::Wallet;
 
 /// Gives money back: what an event took, to where it came from; or unused bought value, to the customer.
@@ -34,6 +35,7 @@ pub(crate) fn refund(
     match &refund.target {
         RefundTarget::Grant { grant, amount } => refund_grant(wallet, grant, *amount, at),
         RefundTarget::Event { event, amount } => {
+            check_ended(wallet, event)?;
             let original = charged(seen)?;
             refund_event(wallet, event, amount.as_ref(), original, at)
         }
@@ -63,7 +65,7 @@ fn refund_event(
         return Err(Refusal::NothingToGiveBack);
     }
     let mut draft = Draft::new(wallet, at);
-    let reversed = give_back(&mut draft, &standing.event, &back, &original.ended, at);
+    let reversed = give_back(&mut draft, standing, &back, &original.ended, at);
     let after = Standing {
         slices: stays,
         ..standing.clone()
@@ -74,12 +76,14 @@ fn refund_event(
 
 /// Takes an event back: all that it took comes back. A plan that follows subjects is told, and may answer.
 pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp) -> Result<Outcome, Refusal> {
+    check_ended(wallet, &void.event)?;
     let original = standing(seen)?;
     attempt(wallet, |wallet| {
         let mut draft = Draft::new(wallet, at);
         // What the plan charges for it comes first in the record's list of charges; what comes back goes on behind it.
         draft.answer_holds(charges_of(seen));
         let reversed = take_back(&mut draft, original, at);
+        take_back_given(&mut draft, &void.event);
         let behind = begin_refold(&mut draft, seen, original, at)?;
         let charges = match &seen.pricing {
             None => Vec::new(),
@@ -150,6 +154,7 @@ pub(crate) fn amend(
     seen: &Seen,
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
+    check_ended(wallet, &amend.event.reference())?;
     let original = standing(seen)?;
     let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
     let priced = match &pricing.verdict {
@@ -172,6 +177,9 @@ pub(crate) fn amend(
         if let Some(Consequence::Reversed(reversal)) = seen.consequence.as_deref() {
             carry_out_reversal(&mut draft, reversal, Names::Earlier, original, at)?;
         }
+        if behind.is_none() {
+            take_back_given(&mut draft, &event);
+        }
         let ready = Ready::new(draft.wallet, priced, &amend.event.attributes)?;
         let slices = ready.slices();
         match behind {
@@ -192,6 +200,14 @@ pub(crate) fn amend(
     })
 }
 
+/// What a call used is not known for good while its hold may still be settled, late or not.
+fn check_ended(wallet: &Wallet, event: &EventRef) -> Result<(), Refusal> {
+    match wallet.used(event) {
+        Some(_) => Err(Refusal::StillHeld),
+        None => Ok(()),
+    }
+}
+
 /// How many charges the plan's answer holds.
 fn charges_of(seen: &Seen) -> usize {
     match seen.pricing.as_ref().map(|pricing| &pricing.verdict) {
@@ -206,10 +222,11 @@ fn take_back(draft: &mut Draft<'_>, original: &Original, at: Timestamp) -> Rever
         draft.put(Effect::UnpricedRated(sequence));
     }
     let (back, _) = split(&original.standing.slices, None);
-    give_back(draft, &original.standing.event, &back, &original.ended, at)
+    give_back(draft, &original.standing, &back, &original.ended, at)
 }
 
 /// Under which indices the charges of an answer are named in a record.
+#[derive(Clone, Copy)]
 enum Names {
     /// Their own: it is the record's answer.
     Answer,
@@ -240,7 +257,7 @@ fn carry_out_reversal(
     if let Names::Earlier = names {
         ready.name_earlier(draft);
     }
-    ready.post(draft, pricing, Cause::Event(event), at);
+    ready.post(draft, pricing, Cause::Reversal(event), at);
     Ok(lines(&priced.charges))
 }
 
@@ -270,7 +287,7 @@ fn corrected(reversed: Reversed, charges: Vec<Line>, wallet: &Wallet) -> Correct
     }
 }
 
-fn priced_by(pricing: &Pricing) -> PricedBy {
+pub(crate) fn priced_by(pricing: &Pricing) -> PricedBy {
     PricedBy {
         revision: pricing.revision,
         subscription: pricing.subscription.clone(),
@@ -278,8 +295,8 @@ fn priced_by(pricing: &Pricing) -> PricedBy {
     }
 }
 
-/// An event as the record that ended it says: usage, a one-shot, the last settlement of a hold. None for a record that
-/// charges no event.
+/// An event as the record that ended it says: usage, a one-shot, the last settlement of a hold, or the end of one that was
+/// settled in part. None for a record that charges no event.
 pub fn standing_of(record: &Record) -> Option<Standing> {
     let pricing = record.seen.pricing.as_ref();
     let said = pricing.map_or_else(Vec::new, |pricing| match &pricing.verdict {
@@ -294,12 +311,15 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
         lines: said.clone(),
         slices,
     };
+    let unpriced = |event: &farebox_record::event::Event| Standing {
+        status: StandingStatus::Unpriced(record.sequence),
+        priced: None,
+        lines: Vec::new(),
+        ..charged(event, Vec::new())
+    };
+    let effects = || record.outcome.effects.iter();
     match (&record.command, &record.outcome.answer) {
-        (Command::Usage(event), Answer::Unpriced(_)) => Some(Standing {
-            status: StandingStatus::Unpriced(record.sequence),
-            priced: None,
-            ..charged(event, Vec::new())
-        }),
+        (Command::Usage(event), Answer::Unpriced(_)) => Some(unpriced(event)),
         (Command::Usage(event), Answer::Charged { .. }) => Some(charged(event, taken(record))),
         (Command::Backfill(backfill), Answer::Unpriced(_)) => Some(Standing {
             status: StandingStatus::Unpriced(record.sequence),
@@ -313,6 +333,21 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
         (Command::Authorize(authorize), Answer::Allowed(allowed)) if allowed.expires.is_none() => {
             Some(charged(&authorize.event, taken(record)))
         }
+        (Command::Settle(_), Answer::Unpriced(_)) => {
+            let kept = effects().find_map(|effect| match effect {
+                Effect::UnpricedKept(kept) => Some(&kept.what),
+                _ => None,
+            });
+            match kept? {
+                Waiting::Event(event) => Some(unpriced(event)),
+                Waiting::Transition(_) => None,
+            }
+        }
+        // A call that was settled in part ended without a last settlement.
+        (Command::Release(_) | Command::Due(_), _) => effects().find_map(|effect| match effect {
+            Effect::StandingPut(_, standing) => Some((**standing).clone()),
+            _ => None,
+        }),
         (Command::Settle(settle), Answer::Settled(settled)) if settled.ended => {
             let hold = record.outcome.effects.iter().find_map(|effect| match effect {
                 Effect::HoldPut(event, hold) if *event == settle.hold => Some(hold),
@@ -321,19 +356,9 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
             let mut event = hold.event.clone();
             event.measures.clone_from(&settle.measures);
             event.attributes.extend(settle.attributes.clone());
-            let slices = hold.taken.iter().map(|slice| TakenSlice {
-                code: hold
-                    .codes
-                    .get(usize::from(slice.charge))
-                    .cloned()
-                    .unwrap_or_default(),
-                asset: slice.asset.clone(),
-                from: slice.from.clone(),
-                amount: slice.amount,
-            });
             Some(Standing {
                 time: hold.time,
-                ..charged(&event, slices.collect())
+                ..charged(&event, taken_by(hold))
             })
         }
         _ => None,

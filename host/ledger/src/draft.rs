@@ -10,6 +10,7 @@ use farebox_record::state::{GrantPhase, GrantState, SliceSource};
 use farebox_record::time::Timestamp;
 
 use crate::cover::{Draw, Origin};
+use crate::grant::pay_debt;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::wallet::Wallet;
@@ -140,8 +141,8 @@ impl<'w> Draft<'w> {
         }
     }
 
-    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile.
-    /// Tells how much the wallet got.
+    /// Moves value that a hold had pinned back into the wallet, or to breakage where its grant expired meanwhile. Bought
+    /// value pays debt first. Tells how much the wallet got.
     pub fn unpin(&mut self, grant: &GrantId, asset: &Asset, amount: Nanos) -> Nanos {
         let expired = self
             .wallet
@@ -160,7 +161,11 @@ impl<'w> Draft<'w> {
             None,
         );
         self.post(to, asset, amount, None);
-        if expired { Nanos::ZERO } else { amount }
+        if expired {
+            return Nanos::ZERO;
+        }
+        pay_debt(self, grant, amount);
+        amount
     }
 
     /// A name for a grant that the host opens: the first of `wanted` that is a name, and with a number behind it
@@ -176,7 +181,8 @@ impl<'w> Draft<'w> {
             .find(|id| !self.wallet.grants.contains_key(id))
     }
 
-    /// Opens a grant for bought value that comes back because what it paid was not owed, and gives its name.
+    /// Opens a grant for bought value that comes back because what it paid was not owed, and gives its name. The caller
+    /// posts the value.
     pub fn open_returned(
         &mut self,
         event: &EventRef,
@@ -201,7 +207,6 @@ impl<'w> Draft<'w> {
             phase: GrantPhase::Active,
         };
         self.put(Effect::GrantOpened(id.clone(), Box::new(grant)));
-        self.post(Account::Available(id.clone()), asset, amount, None);
         Some(id)
     }
 
@@ -227,10 +232,7 @@ impl<'w> Draft<'w> {
     fn is_spent(&self, id: &GrantId) -> bool {
         let empty = |g: &GrantState| g.available.is_zero() && g.held.is_zero();
         let source = SliceSource::Grant(id.clone());
-        self.wallet
-            .grants
-            .get(id)
-            .is_some_and(|g| empty(g) && g.phase != GrantPhase::Waiting)
+        self.wallet.grants.get(id).is_some_and(empty)
             && !self
                 .wallet
                 .holds

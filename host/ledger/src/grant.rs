@@ -10,6 +10,7 @@ use farebox_record::plan::{Category, GrantOrder};
 use farebox_record::state::{GrantPhase, GrantState};
 use farebox_record::time::Timestamp;
 
+use crate::credit::totals;
 use crate::draft::Draft;
 use crate::limits;
 use crate::refusal::{Refusal, too_many};
@@ -71,39 +72,39 @@ pub(crate) fn open_grant(wallet: &mut Wallet, grant: &Grant, at: Timestamp) -> R
 /// Opens a grant, lets a paid one pay debt at once, and tells how much of it that took.
 pub(crate) fn open_grant_state(draft: &mut Draft<'_>, id: &GrantId, state: GrantState) -> Nanos {
     let (asset, amount, category, phase) = (state.asset.clone(), state.amount, state.category, state.phase);
-    let contra = match category {
-        Category::Paid => Account::Purchases,
-        Category::Promotional => Account::Promotional,
-        Category::Included => Account::Included,
-    };
+    let contra = contra(category);
     draft.put(Effect::GrantOpened(id.clone(), Box::new(state)));
     draft.post(Account::Available(id.clone()), &asset, amount, None);
     draft.post(contra, &asset, Nanos::new(-amount.get()), None);
     match phase {
-        GrantPhase::Active => pay_debt(draft, id, &asset, category),
+        GrantPhase::Active => pay_debt(draft, id, amount),
         GrantPhase::Waiting | GrantPhase::Expired => Nanos::ZERO,
     }
 }
 
-/// Bought value pays debt first; included and promotional value never does.
-fn pay_debt(draft: &mut Draft<'_>, id: &GrantId, asset: &Asset, category: Category) -> Nanos {
-    let owed = draft
-        .wallet
-        .header
-        .assets
-        .get(asset)
-        .map_or(0, |totals| -totals.debt.get());
-    let there = draft
-        .wallet
-        .grants
-        .get(id)
-        .map_or(0, |grant| grant.available.get());
-    let paid = match category {
-        Category::Paid => owed.min(there),
-        Category::Promotional | Category::Included => 0,
+/// The account that value of a category comes from.
+pub(crate) fn contra(category: Category) -> Account {
+    match category {
+        Category::Paid => Account::Purchases,
+        Category::Promotional => Account::Promotional,
+        Category::Included => Account::Included,
+    }
+}
+
+/// Bought value that comes into a grant, or comes back to it, pays debt first; included and promotional value never does.
+/// Tells how much of at most `came` that took.
+pub(crate) fn pay_debt(draft: &mut Draft<'_>, id: &GrantId, came: Nanos) -> Nanos {
+    let Some(grant) = draft.wallet.grants.get(id) else {
+        return Nanos::ZERO;
     };
-    draft.post(Account::Available(id.clone()), asset, Nanos::new(-paid), None);
-    draft.post(Account::Debt, asset, Nanos::new(paid), None);
+    if (grant.category, grant.phase) != (Category::Paid, GrantPhase::Active) {
+        return Nanos::ZERO;
+    }
+    let asset = grant.asset.clone();
+    let owed = -totals(draft.wallet, &asset).debt.get();
+    let paid = came.get().min(grant.available.get()).min(owed);
+    draft.post(Account::Available(id.clone()), &asset, Nanos::new(-paid), None);
+    draft.post(Account::Debt, &asset, Nanos::new(paid), None);
     Nanos::new(paid)
 }
 
@@ -156,9 +157,9 @@ pub(crate) fn end_grant_value(draft: &mut Draft<'_>, id: &GrantId) {
 pub(crate) fn activate_grant(wallet: &mut Wallet, id: &GrantId, at: Timestamp) -> Outcome {
     let mut draft = Draft::new(wallet, at);
     if let Some(grant) = draft.wallet.grants.get(id) {
-        let (asset, category) = (grant.asset.clone(), grant.category);
+        let there = grant.available;
         draft.put(Effect::GrantActivated(id.clone()));
-        pay_debt(&mut draft, id, &asset, category);
+        pay_debt(&mut draft, id, there);
         // All of it may have been paid back while it waited.
         draft.touch(id.clone());
     }

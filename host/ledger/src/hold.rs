@@ -11,12 +11,13 @@ use farebox_record::plan::{EventRef, Priced, Rejection};
 use farebox_record::state::HoldState;
 use farebox_record::time::{Span, Timestamp};
 
+use crate::conclude::conclude;
 use crate::cover::{Covered, Draw, Origin, cover, lines, owned_by};
 use crate::credit::{asset_in_debt, beyond, on_credit, totals};
 use crate::draft::{Draft, grant_of};
 use crate::limits::{self, HOLDS_PER_WALLET_MAX};
 use crate::orders::{Cause, Ready, check_priced, has_give_back, unpostable};
-use crate::pins::{held, merged, per_asset, pin, pins};
+use crate::pins::{held, merged, per_asset, pin, pins, unpin_all};
 use crate::refusal::{Refusal, too_many};
 use crate::spending::{Demand, exceeded};
 use crate::wallet::Wallet;
@@ -40,13 +41,7 @@ pub(crate) fn authorize(
         Ok(priced) => priced,
         Err(rejection) => return Ok(deny(wallet, at, denied(DenialReason::Unpriceable(rejection)))),
     };
-    if let Some(asset) = asset_in_debt(wallet, &priced.charges) {
-        let owed = totals(wallet, &asset).debt;
-        let why = Denied {
-            asset: Some(asset),
-            required: Nanos::new(-owed.get()),
-            ..denied(DenialReason::Debt)
-        };
+    if let Some(why) = in_debt(wallet, priced) {
         return Ok(deny(wallet, at, why));
     }
     check_priced(wallet, priced)?;
@@ -64,6 +59,17 @@ pub(crate) fn authorize(
         AuthorizeMode::Hold => open(wallet, authorize, pricing, priced, &covered, seen.time, at),
         AuthorizeMode::Settle => debit(wallet, authorize, pricing, priced, at),
     }
+}
+
+/// Nothing more is set aside while the customer owes more than its policy allows.
+fn in_debt(wallet: &Wallet, priced: &Priced) -> Option<Denied> {
+    let asset = asset_in_debt(wallet, &priced.charges)?;
+    let owed = totals(wallet, &asset).debt;
+    Some(Denied {
+        asset: Some(asset),
+        required: Nanos::new(-owed.get()),
+        ..denied(DenialReason::Debt)
+    })
 }
 
 fn open(
@@ -159,6 +165,9 @@ pub(crate) fn extend(
     if !extend.measures.is_empty() {
         let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
         let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
+        if let Some(why) = in_debt(wallet, priced) {
+            return Ok(deny(wallet, at, why));
+        }
         check_priced(wallet, priced)?;
         let covered = cover(
             wallet,
@@ -198,33 +207,45 @@ pub(crate) fn extend(
     }))
 }
 
-/// Gives back what is still pinned.
-pub(crate) fn release(wallet: &mut Wallet, release: &Release, at: Timestamp) -> Result<Outcome, Refusal> {
-    give_up(wallet, &release.hold, HoldEnd::Released, at)
+/// Gives back what is still pinned. What the call used so far is what it used.
+pub(crate) fn release(
+    wallet: &mut Wallet,
+    release: &Release,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let hold = wallet.hold(&release.hold).cloned().ok_or(Refusal::UnknownHold)?;
+    check_open(hold.expires, at)?;
+    match wallet.used(&release.hold).cloned() {
+        Some(usage) => Ok(conclude(wallet, &hold, &usage, seen, at)),
+        None => Ok(give_up(wallet, &hold, HoldEnd::Released, at)),
+    }
 }
 
-/// The hold's time is over.
-pub(crate) fn expire(wallet: &mut Wallet, hold: &EventRef, at: Timestamp) -> Result<Outcome, Refusal> {
-    give_up(wallet, hold, HoldEnd::Expired, at)
-}
-
-fn give_up(wallet: &mut Wallet, event: &EventRef, how: HoldEnd, at: Timestamp) -> Result<Outcome, Refusal> {
+/// The hold's time is over. One that was settled in part may still be settled late; when that time is over too, what it
+/// used so far is what it used.
+pub(crate) fn expire(
+    wallet: &mut Wallet,
+    event: &EventRef,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
     let hold = wallet.hold(event).cloned().ok_or(Refusal::UnknownHold)?;
-    if how != HoldEnd::Expired {
-        check_open(hold.expires, at)?;
+    match wallet.used(event).cloned().filter(|_| hold.expired.is_some()) {
+        Some(usage) => Ok(conclude(wallet, &hold, &usage, seen, at)),
+        None => Ok(give_up(wallet, &hold, HoldEnd::Expired, at)),
     }
+}
+
+fn give_up(wallet: &mut Wallet, hold: &HoldState, how: HoldEnd, at: Timestamp) -> Outcome {
     let mut draft = Draft::new(wallet, at);
-    let mut returned = Vec::with_capacity(hold.pins.len());
-    for pin in &hold.pins {
-        returned.push((&pin.asset, draft.unpin(&pin.grant, &pin.asset, pin.amount)));
-    }
-    let returned = per_asset(returned.into_iter());
-    end(&mut draft, event, how);
-    Ok(draft.finish(|wallet| Answer::HoldEnded {
+    let returned = unpin_all(&mut draft, hold);
+    end(&mut draft, &hold.event.reference(), how);
+    draft.finish(|wallet| Answer::HoldEnded {
         end: how,
         returned,
         balances: wallet.balances(),
-    }))
+    })
 }
 
 fn check_ttl(ttl: Span) -> Result<(), Refusal> {

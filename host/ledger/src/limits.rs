@@ -10,6 +10,8 @@ pub const GRANTS_PER_WALLET_MAX: usize = 1_000;
 pub const SUBSCRIPTIONS_PER_WALLET_MAX: usize = 64;
 /// Assets of one wallet.
 pub const ASSETS_PER_WALLET_MAX: usize = 32;
+/// Write-offs of debt, and of receivables, of one asset that are told apart by their time.
+pub const WRITE_OFFS_PER_ASSET_MAX: usize = 32;
 /// Prices of one charge: the first and its `otherwise` links.
 pub const CHAIN_PRICES_MAX: usize = 4;
 /// How long after its expiry a hold can still be settled, as plain usage.

@@ -69,7 +69,7 @@ impl<'p> Ready<'p> {
     /// Posts charges, then grants, then the plan's state, its subject's state and its timers.
     pub fn post(self, draft: &mut Draft<'_>, pricing: &Pricing, cause: Cause<'_>, at: Timestamp) {
         draft.take(&self.draws);
-        if let Cause::Event(event) = cause {
+        if let Some(event) = cause.event() {
             count_event(draft, event, &self.draws, at);
         }
         carry_out(draft, self.priced, pricing, cause, at);
@@ -81,10 +81,21 @@ impl<'p> Ready<'p> {
 pub(crate) enum Cause<'e> {
     /// An event.
     Event(&'e Event),
+    /// That an event of its subject was taken back.
+    Reversal(&'e Event),
     /// The start of its subscription.
     Start,
     /// Something that fell due at this instant.
     Due(Timestamp),
+}
+
+impl<'e> Cause<'e> {
+    fn event(self) -> Option<&'e Event> {
+        match self {
+            Cause::Event(event) | Cause::Reversal(event) => Some(event),
+            Cause::Start | Cause::Due(_) => None,
+        }
+    }
 }
 
 /// Whether the wallet has room for what a plan answered, and the grants in it make sense.
@@ -116,7 +127,7 @@ pub(crate) fn carry_out(
     // that month, though it may have begun by now.
     let from = match cause {
         Cause::Due(instant) => instant,
-        Cause::Event(_) | Cause::Start => at,
+        Cause::Event(_) | Cause::Reversal(_) | Cause::Start => at,
     };
     for (index, order) in priced.grants.iter().enumerate() {
         let sequence = draft.wallet.header.sequence + 1;
@@ -129,6 +140,9 @@ pub(crate) fn carry_out(
             continue;
         };
         open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, from));
+        if let Cause::Event(event) = cause {
+            draft.put(Effect::GrantGiven(id, event.reference()));
+        }
     }
     let Some(subscription) = draft.wallet.subscription(&pricing.subscription) else {
         return;
@@ -167,8 +181,8 @@ pub(crate) fn carry_out(
             Box::new(changed),
         ));
     }
-    if let (Some(change), Cause::Event(event), Some(name)) =
-        (&priced.subject, cause, &pricing.subject_attribute)
+    if let (Some(change), Some(event), Some(name)) =
+        (&priced.subject, cause.event(), &pricing.subject_attribute)
         && let Some(subject) = event.attributes.get(name)
     {
         draft.put(Effect::SubjectPut(

@@ -4,7 +4,7 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::outcome::Account;
 use farebox_record::state::{HoldState, Pin};
 
-use crate::cover::Draw;
+use crate::cover::{Draw, Origin, owned_by};
 use crate::draft::{Draft, grant_of};
 
 /// Moves pins' value from free to held.
@@ -14,6 +14,18 @@ pub(crate) fn pin(draft: &mut Draft<'_>, pins: &[Pin]) {
         draft.post(Account::Available(pin.grant.clone()), &pin.asset, taken, None);
         draft.post(Account::Held(pin.grant.clone()), &pin.asset, pin.amount, None);
     }
+}
+
+/// Gives back all that a hold has pinned, in the order in which it would have been used. Tells what the wallet got.
+pub(crate) fn unpin_all(draft: &mut Draft<'_>, hold: &HoldState) -> Vec<(Asset, Nanos)> {
+    let mut returned = Vec::with_capacity(hold.pins.len());
+    for own in owned_by(draft.wallet, hold) {
+        if let (Origin::Pinned, Some(grant)) = (own.origin, grant_of(&own.from)) {
+            let got = draft.unpin(&grant, &own.asset, own.amount);
+            returned.push((own.asset, got));
+        }
+    }
+    per_asset(returned.iter().map(|(asset, amount)| (asset, *amount)))
 }
 
 /// The grants' part of draws; receivables and debt cannot be pinned.

@@ -97,7 +97,7 @@ impl<'r> Half<'r> {
             left.extend(gone.map(|own| slice(code, &own.asset, &own.from, own.amount)));
         }
         let (back, _) = split(&left, None);
-        let reversed = give_back(draft, &repriced.standing.event, &back, &original.ended, at);
+        let reversed = give_back(draft, &repriced.standing, &back, &original.ended, at);
         let half = Half {
             repriced,
             reversed,

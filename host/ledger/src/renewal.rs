@@ -156,7 +156,7 @@ pub(crate) fn renew(
             // the change waits for the next end of a period.
             (NextKind::PlanChanged, _) if stays => changed.period = period_after(&before),
             (NextKind::PlanChanged, Some(pricing)) => {
-                take_plan(&mut changed, &next.plan, pricing);
+                take_plan(&mut draft, id, &mut changed, &next.plan, pricing, due.instant);
                 (changed.anchor, changed.cadence) = (next.anchor, next.cadence);
                 end_included(&mut draft, id, due.instant, Ending::All);
             }
@@ -264,8 +264,16 @@ fn serves(wallet: &Wallet, id: &SubscriptionId, seen: &Seen) -> bool {
     wallet.owner_of_any(&pricing.event_types, id).is_none()
 }
 
-/// The subscription under a new plan, which begins with an empty state.
-pub(crate) fn take_plan(changed: &mut SubscriptionState, plan: &PlanName, pricing: &Pricing) {
+/// The subscription under a new plan, which begins with an empty state. The caller puts it.
+pub(crate) fn take_plan(
+    draft: &mut Draft<'_>,
+    id: &SubscriptionId,
+    changed: &mut SubscriptionState,
+    plan: &PlanName,
+    pricing: &Pricing,
+    since: Timestamp,
+) {
+    draft.put(Effect::PlanTaken(id.clone(), since));
     changed.plan = plan.clone();
     changed.event_types.clone_from(&pricing.event_types);
     changed.state.clear();

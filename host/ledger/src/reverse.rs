@@ -4,25 +4,48 @@
 use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
-use farebox_record::correction::TakenSlice;
-use farebox_record::event::Event;
-use farebox_record::ids::{GrantId, SubscriptionId};
+use farebox_record::correction::{Standing, TakenSlice};
+use farebox_record::ids::GrantId;
+use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::{Category, EventRef};
-use farebox_record::state::{GrantPhase, GrantState, SliceSource};
+use farebox_record::state::{GrantPhase, GrantState, SliceSource, SubscriptionState};
 use farebox_record::time::Timestamp;
 
-use crate::credit::totals;
 use crate::draft::Draft;
+use crate::grant::{contra, pay_debt};
+use crate::owed::{NotOwed, Owed, give_back_paid, relieve};
 use crate::pins::per_asset;
 use crate::spending::count_back;
+use crate::wallet::Wallet;
+
+/// What of the grants that an event gave is still free goes with it; what of them was used stays used. A timer that the
+/// event set stays: its plan may have set it again since, under the same key, for another event.
+pub(crate) fn take_back_given(draft: &mut Draft<'_>, event: &EventRef) {
+    let given = draft.wallet.given.iter().filter(|(_, of)| *of == event);
+    let given: Vec<GrantId> = given.map(|(grant, _)| grant.clone()).collect();
+    for id in given {
+        let Some(grant) = draft.wallet.grants.get(&id) else {
+            continue;
+        };
+        let (asset, free, contra) = (grant.asset.clone(), grant.available, contra(grant.category));
+        draft.post(
+            Account::Available(id.clone()),
+            &asset,
+            Nanos::new(-free.get()),
+            None,
+        );
+        draft.post(contra, &asset, free, None);
+    }
+}
 
 /// What became of reversed value, per asset.
 #[derive(Debug, Default)]
 pub(crate) struct Reversed {
     /// All of it.
     pub total: Vec<(Asset, Nanos)>,
-    /// What of it made up for debt and receivables that nobody had paid yet.
+    /// What of it paid debt and receivables: those of its own that nobody had paid yet, write-offs of them, and what is owed
+    /// besides where bought value comes back.
     pub paid: Vec<(Asset, Nanos)>,
     /// What of it became breakage.
     pub expired: Vec<(Asset, Nanos)>,
@@ -75,43 +98,52 @@ fn by_rank(slices: &[TakenSlice]) -> Vec<TakenSlice> {
     ordered
 }
 
-/// Gives back slices that `event` took. The codes of their charges are noted in the record. `ended` are grants that the
-/// wallet no longer has, as they were opened.
+/// Gives back slices that an event took, as it stood before. The codes of their charges are noted in the record. `ended`
+/// are grants that the wallet no longer has, as they were opened.
 pub(crate) fn give_back(
     draft: &mut Draft<'_>,
-    event: &Event,
+    standing: &Standing,
     slices: &[TakenSlice],
     ended: &BTreeMap<GrantId, GrantState>,
     at: Timestamp,
 ) -> Reversed {
-    let name = event.reference();
+    let name = standing.event.reference();
     let (mut paid, mut expired) = (Vec::new(), Vec::new());
     for slice in slices {
         let charge = Some(draft.earlier_charge(&slice.code));
         let (asset, amount) = (&slice.asset, slice.amount);
         draft.post(Account::Revenue, asset, Nanos::new(-amount.get()), charge);
-        match &slice.from {
-            SliceSource::Grant(id) => match home_of(draft, id, ended, at) {
-                Some(account) => draft.post(account, asset, amount, charge),
-                None => {
-                    expired.push((asset, amount));
-                    draft.post(Account::Breakage, asset, amount, charge);
+        let what = match &slice.from {
+            SliceSource::Debt => Owed::Debt,
+            SliceSource::Receivable => Owed::Receivable,
+            SliceSource::Grant(id) => {
+                match home_of(draft, id, ended, at) {
+                    Some(account) => {
+                        draft.post(account, asset, amount, charge);
+                        paid.push((asset, pay_debt(draft, id, amount)));
+                    }
+                    None => {
+                        expired.push((asset, amount));
+                        draft.post(Account::Breakage, asset, amount, charge);
+                    }
                 }
-            },
-            SliceSource::Debt => {
-                let owed = -totals(draft.wallet, asset).debt.get();
-                paid.push((asset, settle_owed(draft, &name, Account::Debt, owed, slice, at)));
+                continue;
             }
-            SliceSource::Receivable => {
-                let owed = -totals(draft.wallet, asset).receivable.get();
-                paid.push((
-                    asset,
-                    settle_owed(draft, &name, Account::Receivable, owed, slice, at),
-                ));
-            }
-        }
+        };
+        let not = NotOwed {
+            what,
+            since: standing.time,
+            asset,
+            amount,
+            charge,
+        };
+        let relieved = relieve(draft, &not);
+        let back = give_back_paid(draft, &name, asset, &[(charge, relieved.paid)], at);
+        let other = back.map_or(Nanos::ZERO, |back| back.paid_debt);
+        let owed = [relieved.unpaid, relieved.written_off, other];
+        paid.extend(owed.map(|amount| (asset, amount)));
     }
-    count_back(draft, event, slices, at);
+    count_back(draft, standing, slices, at);
     Reversed {
         total: per_asset(slices.iter().map(|s| (&s.asset, s.amount))),
         paid: per_asset(paid.into_iter()),
@@ -119,27 +151,7 @@ pub(crate) fn give_back(
     }
 }
 
-/// Takes back what is still owed; what was paid meanwhile was paid with bought value, and comes back as such. Tells how
-/// much was still owed.
-fn settle_owed(
-    draft: &mut Draft<'_>,
-    event: &EventRef,
-    account: Account,
-    owed: i128,
-    slice: &TakenSlice,
-    at: Timestamp,
-) -> Nanos {
-    let charge = Some(draft.earlier_charge(&slice.code));
-    let unpaid = Nanos::new(owed.min(slice.amount.get()));
-    let paid = Nanos::new(slice.amount.get() - unpaid.get());
-    draft.post(account, &slice.asset, unpaid, charge);
-    if paid.is_positive() {
-        draft.open_returned(event, &slice.asset, paid, at);
-    }
-    unpaid
-}
-
-/// The account of a grant that can take its value back; none where it has expired, or ended with its subscription.
+/// The account of a grant that can take its value back; none where it has expired, or its subscription ended it.
 fn home_of(
     draft: &mut Draft<'_>,
     id: &GrantId,
@@ -151,11 +163,7 @@ fn home_of(
         return (grant.phase != GrantPhase::Expired).then_some(account);
     }
     let opened = ended.get(id)?;
-    let is_over = |id: &SubscriptionId| draft.wallet.has_ended(id);
-    let included = opened.category == Category::Included;
-    if opened.expires.is_some_and(|expires| expires <= at)
-        || (included && opened.subscription.as_ref().is_some_and(is_over))
-    {
+    if opened.expires.is_some_and(|expires| expires <= at) || ended_with_its_plan(draft.wallet, opened) {
         return None;
     }
     let again = GrantState {
@@ -166,4 +174,22 @@ fn home_of(
     };
     draft.put(Effect::GrantReopened(id.clone(), Box::new(again)));
     Some(account)
+}
+
+/// Whether a grant that the wallet no longer has was a subscription's, and ended with it, or with the plan that gave it.
+fn ended_with_its_plan(wallet: &Wallet, grant: &GrantState) -> bool {
+    let (Category::Included, Some(id)) = (grant.category, &grant.subscription) else {
+        return false;
+    };
+    let runs = |subscription: &SubscriptionState| match subscription.status {
+        SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => true,
+        SubscriptionStatus::Cancelled(_) => false,
+    };
+    let of_an_old_plan = || {
+        wallet
+            .plan_since
+            .get(id)
+            .is_some_and(|since| grant.effective < *since)
+    };
+    !wallet.subscription(id).is_some_and(runs) || of_an_old_plan()
 }

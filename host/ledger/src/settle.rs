@@ -4,17 +4,23 @@ use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AboveHold, Finality, Settle};
-use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Outcome, Seen, Settled};
-use farebox_record::plan::{Charge, EventRef};
-use farebox_record::state::{HoldState, Pin, Slice, SliceSource};
+use farebox_record::event::Event;
+use farebox_record::ids::{GrantId, RevisionHash};
+use farebox_record::outcome::{
+    Account, Answer, Effect, HoldEnd, Line, Outcome, Pricing, Seen, Settled, UnpricedReason, Verdict,
+};
+use farebox_record::plan::{Charge, Priced, Rejection};
+use farebox_record::state::{HoldState, HoldUsage, Pin, Slice, SliceSource, UnpricedState, Waiting};
 use farebox_record::time::Timestamp;
 
+use crate::correct::priced_by;
 use crate::cover::{Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, lines, owned_by};
-use crate::credit::{beyond, credit, totals};
+use crate::credit::{beyond, credit};
 use crate::draft::Draft;
 use crate::hold::{check_open, end, priced};
 use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
+use crate::owed::{NotOwed, Owed, Returned, give_back_paid, relieve};
 use crate::pins::{held, merged, per_asset, pin};
 use crate::refusal::Refusal;
 use crate::spending::count_settlement;
@@ -34,51 +40,174 @@ pub(crate) fn settle(
         Some(expired) => expired.saturating_add(LATE_SETTLE_GRACE),
     };
     check_open(usable_until, at)?;
-    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
-    let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
-    check_priced(wallet, priced)?;
-    let (hold, earlier) = renumbered(hold, &priced.charges);
     let mut event = hold.event.clone();
     event.measures.clone_from(&settle.measures);
     event.attributes.extend(settle.attributes.clone());
-    let mut covered = cover(
-        wallet,
-        &priced.charges,
-        &event.attributes,
-        owned_by(wallet, &hold),
-    )
-    .map_err(unpostable)?;
-    let waived = match settle.above {
-        AboveHold::Deny => {
-            let above = above_hold(wallet, &priced.charges, &event.attributes, &hold).map_err(unpostable)?;
-            refuse_above(&above)?
-        }
-        AboveHold::ChargeAvailable => waive(&hold, &mut covered),
-        AboveHold::AllowDebt => Vec::new(),
-    };
     let late = hold.expired.is_some();
     let ended = late || settle.finality == Finality::Final;
-    covered
-        .draws
-        .extend(std::mem::take(&mut covered.uncovered).into_iter().map(debt));
-
+    let reckoned = price(wallet, seen).and_then(|(pricing, priced)| {
+        let reckoned = Reckoned::of(wallet, &hold, priced, &event, settle.above)?;
+        Ok((pricing, priced, reckoned))
+    });
+    let (pricing, priced, reckoned) = match reckoned {
+        Ok(reckoned) => reckoned,
+        Err(refusal) => {
+            return match keeps(&refusal).filter(|_| ended) {
+                Some(reason) => Ok(keep(wallet, &hold, event, reason, seen, at)),
+                None => Err(refusal),
+            };
+        }
+    };
     let mut draft = Draft::new(wallet, at);
-    draft.name_earlier(priced.charges.len(), earlier);
-    draft.take(&covered.draws);
     let what = if ended { Left::Freed } else { Left::Kept };
-    let back = give_back(&mut draft, &covered.left, what, &settle.hold, at);
-    let mut now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
-    now.codes = priced.charges.iter().map(|c| c.code.clone()).collect();
-    let summary = Summary::of(&hold, &now, &covered, back.returned, waived, ended, late);
-    draft.put(Effect::HoldPut(settle.hold.clone(), Box::new(now)));
-    count_settlement(&mut draft, &hold, &event.attributes, at);
+    let summary = reckoned.post(&mut draft, priced, &event, what, at);
+    let charges = lines(&priced.charges);
     if ended {
         end(&mut draft, &settle.hold, HoldEnd::Settled);
         carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);
+    } else {
+        let usage = HoldUsage {
+            event,
+            above: settle.above,
+            priced: priced_by(pricing),
+            lines: charges.clone(),
+        };
+        draft.put(Effect::HoldUsed(settle.hold.clone(), Box::new(usage)));
     }
-    let charges = lines(&priced.charges);
     let revision = pricing.revision;
-    Ok(draft.finish(|wallet| summary.answer(charges, revision, wallet)))
+    Ok(draft.finish(|wallet| summary.answer(charges, ended, late, revision, wallet)))
+}
+
+/// What a plan said of a held call, where the wallet has room for it.
+pub(crate) fn price<'s>(wallet: &Wallet, seen: &'s Seen) -> Result<(&'s Pricing, &'s Priced), Refusal> {
+    let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
+    let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
+    check_priced(wallet, priced)?;
+    Ok((pricing, priced))
+}
+
+/// Why usage that is known for good is kept until it has a price; none where its caller can correct it.
+fn keeps(refusal: &Refusal) -> Option<UnpricedReason> {
+    Some(match refusal {
+        Refusal::InvalidEvent(Rejection::InvalidEvent { .. }) | Refusal::AboveHold { .. } => return None,
+        Refusal::InvalidEvent(rejection) => UnpricedReason::Rejected(rejection.clone()),
+        Refusal::NoPlan => UnpricedReason::NoPlan,
+        Refusal::PlanFailed { code, message } => UnpricedReason::PlanFailed {
+            code: code.clone(),
+            message: message.clone(),
+        },
+        other => UnpricedReason::PlanFailed {
+            code: "unpostable".into(),
+            message: other.to_string(),
+        },
+    })
+}
+
+/// Ends a hold whose usage is known and has no price. All that parts of it took comes back: the event will be priced as a
+/// whole.
+fn keep(
+    wallet: &mut Wallet,
+    hold: &HoldState,
+    mut event: Event,
+    reason: UnpricedReason,
+    seen: &Seen,
+    at: Timestamp,
+) -> Outcome {
+    let answered = match seen.pricing.as_ref().map(|pricing| &pricing.verdict) {
+        Some(Verdict::Priced(priced)) => &priced.charges[..],
+        _ => &[],
+    };
+    let (hold, earlier) = renumbered(hold.clone(), answered);
+    let owned = owned_by(wallet, &hold);
+    let mut draft = Draft::new(wallet, at);
+    draft.name_earlier(answered.len(), earlier);
+    give_back(&mut draft, &owned, Left::Freed, &hold, at);
+    let name = event.reference();
+    let now = after_settlement(&hold, &[], Vec::new(), &[]);
+    let nothing = HoldState {
+        overdraft: Vec::new(),
+        ..now
+    };
+    draft.put(Effect::HoldPut(name.clone(), Box::new(nothing)));
+    count_settlement(&mut draft, &hold, &event.attributes, at);
+    match hold.expired {
+        None => end(&mut draft, &name, HoldEnd::Settled),
+        Some(_) => draft.put(Effect::HoldForgotten(name)),
+    }
+    event.time = Some(hold.time);
+    let kept = UnpricedState {
+        received: at,
+        what: Waiting::Event(event),
+        reason: reason.clone(),
+    };
+    draft.put(Effect::UnpricedKept(Box::new(kept)));
+    draft.finish(|_| Answer::Unpriced(reason))
+}
+
+/// What a call used so far, covered as a whole.
+pub(crate) struct Reckoned {
+    /// As it was, with slices that name the charges of the present answer.
+    hold: HoldState,
+    /// Codes of charges that the answer does not hold any more.
+    earlier: Vec<String>,
+    covered: Covered,
+    waived: Vec<(Asset, Nanos)>,
+}
+
+impl Reckoned {
+    pub fn of(
+        wallet: &Wallet,
+        hold: &HoldState,
+        priced: &Priced,
+        event: &Event,
+        above: AboveHold,
+    ) -> Result<Reckoned, Refusal> {
+        let (hold, earlier) = renumbered(hold.clone(), &priced.charges);
+        let (charges, attributes) = (&priced.charges, &event.attributes);
+        let mut covered = cover(wallet, charges, attributes, owned_by(wallet, &hold)).map_err(unpostable)?;
+        let waived = match above {
+            AboveHold::Deny => {
+                let above = above_hold(wallet, charges, attributes, &hold).map_err(unpostable)?;
+                refuse_above(&above)?
+            }
+            AboveHold::ChargeAvailable => waive(&hold, &mut covered),
+            AboveHold::AllowDebt => Vec::new(),
+        };
+        let owed = std::mem::take(&mut covered.uncovered).into_iter().map(debt);
+        covered.draws.extend(owed);
+        Ok(Reckoned {
+            hold,
+            earlier,
+            covered,
+            waived,
+        })
+    }
+
+    /// Posts the difference to what was taken before. The hold stays: the caller ends it.
+    pub fn post(
+        self,
+        draft: &mut Draft<'_>,
+        priced: &Priced,
+        event: &Event,
+        what: Left,
+        at: Timestamp,
+    ) -> Summary {
+        let Reckoned {
+            hold,
+            earlier,
+            covered,
+            waived,
+        } = self;
+        draft.name_earlier(priced.charges.len(), earlier);
+        draft.take(&covered.draws);
+        let back = give_back(draft, &covered.left, what, &hold, at);
+        let mut now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
+        now.codes = priced.charges.iter().map(|c| c.code.clone()).collect();
+        let summary = Summary::of(&hold, &now, &covered, back.returned, waived, what);
+        draft.put(Effect::HoldPut(event.reference(), Box::new(now)));
+        count_settlement(draft, &hold, &event.attributes, at);
+        summary
+    }
 }
 
 /// Lets the slices that were taken before name the charges of the present answer: the one of the same code, and of
@@ -139,12 +268,15 @@ fn waive(hold: &HoldState, covered: &mut Covered) -> Vec<(Asset, Nanos)> {
 
 /// What becomes of the value that a hold does not need.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
+pub(crate) enum Left {
     /// The hold is over: back into the wallet.
     Freed,
     /// More settlements may come: it stays pinned.
     Kept,
 }
+
+/// An amount, and the charge that its entries name.
+type Part = (Option<u16>, Nanos);
 
 /// What became of the value that a settlement leaves.
 #[derive(Default)]
@@ -159,91 +291,104 @@ struct Back {
 
 /// Deals with what a settlement leaves of the hold's own value. What an earlier settlement took too much goes first
 /// to the debt that it made, then to where it came from.
-fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, event: &EventRef, at: Timestamp) -> Back {
+fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, hold: &HoldState, at: Timestamp) -> Back {
+    let event = hold.event.reference();
     let mut back = Back::default();
-    let mut debts: Vec<(&Asset, Nanos)> = Vec::new();
-    for own in left {
-        let charge = match own.origin {
-            Origin::Taken(charge) => Some(charge),
-            Origin::Pinned | Origin::Live | Origin::Refunded => None,
+    let mut unpaid: Vec<(&Asset, Nanos)> = Vec::new();
+    let mut paid: BTreeMap<(&SliceSource, &Asset), Vec<Part>> = BTreeMap::new();
+    // What was owed first: else value that is freed would pay it.
+    let is_value = |own: &&Owned| matches!(own.from, SliceSource::Grant(_));
+    for own in left.iter().filter(|own| !is_value(own)) {
+        let owed = match &own.from {
+            SliceSource::Debt => Owed::Debt,
+            _ => Owed::Receivable,
         };
-        if charge.is_some() {
-            let lost = Nanos::new(-own.amount.get());
-            draft.post(Account::Revenue, &own.asset, lost, charge);
-        }
-        match &own.from {
-            SliceSource::Grant(grant) => {
-                if charge.is_some() {
-                    draft.post(Account::Held(grant.clone()), &own.asset, own.amount, charge);
-                }
-                match what {
-                    Left::Kept => back.pins.push(Pin {
-                        grant: grant.clone(),
-                        asset: own.asset.clone(),
-                        amount: own.amount,
-                    }),
-                    Left::Freed => {
-                        let returned = draft.unpin(grant, &own.asset, own.amount);
-                        if charge.is_none() {
-                            back.returned.push((own.asset.clone(), returned));
-                        }
-                    }
-                }
-            }
-            SliceSource::Debt => debts.push((&own.asset, own.amount)),
-            SliceSource::Receivable => {
-                // What the customer paid of it meanwhile was paid with bought value, and comes back as such.
-                let owed = -totals(draft.wallet, &own.asset).receivable.get();
-                let unpaid = Nanos::new(owed.min(own.amount.get()));
-                draft.post(Account::Receivable, &own.asset, unpaid, charge);
-                let paid = Nanos::new(own.amount.get() - unpaid.get());
-                if paid.is_positive() {
-                    draft.open_returned(event, &own.asset, paid, at);
-                }
-            }
+        let charge = taken_for(draft, own);
+        let not = NotOwed {
+            what: owed,
+            since: hold.time,
+            asset: &own.asset,
+            amount: own.amount,
+            charge,
+        };
+        let relieved = relieve(draft, &not);
+        paid.entry((&own.from, &own.asset))
+            .or_default()
+            .push((charge, relieved.paid));
+        if owed == Owed::Debt {
+            unpaid.push((&own.asset, relieved.unpaid));
         }
     }
-    for (asset, amount) in per_asset(debts.into_iter()) {
-        return_debt(draft, &asset, amount, what, event, at, &mut back);
+    for ((from, asset), parts) in paid {
+        let returned = give_back_paid(draft, &event, asset, &parts, at);
+        if let (SliceSource::Debt, Left::Kept, Some(returned)) = (from, what, returned) {
+            keep_returned(draft, asset, returned, &mut back);
+        }
+    }
+    if what == Left::Kept {
+        for (asset, unpaid) in per_asset(unpaid.into_iter()) {
+            let free = credit(draft.wallet, &asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
+            back.credit.push((asset, Nanos::new(free)));
+        }
+    }
+    for own in left.iter().filter(is_value) {
+        if let SliceSource::Grant(grant) = &own.from {
+            let charge = taken_for(draft, own);
+            give_back_value(draft, grant, own, charge, what, &mut back);
+        }
     }
     back.pins = merged(back.pins);
     back.returned = per_asset(back.returned.iter().map(|(asset, amount)| (asset, *amount)));
     back
 }
 
-/// Debt that turns out not to be owed. What of it was paid meanwhile was paid with bought value, so it comes back as
-/// such.
-fn return_debt(
+/// The charge that an earlier settlement took it for, which earns it no more; none where it was only pinned.
+fn taken_for(draft: &mut Draft<'_>, own: &Owned) -> Option<u16> {
+    let Origin::Taken(charge) = own.origin else {
+        return None;
+    };
+    let lost = Nanos::new(-own.amount.get());
+    draft.post(Account::Revenue, &own.asset, lost, Some(charge));
+    Some(charge)
+}
+
+/// Value of a grant: it stays pinned, or goes back.
+fn give_back_value(
     draft: &mut Draft<'_>,
-    asset: &Asset,
-    amount: Nanos,
+    grant: &GrantId,
+    own: &Owned,
+    charge: Option<u16>,
     what: Left,
-    event: &EventRef,
-    at: Timestamp,
     back: &mut Back,
 ) {
-    let owed = -totals(draft.wallet, asset).debt.get();
-    let unpaid = Nanos::new(owed.min(amount.get()));
-    let paid = Nanos::new(amount.get() - unpaid.get());
-    draft.post(Account::Debt, asset, unpaid, None);
-    if what == Left::Kept {
-        let free = credit(draft.wallet, asset).map_or(unpaid.get(), |free| free.clamp(0, unpaid.get()));
-        back.credit.push((asset.clone(), Nanos::new(free)));
+    if charge.is_some() {
+        draft.post(Account::Held(grant.clone()), &own.asset, own.amount, charge);
     }
-    if !paid.is_positive() {
-        return;
+    match what {
+        Left::Kept => back.pins.push(Pin {
+            grant: grant.clone(),
+            asset: own.asset.clone(),
+            amount: own.amount,
+        }),
+        Left::Freed => {
+            let returned = draft.unpin(grant, &own.asset, own.amount);
+            if charge.is_none() {
+                back.returned.push((own.asset.clone(), returned));
+            }
+        }
     }
-    let Some(grant) = draft.open_returned(event, asset, paid, at) else {
-        return;
+}
+
+/// Bought value that comes back in place of debt while the call is still under way: the hold keeps it.
+fn keep_returned(draft: &mut Draft<'_>, asset: &Asset, returned: Returned, back: &mut Back) {
+    let kept = Pin {
+        grant: returned.grant,
+        asset: asset.clone(),
+        amount: Nanos::new(returned.amount.get() - returned.paid_debt.get()),
     };
-    if what == Left::Kept {
-        let returned = Pin {
-            grant,
-            asset: asset.clone(),
-            amount: paid,
-        };
-        pin(draft, std::slice::from_ref(&returned));
-        back.pins.push(returned);
+    if kept.amount.is_positive() {
+        pin(draft, std::slice::from_ref(&kept));
+        back.pins.push(kept);
     }
 }
 
@@ -264,37 +409,39 @@ fn after_settlement(
     HoldState {
         pins,
         overdraft: per_asset(left.chain(restored)),
-        taken: taken(draws),
+        taken: in_order(&hold.taken, draws),
         ..hold.clone()
     }
 }
 
-/// What draws take, one slice for each charge and source: charge by charge, and of one charge in the order in which it was
-/// taken, because a refund of a part goes back to what burnt last.
-fn taken(draws: &[Draw]) -> Vec<Slice> {
-    let mut places: BTreeMap<(u16, &Asset, &SliceSource), usize> = BTreeMap::new();
-    let mut taken: Vec<Slice> = Vec::new();
+/// What draws take, in the order in which it was taken: what is still taken of earlier slices stands where it stood, what
+/// is new stands behind. A refund goes through it from its end.
+fn in_order(before: &[Slice], draws: &[Draw]) -> Vec<Slice> {
+    let nothing = |slice: &Slice| Slice {
+        amount: Nanos::ZERO,
+        ..slice.clone()
+    };
+    let mut taken: Vec<Slice> = before.iter().map(nothing).collect();
     for Draw { slice, .. } in draws {
-        let next = taken.len();
-        let place = places.entry((slice.charge, &slice.asset, &slice.from));
-        match taken.get_mut(*place.or_insert(next)) {
-            Some(same) => same.amount = Nanos::new(same.amount.get() + slice.amount.get()),
+        let same =
+            |s: &&mut Slice| s.charge == slice.charge && s.asset == slice.asset && s.from == slice.from;
+        match taken.iter_mut().find(same) {
+            Some(known) => known.amount = Nanos::new(known.amount.get() + slice.amount.get()),
             None => taken.push(slice.clone()),
         }
     }
-    taken.sort_by_key(|slice| slice.charge);
+    taken.retain(|slice| slice.amount.is_positive());
     taken
 }
 
 /// What a settlement did, in sums per asset.
-struct Summary {
+pub(crate) struct Summary {
     posted: Vec<(Asset, Nanos)>,
-    returned: Vec<(Asset, Nanos)>,
+    /// What went back to the wallet.
+    pub returned: Vec<(Asset, Nanos)>,
     held: Vec<(Asset, Nanos)>,
     debt: Vec<(Asset, Nanos)>,
     waived: Vec<(Asset, Nanos)>,
-    ended: bool,
-    late: bool,
 }
 
 impl Summary {
@@ -304,10 +451,14 @@ impl Summary {
         covered: &Covered,
         returned: Vec<(Asset, Nanos)>,
         waived: Vec<(Asset, Nanos)>,
-        ended: bool,
-        late: bool,
+        what: Left,
     ) -> Summary {
-        let total = |hold: &HoldState| per_asset(hold.taken.iter().map(|s| (&s.asset, s.amount)));
+        // Told in the order of the charges.
+        let total = |hold: &HoldState| {
+            let mut taken: Vec<&Slice> = hold.taken.iter().collect();
+            taken.sort_by_key(|slice| slice.charge);
+            per_asset(taken.into_iter().map(|s| (&s.asset, s.amount)))
+        };
         let negative: Vec<(Asset, Nanos)> = total(before)
             .into_iter()
             .map(|(a, n)| (a, Nanos::new(-n.get())))
@@ -321,18 +472,21 @@ impl Summary {
         Summary {
             posted,
             returned,
-            held: if ended { Vec::new() } else { held(now) },
+            held: match what {
+                Left::Freed => Vec::new(),
+                Left::Kept => held(now),
+            },
             debt: per_asset(new_debt.map(|d| (&d.slice.asset, d.slice.amount))),
             waived,
-            ended,
-            late,
         }
     }
 
     fn answer(
         self,
-        charges: Vec<farebox_record::outcome::Line>,
-        revision: farebox_record::ids::RevisionHash,
+        charges: Vec<Line>,
+        ended: bool,
+        late: bool,
+        revision: RevisionHash,
         wallet: &Wallet,
     ) -> Answer {
         Answer::Settled(Box::new(Settled {
@@ -342,8 +496,8 @@ impl Summary {
             held: self.held,
             debt: self.debt,
             waived: self.waived,
-            ended: self.ended,
-            late: self.late,
+            ended,
+            late,
             revision,
             balances: wallet.balances(),
         }))

@@ -114,11 +114,6 @@ impl Wallet {
             .or_else(|| self.owner(event_type))
     }
 
-    /// Whether a subscription has ended, or ended so long ago that it is forgotten.
-    pub(crate) fn has_ended(&self, id: &SubscriptionId) -> bool {
-        self.subscriptions.get(id).is_none_or(has_ended)
-    }
-
     /// A subscription other than `but` that owns one of these event types, and which one.
     pub(crate) fn owner_of_any(
         &self,

@@ -1,6 +1,6 @@
 //! Usage that happened: it is charged, or kept until it has a price.
 
-use farebox_record::command::{RateUnpriced, RetryTransition};
+use farebox_record::command::RateUnpriced;
 use farebox_record::event::Event;
 use farebox_record::outcome::{Answer, Effect, Outcome, Pricing, Seen, UnpricedReason, Verdict};
 use farebox_record::plan::Priced;
@@ -55,28 +55,6 @@ pub(crate) fn rate_unpriced(
     let mut draft = Draft::new(wallet, at);
     draft.put(Effect::UnpricedRated(rate.sequence));
     ready.post(&mut draft, pricing, Cause::Event(&rate.event), at);
-    let charges = lines(&priced.charges);
-    Ok(draft.finish(|wallet| Answer::Charged {
-        charges,
-        balances: wallet.balances(),
-    }))
-}
-
-/// A renewal or a timer that its plan had no answer to is asked again; without an answer it stays kept.
-pub(crate) fn retry_transition(
-    wallet: &mut Wallet,
-    retry: &RetryTransition,
-    seen: &Seen,
-    at: Timestamp,
-) -> Result<Outcome, Refusal> {
-    let pricing = seen.pricing.as_ref().ok_or(Refusal::NotDue)?;
-    let Verdict::Priced(priced) = &pricing.verdict else {
-        return Err(Refusal::NotDue);
-    };
-    let ready = Ready::new(wallet, priced, &Default::default()).map_err(|_| Refusal::NotDue)?;
-    let mut draft = Draft::new(wallet, at);
-    draft.put(Effect::UnpricedRated(retry.sequence));
-    ready.post(&mut draft, pricing, Cause::Due(retry.missed.due.instant), at);
     let charges = lines(&priced.charges);
     Ok(draft.finish(|wallet| Answer::Charged {
         charges,

@@ -265,5 +265,9 @@ impl Wallet {
             && self.holds == other.holds
             && self.subscriptions == other.subscriptions
             && self.limits == other.limits
+            && self.used == other.used
+            && self.write_offs == other.write_offs
+            && self.given == other.given
+            && self.plan_since == other.plan_since
     }
 }

@@ -11,7 +11,7 @@ use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::spending::LimitState;
 use farebox_record::state::{
-    AssetTotals, GrantPhase, GrantState, Header, HoldState, Part, SubscriptionState,
+    AssetTotals, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part, SubscriptionState, WriteOffs,
 };
 use farebox_record::time::Timestamp;
 
@@ -29,6 +29,13 @@ pub struct Wallet {
     pub(crate) holds: BTreeMap<EventRef, HoldState>,
     pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionState>,
     pub(crate) limits: BTreeMap<LimitName, LimitState>,
+    /// What held calls used so far that were settled in part.
+    pub(crate) used: BTreeMap<EventRef, HoldUsage>,
+    pub(crate) write_offs: BTreeMap<Asset, WriteOffs>,
+    /// Grants that were given for an event, and for which one.
+    pub(crate) given: BTreeMap<GrantId, EventRef>,
+    /// Since when a subscription is on its plan, where that is not its first one.
+    pub(crate) plan_since: BTreeMap<SubscriptionId, Timestamp>,
     /// What falls due, in the order in which it is handled. Follows from the parts.
     agenda: BTreeSet<(Timestamp, DueItem)>,
     /// Expired holds, by the end of their grace. Follows from the parts.
@@ -84,8 +91,10 @@ impl Wallet {
                 }
                 Part::Hold(event) => {
                     let hold: HoldState = codec::decode(value).map_err(codec)?;
-                    wallet.enter_hold(&event, &hold);
                     wallet.holds.insert(event, hold);
+                }
+                Part::HoldUsage(event) => {
+                    wallet.used.insert(event, codec::decode(value).map_err(codec)?);
                 }
                 Part::Subscription(id) => {
                     let subscription: SubscriptionState = codec::decode(value).map_err(codec)?;
@@ -95,9 +104,25 @@ impl Wallet {
                 Part::Limit(name) => {
                     wallet.limits.insert(name, codec::decode(value).map_err(codec)?);
                 }
+                Part::WriteOffs(asset) => {
+                    let value = codec::decode(value).map_err(codec)?;
+                    wallet.write_offs.insert(asset, value);
+                }
+                Part::Given(grant) => {
+                    wallet.given.insert(grant, codec::decode(value).map_err(codec)?);
+                }
+                Part::PlanSince(id) => {
+                    wallet.plan_since.insert(id, codec::decode(value).map_err(codec)?);
+                }
                 Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => {}
             }
         }
+        // What falls due for a hold depends on what it used.
+        let holds = std::mem::take(&mut wallet.holds);
+        for (event, hold) in &holds {
+            wallet.enter_hold(event, hold);
+        }
+        wallet.holds = holds;
         Ok(wallet)
     }
 
@@ -119,6 +144,11 @@ impl Wallet {
     /// One hold.
     pub fn hold(&self, event: &EventRef) -> Option<&HoldState> {
         self.holds.get(event)
+    }
+
+    /// What a held call used so far, as its newest settlement said; none where it was not settled in part.
+    pub fn used(&self, event: &EventRef) -> Option<&HoldUsage> {
+        self.used.get(event)
     }
 
     /// Subscriptions.
@@ -188,6 +218,13 @@ impl Wallet {
                 let grant = self.grants.remove(id).ok_or_else(|| missing("grant", id))?;
                 self.leave_grant(id, &grant);
                 self.dirty.insert(Part::Grant(id.clone()));
+                if self.given.remove(id).is_some() {
+                    self.dirty.insert(Part::Given(id.clone()));
+                }
+            }
+            Effect::GrantGiven(id, event) => {
+                self.given.insert(id.clone(), event.clone());
+                self.dirty.insert(Part::Given(id.clone()));
             }
             Effect::HoldPut(event, hold) => {
                 self.leave_hold(event);
@@ -204,7 +241,11 @@ impl Wallet {
                 self.leave_hold(event);
                 self.holds.remove(event);
                 self.dirty.insert(Part::Hold(event.clone()));
-                forget_hold(&mut self.limits, &mut self.dirty, event);
+                self.forget_hold(event);
+            }
+            Effect::HoldUsed(event, usage) => {
+                self.used.insert(event.clone(), (**usage).clone());
+                self.dirty.insert(Part::HoldUsage(event.clone()));
             }
             Effect::SubscriptionPut(id, subscription) => {
                 self.leave_subscription(id);
@@ -239,10 +280,24 @@ impl Wallet {
                 self.leave_subscription(id);
                 self.subscriptions.remove(id);
                 self.dirty.insert(Part::Subscription(id.clone()));
+                if self.plan_since.remove(id).is_some() {
+                    self.dirty.insert(Part::PlanSince(id.clone()));
+                }
             }
             Effect::StandingPut(event, standing) => {
                 let part = Part::Standing(event.clone());
                 self.passed_on.insert(part, Some(codec::encode(&**standing)));
+            }
+            Effect::PlanTaken(id, since) => {
+                self.plan_since.insert(id.clone(), *since);
+                self.dirty.insert(Part::PlanSince(id.clone()));
+            }
+            Effect::WriteOffsPut(asset, write_offs) => {
+                match **write_offs == WriteOffs::default() {
+                    true => self.write_offs.remove(asset),
+                    false => self.write_offs.insert(asset.clone(), (**write_offs).clone()),
+                };
+                self.dirty.insert(Part::WriteOffs(asset.clone()));
             }
             Effect::LimitPut(..)
             | Effect::LimitDeleted(_)
@@ -276,6 +331,10 @@ impl Wallet {
                 Part::Hold(event) => self.holds.get(event).map(codec::encode),
                 Part::Subscription(id) => self.subscriptions.get(id).map(codec::encode),
                 Part::Limit(name) => self.limits.get(name).map(codec::encode),
+                Part::HoldUsage(event) => self.used.get(event).map(codec::encode),
+                Part::WriteOffs(asset) => self.write_offs.get(asset).map(codec::encode),
+                Part::Given(grant) => self.given.get(grant).map(codec::encode),
+                Part::PlanSince(id) => self.plan_since.get(id).map(codec::encode),
                 Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => continue,
             };
             changes.push((part.key(), value));
@@ -346,10 +405,18 @@ impl Wallet {
             self.enter_hold(event, &hold);
             self.holds.insert(event.clone(), hold);
         } else {
-            forget_hold(&mut self.limits, &mut self.dirty, event);
+            self.forget_hold(event);
         }
         self.dirty.insert(Part::Hold(event.clone()));
         Ok(())
+    }
+
+    /// A hold can be settled no more: nothing has to be known of what it used or counted for.
+    fn forget_hold(&mut self, event: &EventRef) {
+        forget_hold(&mut self.limits, &mut self.dirty, event);
+        if self.used.remove(event).is_some() {
+            self.dirty.insert(Part::HoldUsage(event.clone()));
+        }
     }
 
     fn set_phase(&mut self, id: &GrantId, phase: GrantPhase) -> Result<(), WalletError> {
@@ -388,8 +455,13 @@ impl Wallet {
                     .insert((hold.expires, DueItem::HoldExpiry(event.clone())));
             }
             Some(expired) => {
-                self.forgettable
-                    .insert((expired.saturating_add(LATE_SETTLE_GRACE), event.clone()));
+                let over = expired.saturating_add(LATE_SETTLE_GRACE);
+                // One that was settled in part falls due, because its plan has the last word; others are forgotten by the way.
+                if self.used.contains_key(event) {
+                    self.agenda.insert((over, DueItem::HoldExpiry(event.clone())));
+                } else {
+                    self.forgettable.insert((over, event.clone()));
+                }
             }
         }
     }
@@ -400,8 +472,9 @@ impl Wallet {
         self.agenda
             .remove(&(hold.expires, DueItem::HoldExpiry(event.clone())));
         if let Some(expired) = hold.expired {
-            self.forgettable
-                .remove(&(expired.saturating_add(LATE_SETTLE_GRACE), event.clone()));
+            let over = expired.saturating_add(LATE_SETTLE_GRACE);
+            self.agenda.remove(&(over, DueItem::HoldExpiry(event.clone())));
+            self.forgettable.remove(&(over, event.clone()));
         }
         for (asset, amount) in &hold.overdraft {
             let totals = self.header.assets.entry(asset.clone()).or_default();

@@ -3,6 +3,7 @@
 //! The format byte is read before anything else, so that a later version can still read what an earlier one wrote, and
 //! an earlier one refuses what it does not know instead of misreading it.
 
+use farebox_money::Asset;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::ids::{EventId, GrantId, LimitName, Source, SubscriptionId};
@@ -74,6 +75,10 @@ const GRANT: u8 = 0x02;
 const HOLD: u8 = 0x03;
 const SUBSCRIPTION: u8 = 0x04;
 const LIMIT: u8 = 0x05;
+const WRITE_OFFS: u8 = 0x06;
+const GIVEN: u8 = 0x07;
+const PLAN_SINCE: u8 = 0x08;
+const HOLD_USAGE: u8 = 0x09;
 const SUBJECT: u8 = ON_DEMAND | 0x01;
 const UNPRICED: u8 = ON_DEMAND | 0x02;
 const TERM: u8 = ON_DEMAND | 0x03;
@@ -91,6 +96,10 @@ impl Part {
             Part::Hold(event) => key(HOLD, &[event.source.as_str(), event.id.as_str()]),
             Part::Subscription(id) => key(SUBSCRIPTION, &[id.as_str()]),
             Part::Limit(name) => key(LIMIT, &[name.as_str()]),
+            Part::HoldUsage(event) => key(HOLD_USAGE, &[event.source.as_str(), event.id.as_str()]),
+            Part::WriteOffs(asset) => key(WRITE_OFFS, &[asset.as_str()]),
+            Part::Given(id) => key(GIVEN, &[id.as_str()]),
+            Part::PlanSince(id) => key(PLAN_SINCE, &[id.as_str()]),
             Part::Subject(id, subject) => key(SUBJECT, &[id.as_str(), subject]),
             Part::Unpriced(sequence) => {
                 let mut bytes = vec![UNPRICED];
@@ -126,6 +135,15 @@ impl Part {
             }),
             SUBSCRIPTION => Part::Subscription(SubscriptionId::new(next()?).map_err(name_error)?),
             LIMIT => Part::Limit(LimitName::new(next()?).map_err(name_error)?),
+            WRITE_OFFS => {
+                Part::WriteOffs(Asset::new(next()?).map_err(|e| CodecError::Malformed(e.to_string()))?)
+            }
+            HOLD_USAGE => Part::HoldUsage(EventRef {
+                source: Source::new(next()?).map_err(name_error)?,
+                id: EventId::new(next()?).map_err(name_error)?,
+            }),
+            GIVEN => Part::Given(GrantId::new(next()?).map_err(name_error)?),
+            PLAN_SINCE => Part::PlanSince(SubscriptionId::new(next()?).map_err(name_error)?),
             SUBJECT => Part::Subject(
                 SubscriptionId::new(next()?).map_err(name_error)?,
                 next()?.to_string(),

@@ -241,7 +241,7 @@ pub struct Due {
 /// Things that fall due, in the order in which those of one instant are handled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DueItem {
-    /// A hold's time is over.
+    /// A hold's time is over; of one that was settled in part, once more when its grace is.
     HoldExpiry(EventRef),
     /// A timer that a plan set.
     Timer {

@@ -8,7 +8,7 @@ use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
 use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
 use crate::spending::{CrossedThreshold, ExceededLimit, LimitState};
-use crate::state::{Customer, GrantState, HoldState, SubscriptionState, UnpricedState};
+use crate::state::{Customer, GrantState, HoldState, HoldUsage, SubscriptionState, UnpricedState, WriteOffs};
 use crate::time::{Period, Timestamp};
 
 /// What a decision was based on besides the wallet itself: enough to compute it again.
@@ -144,6 +144,14 @@ pub enum Effect {
     /// A threshold of a spending limit was reached. Once for each window; in a rolling one, once each time that usage
     /// comes from below.
     ThresholdCrossed(Box<CrossedThreshold>),
+    /// What was written off of an asset is this now.
+    WriteOffsPut(Asset, Box<WriteOffs>),
+    /// The grant was given for this event: it goes with it.
+    GrantGiven(GrantId, EventRef),
+    /// Another plan serves the subscription since this instant.
+    PlanTaken(SubscriptionId, Timestamp),
+    /// A held call used this so far.
+    HoldUsed(EventRef, Box<HoldUsage>),
 }
 
 /// A posting to one account. Positive: to the customer's good.

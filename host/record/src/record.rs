@@ -52,7 +52,15 @@ impl Record {
     pub fn identities(&self) -> Vec<Identity> {
         let mut identities: Vec<Identity> = self.command.identity().into_iter().collect();
         // A hold ends once: one that is settled late ended when it expired.
-        let late = matches!(&self.outcome.answer, Answer::Settled(settled) if settled.late);
+        let late = match (&self.command, &self.outcome.answer) {
+            (_, Answer::Settled(settled)) => settled.late,
+            (Command::Settle(settle), Answer::Unpriced(_)) => {
+                let forgotten =
+                    |effect: &Effect| matches!(effect, Effect::HoldForgotten(hold) if *hold == settle.hold);
+                self.outcome.effects.iter().any(forgotten)
+            }
+            _ => false,
+        };
         for effect in &self.outcome.effects {
             if let Effect::HoldEnded(hold, _) = effect
                 && !late

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::command::AboveHold;
+use crate::correction::PricedBy;
 use crate::event::Event;
 use crate::ids::{EventType, GrantId, Hash, LimitName, PlanName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{PastTerm, Scheduled, SubscriptionStatus};
+use crate::outcome::Line;
 use crate::plan::{AppliesTo, Category};
 use crate::time::{Period, Timestamp};
 
@@ -72,6 +75,24 @@ pub struct AssetTotals {
     pub adjustments: Nanos,
     /// Part of open holds that no grant covers; counts against the shortfall policy. Not an account.
     pub overdraft_held: Nanos,
+}
+
+/// Debt and receivables of one asset that were written off and not taken back since, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteOffs {
+    /// Of debt.
+    pub debt: Vec<WriteOff>,
+    /// Of receivables.
+    pub receivable: Vec<WriteOff>,
+}
+
+/// An amount that was written off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteOff {
+    /// When.
+    pub at: Timestamp,
+    /// What of it stands; more than zero.
+    pub amount: Nanos,
 }
 
 /// A block of one asset.
@@ -145,6 +166,19 @@ pub struct HoldState {
     pub taken: Vec<Slice>,
     /// Codes of the charges that `taken` names.
     pub codes: Vec<String>,
+}
+
+/// What a call that is still held used so far, as its newest settlement said: what it stands for if no other comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldUsage {
+    /// The call with that usage, to be priced as a whole.
+    pub event: Event,
+    /// What happens to a price above the hold.
+    pub above: AboveHold,
+    /// Who priced it.
+    pub priced: PricedBy,
+    /// What the plan said that it costs.
+    pub lines: Vec<Line>,
 }
 
 /// Part of a grant that a hold set aside.
@@ -292,4 +326,12 @@ pub enum Part {
     Standing(crate::plan::EventRef),
     /// A [`crate::spending::LimitState`].
     Limit(LimitName),
+    /// The [`HoldUsage`] of a hold that was settled in part.
+    HoldUsage(crate::plan::EventRef),
+    /// The [`WriteOffs`] of an asset.
+    WriteOffs(Asset),
+    /// For which event a grant was given: a [`crate::plan::EventRef`].
+    Given(GrantId),
+    /// Since when a subscription is on its plan, where that is not its first one: a [`Timestamp`].
+    PlanSince(SubscriptionId),
 }

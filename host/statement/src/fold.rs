@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
-use farebox_record::command::Command;
-use farebox_record::correction::{Consequence, Original, RefundTarget};
+use farebox_record::command::{Command, DueItem};
+use farebox_record::correction::{Consequence, Original, RefundTarget, Standing};
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Answer, Effect, Entry, Pricing, Verdict};
 use farebox_record::plan::{Charge, Collect, EventRef};
@@ -183,6 +183,22 @@ impl Fold {
                 self.count(record, &charge.price.asset, &key, charge.quantity)?;
             }
         }
+        // Where its plan had no answer, it counts as what it was settled for last.
+        let answered = matches!(
+            record.seen.pricing.as_ref().map(|pricing| &pricing.verdict),
+            Some(Verdict::Priced(_))
+        );
+        if let Some(standing) = concluded(record).filter(|_| !answered) {
+            for line in &standing.lines {
+                let key = Key {
+                    subscription: standing.priced.as_ref().map(|by| by.subscription.clone()),
+                    period: standing.priced.as_ref().map(|by| parts(by.period)),
+                    code: Some(line.code.clone()),
+                    ..Key::of(LineKind::Usage)
+                };
+                self.count(record, &line.asset, &key, line.quantity)?;
+            }
+        }
         if let (Command::Void(_) | Command::Amend(_), Some(original)) =
             (&record.command, record.seen.original.as_deref())
         {
@@ -333,10 +349,9 @@ fn charge_key(record: &Record, index: u16, collect: Collect, whose: Whose) -> Ke
         Command::Void(_) | Command::Amend(_) | Command::Refund(_) => {
             return correction_key(record, part, code);
         }
-        Command::Due(_)
-        | Command::Subscribe(_)
-        | Command::ChangeSubscription(_)
-        | Command::RetryTransition(_) => LineKind::Fee,
+        // The end of a call that was settled in part is about that call, whatever it is called for.
+        Command::Due(due) if !matches!(due.item, DueItem::HoldExpiry(_)) => LineKind::Fee,
+        Command::Subscribe(_) | Command::ChangeSubscription(_) | Command::RetryTransition(_) => LineKind::Fee,
         _ if record.is_late() => LineKind::Late,
         _ if collect == Collect::Invoice => LineKind::Fee,
         _ => LineKind::Usage,
@@ -409,7 +424,12 @@ fn counts(record: &Record) -> bool {
     match (&record.command, &record.outcome.answer) {
         (Command::Authorize(_), Answer::Allowed(allowed)) => allowed.expires.is_none(),
         (Command::Settle(_), Answer::Settled(settled)) => settled.ended,
-        (Command::Usage(_) | Command::Backfill(_), Answer::Charged { .. }) => true,
+        (Command::Usage(_) | Command::Backfill(_) | Command::RetryTransition(_), Answer::Charged { .. }) => {
+            true
+        }
+        // A call that was settled in part ended without a last settlement; its plan was asked about the whole of it.
+        (Command::Release(_), _) => concluded(record).is_some(),
+        (Command::Due(due), _) if matches!(due.item, DueItem::HoldExpiry(_)) => concluded(record).is_some(),
         (Command::Due(_), _) => {
             let kept = |effect: &Effect| matches!(effect, Effect::UnpricedKept(_));
             !record.outcome.effects.iter().any(kept)
@@ -418,13 +438,24 @@ fn counts(record: &Record) -> bool {
             Command::Subscribe(_)
             | Command::ChangeSubscription(_)
             | Command::RateUnpriced(_)
-            | Command::RetryTransition(_)
             | Command::Void(_)
             | Command::Amend(_),
             _,
         ) => true,
         _ => false,
     }
+}
+
+/// The event of a hold that was settled in part, where the record ends it.
+fn concluded(record: &Record) -> Option<&Standing> {
+    match &record.command {
+        Command::Release(_) | Command::Due(_) => {}
+        _ => return None,
+    }
+    record.outcome.effects.iter().find_map(|effect| match effect {
+        Effect::StandingPut(_, standing) => Some(&**standing),
+        _ => None,
+    })
 }
 
 /// What a command says to the people who read the statement.

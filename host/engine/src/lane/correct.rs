@@ -8,6 +8,7 @@ use farebox_record::correction::{Amend, Consequence, PricedBy, RefundTarget, Sta
 use farebox_record::ids::SubscriptionId;
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{EventRef, Order, Priced};
+use farebox_record::state::HoldState;
 use farebox_runtime::Subject;
 
 use crate::controls::Controls;
@@ -97,8 +98,12 @@ impl Lane {
         if !turn.staged.is_empty() {
             return Next::NotYet;
         }
-        let held = turn.slot.wallet.as_ref().and_then(|wallet| wallet.hold(event));
-        if held.is_some_and(|hold| hold.expired.is_none()) {
+        // One that was settled in part may be settled late, and is not known for good before that time is over.
+        let held = turn.slot.wallet.as_ref().is_some_and(|wallet| {
+            let open = |hold: &HoldState| hold.expired.is_none();
+            wallet.hold(event).is_some_and(open) || wallet.used(event).is_some()
+        });
+        if held {
             return Next::Last(Step::Refuse(Refusal::StillHeld));
         }
         if turn.slot.take_archived_original(event) {

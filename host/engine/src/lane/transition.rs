@@ -1,6 +1,6 @@
 //! What happens to subscriptions besides usage: asks their plans at once. All of it is rare.
 
-use farebox_ledger::{NextKind, Wallet, next_period, period_at, period_with_index};
+use farebox_ledger::{NextKind, RetryKind, Wallet, next_period, period_at, period_with_index, retry_kind};
 use farebox_money::Nanos;
 use farebox_record::command::{Command, Due, DueItem, Subscribe};
 use farebox_record::correction::{Standing, TakenSlice};
@@ -20,24 +20,32 @@ pub(crate) fn change_of(command: &Command, wallet: &Wallet, original: Option<&St
     match command {
         Command::Subscribe(_) => Some(Change::Started),
         Command::Due(due) => match &due.item {
-            DueItem::Renewal(id) => match next_period(wallet.subscription(id)?).kind {
-                NextKind::Paused => None,
-                NextKind::Renewed => Some(renewed(wallet, id)),
-                NextKind::Cancelled => Some(cancelled(wallet, id)),
-                NextKind::PlanChanged => plan_changed(wallet, id, Proration::None),
-            },
+            DueItem::Renewal(id) => boundary(wallet, id, next_period(wallet.subscription(id)?).kind),
             DueItem::Timer { key, .. } => Some(Change::Due { key: key.clone() }),
             DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
         },
-        Command::RetryTransition(retry) => match &retry.missed.due.item {
-            DueItem::Renewal(id) => Some(renewed(wallet, id)),
-            DueItem::Timer { key, .. } => Some(Change::Due { key: key.clone() }),
-            DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
-        },
+        Command::RetryTransition(retry) => {
+            match (&retry.missed.due.item, retry_kind(wallet, &retry.missed)) {
+                (DueItem::Renewal(id), RetryKind::Renewal(kind)) => boundary(wallet, id, kind),
+                (DueItem::Timer { key, .. }, RetryKind::Timer) => Some(Change::Due { key: key.clone() }),
+                // It waits no longer, or for a plan that does not serve the subscription any more.
+                _ => None,
+            }
+        }
         Command::ChangeSubscription(asked) => subscription_changed(asked, wallet),
         Command::Void(_) => Some(reversed_change(original?, Replacement::None)),
         Command::Amend(_) => Some(reversed_change(original?, Replacement::Follows)),
         _ => None,
+    }
+}
+
+/// What the plan is told at the end of a period.
+fn boundary(wallet: &Wallet, id: &SubscriptionId, kind: NextKind) -> Option<Change> {
+    match kind {
+        NextKind::Paused => None,
+        NextKind::Renewed => Some(renewed(wallet, id)),
+        NextKind::Cancelled => Some(cancelled(wallet, id)),
+        NextKind::PlanChanged => plan_changed(wallet, id, Proration::None),
     }
 }
 

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
-use farebox_record::command::{AuthorizeMode, Backfill, Command, Settle};
+use farebox_record::command::{AuthorizeMode, Backfill, Command, DueItem, Settle};
 use farebox_record::correction::{Consequence, Standing, StandingStatus};
 use farebox_record::event::Event;
 use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
 use farebox_record::plan::EventRef;
+use farebox_record::state::Waiting;
 use farebox_record::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,18 @@ pub(crate) fn continued(record: &Record) -> Option<EventRef> {
     match &record.command {
         Command::Settle(settle) => Some(settle.hold.clone()),
         Command::RateUnpriced(rate) => Some(rate.event.reference()),
+        _ => concluded(record).map(|standing| standing.event.reference()),
+    }
+}
+
+/// The event of a hold that was settled in part, where the record ends it without a last settlement.
+fn concluded(record: &Record) -> Option<&Standing> {
+    match &record.command {
+        Command::Release(release) => stands_now(record, &release.hold),
+        Command::Due(due) => match &due.item {
+            DueItem::HoldExpiry(hold) => stands_now(record, hold),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -100,6 +113,20 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
                 ..Usage::default()
             }
         }
+        (Command::Settle(settle), Answer::Unpriced(_)) => {
+            let kept = kept_event(record).map(|event| unpriced(record, event));
+            Usage {
+                taken: before,
+                notes: vec![(settle.hold.clone(), kept.clone())],
+                added: kept,
+                ..Usage::default()
+            }
+        }
+        (Command::Release(_) | Command::Due(_), _) if concluded(record).is_some() => Usage {
+            taken: before,
+            added: concluded(record).map(|standing| stands(record, standing)),
+            ..Usage::default()
+        },
         (Command::RateUnpriced(rate), Answer::Charged { .. }) => Usage {
             taken: before,
             added: Some(priced(record, &rate.event)),
@@ -137,7 +164,10 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
             ..Usage::default()
         },
     };
-    usage.notes.extend(over(record));
+    // What is kept until it has a price is not over with its hold.
+    let ended = over(record).filter(|(event, _)| !usage.notes.iter().any(|(noted, _)| noted == event));
+    let ended: Vec<_> = ended.collect();
+    usage.notes.extend(ended);
     usage
 }
 
@@ -165,6 +195,17 @@ fn unpriced(record: &Record, event: &Event) -> Counted {
             charges: BTreeMap::new(),
         },
     }
+}
+
+/// The event that a record keeps until it has a price.
+fn kept_event(record: &Record) -> Option<&Event> {
+    record.outcome.effects.iter().find_map(|effect| match effect {
+        Effect::UnpricedKept(kept) => match &kept.what {
+            Waiting::Event(event) => Some(event),
+            Waiting::Transition(_) => None,
+        },
+        _ => None,
+    })
 }
 
 /// Measures and quantities are told of the event as a whole; what was posted adds up over the parts.

@@ -1,9 +1,13 @@
 //! Making, changing and taking away limits.
 
+use std::collections::BTreeMap;
+
 use farebox_money::Nanos;
 use farebox_record::command::{DeleteLimit, PutLimit};
 use farebox_record::outcome::{Answer, Effect, Outcome};
+use farebox_record::plan::EventRef;
 use farebox_record::spending::{LimitState, LimitTerms, OnExceed, Threshold, Window};
+use farebox_record::state::HoldState;
 use farebox_record::time::Timestamp;
 
 use crate::draft::Draft;
@@ -37,7 +41,7 @@ pub(crate) fn put_limit(wallet: &mut Wallet, put: &PutLimit, at: Timestamp) -> R
             used: unused(put.terms.window, at),
             held: Nanos::ZERO,
             crossed: Vec::new(),
-            apart: Default::default(),
+            apart: taken_before(wallet, &put.terms),
         },
     };
     let mut draft = Draft::new(wallet, at);
@@ -79,6 +83,16 @@ fn changed(present: &LimitState, terms: &LimitTerms, at: Timestamp) -> LimitStat
         .retain(|threshold| terms.thresholds.contains(threshold) && reached(*threshold, terms.amount, used));
     state.terms = terms.clone();
     state
+}
+
+/// Holds that parts were settled of before a limit begins: of what those took it counts nothing.
+fn taken_before(wallet: &Wallet, terms: &LimitTerms) -> BTreeMap<EventRef, Nanos> {
+    let took = |hold: &HoldState| hold.taken.iter().any(|slice| slice.asset == terms.asset);
+    let holds = wallet.holds.iter();
+    holds
+        .filter(|(_, hold)| terms.scope.holds(&hold.event.attributes) && took(hold))
+        .map(|(event, _)| (event.clone(), Nanos::ZERO))
+        .collect()
 }
 
 /// What the holds of the wallet have set aside that count towards a limit.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
-use farebox_record::correction::TakenSlice;
+use farebox_record::correction::{Standing, TakenSlice};
 use farebox_record::event::Event;
 use farebox_record::ids::LimitName;
 use farebox_record::outcome::Effect;
@@ -27,12 +27,21 @@ pub(crate) fn count_event(draft: &mut Draft<'_>, event: &Event, draws: &[Draw], 
     }
 }
 
-/// Counts what an event gives back, in the window in which it does.
-pub(crate) fn count_back(draft: &mut Draft<'_>, event: &Event, slices: &[TakenSlice], at: Timestamp) {
+/// Counts what an event gives back towards the limits that counted it: those that it happened within the present window
+/// of. What a limit never counted, or counted in a window that is over, frees nothing of this one.
+pub(crate) fn count_back(draft: &mut Draft<'_>, standing: &Standing, slices: &[TakenSlice], at: Timestamp) {
     if draft.wallet.limits.is_empty() {
         return;
     }
-    for (name, asset) in counting(draft, &event.attributes) {
+    for (name, asset) in counting(draft, &standing.event.attributes) {
+        let from = draft
+            .wallet
+            .limits
+            .get(&name)
+            .map(|limit| limit.since.max(bounds(limit.terms.window, at).0));
+        if from.is_some_and(|from| standing.time < from) {
+            continue;
+        }
         let back = slices.iter().filter(|slice| slice.asset == asset);
         let back: i128 = back.map(|slice| slice.amount.get()).sum();
         count(draft, &name, Nanos::new(-back), at);
@@ -55,6 +64,9 @@ pub(crate) fn count_settlement(
     let Some(now) = draft.wallet.hold(&event).cloned() else {
         return;
     };
+    // As the settlement before it said that the call is.
+    let known = draft.wallet.used(&event).map(|usage| &usage.event);
+    let earlier = known.unwrap_or(&before.event).attributes.clone();
     let names: Vec<LimitName> = draft.wallet.limits.keys().cloned().collect();
     for name in names {
         let Some(limit) = draft.wallet.limits.get(&name) else {
@@ -67,7 +79,14 @@ pub(crate) fn count_settlement(
             false => Nanos::ZERO,
         };
         let counted = limit.apart.get(&event).copied().unwrap_or(taken(before, own));
-        let counts = taken(&now, terms.scope.holds(attributes));
+        let counts = match (terms.scope.holds(&earlier), terms.scope.holds(attributes)) {
+            // What was taken before the limit began is not counted, and frees nothing when it comes back.
+            (true, true) => {
+                let more = taken(&now, true).get() - taken(before, true).get();
+                Nanos::new((counted.get() + more).max(0))
+            }
+            (_, counts) => taken(&now, counts),
+        };
         let apart = (counts != taken(&now, own)).then_some(counts);
         let change = Nanos::new(counts.get() - counted.get());
         if limit.apart.get(&event).copied() != apart {

@@ -2,12 +2,21 @@
 
 use farebox_record::state::Cadence;
 
-use crate::reference::{Model, Told};
+use crate::reference::{GRACE, Hold, Model, Told};
 use crate::subscriptions::{Change, Status, Waits, period, take_plan};
 use crate::words::{Says, Word};
 
 /// What falls due: the instant, the rank within it, whose it is, and the name of a timer.
 pub type Due = (i64, u8, String, String);
+
+/// What of a late answer still makes sense.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    All,
+    /// Charges and grants.
+    Value,
+    Charges,
+}
 
 impl Model {
     /// What falls due next, at `to` at the latest.
@@ -16,6 +25,11 @@ impl Model {
         let none = String::new;
         for hold in self.holds.iter().filter(|h| !h.expired && !h.ended) {
             due.push((hold.expires, 0, hold.id.clone(), none()));
+        }
+        // One that was settled in part, once more when its grace is over.
+        let parted = |h: &&Hold| h.expired && h.parted.is_some() && !h.ended;
+        for hold in self.holds.iter().filter(parted) {
+            due.push((hold.expires + GRACE, 0, hold.id.clone(), none()));
         }
         for sub in &self.subs {
             if matches!(sub.status, Status::Cancelled(_)) {
@@ -36,18 +50,23 @@ impl Model {
         due.into_iter().min().filter(|(at, ..)| *at <= to)
     }
 
-    /// Handles what falls due. `word` is what the plan says, for a renewal or a timer.
+    /// Handles what falls due. `word` is what the plan says, for a renewal, a timer, or a call that was settled in part.
     pub fn handle(&mut self, (at, rank, id, key): &Due, word: &Word) {
+        let hold = self.holds.iter().position(|h| *rank == 0 && h.id == *id);
+        if let Some(index) = hold.filter(|index| self.holds[*index].expired) {
+            self.conclude(index, word);
+            return;
+        }
         self.record();
         match rank {
             0 => {
-                let index = self.holds.iter().position(|h| h.id == *id).unwrap();
+                let index = hold.unwrap();
                 self.give_up(index);
                 self.holds[index].expired = true;
             }
             1 => {
                 self.sub_mut(id).unwrap().timers.remove(key.as_str());
-                self.hear(id, *at, word);
+                self.hear(id, *at, word, true);
             }
             2 => self.renew(id, *at, word),
             3 => self.kill(id),
@@ -58,11 +77,12 @@ impl Model {
     }
 
     /// What a plan says about something that fell due is carried out, or waits.
-    fn hear(&mut self, id: &str, at: i64, word: &Word) {
+    fn hear(&mut self, id: &str, at: i64, word: &Word, timer: bool) {
         match word.orders() {
             Some(says) => self.obey(says, id, at, Some(at)),
             None => {
-                let waits = Waits::Due { sub: id.into(), at };
+                let sub = id.into();
+                let waits = Waits::Due { sub, at, timer };
                 self.unpriced.insert(self.records, waits);
             }
         }
@@ -102,16 +122,14 @@ impl Model {
         self.next_term(id, at);
         let sub = self.subs.iter_mut().find(|s| s.id == id).unwrap();
         let scheduled = std::mem::take(&mut sub.scheduled);
-        // In the order in which they were asked for, up to the end of the subscription.
-        for change in &scheduled {
-            match change {
-                Change::Seats(seats) => sub.seats = *seats,
-                Change::Cancel => break,
-                _ => {}
+        let cancelled = scheduled.contains(&Change::Cancel);
+        // The end is settled for the seats that there were.
+        for change in scheduled.iter().filter(|_| !cancelled) {
+            if let Change::Seats(seats) = change {
+                sub.seats = *seats;
             }
         }
         sub.period = period(sub.anchor, sub.cadence, sub.period.2 + 1);
-        let cancelled = scheduled.contains(&Change::Cancel);
         match (new_plan, cancelled) {
             (_, true) => {
                 sub.status = Status::Cancelled(at);
@@ -125,6 +143,7 @@ impl Model {
                     sub.period = period(at, cadence, 0);
                 }
                 take_plan(sub, plan);
+                self.plan_since.insert(id.into(), at);
                 self.end_included(id);
             }
             _ => {
@@ -146,17 +165,57 @@ impl Model {
         {
             self.sub_mut(id).unwrap().opening = vec![*state];
         }
-        self.hear(id, at, word);
+        self.hear(id, at, word, false);
     }
 
-    /// What fell due and was not answered is asked again.
-    pub fn retry(&mut self, sequence: u64, id: &str, at: i64, word: &Word) -> Told {
-        let Some(says) = word.orders() else {
+    /// What fell due and was not answered is asked again; of the answer, what still makes sense is carried out.
+    pub fn retry(&mut self, sequence: u64, id: &str, at: i64, timer: bool, word: &Word) -> Told {
+        let Some(rest) = self.still_applies(id, at, timer) else {
+            self.record();
+            self.unpriced.remove(&sequence);
+            return Told::new("handled");
+        };
+        let Word::Says(says) = word else {
             return Told::refused("NotDue");
         };
+        let mut says = says.clone();
+        if rest != Rest::All {
+            says.state = None;
+            says.timers.clear();
+        }
+        if rest == Rest::Charges {
+            says.grants.clear();
+        }
+        if !says.is_postable() {
+            return Told::refused("NotDue");
+        }
         self.record();
         self.unpriced.remove(&sequence);
-        self.obey(says, id, at, Some(at));
+        self.obey(&says, id, at, Some(at));
         Told::new("charged")
+    }
+
+    /// A subscription that is gone is told nothing, and a timer ends with its subscription and with the plan that set it. To
+    /// the end of the subscription itself its plan has the last word. Else nothing is given any more after the end, or for
+    /// a plan that another one replaced; and a term that is over has handed on its state and timers.
+    fn still_applies(&self, id: &str, at: i64, timer: bool) -> Option<Rest> {
+        let sub = self.subs.iter().find(|s| s.id == id)?;
+        let ended = match sub.status {
+            Status::Cancelled(since) => Some(since),
+            Status::Active | Status::Paused(_) => None,
+        };
+        let of_old_plan = self.plan_since.get(id).is_some_and(|since| at < *since);
+        if timer && (ended.is_some() || of_old_plan) {
+            return None;
+        }
+        Some(if ended == Some(at) {
+            Rest::All
+        } else if ended.is_some() || of_old_plan {
+            Rest::Charges
+        } else if at < sub.since {
+            Rest::Value
+        } else {
+            Rest::All
+        })
     }
 }

@@ -69,21 +69,32 @@ impl Model {
         }
     }
 
-    /// Counts what a settlement brought beyond what is counted of its call. `teams`: that of the authorize, and that of
-    /// the settlement.
+    /// Counts what an event gives back, towards the limits that counted it in their present window.
+    pub fn count_back(&mut self, team: Option<&str>, time: i64, back: &Sums) {
+        let now = since_1970(self.now);
+        for (name, tally) in &mut self.limits {
+            let amount = of(back, tally.terms.asset.as_str());
+            let counted = time >= self.counted_since[name] && tally.reaches(since_1970(time), now);
+            if covers(&tally.terms, team) && counted && amount != 0 {
+                tally.add(now, amount);
+                announce(tally, name, &mut self.announced);
+            }
+        }
+    }
+
+    /// Counts what a settlement brought beyond what is counted of its call. `teams`: that of the settlement before it, or of
+    /// the authorize, and that of the settlement.
     pub fn count_call(&mut self, id: &str, teams: (Option<&str>, Option<&str>), before: &Sums, after: &Sums) {
         let now = since_1970(self.now);
         let call = reference(id);
         for (name, tally) in &mut self.limits {
             let asset = tally.terms.asset.to_string();
-            // A limit that is younger than the call takes over what its own team says.
-            let own = covers(&tally.terms, teams.0);
-            let taken_over = if own { of(before, &asset) } else { 0 };
-            let counted = *tally.calls.get(&call).unwrap_or(&taken_over);
-            let counts = if covers(&tally.terms, teams.1) {
-                of(after, &asset)
-            } else {
-                0
+            // A limit that is younger than what the call took counts nothing of that, and frees nothing when it comes back.
+            let counted = tally.calls.get(&call).copied().unwrap_or(0);
+            let counts = match (covers(&tally.terms, teams.0), covers(&tally.terms, teams.1)) {
+                (true, true) => (counted + of(after, &asset) - of(before, &asset)).max(0),
+                (false, true) => of(after, &asset),
+                (_, false) => 0,
             };
             tally.calls.insert(call.clone(), counts);
             if counts != counted {
@@ -104,6 +115,10 @@ impl Model {
             .limits
             .entry(name.into())
             .or_insert_with(|| Tally::new(terms));
+        let anew = told == "limited" || !tally.counts_as(terms);
+        if anew {
+            self.counted_since.insert(name.into(), self.now);
+        }
         tally.change(terms, now);
         announce(tally, name, &mut self.announced);
         Told::new(told)

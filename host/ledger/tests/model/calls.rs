@@ -129,7 +129,9 @@ impl Model {
         let mut told = Told::new("allowed");
         let mut hold = Hold {
             id: call.id.clone(),
+            kind: call.kind,
             team: call.team,
+            time: call.time.unwrap_or(self.now),
             sub: asked.sub.clone(),
             term: self.sub(&asked.sub).term,
             expires: self.now + ttl,
@@ -159,9 +161,13 @@ impl Model {
         (self.now >= until).then(|| Told::new("gone"))
     }
 
-    pub fn release(&mut self, index: usize) -> Told {
+    /// `word`: what the plan says of a call that was settled in part.
+    pub fn release(&mut self, index: usize, word: &Word) -> Told {
         if let Some(gone) = self.gone(index, self.holds[index].expires) {
             return gone;
+        }
+        if self.holds[index].parted.is_some() {
+            return self.conclude(index, word);
         }
         self.record();
         let told = self.give_up(index);
@@ -173,6 +179,8 @@ impl Model {
         let mut told = Told::new("released");
         let pins = std::mem::take(&mut self.holds[index].pins);
         self.holds[index].credit.clear();
+        let mut pins: Vec<(String, i128)> = pins.into_iter().collect();
+        pins.sort_by_key(|(id, _)| self.grant_of(id).burns());
         for (id, amount) in pins {
             self.unpin(&id, amount, &mut told, "returned");
         }
@@ -187,6 +195,7 @@ impl Model {
             false => {
                 grant.free += amount;
                 told.add(name, asset, amount);
+                self.pay_debt(id, amount);
             }
         }
     }
@@ -197,10 +206,17 @@ impl Model {
             return gone;
         }
         if let Some(word) = word {
-            let says = match sensible(word) {
-                Ok(says) => says,
-                Err(refused) => return refused,
+            let says = match (word, sensible(word)) {
+                (Word::Says(says), _) => says,
+                (_, Err(refused)) => return refused,
+                (_, Ok(_)) => unreachable!("a price is said"),
             };
+            if let Some(denied) = self.indebted(&says.charges) {
+                return self.deny(denied);
+            }
+            if !says.is_postable() {
+                return Told::refused("Amount");
+            }
             let team = self.holds[index].team;
             let cover = self.cover(&says.charges, team, self.own(index));
             let credit = self.holds[index].credit.clone();
@@ -275,7 +291,7 @@ impl Model {
         }
         self.count(call.team, &taken);
         self.charged(call, slices, asked);
-        self.carry_out(says, asked, self.now, None);
+        self.carry_out(says, asked, self.now, None, Some(&call.id));
     }
 
     pub fn usage(&mut self, call: &Call, word: &Word) -> Told {
@@ -303,7 +319,11 @@ impl Model {
         };
         self.record();
         self.unpriced.remove(&sequence);
-        self.charge(call, says, &asked);
+        let call = Call {
+            time: Some(time),
+            ..call.clone()
+        };
+        self.charge(&call, says, &asked);
         Told::new("charged")
     }
 }

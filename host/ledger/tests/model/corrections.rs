@@ -7,7 +7,7 @@ use farebox_record::correction::AdjustTarget;
 use crate::calls::Call;
 use crate::reference::{Grant, Hold, Key, Model, Source, Sums, Told, of};
 use crate::subscriptions::{Asked, Status, Waits};
-use crate::words::{Charge, Word};
+use crate::words::Word;
 
 /// Part of a charge, and where it was taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Stands {
 #[derive(Debug, Clone)]
 pub struct Event {
     pub team: Option<&'static str>,
+    /// When it happened.
+    pub time: i64,
     /// Who priced it.
     pub sub: Option<String>,
     pub stands: Stands,
@@ -46,35 +48,20 @@ impl Grant {
 }
 
 impl Model {
-    /// A call that is settled for good.
-    pub fn remember(
-        &mut self,
-        hold: &Hold,
-        team: Option<&'static str>,
-        taken: &[(Key, i128)],
-        charges: &[Charge],
-    ) {
-        let mut merged: Vec<(Key, i128)> = Vec::new();
-        for (key, amount) in taken {
-            match merged.iter_mut().find(|(k, _)| k == key) {
-                Some((_, sum)) => *sum += amount,
-                None => merged.push((key.clone(), *amount)),
-            }
-        }
-        let slices = merged
-            .into_iter()
-            .map(|((charge, asset, source), amount)| Slice {
-                code: charges[charge].code,
-                asset,
-                source,
-                amount,
-            })
-            .collect();
+    /// A call that is over, with what it took by then.
+    pub fn remember(&mut self, hold: &Hold, team: Option<&'static str>) {
+        let slice = |key: &Key| Slice {
+            code: hold.codes[key.0],
+            asset: key.1,
+            source: key.2.clone(),
+            amount: hold.taken[key],
+        };
         let event = Event {
             team,
+            time: hold.time,
             sub: Some(hold.sub.clone()),
             stands: Stands::Charged,
-            slices,
+            slices: hold.order.iter().map(slice).collect(),
         };
         self.events.insert(hold.id.clone(), event);
     }
@@ -83,6 +70,7 @@ impl Model {
     pub fn charged(&mut self, call: &Call, slices: Vec<Slice>, asked: &Asked) {
         let event = Event {
             team: call.team,
+            time: call.time.unwrap_or(self.now),
             sub: Some(asked.sub.clone()),
             stands: Stands::Charged,
             slices,
@@ -97,6 +85,7 @@ impl Model {
             .insert(self.records, Waits::Event(call.clone(), time));
         let event = Event {
             team: call.team,
+            time,
             sub: None,
             stands: Stands::Unpriced(self.records),
             slices: Vec::new(),
@@ -138,14 +127,8 @@ impl Model {
                 }
                 *self.adjusted.entry(asset).or_default() += amount;
             }
-            AdjustTarget::Debt => {
-                *self.debt.entry(asset).or_default() -= amount;
-                *self.adjusted.entry(asset).or_default() -= amount;
-            }
-            AdjustTarget::Receivable => {
-                *self.receivable.entry(asset).or_default() -= amount;
-                *self.adjusted.entry(asset).or_default() -= amount;
-            }
+            AdjustTarget::Debt => self.write_off(Source::Debt, asset, amount),
+            AdjustTarget::Receivable => self.write_off(Source::Receivable, asset, amount),
         }
         Told::new("adjusted")
     }
@@ -208,7 +191,7 @@ impl Model {
         self.record();
         let (back, stays) = split(&event.slices, amount);
         self.events.get_mut(id).unwrap().slices = stays;
-        self.give_back(event.team, &back)
+        self.give_back(&event, &back)
     }
 
     /// `word`: what a plan that follows subjects says to it.
@@ -228,6 +211,7 @@ impl Model {
         };
         self.record();
         let told = self.take_back(&event);
+        self.take_given(id);
         if let Some(says) = says {
             let cover = self.cover(&says.charges, event.team, BTreeMap::new());
             self.post(&cover);
@@ -240,7 +224,8 @@ impl Model {
                 sub: event.sub.unwrap(),
                 term: None,
             };
-            self.carry_out(says, &asked, self.now, None);
+            // What is given because it was taken back does not go with it.
+            self.carry_out(says, &asked, self.now, None, None);
         }
         let event = self.events.get_mut(id).unwrap();
         event.stands = Stands::Voided;
@@ -249,12 +234,18 @@ impl Model {
     }
 
     pub fn amend(&mut self, call: &Call, word: &Word) -> Told {
-        if let Some(refused) = self.out_of_time(call.time) {
+        // Without a time of its own it happened when the event that it replaces did.
+        let happened = call.time.or(self.events.get(&call.id).map(|e| e.time));
+        if let Some(refused) = self.out_of_time(happened) {
             return refused;
         }
         let event = match self.stands(&call.id) {
             Ok(event) => event,
             Err(refused) => return refused,
+        };
+        let call = &Call {
+            time: happened,
+            ..call.clone()
         };
         let asked = self.asked(call.kind, call.time.unwrap_or(self.now));
         let (Some(asked), true) = (asked, !matches!(word, Word::Silent)) else {
@@ -270,11 +261,17 @@ impl Model {
         };
         self.record();
         let told = self.take_back(&event);
+        self.take_given(&call.id);
         self.charge(call, says, &asked);
         told
     }
 
     fn stands(&self, id: &str) -> Result<Event, Told> {
+        // What a call used is not known for good while it may still be settled, late or not.
+        let parted = |h: &&Hold| h.id == id && h.parted.is_some() && !h.ended;
+        if self.holds.iter().find(parted).is_some() {
+            return Err(Told::refused("StillHeld"));
+        }
         match self.events.get(id) {
             None => Err(Told::refused("UnknownEvent")),
             Some(event) if event.stands == Stands::Voided => Err(Told::refused("EventVoided")),
@@ -287,11 +284,12 @@ impl Model {
             self.unpriced.remove(&sequence);
         }
         let (back, _) = split(&event.slices, None);
-        self.give_back(event.team, &back)
+        self.give_back(event, &back)
     }
 
     /// Whether a grant takes nothing back any more. One that is still there, because a hold has some of it, is over when it
-    /// has expired or was ended. One that is gone opens again, unless its time is over or its subscription has ended.
+    /// has expired or was ended. One that is gone opens again, unless its time is over, or its subscription or the plan that
+    /// included it.
     fn is_over(&self, grant: &Grant) -> bool {
         if !self.spent(grant) {
             return grant.dead;
@@ -301,11 +299,13 @@ impl Model {
             sub.is_none_or(|s| matches!(s.status, Status::Cancelled(_)))
         };
         let expired = grant.until.is_some_and(|until| until <= self.now);
-        expired || (grant.category == 1 && grant.sub.as_ref().is_some_and(ended))
+        let replaced = |id: &String| self.plan_since.get(id).is_some_and(|since| grant.from < *since);
+        let over = |id: &String| ended(id) || replaced(id);
+        expired || (grant.category == 1 && grant.sub.as_ref().is_some_and(over))
     }
 
     /// What was taken comes back, slice by slice.
-    fn give_back(&mut self, team: Option<&str>, slices: &[Slice]) -> Told {
+    fn give_back(&mut self, event: &Event, slices: &[Slice]) -> Told {
         let mut told = Told::new("corrected");
         let mut back = Sums::new();
         for Slice {
@@ -318,30 +318,34 @@ impl Model {
             told.add("reversed", asset, *amount);
             *back.entry(asset).or_default() -= amount;
             *self.revenue.entry(asset).or_default() -= amount;
-            let owed = match source {
+            match source {
                 Source::Grant(id) => {
                     let over = self.is_over(self.grant_of(id));
+                    let gone = self.spent(self.grant_of(id));
                     let grant = self.grant_mut(id);
+                    if gone {
+                        // Nobody knows any more what it was given for.
+                        grant.event = None;
+                    }
                     if over {
                         told.add("expired", asset, *amount);
                         *self.breakage.entry(asset).or_default() += amount;
                     } else {
                         grant.dead = false;
                         grant.free += amount;
+                        let paid = self.pay_debt(id, *amount);
+                        told.add("paid", asset, paid);
                     }
-                    continue;
                 }
-                Source::Debt => self.debt.entry(asset).or_default(),
-                Source::Receivable => self.receivable.entry(asset).or_default(),
-            };
-            let unpaid = (*amount).min(*owed);
-            *owed -= unpaid;
-            told.add("paid", asset, unpaid);
-            if *amount > unpaid {
-                self.open_returned(asset, amount - unpaid);
+                Source::Debt | Source::Receivable => {
+                    let relieved = self.relieve(source, asset, event.time, *amount);
+                    let other = self.return_paid(asset, relieved.paid);
+                    let other = other.map_or(0, |(_, paid)| paid);
+                    told.add("paid", asset, relieved.unpaid + relieved.written_off + other);
+                }
             }
         }
-        self.count(team, &back);
+        self.count_back(event.team, event.time, &back);
         told
     }
 }

@@ -89,8 +89,12 @@ impl Pair {
             let (Some(due), Some(theirs)) = (next, theirs) else {
                 return;
             };
-            let (at, rank, id, _) = &due;
+            let (_, rank, id, _) = &due;
+            let hold = self.model.holds.iter().position(|h| *rank == 0 && h.id == *id);
+            // A call that was settled in part has its last word when its grace is over.
+            let hold = hold.filter(|index| self.model.holds[*index].expired);
             let is_asked = match rank {
+                0 => hold.is_some(),
                 1 => true,
                 2 => self.model.asks_at_end(id),
                 _ => false,
@@ -99,17 +103,27 @@ impl Pair {
                 true => self.words.pop_front().unwrap_or(Word::Silent),
                 false => Word::Silent,
             };
-            let pricing = word.verdict(*at).map(|verdict| Pricing {
-                subscription: SubscriptionId::new(id).unwrap(),
-                event_types: match self.model.plan_at_end(id) {
-                    Some((plan, _)) if *rank == 2 => types(plan),
-                    _ => Vec::new(),
-                },
-                ..make::pricing(verdict)
-            });
+            let pricing = match hold {
+                Some(index) => self.pricing_by(&self.model.asked_of_hold(index), &word, self.model.now),
+                None => self.pricing_of_due(&due, &word),
+            };
             self.world.decide(Command::Due(theirs), pricing).unwrap();
             self.model.handle(&due, &word);
         }
+    }
+
+    fn pricing_of_due(&self, (at, rank, id, _): &Due, word: &Word) -> Option<Pricing> {
+        let verdict = word.verdict(*at)?;
+        let new_plan = if *rank == 2 {
+            self.model.plan_at_end(id)
+        } else {
+            None
+        };
+        Some(Pricing {
+            subscription: SubscriptionId::new(id).unwrap(),
+            event_types: new_plan.map_or(Vec::new(), |(plan, _)| types(plan)),
+            ..make::pricing(verdict)
+        })
     }
 
     /// Gives a command to both; none where there is nothing to do it to.
@@ -175,11 +189,14 @@ impl Pair {
                 let index = self.hold(*hold)?;
                 self.extend(index, *ttl, word.as_ref())
             }
-            Step::Release(hold) => {
+            Step::Release(hold, word) => {
                 let index = self.hold(*hold)?;
-                let id = self.model.holds[index].id.clone();
-                let asked = self.world.decide(make::release(&id), None);
-                (asked, self.model.release(index))
+                let hold = &self.model.holds[index];
+                let (id, is_asked) = (hold.id.clone(), hold.parted.is_some() && !hold.ended);
+                let asked = is_asked.then(|| self.model.asked_of_hold(index));
+                let pricing = asked.and_then(|asked| self.pricing_by(&asked, word, self.model.now));
+                let asked = self.world.decide(make::release(&id), pricing);
+                (asked, self.model.release(index, word))
             }
             Step::Rate(which, word) => {
                 let index = pick(*which, self.model.unpriced.len())?;
@@ -436,14 +453,21 @@ impl Pair {
                 let asked = self.world.decide(command, pricing);
                 (asked, self.model.rate(sequence, call, *time, word))
             }
-            (Waiting::Transition(missed), Waits::Due { sub, at }) => {
-                self.retry(sequence, missed, sub, *at, word)
+            (Waiting::Transition(missed), Waits::Due { sub, at, timer }) => {
+                let due = (sub.as_str(), *at, *timer);
+                self.retry(sequence, missed, due, word)
             }
             (what, _) => panic!("{what:?} waits, and not {waits:?}"),
         }
     }
 
-    fn retry(&mut self, sequence: u64, missed: MissedTransition, sub: &str, at: i64, word: &Word) -> Both {
+    fn retry(
+        &mut self,
+        sequence: u64,
+        missed: MissedTransition,
+        (sub, at, timer): (&str, i64, bool),
+        word: &Word,
+    ) -> Both {
         assert_eq!(since_start(missed.due.instant), at, "when it fell due");
         let there = self.model.subs.iter().any(|s| s.id == sub);
         let word = if there { word } else { &Word::Silent };
@@ -454,7 +478,7 @@ impl Pair {
         let pricing = self.pricing_by(&asked, word, at);
         let command = Command::RetryTransition(farebox_record::command::RetryTransition { sequence, missed });
         let asked = self.world.decide(command, pricing);
-        (asked, self.model.retry(sequence, sub, at, word))
+        (asked, self.model.retry(sequence, sub, at, timer, word))
     }
 
     /// A hold: mostly one to which something can be done.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::corrections::Event;
 use crate::cover::Cover;
+use crate::owed::WriteOff;
 use crate::subscriptions::{Sub, Term};
 use crate::words::{Charge, Order};
 use crate::world::tally::Tally;
@@ -30,6 +31,8 @@ pub struct Grant {
     pub team: Option<&'static str>,
     /// The subscription that gave it.
     pub sub: Option<String>,
+    /// The event that it was given for, and goes with.
+    pub event: Option<String>,
     pub waiting: bool,
     /// It has expired, or its subscription ended it.
     pub dead: bool,
@@ -65,8 +68,12 @@ pub enum Source {
 #[derive(Debug, Clone, Default)]
 pub struct Hold {
     pub id: String,
+    /// The type of its event.
+    pub kind: &'static str,
     /// The team of its event.
     pub team: Option<&'static str>,
+    /// When its event happened.
+    pub time: i64,
     pub sub: String,
     pub term: u32,
     pub expires: i64,
@@ -77,8 +84,20 @@ pub struct Hold {
     pub pins: BTreeMap<String, i128>,
     pub credit: Sums,
     pub taken: BTreeMap<Key, i128>,
+    /// The keys of `taken`, in the order in which they were taken.
+    pub order: Vec<Key>,
+    /// What it used so far, where parts were settled.
+    pub parted: Option<Parted>,
     /// Codes of the charges that `taken` names by their places.
     pub codes: Vec<&'static str>,
+}
+
+/// What a call that was settled in part is by now.
+#[derive(Debug, Clone, Copy)]
+pub struct Parted {
+    /// The team that the newest settlement said, or that of the authorize.
+    pub team: Option<&'static str>,
+    pub above: Above,
 }
 
 /// Debt that may be authorized; none: any.
@@ -143,6 +162,12 @@ pub struct Model {
     /// What waits for a price, by the number of its record.
     pub unpriced: BTreeMap<u64, crate::subscriptions::Waits>,
     pub limits: BTreeMap<String, Tally>,
+    /// Since when each of them counts what it counts.
+    pub counted_since: BTreeMap<String, i64>,
+    /// Since when a subscription is on its plan, where that is not its first one.
+    pub plan_since: BTreeMap<String, i64>,
+    /// What was written off and stands so.
+    pub written_off: Vec<WriteOff>,
     pub announced: Vec<String>,
     pub debt: Sums,
     pub receivable: Sums,
@@ -161,10 +186,11 @@ pub fn of(sums: &Sums, asset: &str) -> i128 {
 }
 
 impl Model {
-    /// A record is made: expired holds whose grace is over by then are forgotten.
+    /// A record is made: expired holds whose grace is over by then are forgotten, but for those that were settled in part,
+    /// which fall due.
     pub fn record(&mut self) {
         self.records += 1;
-        let over = |h: &&mut Hold| h.expired && h.expires + GRACE <= self.now;
+        let over = |h: &&mut Hold| h.expired && h.parted.is_none() && h.expires + GRACE <= self.now;
         for hold in self.holds.iter_mut().filter(over) {
             hold.forgotten = true;
         }
@@ -194,10 +220,7 @@ impl Model {
     pub fn spent(&self, grant: &Grant) -> bool {
         let source = Source::Grant(grant.id.clone());
         let returns = |h: &&Hold| !h.ended && !h.forgotten && h.taken.keys().any(|(_, _, s)| *s == source);
-        !grant.waiting
-            && grant.free == 0
-            && self.held(&grant.id) == 0
-            && self.holds.iter().find(returns).is_none()
+        grant.free == 0 && self.held(&grant.id) == 0 && self.holds.iter().find(returns).is_none()
     }
 
     /// A grant is no longer good: what of it is free is lost.
@@ -213,12 +236,8 @@ impl Model {
     pub fn activate(&mut self, id: &str) -> i128 {
         let grant = self.grant_mut(id);
         grant.waiting = false;
-        let (asset, free, paid) = (grant.asset, grant.free, grant.category == 2);
-        let owed = self.debt.entry(asset).or_default();
-        let paid = if paid { free.min(*owed) } else { 0 };
-        *owed -= paid;
-        self.grant_mut(id).free -= paid;
-        paid
+        let free = grant.free;
+        self.pay_debt(id, free)
     }
 
     /// Opens a grant at `asked`, and tells how much of it paid debt.
@@ -235,6 +254,7 @@ impl Model {
             code: order.code,
             team: order.team,
             sub,
+            event: None,
             waiting: from > asked,
             dead: false,
         });
@@ -270,6 +290,7 @@ impl Model {
             code: None,
             team: None,
             sub: None,
+            event: None,
             waiting: false,
             dead: false,
         });

@@ -2,10 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::calls::sensible;
+use crate::calls::{Call, sensible};
 use crate::cover::Cover;
-use crate::reference::{Above, GRACE, Key, Model, Source, Sums, Told};
-use crate::words::{Charge, Word};
+use crate::reference::{Above, GRACE, Key, Model, Parted, Source, Sums, Told};
+use crate::words::{Charge, Says, Word};
+
+/// What a settlement does not need any more is among this.
+struct Freed {
+    own: BTreeMap<(&'static str, Source), i128>,
+    pins: BTreeMap<String, i128>,
+    /// What was taken before.
+    before: BTreeMap<Key, i128>,
+    /// The call is over.
+    last: bool,
+}
 
 impl Model {
     /// All that a hold has, taken or pinned.
@@ -36,19 +46,90 @@ impl Model {
         if let Some(gone) = self.gone(index, until) {
             return gone;
         }
-        let says = match sensible(word) {
-            Ok(says) => says,
-            Err(refused) => return refused,
-        };
-        let charges = &says.charges[..];
         let last = last || late;
         let team = team.or(self.holds[index].team);
-        let own = self.own(index);
-        let mut cover = self.cover(charges, team, own.clone());
-        if above == Above::Deny && self.is_above(index, charges, team) {
+        let says = match (word, sensible(word)) {
+            (_, Ok(says)) => says,
+            // What its caller can put right is refused; else the usage is known for good, and waits for a price.
+            (Word::Invalid, Err(refused)) => return refused,
+            (_, Err(_)) if last => return self.wait(index, team),
+            (_, Err(refused)) => return refused,
+        };
+        if above == Above::Deny && self.is_above(index, &says.charges, team) {
             return Told::new("above hold");
         }
+        self.record();
         let mut told = Told::new(if last { "settled" } else { "part" });
+        self.reckon(index, says, (team, above, last), &mut told);
+        if late {
+            told.what.push_str(" late");
+        }
+        told
+    }
+
+    /// A call that was settled in part is over without a last settlement: what it used so far is what it used, priced once
+    /// more as a whole where its plan answers. Nobody is left to refuse it, and what was let go stays let go.
+    pub fn conclude(&mut self, index: usize, word: &Word) -> Told {
+        self.record();
+        let Parted { team, above } = self.holds[index].parted.unwrap();
+        let above = match above {
+            Above::Debt => Above::Debt,
+            Above::Available | Above::Deny => Above::Available,
+        };
+        let Some(says) = word.orders() else {
+            let told = self.give_up(index);
+            self.end_call(index, team);
+            return told;
+        };
+        let mut told = Told::new("released");
+        self.reckon(index, says, (team, above, true), &mut told);
+        told.amounts.retain(|(name, _), _| *name == "returned");
+        told
+    }
+
+    /// A call ends whose usage has no price: all that parts of it took comes back, and it waits.
+    fn wait(&mut self, index: usize, team: Option<&'static str>) -> Told {
+        self.record();
+        let own = self.own(index);
+        let earlier = self.taken_by(index);
+        let hold = &mut self.holds[index];
+        let pins = std::mem::take(&mut hold.pins);
+        let taken = std::mem::take(&mut hold.taken);
+        hold.order.clear();
+        for ((_, asset, _), amount) in &taken {
+            *self.revenue.entry(asset).or_default() -= amount;
+        }
+        let freed = Freed {
+            own,
+            pins,
+            before: taken,
+            last: true,
+        };
+        self.let_go(index, freed, &Cover::default(), &mut Told::default());
+        self.count_settlement(index, team, &earlier);
+        self.end_call(index, team);
+        let hold = &self.holds[index];
+        let call = Call {
+            id: hold.id.clone(),
+            kind: hold.kind,
+            team,
+            time: Some(hold.time),
+        };
+        self.keep(&call);
+        Told::new("unpriced")
+    }
+
+    /// Covers what a call used so far as a whole, and posts the difference.
+    fn reckon(
+        &mut self,
+        index: usize,
+        says: &Says,
+        (team, above, last): (Option<&'static str>, Above, bool),
+        told: &mut Told,
+    ) {
+        let charges = &says.charges[..];
+        let own = self.own(index);
+        let mut cover = self.cover(charges, team, own.clone());
         // What goes beyond the hold's credit, charge by charge.
         let mut credit = self.holds[index].credit.clone();
         for (_, asset, missing) in &mut cover.missing {
@@ -62,100 +143,140 @@ impl Model {
             }
         }
         cover.missing.retain(|(_, _, missing)| *missing > 0);
-        self.record();
 
         let earlier = self.taken_by(index);
         let hold = &mut self.holds[index];
         hold.credit = credit;
-        let before = renamed(std::mem::take(&mut hold.taken), &hold.codes, charges);
+        let new_key = |(place, asset, source): Key| (new_place(place, &hold.codes, charges), asset, source);
+        let taken = std::mem::take(&mut hold.taken).into_iter();
+        let before: BTreeMap<Key, i128> = taken.map(|(key, amount)| (new_key(key), amount)).collect();
+        let order = std::mem::take(&mut hold.order).into_iter();
+        let mut order: Vec<Key> = order.map(new_key).collect();
         hold.codes = charges.iter().map(|c| c.code).collect();
         let pins = std::mem::take(&mut hold.pins);
         for ((_, asset, _), amount) in &before {
             told.add("posted", asset, -amount);
             *self.revenue.entry(asset).or_default() -= amount;
         }
-        // Charge by charge, in the order in which it is taken.
-        let mut slices: Vec<(Key, i128)> = Vec::new();
         for (_, asset, _, amount) in &cover.own {
             *self.revenue.entry(asset).or_default() += amount;
         }
+        let mut taken: BTreeMap<Key, i128> = BTreeMap::new();
+        let mut take = |key: Key, amount: i128| {
+            *taken.entry(key.clone()).or_default() += amount;
+            // What is taken first stands first, and stays there.
+            if !order.contains(&key) {
+                order.push(key);
+            }
+        };
         for (charge, asset, source, amount) in cover.own.iter().chain(&cover.live) {
-            slices.push(((*charge, asset, source.clone()), *amount));
+            take((*charge, asset, source.clone()), *amount);
         }
         for (charge, asset, amount) in &cover.missing {
-            slices.push(((*charge, asset, Source::Debt), *amount));
+            take((*charge, asset, Source::Debt), *amount);
             told.add("debt", asset, *amount);
         }
-        slices.sort_by_key(|((charge, ..), _)| *charge);
-        let mut taken: BTreeMap<Key, i128> = BTreeMap::new();
-        for (key, amount) in &slices {
-            *taken.entry(key.clone()).or_default() += amount;
-        }
+        order.retain(|key| taken.contains_key(key));
         for ((_, asset, _), amount) in &taken {
             told.add("posted", asset, *amount);
         }
         self.post(&cover);
         self.holds[index].taken = taken;
+        self.holds[index].order = order;
 
-        let mut debts = Vec::new();
-        for ((asset, source), had) in own {
-            let used: i128 = cover
-                .own
-                .iter()
-                .filter(|(_, a, s, _)| *a == asset && *s == source)
-                .map(|(_, _, _, n)| n)
-                .sum();
-            let left = had - used;
-            match source {
-                _ if left == 0 => {}
-                Source::Grant(id) if last => {
-                    // Of what was taken and pinned the caller is told the pinned part alone: the other is in `posted`.
-                    let pinned = pins.get(&id).copied().unwrap_or(0);
-                    let released = released(&before, &cover, &id, pinned);
-                    let mut other = Told::default();
-                    self.unpin(&id, released, &mut told, "returned");
-                    self.unpin(&id, left - released, &mut other, "");
-                }
-                Source::Grant(id) => {
-                    self.holds[index].pins.insert(id, left);
-                }
-                Source::Receivable => {
-                    // What was paid of it meanwhile comes back as bought value.
-                    let owed = self.receivable.entry(asset).or_default();
-                    let unpaid = left.min(*owed);
-                    *owed -= unpaid;
-                    if left > unpaid {
-                        self.open_returned(asset, left - unpaid);
-                    }
-                }
-                Source::Debt => debts.push((asset, left)),
+        let freed = Freed {
+            own,
+            pins,
+            before,
+            last,
+        };
+        self.let_go(index, freed, &cover, told);
+        self.count_settlement(index, team, &earlier);
+        if last {
+            self.end_call(index, team);
+            let asked = self.asked_of_hold(index);
+            let id = self.holds[index].id.clone();
+            self.carry_out(says, &asked, self.now, None, Some(&id));
+        } else {
+            self.holds[index].parted = Some(Parted { team, above });
+            self.tell_held(index, told);
+        }
+    }
+
+    /// Gives back what a hold had and does not need: first what was owed, so that value that is freed does not pay it.
+    fn let_go(&mut self, index: usize, freed: Freed, cover: &Cover, told: &mut Told) {
+        let used = |asset: &str, source: &Source| -> i128 {
+            let same = cover.own.iter().filter(|(_, a, s, _)| *a == asset && s == source);
+            same.map(|(_, _, _, n)| n).sum()
+        };
+        let left = freed.own.into_iter().map(|((asset, source), had)| {
+            let left = had - used(asset, &source);
+            (source, asset, left)
+        });
+        let left = left.filter(|(_, _, left)| *left > 0);
+        let (mut values, mut owed): (Vec<_>, Vec<_>) =
+            left.partition(|(source, ..)| matches!(source, Source::Grant(_)));
+        owed.sort();
+        let since = self.holds[index].time;
+        let mut relieved = Vec::new();
+        for (source, asset, left) in &owed {
+            relieved.push(self.relieve(source, asset, since, *left));
+        }
+        for ((source, asset, _), relieved) in owed.iter().zip(&relieved) {
+            let Some((id, paid_debt)) = self.return_paid(asset, relieved.paid) else {
+                continue;
+            };
+            let rest = relieved.paid - paid_debt;
+            if *source == Source::Debt && !freed.last && rest > 0 {
+                self.grant_mut(&id).free -= rest;
+                self.holds[index].pins.insert(id, rest);
             }
         }
-        for (asset, left) in debts {
-            self.return_debt(index, asset, left, last);
+        for ((source, asset, _), relieved) in owed.iter().zip(&relieved) {
+            if *source == Source::Debt && !freed.last {
+                let unpaid = relieved.unpaid;
+                let restored = self
+                    .credit_left(asset)
+                    .map_or(unpaid, |free| free.clamp(0, unpaid));
+                *self.holds[index].credit.entry(asset).or_default() += restored;
+            }
         }
-        let id = self.holds[index].id.clone();
-        self.count_call(
-            &id,
-            (self.holds[index].team, team),
-            &earlier,
-            &self.taken_by(index),
+        values.sort_by_key(|(source, ..)| match source {
+            Source::Grant(id) => Some(self.grant_of(id).burns()),
+            Source::Debt | Source::Receivable => None,
+        });
+        for (source, _, left) in values {
+            let Source::Grant(id) = source else { continue };
+            if !freed.last {
+                self.holds[index].pins.insert(id, left);
+                continue;
+            }
+            // Of what was taken and pinned the caller is told the pinned part alone: the other is in `posted`.
+            let pinned = freed.pins.get(&id).copied().unwrap_or(0);
+            let released = released(&freed.before, cover, &id, pinned);
+            self.unpin(&id, released, told, "returned");
+            self.unpin(&id, left - released, &mut Told::default(), "");
+        }
+    }
+
+    fn count_settlement(&mut self, index: usize, team: Option<&'static str>, earlier: &Sums) {
+        let hold = &self.holds[index];
+        let (id, before) = (
+            hold.id.clone(),
+            hold.parted.map_or(hold.team, |parted| parted.team),
         );
-        if last {
-            self.holds[index].ended = true;
-            self.holds[index].pins.clear();
-            self.holds[index].credit.clear();
-            self.holds[index].taken.clear();
-            self.remember(&self.holds[index].clone(), team, &slices, charges);
-            let asked = self.asked_of_hold(index);
-            self.carry_out(says, &asked, self.now, None);
-        } else {
-            self.tell_held(index, &mut told);
-        }
-        if late {
-            told.what.push_str(" late");
-        }
-        told
+        self.count_call(&id, (before, team), earlier, &self.taken_by(index));
+    }
+
+    /// A call is over, and stands as what it took.
+    fn end_call(&mut self, index: usize, team: Option<&'static str>) {
+        self.remember(&self.holds[index].clone(), team);
+        let hold = &mut self.holds[index];
+        hold.ended = true;
+        hold.pins.clear();
+        hold.credit.clear();
+        hold.taken.clear();
+        hold.order.clear();
     }
 
     /// Whether the hold alone, with nothing else in the wallet, would not do.
@@ -167,27 +288,6 @@ impl Model {
         }
         alone.grants.iter_mut().for_each(|g| g.free = 0);
         !alone.cover(charges, team, own).missing.is_empty()
-    }
-
-    fn return_debt(&mut self, index: usize, asset: &'static str, left: i128, last: bool) {
-        let owed = self.debt.entry(asset).or_default();
-        let unpaid = left.min(*owed);
-        *owed -= unpaid;
-        if !last {
-            let restored = self
-                .credit_left(asset)
-                .map_or(unpaid, |free| free.clamp(0, unpaid));
-            *self.holds[index].credit.entry(asset).or_default() += restored;
-        }
-        let paid = left - unpaid;
-        if paid == 0 {
-            return;
-        }
-        let id = self.open_returned(asset, paid);
-        if !last {
-            self.grant_mut(&id).free = 0;
-            self.holds[index].pins.insert(id, paid);
-        }
     }
 
     /// What a hold took so far, by asset.
@@ -209,24 +309,10 @@ fn released(before: &BTreeMap<Key, i128>, cover: &Cover, id: &str, pinned: i128)
     (pinned - grown.sum::<i128>()).max(0)
 }
 
-/// What was taken before, under the places that its charges have in the present answer: the k-th of a code then is the
-/// k-th of that code now, and what has no such place any more stands far behind.
-fn renamed(
-    taken: BTreeMap<(usize, &'static str, Source), i128>,
-    codes: &[&'static str],
-    charges: &[Charge],
-) -> BTreeMap<(usize, &'static str, Source), i128> {
-    let place = |old: usize| {
-        let kth = codes[..=old].iter().filter(|c| **c == codes[old]).count();
-        let mut seen = 0;
-        for (place, charge) in charges.iter().enumerate() {
-            seen += usize::from(charge.code == codes[old]);
-            if seen == kth && charge.code == codes[old] {
-                return place;
-            }
-        }
-        1_000 + old
-    };
-    let place = |((old, asset, source), amount)| ((place(old), asset, source), amount);
-    taken.into_iter().map(place).collect()
+/// The place that a charge has in the present answer: the k-th of a code then is the k-th of that code now, and what has no
+/// such place any more stands far behind.
+fn new_place(old: usize, codes: &[&'static str], charges: &[Charge]) -> usize {
+    let kth = codes[..=old].iter().filter(|c| **c == codes[old]).count();
+    let same = charges.iter().enumerate().filter(|(_, c)| c.code == codes[old]);
+    same.map(|(place, _)| place).nth(kth - 1).unwrap_or(1_000 + old)
 }

@@ -63,7 +63,8 @@ pub enum Step {
         ttl: u32,
         word: Option<Word>,
     },
-    Release(usize),
+    /// What the plan says of one that was settled in part.
+    Release(usize, Word),
     /// What waits for a price is asked for again.
     Rate(usize, Word),
     /// So many tenths of all that there is.
@@ -321,7 +322,7 @@ fn any_hold() -> impl Strategy<Value = Step> {
         7 => settle,
         2 => (0..99_usize).prop_map(Step::SettleAtQuote),
         2 => extend,
-        1 => (0..99_usize).prop_map(Step::Release),
+        1 => (0..99_usize, any_price()).prop_map(|(hold, word)| Step::Release(hold, word)),
     ]
 }
 

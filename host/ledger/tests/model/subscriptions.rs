@@ -80,8 +80,8 @@ pub struct Asked {
 pub enum Waits {
     /// Usage, and when it happened.
     Event(Call, i64),
-    /// What fell due for a subscription, and when.
-    Due { sub: String, at: i64 },
+    /// What fell due for a subscription, and when: the end of a period, or a timer.
+    Due { sub: String, at: i64, timer: bool },
 }
 
 /// For how long a term is kept after its end.
@@ -191,11 +191,19 @@ impl Model {
     }
 
     /// Grants, state and timers that a plan orders; it was asked at `base`, because of something that fell due then where
-    /// `due` says so.
-    pub fn carry_out(&mut self, says: &Says, asked: &Asked, base: i64, due: Option<i64>) {
+    /// `due` says so. What is given for `event` goes with it.
+    pub fn carry_out(
+        &mut self,
+        says: &Says,
+        asked: &Asked,
+        base: i64,
+        due: Option<i64>,
+        event: Option<&str>,
+    ) {
         for (index, order) in says.grants.iter().enumerate() {
             let id = format!("{}:{}:{index}", asked.sub, self.records);
             self.open(&id, order, Some(asked.sub.clone()), base);
+            self.grant_mut(&id).event = event.map(String::from);
         }
         let term = asked.term.map(|number| (asked.sub.clone(), number));
         let late_plan = term.as_ref().map(|key| self.terms[key].plan);
@@ -228,7 +236,7 @@ impl Model {
             sub: sub.into(),
             term: None,
         };
-        self.carry_out(says, &asked, base, due);
+        self.carry_out(says, &asked, base, due, None);
     }
 
     pub fn subscribe(
@@ -262,6 +270,7 @@ impl Model {
             .collect();
         self.subs.retain(|s| !gone.contains(&s.id));
         self.terms.retain(|(sub, _), _| !gone.contains(sub));
+        self.plan_since.retain(|sub, _| !gone.contains(sub));
         let anchor = anchor.unwrap_or(self.now);
         let period = period_at(anchor, cadence, self.now);
         self.subs.push(Sub {
@@ -366,6 +375,7 @@ impl Model {
             }
             Change::Plan(plan, cadence) => {
                 self.next_term(id, now);
+                self.plan_since.insert(id.into(), now);
                 let sub = self.sub_mut(id).unwrap();
                 take_plan(sub, *plan);
                 if let Some(cadence) = cadence.filter(|c| *c != sub.cadence) {

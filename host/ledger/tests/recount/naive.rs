@@ -23,10 +23,11 @@ pub struct Counted {
     pub announced: Vec<String>,
 }
 
-/// What a call earned so far, and with which attributes it was authorized.
+/// What a call earned so far, with which attributes it was authorized, and which it has by now.
 struct Call {
     earned: i128,
     attributes: Attributes,
+    last: Attributes,
 }
 
 pub fn recount(records: &[Record], now: Timestamp) -> Counted {
@@ -47,25 +48,23 @@ pub fn recount(records: &[Record], now: Timestamp) -> Counted {
             let call = calls.entry(event.reference()).or_insert(Call {
                 earned: 0,
                 attributes: event.attributes.clone(),
+                last: event.attributes.clone(),
             });
-            let before = call.earned;
             call.earned += earned;
             for (name, tally) in &mut tallies {
-                // A limit that is younger than the call takes over what its own attributes say.
-                let own = tally.terms.scope.holds(&call.attributes);
-                let counted = *tally
-                    .calls
-                    .get(&event.reference())
-                    .unwrap_or(&if own { before } else { 0 });
-                let counts = if tally.terms.scope.holds(&attributes) {
-                    call.earned
-                } else {
-                    0
+                // A limit that is younger than the call counts what it takes from then on, and nothing of it below that.
+                let counted = tally.calls.get(&event.reference()).copied().unwrap_or(0);
+                let scope = &tally.terms.scope;
+                let counts = match (scope.holds(&call.last), scope.holds(&attributes)) {
+                    (true, true) => (counted + earned).max(0),
+                    (false, true) => call.earned,
+                    (_, false) => 0,
                 };
                 tally.calls.insert(event.reference(), counts);
                 tally.add(at, counts - counted);
                 tally.announce(name, &mut announced);
             }
+            call.last = attributes;
         }
         match &record.command {
             Command::PutLimit(put) => {

@@ -1,10 +1,13 @@
 //! Refunds, voids and amendments: what an event took comes back, once, to where it came from.
 
+mod ended;
+
 use farebox_record::command::{AboveHold, Command, Finality, RateUnpriced};
 use farebox_record::correction::{RefundTarget, StandingStatus};
-use farebox_record::lifecycle::{SubscriptionChange, When};
+use farebox_record::ids::PlanName;
+use farebox_record::lifecycle::{SubscriptionChange as Change, When};
 use farebox_record::outcome::{Account, Effect, Verdict};
-use farebox_record::plan::{Category, Rejection};
+use farebox_record::plan::{Category, Priced, Rejection};
 use farebox_record::state::{Cadence, Shortfall, SliceSource};
 
 use crate::world::bound::{Bound, limit};
@@ -241,7 +244,7 @@ fn what_a_subscription_included_does_not_outlive_it() {
     assert_eq!(say(&world.act(refund)), "corrected, reversed credits 10");
     assert_eq!(world.has("credits"), "10 0 0 0");
     world
-        .ask(change("end", SubscriptionChange::Cancel, When::Now), priced(&[]))
+        .ask(change("end", Change::Cancel, When::Now), priced(&[]))
         .unwrap();
     assert_eq!(world.has("credits"), "0 0 0 0");
     for (event, taken) in [("some", "20"), ("rest", "70")] {
@@ -432,6 +435,77 @@ fn entries_of_a_void_name_what_comes_back_however_much_is_charged() {
         });
         assert_eq!(back.collect::<Vec<_>>(), [Some("tokens"), Some("tokens")]);
     }
+}
+
+#[test]
+fn a_held_call_is_refunded_in_the_order_of_any_other_event() {
+    // Promotional 3 and paid 10; 5 take 3 + 2. A refund of 2 gives the paid 2 back, however the 5 were charged.
+    let refunded = |charge: &dyn Fn(&mut World)| {
+        let mut world = two_grants();
+        charge(&mut world);
+        assert_eq!(world.has("usd"), "8 0 0 0");
+        world.ok(refund_event("r", "e", Some("2")));
+        assert_eq!(world.entries(), ["usd revenue -2", "usd available:paid 2"]);
+    };
+    refunded(&|world| {
+        world.ask(usage("e"), usd("5")).unwrap();
+    });
+    refunded(&|world| {
+        world.ask(hold("e"), usd("8")).unwrap();
+        world.ask(settle("e"), usd("5")).unwrap();
+    });
+    refunded(&|world| {
+        world.ask(hold("e"), usd("8")).unwrap();
+        world.ask(part("e", "1"), usd("4")).unwrap();
+        world.ask(part("e", "2"), usd("1")).unwrap();
+        world.ask(settle("e"), usd("5")).unwrap();
+    });
+}
+
+#[test]
+fn what_a_call_takes_above_its_hold_comes_back_first() {
+    // The paid 2 are pinned; the 3 promotional ones come later and cover what is above the hold.
+    let mut world = World::new();
+    world.ok(grant("paid", "usd", "2").put());
+    world.ask(hold("e"), usd("2")).unwrap();
+    world.ok(grant("promo", "usd", "3").category(Category::Promotional).put());
+    world.ask(part("e", "1"), usd("4")).unwrap();
+    world.ask(settle("e"), usd("5")).unwrap();
+    world.ok(refund_event("r", "e", Some("4")));
+    assert_eq!(
+        world.entries(),
+        [
+            "usd revenue -3",
+            "usd available:promo 3",
+            "usd revenue -1",
+            "usd available:paid 1",
+        ]
+    );
+}
+
+#[test]
+fn an_amendment_is_no_later_than_any_other_event() {
+    let day = 86_400;
+    let old = |time: Option<i64>| {
+        let Command::Amend(mut amend) = amend("e") else {
+            unreachable!()
+        };
+        amend.event.time = time.map(t);
+        Command::Amend(amend)
+    };
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    world.ask(usage("e"), usd("4")).unwrap();
+    world.advance(36 * day);
+    let refused = "refused: time 2026-03-01T00:00:00Z is more than 35 days ago (limit LATE_WINDOW)";
+    // Without a time it happened when the event did that it replaces.
+    for time in [Some(0), None] {
+        let said = say(&world.ask(old(time), usd("3")));
+        assert!(said.starts_with(refused), "{said}");
+    }
+    let said = say(&world.ask(old(Some(day)), usd("3")));
+    assert_eq!(said, "corrected, reversed usd 4, charged usd 3");
+    assert_eq!(world.has("usd"), "7 0 0 0");
 }
 
 #[test]

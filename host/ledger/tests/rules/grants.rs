@@ -4,7 +4,7 @@ use farebox_record::outcome::Account;
 use farebox_record::plan::Category::{self, Included, Paid, Promotional};
 
 use crate::world::World;
-use crate::world::make::{Shape, grant, hold, n, release, settle, usage, usd};
+use crate::world::make::{Shape, grant, hold, n, refund_grant, release, settle, usage, usd};
 use crate::world::say::say;
 
 #[test]
@@ -190,4 +190,15 @@ fn an_id_of_a_grant_that_is_there_is_refused() {
         "refused: the wallet has a grant g already; take another id"
     );
     assert_eq!(world.has("usd"), "10 0 0 0");
+}
+
+#[test]
+fn a_future_grant_that_is_paid_back_is_gone() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "5").effective(100).put());
+    world.ok(refund_grant("r", "g", None));
+    assert_eq!(world.wallet.grants().count(), 0);
+    world.advance(200);
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Purchases), n("0"));
 }

@@ -1,6 +1,8 @@
 //! What happens to a subscription between its start and its end: seats, plan, pause, resume, cancel, periods, and terms
 //! that late events belong to.
 
+mod scheduled;
+
 use farebox_ledger::{NextKind, next_period, term_of};
 use farebox_record::ids::{EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, SubscriptionStatus, When};
@@ -254,61 +256,6 @@ fn a_new_plan_at_the_end_of_the_period_is_asked_instead_of_the_old_one() {
     assert_eq!((now(&world).plan.as_str(), now(&world).period.index), ("pro", 1));
     assert_eq!(world.has("credits"), "500 0 0 0");
     assert_eq!(world.has("usd"), "0 0 0 50");
-}
-
-/// Another plan with other periods, from the end of this one on.
-fn scheduled_pro(world: &mut World) {
-    let pro = Change::Plan {
-        plan: PlanName::new("pro").unwrap(),
-        cadence: Some(Cadence::Weekly),
-    };
-    let asked = change("pro", pro, When::PeriodEnd);
-    world.decide(asked, Some(takes_over(priced(&[])))).unwrap();
-}
-
-#[test]
-fn a_new_plan_waits_while_the_subscription_is_paused() {
-    let mut world = started(priced(&[]));
-    world
-        .ask(change("1", Change::Pause, When::Now), priced(&[]))
-        .unwrap();
-    scheduled_pro(&mut world);
-    // April begins, paused: the plan is the old one, and so are its months.
-    world.advance(MONTH);
-    let present = now(&world);
-    assert_eq!((present.plan.as_str(), present.scheduled.len()), ("plan", 1));
-    let may: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
-    assert_eq!((present.period.start, present.period.end), (t(MONTH), may));
-    // In April it goes on; on 1 May the new plan takes over, for weeks.
-    world
-        .ask(change("2", Change::Resume, When::Now), priced(&[]))
-        .unwrap();
-    let next = next_period(now(&world));
-    assert_eq!((next.kind, next.plan.as_str()), (NextKind::PlanChanged, "pro"));
-    assert_eq!((next.period.start, next.cadence), (may, Cadence::Weekly));
-}
-
-#[test]
-fn a_pause_at_the_same_end_keeps_a_new_plan_waiting() {
-    let mut world = started(priced(&[]));
-    scheduled_pro(&mut world);
-    world.ok(change("1", Change::Pause, When::PeriodEnd));
-    world.advance(MONTH);
-    let present = now(&world);
-    assert_eq!(present.status, SubscriptionStatus::Paused(t(MONTH)));
-    assert_eq!((present.plan.as_str(), present.scheduled.len()), ("plan", 1));
-    assert_eq!((present.cadence, present.period.index), (Cadence::Monthly, 1));
-}
-
-#[test]
-fn the_end_is_settled_by_the_plan_that_served() {
-    let mut world = started(priced(&[]));
-    scheduled_pro(&mut world);
-    world.ok(change("1", Change::Seats(7), When::PeriodEnd));
-    world.ok(change("2", Change::Cancel, When::PeriodEnd));
-    let next = next_period(now(&world));
-    assert_eq!((next.kind, next.plan.as_str()), (NextKind::Cancelled, "plan"));
-    assert_eq!((next.seats, next.cadence), (1, Cadence::Monthly));
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_grant_of_nothing_is_refused_everywhere() {
         let said = say(&world.ask(usage("e"), gives(&[order("usd", amount)])));
         assert!(said.contains("unpostable"), "{said}");
         world.ask(hold("h"), priced(&[])).unwrap();
-        let said = say(&world.ask(settle("h"), gives(&[order("usd", amount)])));
+        let said = say(&world.ask(part("h", "p"), gives(&[order("usd", amount)])));
         assert!(
             said.starts_with("refused: amount of a grant that the plan gives"),
             "{said}"

@@ -5,7 +5,8 @@ use farebox_record::command::{Command, RateUnpriced};
 use crate::world::World;
 use crate::world::bound::{Bound, hold_of, limit, settle_as, usage_of, with_attributes};
 use crate::world::make::{
-    Shape, chain, event, fee, grant, hold, n, part, priced, settle, subscribe, usage, usd,
+    Shape, chain, event, extend, fee, grant, hold, n, part, priced, refund_event, settle, subscribe, usage,
+    usd, void,
 };
 use crate::world::say::say;
 use farebox_record::spending::CalendarUnit;
@@ -197,4 +198,68 @@ fn what_is_announced_says_where_and_when() {
     );
     assert_eq!(crossed.window_start, crate::world::t(0));
     assert_eq!(crossed.window_end, Some(crate::world::t(31 * 86_400)));
+}
+
+#[test]
+fn what_a_limit_never_counted_frees_nothing_of_it() {
+    let mut world = world();
+    world.ask(usage("old"), usd("5")).unwrap();
+    world.advance(1);
+    world.ok(limit("all", "usd", "10").set());
+    world.ask(usage("new"), usd("8")).unwrap();
+    world.ok(void("old"));
+    assert_eq!(world.limit("all"), "8 + 0, 2 left");
+    world.ok(void("new"));
+    assert_eq!(world.limit("all"), "0 + 0, 10 left");
+}
+
+#[test]
+fn what_another_window_counted_frees_nothing_of_this_one() {
+    let day = 86_400;
+    for rolling in [false, true] {
+        let mut world = world();
+        let put = limit("day", "usd", "10");
+        world.ok(match rolling {
+            false => put.per(CalendarUnit::Day).set(),
+            true => put.rolling(24, 3_600).set(),
+        });
+        world.ask(usage("old"), usd("5")).unwrap();
+        world.advance(day + 3_600);
+        world.ask(usage("new"), usd("8")).unwrap();
+        world.ok(refund_event("r", "old", None));
+        assert_eq!(world.limit("day"), "8 + 0, 2 left", "rolling: {rolling}");
+        world.ok(refund_event("s", "new", Some("3")));
+        assert_eq!(world.limit("day"), "5 + 0, 5 left", "rolling: {rolling}");
+    }
+}
+
+#[test]
+fn a_part_from_before_the_limit_frees_nothing_of_it() {
+    let mut world = world();
+    world.ask(hold("h"), usd("9")).unwrap();
+    world.ask(part("h", "1"), usd("5")).unwrap();
+    world.ok(limit("all", "usd", "20").set());
+    assert_eq!(world.limit("all"), "0 + 4, 16 left");
+    world.ask(usage("e"), usd("6")).unwrap();
+    // 2 less than before the limit: they were not counted.
+    world.ask(part("h", "2"), usd("3")).unwrap();
+    assert_eq!(world.limit("all"), "6 + 6, 8 left");
+    // 3 more are, and come back.
+    world.ask(part("h", "3"), usd("6")).unwrap();
+    assert_eq!(world.limit("all"), "9 + 3, 8 left");
+    world.ask(settle("h"), usd("2")).unwrap();
+    assert_eq!(world.limit("all"), "6 + 0, 14 left");
+}
+
+#[test]
+fn a_fee_that_comes_with_an_extension_counts() {
+    let mut world = world();
+    world.ok(limit("all", "usd", "10").set());
+    let setup = |amount| priced(&[fee("setup", "usd", amount)]);
+    world.ask(hold("h"), setup("8")).unwrap();
+    let said = say(&world.ask(extend("h", "x", 900, &[("tokens", "2")]), setup("12")));
+    assert!(said.starts_with("denied by all"), "{said}");
+    world
+        .ask(extend("h", "y", 900, &[("tokens", "2")]), setup("10"))
+        .unwrap();
 }

@@ -1,13 +1,14 @@
 //! Usage that happened: priced and debited, or kept until it has a price. Never lost, never free by accident.
 
-use farebox_record::command::{Command, RateUnpriced};
-use farebox_record::outcome::Verdict;
+use farebox_record::command::{Command, Identity, RateUnpriced};
+use farebox_record::outcome::{Account, Effect, Verdict};
 use farebox_record::plan::{Charge, FieldProblem, Rejection};
-use farebox_record::state::Part;
+use farebox_record::state::{Part, Waiting};
 
 use crate::world::World;
 use crate::world::make::{
-    Shape, charge, event, fee, grant, hold, n, one_shot, order, priced, pricing, settle, usage, usd,
+    Shape, charge, event, fee, grant, hold, n, one_shot, order, part, priced, pricing, reference, settle,
+    usage, usd, void,
 };
 use crate::world::say::say;
 
@@ -82,9 +83,15 @@ fn a_give_back_is_kept_for_now_never_ignored_and_never_a_credit() {
         assert!(said.starts_with("refused: charge must not be negative"), "{said}");
     }
     world.ask(hold("h"), usd("1")).unwrap();
-    let said = say(&world.ask(settle("h"), priced(&[give_back()])));
+    let said = say(&world.ask(part("h", "p"), priced(&[give_back()])));
     assert!(said.starts_with("refused: charge must not be negative"), "{said}");
     assert_eq!(world.has("usd"), "9 1 0 0");
+    let said = say(&world.ask(settle("h"), priced(&[give_back()])));
+    assert!(
+        said.starts_with("unpriced: PlanFailed { code: \"unpostable\""),
+        "{said}"
+    );
+    assert_eq!(world.has("usd"), "10 0 0 0");
 }
 
 #[test]
@@ -116,23 +123,127 @@ fn an_authorize_without_a_price_is_not_allowed() {
 }
 
 #[test]
-fn a_settlement_without_a_price_leaves_the_hold_open() {
+fn a_part_without_a_price_leaves_the_hold_open() {
     let mut world = World::new();
     world.ok(grant("g", "usd", "10").put());
     world.ask(hold("h"), usd("6")).unwrap();
     for rejection in rejections() {
-        let said = say(&world.ask(settle("h"), Verdict::Rejected(rejection)));
+        let said = say(&world.ask(part("h", "p"), Verdict::Rejected(rejection)));
         assert!(said.starts_with("refused: the event cannot be priced"), "{said}");
     }
     assert_eq!(
-        say(&world.ask(settle("h"), failed())),
+        say(&world.ask(part("h", "p"), failed())),
         "refused: the plan failed: unreachable"
     );
     assert_eq!(
-        say(&world.act(settle("h"))),
+        say(&world.act(part("h", "p"))),
         "refused: no plan answers for it; activate a revision of the plan"
     );
     assert_eq!(world.has("usd"), "4 6 0 0");
+    assert_eq!(
+        say(&world.ask(settle("h"), usd("5"))),
+        "settled, posted usd 5, returned usd 1"
+    );
+}
+
+/// The newest event that waits for a price, as the engine sends it to be rated.
+fn waiting(world: &World) -> RateUnpriced {
+    let record = world.records.last().unwrap();
+    let kept = record.outcome.effects.iter().find_map(|effect| match effect {
+        Effect::UnpricedKept(kept) => Some((**kept).clone()),
+        _ => None,
+    });
+    let kept = kept.unwrap();
+    let Waiting::Event(event) = kept.what else {
+        panic!("an event waits");
+    };
+    RateUnpriced {
+        sequence: record.sequence,
+        received: kept.received,
+        event,
+    }
+}
+
+#[test]
+fn a_last_settlement_without_a_price_waits_for_one() {
+    let [_, unpriceable, overflow, not_allowed] = rejections();
+    let rejected = [unpriceable, overflow, not_allowed].map(|rejection| Some(Verdict::Rejected(rejection)));
+    for verdict in rejected.into_iter().chain([Some(failed()), None]) {
+        let mut world = World::new();
+        world.ok(grant("g", "usd", "10").put());
+        world.ask(hold("h"), usd("6")).unwrap();
+        // What a part took comes back: the event will be priced as a whole.
+        world.ask(part("h", "p"), usd("2")).unwrap();
+        world.advance(60);
+        let Command::Settle(mut last) = settle("h") else {
+            unreachable!()
+        };
+        last.measures.insert("tokens".into(), n("7"));
+        let said = say(&world.decide(Command::Settle(last), verdict.map(pricing)));
+        assert!(said.starts_with("unpriced: "), "{said}");
+        assert_eq!(world.has("usd"), "10 0 0 0");
+        assert_eq!(world.posted("usd", &Account::Revenue), n("0"));
+        assert_eq!(world.wallet.header().unpriced, 1);
+        assert!(world.wallet.hold(&reference("h")).is_none());
+        // It happened when it was authorized, with what the settlement said.
+        let rate = waiting(&world);
+        assert_eq!(rate.event.time, Some(crate::world::START));
+        assert_eq!(rate.event.measures["tokens"], n("7"));
+        world.ask(Command::RateUnpriced(rate), usd("4")).unwrap();
+        assert_eq!(world.has("usd"), "6 0 0 0");
+        assert_eq!(world.wallet.header().unpriced, 0);
+        world.ok(void("h"));
+        assert_eq!(world.has("usd"), "10 0 0 0");
+    }
+}
+
+#[test]
+fn a_last_settlement_that_makes_no_sense_can_be_corrected() {
+    let [invalid, ..] = rejections();
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    world.ask(hold("h"), usd("6")).unwrap();
+    let said = say(&world.ask(settle("h"), Verdict::Rejected(invalid)));
+    assert!(said.starts_with("refused: the event cannot be priced"), "{said}");
+    assert_eq!(world.has("usd"), "4 6 0 0");
+    world.ask(settle("h"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "5 0 0 0");
+}
+
+#[test]
+fn a_late_settlement_without_a_price_waits_for_one() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    world.ask(hold("h"), usd("6")).unwrap();
+    world.ask(part("h", "p"), usd("2")).unwrap();
+    world.advance(900);
+    let [_, unpriceable, ..] = rejections();
+    let said = say(&world.ask(settle("h"), Verdict::Rejected(unpriceable)));
+    assert!(said.starts_with("unpriced: "), "{said}");
+    assert_eq!(world.has("usd"), "10 0 0 0");
+    // The hold ended when it expired, once; this is the late settlement of it.
+    let ends: Vec<Identity> = world
+        .records
+        .iter()
+        .flat_map(|record| record.identities())
+        .collect();
+    let of = |identity: &Identity| ends.iter().filter(|i| *i == identity).count();
+    assert_eq!(of(&Identity::HoldEnd(reference("h"))), 1);
+    assert_eq!(of(&Identity::LateSettle(reference("h"))), 1);
+    let rate = waiting(&world);
+    world.ask(Command::RateUnpriced(rate), usd("4")).unwrap();
+    world.advance(3_600);
+    assert_eq!(world.has("usd"), "6 0 0 0");
+}
+
+#[test]
+fn what_waits_for_a_price_can_be_taken_back() {
+    let mut world = World::new();
+    world.ask(hold("h"), priced(&[])).unwrap();
+    world.ask(settle("h"), failed()).unwrap();
+    assert_eq!(world.wallet.header().unpriced, 1);
+    world.ok(void("h"));
+    assert_eq!(world.wallet.header().unpriced, 0);
 }
 
 #[test]

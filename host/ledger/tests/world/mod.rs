@@ -38,6 +38,8 @@ pub struct World {
     pub records: Vec<Record>,
     /// What the plan answers to renewals and timers, in turn; then nothing answers any more.
     pub transitions: VecDeque<Verdict>,
+    /// What the plan answers about calls whose grace is over, in turn; then nothing answers any more.
+    pub conclusions: VecDeque<Verdict>,
     /// What fell due and was handled, in order.
     pub handled: Vec<Due>,
     tenant: TenantId,
@@ -56,6 +58,7 @@ impl World {
             now: START,
             records: Vec::new(),
             transitions: VecDeque::new(),
+            conclusions: VecDeque::new(),
             handled: Vec::new(),
             tenant: TenantId::new("acme").unwrap(),
             customer: CustomerId::new("c").unwrap(),
@@ -90,6 +93,9 @@ impl World {
             };
             let seen = match &due.item {
                 DueItem::Renewal(_) | DueItem::Timer { .. } => self.transitions.pop_front().map(pricing),
+                DueItem::HoldExpiry(hold) if self.wallet.hold(hold).is_some_and(|h| h.expired.is_some()) => {
+                    self.conclusions.pop_front().map(pricing)
+                }
                 _ => None,
             };
             self.handled.push(due.clone());
@@ -137,7 +143,7 @@ impl World {
         }
         let seen = Seen {
             control: 1,
-            time: self.now,
+            time: happened(&command, original.as_ref()).unwrap_or(self.now),
             pricing,
             original: original.map(Box::new),
             consequence: consequence.map(Box::new),
@@ -316,6 +322,18 @@ impl World {
             _ => None,
         });
         Nanos::new(amounts.sum())
+    }
+}
+
+/// When the event of a command happened, where it has one and that is said; as the engine finds it.
+fn happened(command: &Command, original: Option<&Original>) -> Option<Timestamp> {
+    match command {
+        Command::Usage(event) => event.time,
+        Command::Backfill(backfill) => backfill.event.time,
+        Command::Authorize(authorize) => authorize.event.time,
+        Command::RateUnpriced(rate) => Some(rate.event.time.unwrap_or(rate.received)),
+        Command::Amend(amend) => amend.event.time.or(original.map(|o| o.standing.time)),
+        _ => None,
     }
 }
 

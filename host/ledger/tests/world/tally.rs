@@ -33,14 +33,30 @@ impl Tally {
     }
 
     pub fn change(&mut self, terms: &LimitTerms, at: i64) {
-        let same = (&self.terms.asset, &self.terms.scope, self.terms.window);
-        if same != (&terms.asset, &terms.scope, terms.window) {
+        if !self.counts_as(terms) {
             *self = Tally::new(terms);
             return;
         }
         self.move_on(at);
         self.terms = terms.clone();
         self.forget_unreached();
+    }
+
+    /// Whether it counts the same under other terms.
+    pub fn counts_as(&self, terms: &LimitTerms) -> bool {
+        let same = (&self.terms.asset, &self.terms.scope, self.terms.window);
+        same == (&terms.asset, &terms.scope, terms.window)
+    }
+
+    /// Whether the window that holds `now` began at `then` or before, both in seconds.
+    pub fn reaches(&self, then: i64, now: i64) -> bool {
+        match self.terms.window {
+            Window::Calendar(unit) => calendar(unit, then) >= calendar(unit, now),
+            Window::Rolling { step, steps } => {
+                let step = step.as_micros() / 1_000_000;
+                then / step + i64::from(steps) >= now / step
+            }
+        }
     }
 
     pub fn used(&self) -> i128 {

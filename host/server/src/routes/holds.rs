@@ -16,6 +16,7 @@ use crate::decode::parameters;
 use crate::handle::HoldHandle;
 use crate::problem::Problem;
 use crate::refusal::{denied, hold_end, internal};
+use crate::routes::events::unpriced;
 use crate::server::{Server, unexpected};
 use crate::watch;
 use crate::wire::amount::AssetAmount;
@@ -49,6 +50,11 @@ pub(crate) async fn settle(
         Answer::Settled(settled) => {
             let view = SettledView::new(&handle, &settled, done.replayed);
             Ok(answer(Made::done_unless(done.replayed), &view))
+        }
+        Answer::Unpriced(reason) => {
+            let (code, detail) = unpriced(&reason);
+            let kept = "the hold has ended, and the usage is kept until it has a price";
+            Err(Problem::new(code, format!("{detail}; {kept}")))
         }
         _ => Err(internal("settle was answered like something else")),
     }

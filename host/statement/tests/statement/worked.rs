@@ -126,6 +126,92 @@ fn a_call_in_parts_counts_once_it_is_settled_for_good() {
 }
 
 /// The price of an event that belongs to March, in April.
+#[test]
+fn a_call_in_parts_that_nobody_finishes_counts_when_it_ends() {
+    // With the plan's last word, which is 4 by then, and without it.
+    type End = fn(&mut World);
+    let ends: [(End, &str); 4] = [
+        (
+            |world| {
+                world.ask(release("h"), usd("4")).unwrap();
+            },
+            "-4",
+        ),
+        (
+            |world| {
+                world.ok(release("h"));
+            },
+            "-3",
+        ),
+        (
+            |world| {
+                world.conclusions.push_back(usd("4"));
+                world.advance(900);
+                world.advance(3_600);
+            },
+            "-4",
+        ),
+        (
+            |world| {
+                world.advance(900);
+                world.advance(3_600);
+            },
+            "-3",
+        ),
+    ];
+    for (end, used) in ends {
+        let mut world = World::new();
+        world.ok(grant("g", "usd", "10").put());
+        world.ask(hold("h"), usd("6")).unwrap();
+        world.ask(part("h", "1"), usd("3")).unwrap();
+        end(&mut world);
+        let usage = format!("usage tokens in 0 x1: {used} 0 0 0");
+        let said = lines(&of(&world, 0, 10_000), "usd");
+        assert_eq!(
+            said[1..said.len() - 1],
+            ["grant g (order): 10 0 0 0".to_string(), usage]
+        );
+    }
+}
+
+#[test]
+fn what_a_part_took_too_much_is_usage_that_was_none() {
+    let call = |between: fn(&mut World)| {
+        let mut world = World::new();
+        world.ok(grant("g", "usd", "6").put());
+        world.ask(hold("h"), usd("6")).unwrap();
+        world.ask(part("h", "1"), usd("9")).unwrap();
+        between(&mut world);
+        world.ask(settle("h"), usd("6")).unwrap();
+        lines(&of(&world, 0, 100), "usd")
+    };
+    // 3 of the 9 were owed and turned out not to be: nothing was held for them.
+    assert_eq!(
+        call(|_| ()),
+        [
+            "opening 0 0 0 0",
+            "grant g (order): 6 0 0 0",
+            "usage tokens in 0 x1: -6 0 0 0",
+            "closing 0 0 0 0",
+        ]
+    );
+    // They were paid meanwhile, and come back: 6 of the grant and 3 of debt were used, less 3 that are free again.
+    let top_up = |world: &mut World| {
+        world.ok(grant("top", "usd", "5").put());
+    };
+    assert_eq!(
+        call(top_up),
+        [
+            "opening 0 0 0 0",
+            "grant g (order): 6 0 0 0",
+            "grant top (order): 5 0 0 0",
+            "usage tokens in 0 x1: -3 0 -3 0",
+            "debt_paid: -3 0 3 0",
+            "closing 5 0 0 0",
+        ]
+    );
+}
+
 fn of_march(amount: &str) -> Pricing {
     let march = Period {
         start: t(0),

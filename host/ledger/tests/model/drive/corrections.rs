@@ -105,7 +105,9 @@ impl Pair {
                     unreachable!("an amendment")
                 };
                 (amend.id, amend.event) = (id, event(&call));
-                let pricing = self.pricing_of(&call, word);
+                let before = self.model.events.get(&call.id).map(|event| event.time);
+                let time = call.time.or(before).unwrap_or(self.model.now);
+                let pricing = self.pricing_at(call.kind, time, word);
                 let asked = self.world.decide(Command::Amend(amend), pricing);
                 (asked, self.model.amend(&call, word))
             }

@@ -1,0 +1,219 @@
+//! What turns out not to be owed: what was paid comes back, what was written off does not; what comes back and is bought
+//! pays debt first.
+
+use farebox_record::correction::AdjustTarget::{Debt, Receivable};
+use farebox_record::outcome::Account;
+use farebox_record::plan::Category::{Included, Promotional};
+use farebox_record::state::Shortfall::Unlimited;
+
+use crate::world::World;
+use crate::world::make::*;
+use crate::world::say::say;
+
+#[test]
+fn what_was_written_off_does_not_come_back() {
+    let mut world = World::new();
+    world.ask(usage("e"), usd("10")).unwrap();
+    world.ok(adjust("a", Debt, "10"));
+    assert_eq!(
+        say(&world.act(void("e"))),
+        "corrected, reversed usd 10, paid usd 10"
+    );
+    assert_eq!(world.entries(), ["usd revenue -10", "usd adjustments 10"]);
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+}
+
+#[test]
+fn of_debt_that_was_paid_in_part_and_written_off_in_part_the_paid_part_comes_back() {
+    let mut world = World::new();
+    world.ask(usage("e"), usd("10")).unwrap();
+    world.ok(grant("top", "usd", "3").put());
+    world.ok(adjust("a", Debt, "5"));
+    // 3 paid, 5 written off, 2 open.
+    assert_eq!(world.has("usd"), "0 0 2 0");
+    assert_eq!(
+        say(&world.act(void("e"))),
+        "corrected, reversed usd 10, paid usd 7"
+    );
+    assert_eq!(world.has("usd"), "3 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Purchases), n("-3"));
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+}
+
+#[test]
+fn a_fee_that_was_written_off_does_not_come_back() {
+    let mut world = World::new();
+    let setup = || priced(&[fee("setup", "usd", "10")]);
+    world.ask(usage("e"), setup()).unwrap();
+    world.ok(pay("p", "4"));
+    world.ok(adjust("a", Receivable, "6"));
+    assert_eq!(
+        say(&world.act(refund_event("r", "e", None))),
+        "corrected, reversed usd 10, paid usd 6"
+    );
+    assert_eq!(world.has("usd"), "4 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+}
+
+#[test]
+fn an_old_write_off_takes_nothing_of_a_later_event() {
+    let mut world = World::new();
+    world.ask(usage("old"), usd("10")).unwrap();
+    world.ok(adjust("a", Debt, "10"));
+    world.advance(1);
+    world.ask(usage("new"), usd("4")).unwrap();
+    world.ok(grant("top", "usd", "4").put());
+    world.ok(void("new"));
+    assert_eq!(world.has("usd"), "4 0 0 0");
+    // And the old one still comes back as nothing.
+    world.ok(void("old"));
+    assert_eq!(world.has("usd"), "4 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Purchases), n("-4"));
+}
+
+#[test]
+fn a_write_off_is_taken_back_once() {
+    let mut world = World::new();
+    world.ask(usage("a"), usd("6")).unwrap();
+    world.ask(usage("b"), usd("6")).unwrap();
+    world.ok(adjust("off", Debt, "6"));
+    world.ok(grant("top", "usd", "6").put());
+    world.ok(void("a"));
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    world.ok(void("b"));
+    assert_eq!(world.has("usd"), "6 0 0 0");
+}
+
+#[test]
+fn many_write_offs_are_all_taken_back() {
+    let mut world = World::new();
+    world.ask(usage("e"), usd("100")).unwrap();
+    for index in 0..100 {
+        world.advance(1);
+        world.ok(adjust(&format!("a{index}"), Debt, "1"));
+    }
+    world.crash();
+    world.ok(void("e"));
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+}
+
+#[test]
+fn a_part_that_was_written_off_does_not_come_back_with_the_settlement() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "6").put());
+    world.ask(hold("h"), usd("6")).unwrap();
+    world.ask(part("h", "1"), usd("9")).unwrap();
+    world.ok(adjust("a", Debt, "3"));
+    world.ask(settle("h"), usd("6")).unwrap();
+    assert_eq!(world.entries(), ["usd revenue -3", "usd adjustments 3"]);
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
+#[test]
+fn a_fee_that_was_paid_before_the_next_part_comes_back() {
+    let mut world = World::new();
+    let setup = |amount| priced(&[fee("setup", "usd", amount)]);
+    world.ask(hold("h"), setup("10")).unwrap();
+    world.ask(part("h", "1"), setup("10")).unwrap();
+    world.ok(pay("p", "10"));
+    world.ask(settle("h"), setup("4")).unwrap();
+    assert_eq!(world.has("usd"), "6 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Revenue), n("4"));
+}
+
+#[test]
+fn a_paid_fee_that_comes_back_pays_debt_first() {
+    let mut world = World::new();
+    world
+        .ask(usage("f"), priced(&[fee("setup", "usd", "20")]))
+        .unwrap();
+    world.ok(pay("p", "20"));
+    world.ask(usage("e"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "0 0 5 0");
+    assert_eq!(
+        say(&world.act(refund_event("r", "f", None))),
+        "corrected, reversed usd 20, paid usd 5"
+    );
+    assert_eq!(world.has("usd"), "15 0 0 0");
+    assert_eq!(say(&world.ask(hold("i"), usd("1"))), "allowed, held usd 1");
+}
+
+#[test]
+fn bought_value_that_a_hold_gives_back_pays_debt_first() {
+    type End = fn(&mut World);
+    let ends: [End; 3] = [
+        |world| {
+            world.ok(release("h"));
+        },
+        |world| world.advance(900),
+        |world| {
+            world.ask(settle("h"), usd("0")).unwrap();
+        },
+    ];
+    for end in ends {
+        let mut world = World::new();
+        world.ok(grant("g", "usd", "10").put());
+        world.ask(hold("h"), usd("10")).unwrap();
+        world.ask(usage("e"), usd("1")).unwrap();
+        assert_eq!(world.has("usd"), "0 10 1 0");
+        end(&mut world);
+        assert_eq!(world.has("usd"), "9 0 0 0");
+        assert_eq!(say(&world.ask(hold("i"), usd("1"))), "allowed, held usd 1");
+    }
+}
+
+#[test]
+fn bought_value_that_a_refund_gives_back_pays_debt_first() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    world.ask(usage("a"), usd("10")).unwrap();
+    world.ask(usage("b"), usd("3")).unwrap();
+    assert_eq!(
+        say(&world.act(void("a"))),
+        "corrected, reversed usd 10, paid usd 3"
+    );
+    assert_eq!(world.has("usd"), "7 0 0 0");
+}
+
+#[test]
+fn given_value_that_comes_back_pays_no_debt() {
+    for category in [Promotional, Included] {
+        let mut world = World::new();
+        world.ok(grant("g", "usd", "10").category(category).put());
+        world.ask(hold("h"), usd("6")).unwrap();
+        world.ask(usage("a"), usd("4")).unwrap();
+        world.ask(usage("b"), usd("3")).unwrap();
+        world.ok(void("a"));
+        assert_eq!(world.has("usd"), "4 6 3 0", "{category:?}");
+        world.ok(release("h"));
+        assert_eq!(world.has("usd"), "10 0 3 0", "{category:?}");
+    }
+}
+
+#[test]
+fn a_hold_does_not_grow_while_the_customer_owes_too_much() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "1").put());
+    world.ask(hold("h"), usd("1")).unwrap();
+    world.ask(usage("e"), usd("5")).unwrap();
+    world.ok(grant("gift", "usd", "50").category(Promotional).put());
+    assert_eq!(world.has("usd"), "50 1 5 0");
+    assert_eq!(
+        say(&world.ask(extend("h", "more", 900, &[("tokens", "50")]), usd("51"))),
+        "denied: Debt, 0 of 5 usd"
+    );
+    // More time alone sets nothing more aside.
+    assert_eq!(
+        say(&world.act(extend("h", "time", 1_000, &[]))),
+        "extended, held usd 1 until 1000"
+    );
+    let mut post_paid = World::owing(&[("usd", Unlimited)]);
+    post_paid.ask(hold("h"), usd("1")).unwrap();
+    post_paid.ask(usage("e"), usd("5")).unwrap();
+    assert_eq!(
+        say(&post_paid.ask(extend("h", "more", 900, &[("tokens", "2")]), usd("2"))),
+        "extended, held usd 2 until 900"
+    );
+}

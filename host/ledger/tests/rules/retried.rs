@@ -1,0 +1,209 @@
+//! Renewals and timers that are asked again: what no longer applies is not carried out.
+
+use farebox_ledger::{NextKind, RetryKind, retry_kind};
+use farebox_record::command::{Command, RetryTransition};
+use farebox_record::ids::{PlanName, SubscriptionId};
+use farebox_record::lifecycle::{SubscriptionChange as Change, When};
+use farebox_record::outcome::{Effect, Verdict};
+use farebox_record::plan::{Priced, TimerOrder};
+use farebox_record::state::{Cadence, Waiting};
+
+use crate::world::World;
+use crate::world::make::*;
+use crate::world::say::say;
+use crate::world::t;
+
+const DAY: i64 = 86_400;
+/// From 1 March to 1 April 2026, and on to 1 May.
+const MONTH: i64 = 31 * DAY;
+const TWO_MONTHS: i64 = 61 * DAY;
+
+fn started() -> World {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world
+}
+
+fn pro() -> Change {
+    Change::Plan {
+        plan: PlanName::new("pro").unwrap(),
+        cadence: None,
+    }
+}
+
+/// The last transition that nobody answered.
+fn missed(world: &World) -> RetryTransition {
+    let kept = world.records.iter().rev().find_map(|record| {
+        let missed = record.outcome.effects.iter().find_map(|effect| match effect {
+            Effect::UnpricedKept(kept) => match &kept.what {
+                Waiting::Transition(missed) => Some(missed.clone()),
+                Waiting::Event(_) => None,
+            },
+            _ => None,
+        })?;
+        Some(RetryTransition {
+            sequence: record.sequence,
+            missed,
+        })
+    });
+    kept.unwrap()
+}
+
+/// A fee of 20, 100 included credits, a state and a timer.
+fn everything() -> Verdict {
+    Verdict::Priced(Priced {
+        charges: vec![fee("base", "usd", "20")],
+        grants: vec![order("credits", "100")],
+        state: Some(b"late".to_vec()),
+        timers: vec![TimerOrder {
+            key: "late".into(),
+            at: Some(t(80 * DAY)),
+        }],
+        ..Priced::default()
+    })
+}
+
+/// What is owed and given, the plan's state, and its timers, after the answer.
+fn after(world: &mut World, retry: RetryTransition) -> String {
+    let waiting = world.wallet.header().unpriced;
+    world.ask(Command::RetryTransition(retry), everything()).unwrap();
+    assert_eq!(world.wallet.header().unpriced, waiting - 1, "it waits no longer");
+    let id = SubscriptionId::new("s").unwrap();
+    let subscription = world.wallet.subscription(&id).unwrap();
+    format!(
+        "{}, {}, {:?}, {} timers",
+        world.has("usd"),
+        world.has("credits"),
+        String::from_utf8_lossy(&subscription.state),
+        subscription.timers.len()
+    )
+}
+
+#[test]
+fn a_renewal_of_the_present_term_is_carried_out_whole() {
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = missed(&world);
+    assert_eq!(
+        retry_kind(&world.wallet, &retry.missed),
+        RetryKind::Renewal(NextKind::Renewed)
+    );
+    assert_eq!(
+        after(&mut world, retry),
+        "0 0 0 20, 100 0 0 0, \"late\", 1 timers"
+    );
+}
+
+#[test]
+fn a_renewal_of_a_term_that_is_over_gives_its_value_alone() {
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = missed(&world);
+    let answered = Verdict::Priced(Priced {
+        state: Some(b"may".to_vec()),
+        ..Priced::default()
+    });
+    world.transitions.push_back(answered);
+    world.advance(TWO_MONTHS - MONTH);
+    assert_eq!(after(&mut world, retry), "0 0 0 20, 100 0 0 0, \"may\", 0 timers");
+}
+
+#[test]
+fn a_fee_from_before_the_end_is_owed_and_nothing_is_given_after_it() {
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = missed(&world);
+    world
+        .ask(change("1", Change::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    // At the very instant of the boundary the end is what the plan is asked about.
+    assert_eq!(
+        retry_kind(&world.wallet, &retry.missed),
+        RetryKind::Renewal(NextKind::Cancelled)
+    );
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = missed(&world);
+    world.advance(DAY);
+    world
+        .ask(change("1", Change::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    assert_eq!(
+        retry_kind(&world.wallet, &retry.missed),
+        RetryKind::Renewal(NextKind::Renewed)
+    );
+    assert_eq!(after(&mut world, retry), "0 0 0 20, 0 0 0 0, \"\", 0 timers");
+}
+
+#[test]
+fn the_end_at_the_end_of_a_period_is_asked_about_as_an_end() {
+    let mut world = started();
+    world.ok(change("1", Change::Cancel, When::PeriodEnd));
+    world.advance(MONTH);
+    let retry = missed(&world);
+    assert_eq!(
+        retry_kind(&world.wallet, &retry.missed),
+        RetryKind::Renewal(NextKind::Cancelled)
+    );
+}
+
+#[test]
+fn a_new_plan_at_the_end_of_a_period_is_asked_about_as_a_new_plan() {
+    let mut world = started();
+    world
+        .ask(change("1", pro(), When::PeriodEnd), priced(&[]))
+        .unwrap();
+    let failed = Verdict::Failed {
+        code: "trap".into(),
+        message: "it broke".into(),
+    };
+    world.transitions.push_back(failed);
+    world.advance(MONTH);
+    let retry = missed(&world);
+    assert_eq!(
+        retry_kind(&world.wallet, &retry.missed),
+        RetryKind::Renewal(NextKind::PlanChanged)
+    );
+    assert_eq!(
+        after(&mut world, retry),
+        "0 0 0 20, 100 0 0 0, \"late\", 1 timers"
+    );
+}
+
+#[test]
+fn a_renewal_of_a_plan_that_was_replaced_gives_nothing() {
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = missed(&world);
+    world.advance(DAY);
+    world.ask(change("1", pro(), When::Now), priced(&[])).unwrap();
+    world.crash();
+    assert_eq!(
+        retry_kind(&world.wallet, &retry.missed),
+        RetryKind::RenewalOfOldPlan
+    );
+    assert_eq!(after(&mut world, retry), "0 0 0 20, 0 0 0 0, \"\", 0 timers");
+}
+
+#[test]
+fn a_timer_ends_with_its_plan_and_with_its_subscription() {
+    for how in [Change::Cancel, pro()] {
+        let mut world = World::new();
+        world
+            .ask(subscribe("s", Cadence::Monthly), wakes("nightly", t(DAY)))
+            .unwrap();
+        world.advance(DAY);
+        let retry = missed(&world);
+        assert_eq!(retry_kind(&world.wallet, &retry.missed), RetryKind::Timer);
+        world.advance(60);
+        world.ask(change("1", how, When::Now), priced(&[])).unwrap();
+        assert_eq!(retry_kind(&world.wallet, &retry.missed), RetryKind::Nothing);
+        let answer = world.ask(Command::RetryTransition(retry.clone()), everything());
+        assert_eq!(say(&answer), "handled");
+        assert_eq!(world.wallet.header().unpriced, 0);
+        assert_eq!(
+            (world.has("usd"), world.has("credits")),
+            ("0 0 0 0".into(), "0 0 0 0".into())
+        );
+    }
+}
