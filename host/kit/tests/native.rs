@@ -14,7 +14,7 @@ use per_token::PerToken;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-const EVENTS: usize = 2_000;
+const EVENTS: usize = 4_000;
 const MODELS: [&str; 8] = [
     "gpt-5",
     "gpt-5.5",

@@ -245,7 +245,11 @@ mod tests {
                 "DELETE /v1/customers/{customer}/limits/{limit}",
                 "POST /v1/subscriptions",
                 "PATCH /v1/subscriptions/{subscription}",
-                "DELETE /v1/subscriptions/{subscription}"
+                "DELETE /v1/subscriptions/{subscription}",
+                "POST /v1/backfills",
+                "POST /v1/backfills/{backfill}/preview",
+                "POST /v1/backfills/{backfill}/commit",
+                "POST /v1/backfills/{backfill}/revert"
             ]
         );
         let closed = ENDPOINTS.iter().filter(|e| e.access != Access::Open).count();

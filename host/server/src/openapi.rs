@@ -175,6 +175,17 @@ fn problems_of(path: &str, operation: &Operation, access: Access) -> Vec<Code> {
     if path.contains("{customer}") {
         codes.push(C::UnknownCustomer);
     }
+    // An id, or the history that it takes, may be in an archive.
+    let of_wallets = [
+        "/v1/customers/{",
+        "/v1/authorize",
+        "/v1/holds",
+        "/v1/events",
+        "/v1/subscriptions",
+    ];
+    if of_wallets.iter().any(|prefix| path.starts_with(prefix)) {
+        codes.push(C::Archived);
+    }
     codes.extend(own_problems(
         operation.operation_id.as_deref().unwrap_or_default(),
     ));
