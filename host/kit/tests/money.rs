@@ -1,5 +1,7 @@
 //! `docs/money.md` tells an accountant what happens to money: every example in it is carried out here.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::Path;
 

@@ -37,7 +37,13 @@ fn every_scenario_holds(plan: &Path) -> usize {
     for file in fs::read_dir(&scenarios).unwrap() {
         let path = file.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let scenario = match Scenario::parse(&text) {
+            Ok(scenario) => scenario,
+            Err(error) => {
+                wrong.push(format!("{}: {error}", path.display()));
+                continue;
+            }
+        };
         let own = scenario.parameters.as_ref().map(|own| scenarios.join(own));
         let subject = Subject {
             runtime: &runtime,
@@ -45,8 +51,13 @@ fn every_scenario_holds(plan: &Path) -> usize {
             parameters: &fs::read_to_string(own.unwrap_or_else(|| named("parameters"))).unwrap(),
             folder: &scenarios,
         };
-        let report =
-            run(&subject, &scenario, &text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let report = match run(&subject, &scenario, &text) {
+            Ok(report) => report,
+            Err(error) => {
+                wrong.push(format!("{}: {error}", path.display()));
+                continue;
+            }
+        };
         for step in &report.steps {
             let place = format!("{}:{} {}", path.display(), step.line, step.action);
             wrong.extend(step.problems.iter().map(|problem| format!("{place}: {problem}")));
