@@ -102,7 +102,11 @@ fn open(
         revision: pricing.revision,
         subscription: pricing.subscription.clone(),
         period: pricing.period,
-        term: wallet.subscription(&pricing.subscription).map_or(0, |s| s.term),
+        // Of the term whose state priced the quote: an event of just before a boundary belongs to the term that it closed.
+        term: match &pricing.term {
+            Some(term) => term.number,
+            None => wallet.subscription(&pricing.subscription).map_or(0, |s| s.term),
+        },
         quoted: per_asset(priced.charges.iter().map(|c| (&c.price.asset, c.price.amount))),
         pins: pins(&covered.draws),
         overdraft: per_asset(covered.uncovered.iter().map(|u| (&u.asset, u.missing))),

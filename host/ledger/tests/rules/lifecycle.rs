@@ -384,6 +384,24 @@ fn a_late_event_changes_the_state_of_its_own_term_alone() {
 }
 
 #[test]
+fn a_hold_belongs_to_the_term_that_quoted_it() {
+    let mut world = started(with_state(Priced::default(), b"s0"));
+    world.transitions.push_back(priced(&[]));
+    world.advance(MONTH);
+    let record = world.records.last().unwrap();
+    let closed = record.outcome.effects.iter().find_map(|e| match e {
+        Effect::TermPut(_, term) => Some(term.clone()),
+        _ => None,
+    });
+    let mut just_before = pricing(priced(&[]));
+    just_before.term = closed;
+    world.decide(hold("h"), Some(just_before)).unwrap();
+    world.decide(hold("h2"), Some(pricing(priced(&[])))).unwrap();
+    let term = |name| world.wallet.hold(&reference(name)).unwrap().term;
+    assert_eq!((term("h"), term("h2")), (0, 1));
+}
+
+#[test]
 fn terms_are_forgotten_when_no_event_can_be_as_late() {
     let mut world = World::new();
     let mut first_day = pricing(priced(&[]));
