@@ -37,7 +37,7 @@ pub struct RemainingGrant {
     pub label: String,
     /// What it was.
     pub granted: Nanos,
-    /// What is left of it.
+    /// What is left of it, without what open holds keep: that stays good for their calls.
     pub remaining: Nanos,
     /// Until when it is good; none: for good.
     pub expires: Option<Instant>,

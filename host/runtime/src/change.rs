@@ -94,7 +94,7 @@ pub struct RemainingGrant {
     pub label: String,
     /// How much was granted.
     pub granted: Nanos,
-    /// How much is left.
+    /// How much is left, without what open holds keep.
     pub remaining: Nanos,
     /// Until when it is good; none: for good.
     pub expires: Option<Timestamp>,

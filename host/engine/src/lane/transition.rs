@@ -289,7 +289,8 @@ fn quantity_of(standing: &Standing, slice: &TakenSlice) -> Nanos {
     Nanos::new(counted.sum())
 }
 
-/// What is left of the grants that a subscription gave.
+/// What is left of the grants that a subscription gave, without what open holds keep: that stays good for their calls, so a
+/// plan that rolled it over would give it twice.
 fn remaining(wallet: &Wallet, id: &SubscriptionId) -> Vec<RemainingGrant> {
     let given = wallet
         .grants()
@@ -300,7 +301,7 @@ fn remaining(wallet: &Wallet, id: &SubscriptionId) -> Vec<RemainingGrant> {
             category: grant.category,
             label: grant.label.clone().unwrap_or_default(),
             granted: grant.amount,
-            remaining: Nanos::new(grant.available.get() + grant.held.get()),
+            remaining: grant.available,
             expires: grant.expires,
         })
         .collect()
