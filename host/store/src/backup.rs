@@ -61,8 +61,8 @@ pub struct BackupReport {
 }
 
 /// Copies the store in `dir` to `to`, or brings the backup that is there up to date. Segments that are archived are copied
-/// too, from `archive`; without it a new backup begins behind them, with the snapshot that stands for them. `progress` is told the bytes of the
-/// journal that are done, and how many there are.
+/// too, from `archive`; without it a new backup begins behind them, with the snapshot that stands for them. `progress` is told
+/// the bytes of the journal that are done, and how many there are.
 ///
 /// The folder's lock is not taken: a server may run, and goes on. Two backups to one folder exclude each other.
 ///

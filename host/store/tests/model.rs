@@ -175,7 +175,9 @@ proptest! {
                 Op::Rebuild => {
                     drop(open_store);
                     let mut done = Vec::new();
-                    JournalStore::rebuild(dir.path(), options.clone(), Arc::new(BodyFold), &mut |at, of| done.push((at, of))).unwrap();
+                    let fold = Arc::new(BodyFold);
+                    JournalStore::rebuild(dir.path(), options.clone(), fold, &mut |at, of| done.push((at, of)))
+                        .unwrap();
                     prop_assert!(done.iter().all(|(at, of)| at <= of) && done.is_sorted());
                     prop_assert!(!dir.path().join("state.broken-1").exists());
                     open()

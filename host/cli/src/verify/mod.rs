@@ -27,7 +27,8 @@ const PAGE_RECORDS_MAX: Version = 256;
 /// Names that are read at once.
 const PAGE_NAMES_MAX: usize = 1_000;
 
-/// Checks every wallet and every control plane of a store, from `base` on where there is one. `progress` is told the wallets and records behind it.
+/// Checks every wallet and every control plane of a store, from `base` on where there is one. `progress` is told
+/// the wallets and records behind it.
 ///
 /// Memory: one wallet with its on-demand parts, and 16 bytes for each of its ids.
 ///

@@ -83,7 +83,7 @@ impl Engine {
     pub fn make_backfill(
         &self,
         tenant: &TenantId,
-        id: CallId,
+        id: &CallId,
         reason: Option<String>,
         events: &[(CustomerId, Event)],
     ) -> Result<(BackfillState, ControlDone), ControlError> {
@@ -107,7 +107,7 @@ impl Engine {
             reason,
         };
         let done = self.change(tenant, &command, None, None)?;
-        Ok((self.backfill(tenant, &id)?, done))
+        Ok((self.backfill(tenant, id)?, done))
     }
 
     /// A backfill as it stands.
@@ -213,8 +213,8 @@ impl Engine {
                 }
                 Some(Reply::Refused(refusal)) => {
                     return Err(ControlError::Backfill(format!(
-                        "event {} of customer {customer} cannot be taken back: {refusal}. What was taken back before it stays so; \
-                         put this right and revert again",
+                        "event {} of customer {customer} cannot be taken back: {refusal}. What was taken back before \
+                         it stays so; put this right and revert again",
                         event.id
                     )));
                 }

@@ -173,7 +173,7 @@ impl Lane {
                 let reversal = self.reversed(turn, command, standing, &by, subject.as_deref(), controls);
                 match reversal {
                     Reversal::Answered(reversal) => {
-                        self.price_behind(turn, command, standing, subject.as_deref(), reversal, controls)
+                        self.price_behind(turn, command, standing, subject.as_deref(), &reversal, controls)
                     }
                     Reversal::Not(next) => next,
                 }
@@ -255,7 +255,7 @@ impl Lane {
         command: &Command,
         standing: &Standing,
         subject: Option<&str>,
-        reversal: Pricing,
+        reversal: &Pricing,
         controls: &Controls,
     ) -> Next {
         let answered = match &reversal.verdict {
@@ -289,7 +289,7 @@ impl Lane {
         };
         let behind = Behind {
             question: &question,
-            reversal: &reversal,
+            reversal,
             answered,
             subject,
         };

@@ -1,7 +1,8 @@
 //! From a record to what the feed says of it: a pure function, so that the feed can be made again from the journal and is
 //! the same.
 //!
-//! A command's own news comes first (with the events that it prices anew), then those of its effects in their order, then what it did to the customer's debt.
+//! A command's own news comes first (with the events that it prices anew), then those of its effects in their
+//! order, then what it did to the customer's debt.
 
 use std::collections::BTreeMap;
 

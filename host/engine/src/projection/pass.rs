@@ -53,7 +53,7 @@ impl<'s> Pass<'s> {
             self.feed(&record.tenant, position, control_changes_of(&record));
             return Ok(());
         }
-        let record = Record::decode(&stored.body).map_err(unreadable)?;
+        let record = Record::decode(&stored.body).map_err(|error| unreadable(&error))?;
         self.newest = self.newest.max(Some(record.at));
         self.feed(&record.tenant, position, changes_of(&record));
         self.count(&record)
@@ -196,10 +196,10 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    codec::decode(bytes).map_err(unreadable)
+    codec::decode(bytes).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: CodecError) -> StoreError {
+fn unreadable(error: &CodecError) -> StoreError {
     StoreError::State {
         what: format!("what is made of the records, or one of them: {error}"),
     }

@@ -71,14 +71,14 @@ async fn a_backfill_is_looked_at_then_posted_then_taken_back() {
         let (engine, tenant) = (engine.clone(), tenant.clone());
         move || {
             let state = engine
-                .make_backfill(&tenant, call("fill"), Some("lost log".into()), &events)
+                .make_backfill(&tenant, &call("fill"), Some("lost log".into()), &events)
                 .unwrap()
                 .0;
             // The same again changes nothing; something else under the name is told.
             engine
-                .make_backfill(&tenant, call("fill"), Some("lost log".into()), &events)
+                .make_backfill(&tenant, &call("fill"), Some("lost log".into()), &events)
                 .unwrap();
-            let other = engine.make_backfill(&tenant, call("fill"), Some("lost log".into()), &events[..1]);
+            let other = engine.make_backfill(&tenant, &call("fill"), Some("lost log".into()), &events[..1]);
             assert!(
                 matches!(other, Err(ControlError::Conflict { field: "events" })),
                 "{other:?}"
@@ -154,7 +154,7 @@ async fn a_backfill_is_looked_at_then_posted_then_taken_back() {
     let second = vec![old("b1", "2026-01-10", 2)];
     let preview = blocking(&house, move |engine, tenant| {
         engine
-            .make_backfill(tenant, call("again"), None, &second)
+            .make_backfill(tenant, &call("again"), None, &second)
             .unwrap();
         engine.preview_backfill(tenant, &call("again")).unwrap()
     })
@@ -222,7 +222,9 @@ async fn a_forgotten_period_is_remembered_as_it_was() {
     second.time = Some("2026-01-21T00:00:00Z".parse().unwrap());
     let events = vec![(ada(), event), (ada(), second)];
     let preview = blocking(&house, move |engine, tenant| {
-        engine.make_backfill(tenant, call("fill"), None, &events).unwrap();
+        engine
+            .make_backfill(tenant, &call("fill"), None, &events)
+            .unwrap();
         engine.preview_backfill(tenant, &call("fill")).unwrap()
     })
     .await;
@@ -258,7 +260,7 @@ async fn what_a_stop_interrupts_goes_on_at_the_next_start() {
     let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
     let committing = tokio::task::spawn_blocking(move || {
         engine
-            .make_backfill(&tenant, call("fill"), None, &events)
+            .make_backfill(&tenant, &call("fill"), None, &events)
             .unwrap();
         engine.commit_backfill(&tenant, &call("fill"))
     });

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use farebox_kit::build::{BuildOptions, build_plan};
-use farebox_money::Nanos;
 use farebox_record::command::{AboveHold, Authorize, AuthorizeMode, Command, Finality, Settle, Subscribe};
 use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
@@ -134,15 +133,6 @@ fn line(line: &Line) -> String {
 pub async fn until(house: &House, time: &str) {
     house.clock.advance_to(time.parse().unwrap());
     house.wallet("ada").await;
-}
-
-/// Available, held, owed for usage and owed for fees, of an asset.
-pub async fn balance(house: &House, asset: &str) -> String {
-    let wallet = house.wallet("ada").await;
-    let balances = wallet.balances();
-    let of = balances.iter().find(|b| b.asset.as_str() == asset);
-    let parts = of.map_or([Nanos::ZERO; 4], |b| [b.available, b.held, b.debt, b.receivable]);
-    parts.map(|n| n.to_string()).join(" ")
 }
 
 /// What is free of the grants with this label, in order of their names.

@@ -34,7 +34,7 @@ pub(crate) async fn create(
     let new = body.read()?;
     let (tenant, id) = (caller.tenant.clone(), new.id.clone());
     let (state, done) = server
-        .blocking(move |engine| engine.make_backfill(&tenant, new.id, new.reason, &new.events))
+        .blocking(move |engine| engine.make_backfill(&tenant, &new.id, new.reason, &new.events))
         .await?;
     let replayed = done == ControlDone::Unchanged;
     let view = BackfillView {

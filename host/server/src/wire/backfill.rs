@@ -47,7 +47,7 @@ impl BackfillBody {
             let (customer, event) = body.event(&at)?;
             if event.time.is_none() {
                 let detail = "an event of a backfill says when it happened";
-                return Err(Problem::field(&format!("{at}/time"), detail));
+                return Err(Problem::field(format!("{at}/time"), detail));
             }
             events.push((customer, event));
         }
