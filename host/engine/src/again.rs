@@ -87,7 +87,8 @@ pub fn ask_again(
         Command::Due(due) => due.instant,
         _ => record.seen.time,
     };
-    let state = state_before(wallet, &pricing.subscription, &change);
+    let term = pricing.term.as_deref();
+    let state = state_before(wallet, &pricing.subscription, &record.command, &change, term);
     let subject = original.and_then(|standing| followed(&standing.event));
     let subject = subject.as_ref().map(|(name, state)| Subject { name, state });
     Some(
@@ -114,7 +115,7 @@ pub fn reversal_again(
     let free = balances(wallet, revision.description());
     let context = Context {
         prepared: None,
-        state: state_before(wallet, &reversal.subscription, &change),
+        state: state_before(wallet, &reversal.subscription, &record.command, &change, None),
         period: reversal.period,
         seats: reversal.seats,
         balances: &free,

@@ -17,7 +17,7 @@ use crate::hold;
 use crate::limits;
 use crate::refusal::{Refusal, too_many};
 use crate::renewal::{renew, wake};
-use crate::retry::retry_transition;
+use crate::retry::retry;
 use crate::settle;
 use crate::spending;
 use crate::subscription::start_subscription;
@@ -55,7 +55,7 @@ pub fn apply(wallet: &mut Wallet, command: &Command, seen: &Seen, at: Timestamp)
         Command::Extend(extend) => hold::extend(wallet, extend, seen, at),
         Command::Release(release) => hold::release(wallet, release, seen, at),
         Command::Due(due) => handle_due(wallet, due, seen, at),
-        Command::RetryTransition(retry) => retry_transition(wallet, retry, seen, at),
+        Command::RetryTransition(_) | Command::RetryChange(_) => retry(wallet, command, seen, at),
         Command::ChangeSubscription(change) => change_subscription(wallet, change, seen, at),
         Command::Adjust(adjust) => adjust::adjust(wallet, adjust, at),
         Command::Pay(pay) => adjust::pay(wallet, pay, at),

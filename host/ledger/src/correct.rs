@@ -340,7 +340,7 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
             });
             match kept? {
                 Waiting::Event(event) => Some(unpriced(event)),
-                Waiting::Transition(_) => None,
+                Waiting::Transition(_) | Waiting::Change(_) => None,
             }
         }
         // A call that was settled in part ended without a last settlement.

@@ -6,13 +6,14 @@ use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus};
 use farebox_record::outcome::{Answer, Effect, Outcome, Pricing, Seen, UnpricedReason, Verdict};
 use farebox_record::plan::Category;
 use farebox_record::state::{
-    Cadence, GrantPhase, MissedTransition, SubscriptionState, UnpricedState, Waiting,
+    Cadence, DueChange, GrantPhase, MissedChange, MissedTransition, SubscriptionState, UnpricedState, Waiting,
 };
 use farebox_record::time::{Period, Timestamp};
 
 use crate::calendar::period_with_index;
 use crate::draft::{Draft, attempt};
 use crate::grant::end_grant_value;
+use crate::missed::told_at_the_end;
 use crate::orders::{Cause, Ready};
 use crate::refusal::Refusal;
 use crate::term::next_term;
@@ -130,6 +131,7 @@ pub(crate) fn renew(
 ) -> Result<Outcome, Refusal> {
     let before = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
     let next = next_period(&before);
+    let told = told_at_the_end(wallet, id, &before, next.kind);
     attempt(wallet, |wallet| {
         let mut draft = Draft::new(wallet, at);
         end_included(&mut draft, id, due.instant, Ending::Expiring);
@@ -166,11 +168,15 @@ pub(crate) fn renew(
             }
             _ => {}
         }
-        let answer = match stays {
-            true => Answered::Missed(UnpricedReason::NoPlan),
-            false => answered(draft.wallet, seen, next.kind),
+        // Where the old plan serves on, it is its renewal that waits.
+        let (answer, told) = match (stays, told) {
+            (true, DueChange::PlanChanged { remaining, .. }) => (
+                Answered::Missed(UnpricedReason::NoPlan),
+                DueChange::Renewed(remaining),
+            ),
+            (_, told) => (answered(draft.wallet, seen, next.kind), told),
         };
-        finish(draft, id, changed, answer, due, at)
+        finish(draft, id, changed, answer, due, told, at)
     })
 }
 
@@ -186,7 +192,8 @@ pub(crate) fn wake(
     let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
     changed.timers.remove(key);
     let answer = answered(wallet, seen, NextKind::Renewed);
-    finish(Draft::new(wallet, at), id, changed, answer, due, at)
+    let told = DueChange::Timer(key.to_string());
+    finish(Draft::new(wallet, at), id, changed, answer, due, told, at)
 }
 
 /// What a plan answered to a transition: an order to carry out, nothing because nobody was asked, or a reason to ask again.
@@ -225,9 +232,18 @@ fn finish(
     mut changed: SubscriptionState,
     answer: Answered<'_>,
     due: &Due,
+    told: DueChange,
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
-    let (period, seats) = (changed.period, changed.seats);
+    let missed = |changed: &SubscriptionState| MissedChange {
+        transition: MissedTransition {
+            due: due.clone(),
+            period: changed.period,
+            seats: changed.seats,
+        },
+        plan: changed.plan.clone(),
+        change: told,
+    };
     let begins = draft
         .wallet
         .subscription(id)
@@ -239,19 +255,20 @@ fn finish(
         // A term opens with what the plan made of the renewal.
         changed.opening.clone_from(state);
     }
-    draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
-    match answer {
-        Answered::Nobody => {}
-        Answered::Orders(ready, pricing) => ready.post(&mut draft, pricing, Cause::Due(due.instant), at),
-        Answered::Missed(reason) => draft.put(Effect::UnpricedKept(Box::new(UnpricedState {
+    let kept = match &answer {
+        Answered::Missed(reason) => Some(UnpricedState {
             received: at,
-            what: Waiting::Transition(MissedTransition {
-                due: due.clone(),
-                period,
-                seats,
-            }),
-            reason,
-        }))),
+            what: Waiting::Change(Box::new(missed(&changed))),
+            reason: reason.clone(),
+        }),
+        Answered::Nobody | Answered::Orders(..) => None,
+    };
+    draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
+    if let Answered::Orders(ready, pricing) = answer {
+        ready.post(&mut draft, pricing, Cause::Due(due.instant), at);
+    }
+    if let Some(kept) = kept {
+        draft.put(Effect::UnpricedKept(Box::new(kept)));
     }
     Ok(draft.finish(|_| Answer::Handled))
 }

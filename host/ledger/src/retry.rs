@@ -1,56 +1,122 @@
 //! Renewals and timers that their plan had no answer to, asked again: what of the answer still applies is carried out.
 
-use farebox_record::command::{DueItem, RetryTransition};
+use farebox_record::command::{Command, DueItem};
+use farebox_record::ids::SubscriptionId;
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Answer, Effect, Outcome, Seen, Verdict};
 use farebox_record::plan::Priced;
-use farebox_record::state::MissedTransition;
+use farebox_record::state::{DueChange, MissedTransition, SubscriptionState};
 use farebox_record::time::Timestamp;
 
 use crate::cover::lines;
 use crate::draft::Draft;
+use crate::missed::remaining;
 use crate::orders::{Cause, Ready};
 use crate::refusal::Refusal;
-use crate::renewal::NextKind;
+use crate::term::term_of;
 use crate::wallet::Wallet;
 
-/// What a plan that missed a transition is to be asked now. The engine asks it, and the ledger carries out what applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryKind {
-    /// The renewal, under the plan that serves the subscription now.
-    Renewal(NextKind),
-    /// The renewal of a plan that another one has replaced since: only that plan can answer for it.
-    RenewalOfOldPlan,
-    /// The timer.
-    Timer,
-    /// Nothing any more: it waits no longer.
-    Nothing,
+/// What a plan that had no answer is to be told again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retold {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// What the plan is told: what it was told then, as far as that was kept.
+    pub change: DueChange,
+    /// The closed term that the renewal began, by its number: its plan answers, by the state that the term opened with. None: the
+    /// plan that serves the subscription now, by its present state.
+    pub term: Option<u32>,
 }
 
-/// What a missed transition means by now.
-pub fn retry_kind(wallet: &Wallet, missed: &MissedTransition) -> RetryKind {
-    let (DueItem::Renewal(id) | DueItem::Timer { subscription: id, .. }) = &missed.due.item else {
-        return RetryKind::Nothing;
-    };
-    let Some(subscription) = wallet.subscription(id) else {
-        return RetryKind::Nothing;
-    };
-    let ended = match subscription.status {
-        SubscriptionStatus::Cancelled(since) => Some(since),
-        SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => None,
-    };
-    let instant = missed.due.instant;
-    let taken = wallet.plan_since.get(id).copied();
-    match &missed.due.item {
-        // Timers end with their plan and with their subscription.
-        DueItem::Timer { .. } if ended.is_some() || taken.is_some_and(|taken| instant < taken) => {
-            RetryKind::Nothing
+/// What a command that asks a plan again is to tell it. None where nothing applies any more, and for every other command.
+pub fn retold(wallet: &Wallet, command: &Command) -> Option<Retold> {
+    let (_, missed) = command.retried()?;
+    let asked = Missed::of(wallet, command, missed)?;
+    if asked.applies() == Applies::Nothing {
+        return None;
+    }
+    let over = matches!(missed.due.item, DueItem::Renewal(_)) && asked.instant < asked.subscription.since;
+    let term = term_of(asked.subscription, asked.instant).filter(|past| past.since <= asked.instant);
+    Some(Retold {
+        subscription: asked.id.clone(),
+        change: asked.change,
+        term: term.filter(|_| over).map(|past| past.number),
+    })
+}
+
+/// Whether a plan serves a subscription no more, that is to be told again what it had no answer to: without the term that it
+/// served, nobody can answer for it.
+pub fn is_of_old_plan(wallet: &Wallet, id: &SubscriptionId, missed: &MissedTransition) -> bool {
+    let taken = wallet.plan_since.get(id);
+    taken.is_some_and(|taken| missed.due.instant < *taken)
+}
+
+/// A missed renewal or timer beside its subscription as it stands now.
+struct Missed<'w> {
+    id: SubscriptionId,
+    subscription: &'w SubscriptionState,
+    /// When the subscription ended.
+    ended: Option<Timestamp>,
+    /// Since when its plan serves it; none: from the start.
+    taken: Option<Timestamp>,
+    /// When it fell due.
+    instant: Timestamp,
+    change: DueChange,
+}
+
+impl<'w> Missed<'w> {
+    fn of(wallet: &'w Wallet, command: &Command, missed: &MissedTransition) -> Option<Missed<'w>> {
+        let (DueItem::Renewal(id) | DueItem::Timer { subscription: id, .. }) = &missed.due.item else {
+            return None;
+        };
+        let subscription = wallet.subscription(id)?;
+        let ended = match subscription.status {
+            SubscriptionStatus::Cancelled(since) => Some(since),
+            SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => None,
+        };
+        let taken = wallet.plan_since.get(id).copied();
+        let instant = missed.due.instant;
+        let change = match command {
+            Command::RetryChange(retry) => retry.missed.change.clone(),
+            // The first format did not say: it is what the boundary looks like from here.
+            _ => match &missed.due.item {
+                DueItem::Timer { key, .. } => DueChange::Timer(key.clone()),
+                _ if ended == Some(instant) => DueChange::Cancelled(remaining(wallet, id)),
+                _ if taken == Some(instant) => DueChange::PlanChanged {
+                    previous: subscription.plan.clone(),
+                    since: subscription.since,
+                    remaining: remaining(wallet, id),
+                },
+                _ => DueChange::Renewed(remaining(wallet, id)),
+            },
+        };
+        Some(Missed {
+            id: id.clone(),
+            subscription,
+            ended,
+            taken,
+            instant,
+            change,
+        })
+    }
+
+    fn applies(&self) -> Applies {
+        let replaced = self.taken.is_some_and(|taken| self.instant < taken);
+        let same_instant = |since: Option<Timestamp>| since == Some(self.instant);
+        match self.change {
+            // Timers end with their plan and with their subscription.
+            DueChange::Timer(_) if self.ended.is_some() || replaced => Applies::Nothing,
+            // What the plan says to the end itself is its last word.
+            DueChange::Cancelled(_) => Applies::All,
+            // At the very instant something else came of it, and nothing was served in between.
+            DueChange::Renewed(_) if same_instant(self.ended) || same_instant(self.taken) => Applies::Nothing,
+            DueChange::PlanChanged { .. } if same_instant(self.ended) => Applies::Nothing,
+            DueChange::Renewed(_) | DueChange::PlanChanged { .. } if self.ended.is_some() || replaced => {
+                Applies::Charges
+            }
+            _ if self.instant < self.subscription.since => Applies::Value,
+            _ => Applies::All,
         }
-        DueItem::Timer { .. } => RetryKind::Timer,
-        _ if ended == Some(instant) => RetryKind::Renewal(NextKind::Cancelled),
-        _ if taken == Some(instant) => RetryKind::Renewal(NextKind::PlanChanged),
-        _ if taken.is_some_and(|taken| instant < taken) => RetryKind::RenewalOfOldPlan,
-        _ => RetryKind::Renewal(NextKind::Renewed),
     }
 }
 
@@ -68,27 +134,6 @@ enum Applies {
 }
 
 impl Applies {
-    fn of(wallet: &Wallet, missed: &MissedTransition) -> Applies {
-        let (DueItem::Renewal(id) | DueItem::Timer { subscription: id, .. }) = &missed.due.item else {
-            return Applies::Nothing;
-        };
-        let Some(subscription) = wallet.subscription(id) else {
-            return Applies::Nothing;
-        };
-        let ended = matches!(subscription.status, SubscriptionStatus::Cancelled(_));
-        match retry_kind(wallet, missed) {
-            RetryKind::Nothing => Applies::Nothing,
-            RetryKind::RenewalOfOldPlan => Applies::Charges,
-            // What the plan says to the end itself is its last word.
-            RetryKind::Renewal(NextKind::Cancelled) => Applies::All,
-            RetryKind::Renewal(_) if ended => Applies::Charges,
-            RetryKind::Renewal(_) | RetryKind::Timer if missed.due.instant < subscription.since => {
-                Applies::Value
-            }
-            RetryKind::Renewal(_) | RetryKind::Timer => Applies::All,
-        }
-    }
-
     fn part_of(self, priced: &Priced) -> Priced {
         match self {
             Applies::All => priced.clone(),
@@ -106,18 +151,19 @@ impl Applies {
     }
 }
 
-/// A renewal or a timer that its plan had no answer to is asked again; without an answer it stays kept, unless none
+/// A renewal or a timer that its plan had no answer to is asked again; without an answer it stays kept, unless nothing of it
 /// applies any more.
-pub(crate) fn retry_transition(
+pub(crate) fn retry(
     wallet: &mut Wallet,
-    retry: &RetryTransition,
+    command: &Command,
     seen: &Seen,
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
-    let applies = Applies::of(wallet, &retry.missed);
+    let (sequence, missed) = command.retried().ok_or(Refusal::NotDue)?;
+    let applies = Missed::of(wallet, command, missed).map_or(Applies::Nothing, |missed| missed.applies());
     if applies == Applies::Nothing {
         let mut draft = Draft::new(wallet, at);
-        draft.put(Effect::UnpricedRated(retry.sequence));
+        draft.put(Effect::UnpricedRated(sequence));
         return Ok(draft.finish(|_| Answer::Handled));
     }
     let pricing = seen.pricing.as_ref().ok_or(Refusal::NotDue)?;
@@ -127,8 +173,8 @@ pub(crate) fn retry_transition(
     let priced = applies.part_of(priced);
     let ready = Ready::new(wallet, &priced, &Default::default()).map_err(|_| Refusal::NotDue)?;
     let mut draft = Draft::new(wallet, at);
-    draft.put(Effect::UnpricedRated(retry.sequence));
-    ready.post(&mut draft, pricing, Cause::Due(retry.missed.due.instant), at);
+    draft.put(Effect::UnpricedRated(sequence));
+    ready.post(&mut draft, pricing, Cause::Due(missed.due.instant), at);
     let charges = lines(&priced.charges);
     Ok(draft.finish(|wallet| Answer::Charged {
         charges,

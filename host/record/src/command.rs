@@ -11,7 +11,7 @@ use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, Subscr
 use crate::lifecycle::{ChangeSubscription, SubscriptionChange, TermState};
 use crate::plan::{AppliesTo, Category, EventRef};
 use crate::spending::LimitTerms;
-use crate::state::{Cadence, MissedTransition, Shortfall};
+use crate::state::{Cadence, MissedChange, MissedTransition, Shortfall};
 use crate::time::{Span, Timestamp};
 
 /// One change of one wallet, as it was asked for. Part of its record, so that a retry can be compared with it.
@@ -49,7 +49,7 @@ pub enum Command {
     Void(Void),
     /// Replace an event.
     Amend(Amend),
-    /// Ask a plan again about a renewal or a timer that it had no answer to.
+    /// Ask a plan again about a renewal or a timer that it had no answer to, where it is not known what it was told.
     RetryTransition(RetryTransition),
     /// Make a spending limit, or change one.
     PutLimit(PutLimit),
@@ -59,6 +59,8 @@ pub enum Command {
     Backfill(Backfill),
     /// Keep a term again that was forgotten: events of a backfill belong to it.
     RememberTerm(RememberTerm),
+    /// Ask a plan again what it had no answer to.
+    RetryChange(RetryChange),
 }
 
 /// See [`Command::Backfill`].
@@ -229,6 +231,15 @@ pub struct RetryTransition {
     pub missed: MissedTransition,
 }
 
+/// See [`Command::RetryChange`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryChange {
+    /// Sequence of the record that kept it.
+    pub sequence: u64,
+    /// What waits.
+    pub missed: Box<MissedChange>,
+}
+
 /// See [`Command::Due`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
@@ -374,8 +385,18 @@ impl Command {
             Command::RateUnpriced(_)
             | Command::Due(_)
             | Command::RetryTransition(_)
+            | Command::RetryChange(_)
             | Command::RememberTerm(_) => return None,
         })
+    }
+
+    /// The renewal or timer that is asked about again, and the sequence of the record that kept it.
+    pub fn retried(&self) -> Option<(u64, &MissedTransition)> {
+        match self {
+            Command::RetryTransition(retry) => Some((retry.sequence, &retry.missed)),
+            Command::RetryChange(retry) => Some((retry.sequence, &retry.missed.transition)),
+            _ => None,
+        }
     }
 
     /// The first field in which a repeated request differs from the first one, as a caller would name it; none when

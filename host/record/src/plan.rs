@@ -209,6 +209,24 @@ pub struct SubjectChange {
     pub expires: Timestamp,
 }
 
+/// What is left of a grant of a subscription, as its plan is told. Grants in assets that the plan does not describe are not
+/// shown to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemainingGrant {
+    /// In which asset.
+    pub asset: Asset,
+    /// What kind of value it is.
+    pub category: Category,
+    /// What a person reads.
+    pub label: String,
+    /// How much was granted.
+    pub granted: Nanos,
+    /// How much is left, without what open holds keep.
+    pub remaining: Nanos,
+    /// Until when it is good; none: for good.
+    pub expires: Option<Timestamp>,
+}
+
 /// Why a plan has no price for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -89,8 +89,8 @@ impl Record {
         if let Some(event) = corrected.filter(|_| self.outcome.effects.iter().any(rated)) {
             identities.push(Identity::Rated(event));
         }
-        if let Command::RetryTransition(retry) = &self.command {
-            identities.push(Identity::Retried(retry.sequence));
+        if let Some((sequence, _)) = self.command.retried() {
+            identities.push(Identity::Retried(sequence));
         }
         for effect in &self.outcome.effects {
             // A grant that a caller ordered is found by the caller's own id already.

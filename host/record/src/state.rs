@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::ids::{EventType, GrantId, Hash, LimitName, PlanName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{PastTerm, Scheduled, SubscriptionStatus};
 use crate::outcome::Line;
-use crate::plan::{AppliesTo, Category};
+use crate::plan::{AppliesTo, Category, RemainingGrant};
 use crate::time::{Period, Timestamp};
 
 /// What a wallet knows besides its grants, holds and subscriptions.
@@ -290,8 +290,10 @@ pub struct UnpricedState {
 pub enum Waiting {
     /// Usage that happened.
     Event(Event),
-    /// A renewal or a timer: its fees and grants.
+    /// A renewal or a timer, of which is not known what the plan was told: its fees and grants.
     Transition(MissedTransition),
+    /// A renewal or a timer: its fees and grants.
+    Change(Box<MissedChange>),
 }
 
 /// A renewal or a timer that its plan had no answer to.
@@ -303,6 +305,38 @@ pub struct MissedTransition {
     pub period: Period,
     /// Seats at that time.
     pub seats: u32,
+}
+
+/// A renewal or a timer that its plan had no answer to, with what the plan was told: it is told the same when it is asked
+/// again, whatever became of the wallet meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissedChange {
+    /// What fell due.
+    pub transition: MissedTransition,
+    /// The plan that was asked.
+    pub plan: PlanName,
+    /// What it was told.
+    pub change: DueChange,
+}
+
+/// What a plan is told when something falls due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DueChange {
+    /// The subscription goes on; what was left of its grants.
+    Renewed(Vec<RemainingGrant>),
+    /// The subscription goes on under this plan.
+    PlanChanged {
+        /// The plan before.
+        previous: PlanName,
+        /// When the last term under it began.
+        since: Timestamp,
+        /// What was left of its grants.
+        remaining: Vec<RemainingGrant>,
+    },
+    /// The subscription ends; what was left of its grants.
+    Cancelled(Vec<RemainingGrant>),
+    /// A timer went off; its key.
+    Timer(String),
 }
 
 /// A part of a wallet: what is read and written as a unit.

@@ -1,7 +1,7 @@
 //! What happens to a subscription besides usage, as plain data.
 
 use farebox_money::{Asset, Nanos};
-use farebox_record::plan::{Category, Description, EventRef};
+use farebox_record::plan::{Category, Description, EventRef, RemainingGrant};
 use farebox_record::time::Timestamp;
 
 use crate::batch::saturate;
@@ -81,23 +81,6 @@ pub enum Replacement {
     None,
     /// It was amended.
     Follows,
-}
-
-/// What is left of a grant of a subscription. Grants in assets that the plan does not describe are not shown to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemainingGrant {
-    /// In which asset.
-    pub asset: Asset,
-    /// What kind of value it is.
-    pub category: Category,
-    /// What a person reads.
-    pub label: String,
-    /// How much was granted.
-    pub granted: Nanos,
-    /// How much is left, without what open holds keep.
-    pub remaining: Nanos,
-    /// Until when it is good; none: for good.
-    pub expires: Option<Timestamp>,
 }
 
 /// A charge of a reversed event. Charges with codes or in assets that the plan does not describe (they come from

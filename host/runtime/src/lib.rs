@@ -36,7 +36,7 @@ mod transition;
 
 pub use answer::Verdict;
 pub use batch::{Batch, Context, ContextIndex, Purpose, Subject, SubjectIndex, Trigger};
-pub use change::{Change, Proration, RemainingGrant, Replacement, ReversedCharge};
+pub use change::{Change, Proration, Replacement, ReversedCharge};
 pub use compile::{Compiler, compile_in_child};
 pub use error::RuntimeError;
 pub use evaluate::Evaluation;

@@ -351,7 +351,10 @@ fn charge_key(record: &Record, index: u16, collect: Collect, whose: Whose) -> Ke
         }
         // The end of a call that was settled in part is about that call, whatever it is called for.
         Command::Due(due) if !matches!(due.item, DueItem::HoldExpiry(_)) => LineKind::Fee,
-        Command::Subscribe(_) | Command::ChangeSubscription(_) | Command::RetryTransition(_) => LineKind::Fee,
+        Command::Subscribe(_)
+        | Command::ChangeSubscription(_)
+        | Command::RetryTransition(_)
+        | Command::RetryChange(_) => LineKind::Fee,
         _ if record.is_late() => LineKind::Late,
         _ if collect == Collect::Invoice => LineKind::Fee,
         _ => LineKind::Usage,
@@ -424,9 +427,10 @@ fn counts(record: &Record) -> bool {
     match (&record.command, &record.outcome.answer) {
         (Command::Authorize(_), Answer::Allowed(allowed)) => allowed.expires.is_none(),
         (Command::Settle(_), Answer::Settled(settled)) => settled.ended,
-        (Command::Usage(_) | Command::Backfill(_) | Command::RetryTransition(_), Answer::Charged { .. }) => {
-            true
-        }
+        (
+            Command::Usage(_) | Command::Backfill(_) | Command::RetryTransition(_) | Command::RetryChange(_),
+            Answer::Charged { .. },
+        ) => true,
         // A call that was settled in part ended without a last settlement; its plan was asked about the whole of it.
         (Command::Release(_), _) => concluded(record).is_some(),
         (Command::Due(due), _) if matches!(due.item, DueItem::HoldExpiry(_)) => concluded(record).is_some(),

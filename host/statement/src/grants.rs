@@ -70,12 +70,14 @@ fn cause(command: &Command) -> Cause {
         DueItem::Renewal(_) => Cause::Renewal,
         _ => Cause::Timer,
     };
+    if let Some((_, missed)) = command.retried() {
+        return due(&missed.due.item);
+    }
     match command {
         Command::Grant(_) => Cause::Order,
         Command::Subscribe(_) => Cause::Start,
         Command::ChangeSubscription(_) => Cause::Change,
         Command::Due(what) => due(&what.item),
-        Command::RetryTransition(retry) => due(&retry.missed.due.item),
         Command::Void(_) | Command::Amend(_) | Command::Refund(_) => Cause::Correction,
         _ => Cause::Event,
     }

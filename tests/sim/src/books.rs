@@ -102,6 +102,7 @@ impl Books {
                 | Command::Due(_)
                 | Command::ChangeSubscription(_)
                 | Command::RetryTransition(_)
+                | Command::RetryChange(_)
         );
         let Some(Pricing {
             verdict: Verdict::Priced(priced),

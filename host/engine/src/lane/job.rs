@@ -1,6 +1,6 @@
 //! A command on its way through a lane.
 
-use farebox_record::command::{Command, Due, RateUnpriced, RetryTransition};
+use farebox_record::command::{Command, Due, RateUnpriced, RetryChange, RetryTransition};
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
@@ -54,6 +54,7 @@ impl Job {
                 event,
             }),
             Waiting::Transition(missed) => Command::RetryTransition(RetryTransition { sequence, missed }),
+            Waiting::Change(missed) => Command::RetryChange(RetryChange { sequence, missed }),
         };
         Job {
             wallet: wallet.clone(),
@@ -154,10 +155,11 @@ impl Job {
     /// Ids under which it may have been carried out before.
     pub fn id(&self, tenant: &TenantId, customer: &CustomerId) -> Option<IdHash> {
         use farebox_record::command::Identity;
-        let identity = match self.command()? {
-            Command::RateUnpriced(rate) => Identity::Rated(rate.event.reference()),
-            Command::RetryTransition(retry) => Identity::Retried(retry.sequence),
-            command => command.identity()?,
+        let command = self.command()?;
+        let identity = match (command, command.retried()) {
+            (_, Some((sequence, _))) => Identity::Retried(sequence),
+            (Command::RateUnpriced(rate), None) => Identity::Rated(rate.event.reference()),
+            (command, None) => command.identity()?,
         };
         Some(IdHash(identity_hash(tenant, customer, &identity)))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use farebox_ledger::{Refusal, Wallet};
+use farebox_ledger::{Refusal, Wallet, retold};
 use farebox_record::command::{Command, Identity};
 use farebox_record::outcome::{Effect, HoldEnd, Pricing};
 use farebox_record::plan::EventRef;
@@ -273,15 +273,12 @@ impl Lane {
             Command::Subscribe(subscribe) => self.transition(turn, |wallet| {
                 // The ledger refuses a customer that does not exist.
                 wallet.header().customer.as_ref()?;
-                transition::start(subscribe, wallet, &self.told(turn, controls), turn.now)
+                transition::start(command, subscribe, wallet, &self.told(turn, controls), turn.now)
             }),
             Command::ChangeSubscription(change) => self.transition(turn, |wallet| {
                 transition::change(command, change, wallet, &self.told(turn, controls), turn.now)
             }),
-            Command::RetryTransition(retry) => self.transition(turn, |wallet| {
-                let told = self.told(turn, controls);
-                transition::retry(command, &retry.missed, wallet, &told, turn.now)
-            }),
+            Command::RetryTransition(_) | Command::RetryChange(_) => self.retry(turn, command, controls),
             // What is staged behind it may belong to the term.
             Command::RememberTerm(_) if turn.staged.is_empty() => Next::Last(plain(false)),
             Command::RememberTerm(_) => Next::NotYet,
@@ -363,6 +360,32 @@ impl Lane {
         Next::Last(Step::Apply {
             pricing: pricing.map(Box::new),
             control: true,
+        })
+    }
+
+    /// A plan that had no answer is asked again: the one that was asked, where its term is over by now.
+    fn retry(&self, turn: &Turn, command: &Command, controls: &Controls) -> Next {
+        let wallet = turn.slot.wallet.as_ref();
+        let Some(again) = wallet.and_then(|wallet| retold(wallet, command)) else {
+            return self.transition(turn, |_| None);
+        };
+        let mut term = None;
+        if let (Some(number), true) = (again.term, turn.staged.is_empty()) {
+            let id = &again.subscription;
+            match turn.slot.term(id, number) {
+                Some(known) => term = known,
+                None => {
+                    return Next::Wait(Load::Term {
+                        wallet: turn.key.clone(),
+                        subscription: id.clone(),
+                        number,
+                    });
+                }
+            }
+        }
+        self.transition(turn, |wallet| {
+            let told = self.told(turn, controls);
+            transition::retry(command, &again, term, wallet, &told, turn.now)
         })
     }
 

@@ -1,15 +1,17 @@
 //! What happens to subscriptions besides usage: asks their plans at once. All of it is rare.
 
-use farebox_ledger::{NextKind, RetryKind, Wallet, next_period, period_at, period_with_index, retry_kind};
+use farebox_ledger::{
+    NextKind, Retold, Wallet, is_of_old_plan, next_period, period_at, period_with_index, remaining, retold,
+};
 use farebox_money::Nanos;
 use farebox_record::command::{Command, Due, DueItem, Subscribe};
 use farebox_record::correction::{Standing, TakenSlice};
 use farebox_record::ids::{PlanName, SubscriptionId, TenantId};
-use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
+use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
 use farebox_record::outcome::{Line, Pricing};
-use farebox_record::state::MissedTransition;
+use farebox_record::state::DueChange;
 use farebox_record::time::{Period, Timestamp};
-use farebox_runtime::{Change, Context, RemainingGrant, Replacement, ReversedCharge, Runtime, Subject};
+use farebox_runtime::{Change, Context, Replacement, ReversedCharge, Runtime, Subject};
 
 use crate::controls::Controls;
 use crate::lane::pricing::{balances, pricing};
@@ -24,13 +26,8 @@ pub(crate) fn change_of(command: &Command, wallet: &Wallet, original: Option<&St
             DueItem::Timer { key, .. } => Some(Change::Due { key: key.clone() }),
             DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
         },
-        Command::RetryTransition(retry) => {
-            match (&retry.missed.due.item, retry_kind(wallet, &retry.missed)) {
-                (DueItem::Renewal(id), RetryKind::Renewal(kind)) => boundary(wallet, id, kind),
-                (DueItem::Timer { key, .. }, RetryKind::Timer) => Some(Change::Due { key: key.clone() }),
-                // It waits no longer, or for a plan that does not serve the subscription any more.
-                _ => None,
-            }
+        Command::RetryTransition(_) | Command::RetryChange(_) => {
+            retold(wallet, command).map(|again| told_then(&again.change))
         }
         Command::ChangeSubscription(asked) => subscription_changed(asked, wallet),
         Command::Void(_) => Some(reversed_change(original?, Replacement::None)),
@@ -46,6 +43,29 @@ fn boundary(wallet: &Wallet, id: &SubscriptionId, kind: NextKind) -> Option<Chan
         NextKind::Renewed => Some(renewed(wallet, id)),
         NextKind::Cancelled => Some(cancelled(wallet, id)),
         NextKind::PlanChanged => plan_changed(wallet, id, Proration::None),
+    }
+}
+
+/// What a plan was told and had no answer to.
+fn told_then(change: &DueChange) -> Change {
+    match change {
+        DueChange::Timer(key) => Change::Due { key: key.clone() },
+        DueChange::Renewed(remaining) => Change::Renewed {
+            remaining: remaining.clone(),
+        },
+        DueChange::Cancelled(remaining) => Change::Cancelled {
+            remaining: remaining.clone(),
+        },
+        DueChange::PlanChanged {
+            previous,
+            since,
+            remaining,
+        } => Change::PlanChanged {
+            previous_plan: previous.to_string(),
+            previous_since: *since,
+            remaining: remaining.clone(),
+            proration: wanted(Proration::None),
+        },
     }
 }
 
@@ -105,6 +125,8 @@ struct Telling<'a> {
     period: Period,
     seats: u32,
     at: Timestamp,
+    /// The closed term that it is about; none: the present one.
+    term: Option<&'a TermState>,
 }
 
 impl<'a> Telling<'a> {
@@ -117,12 +139,13 @@ impl<'a> Telling<'a> {
             period: subscription.period,
             seats: subscription.seats,
             at,
+            term: None,
         })
     }
 
-    fn tell(&self, wallet: &Wallet, told: &Told<'_>, change: &Change) -> Option<Pricing> {
+    fn tell(&self, wallet: &Wallet, told: &Told<'_>, command: &Command, change: &Change) -> Option<Pricing> {
         let revision = told.controls.pricing(told.tenant, self.plan, self.at)?;
-        let state = state_before(wallet, self.id, change);
+        let state = state_before(wallet, self.id, command, change, self.term);
         let context = Context {
             prepared: None,
             state,
@@ -146,6 +169,7 @@ impl<'a> Telling<'a> {
                 .event_types
                 .clone_from(&revision.description().event_types);
         }
+        pricing.term = self.term.map(|term| Box::new(term.clone()));
         Some(pricing)
     }
 }
@@ -159,16 +183,27 @@ pub(crate) struct Told<'a> {
     pub subject: Option<&'a Subject<'a>>,
 }
 
-/// The state that a plan is told with: one that starts or takes over begins with nothing.
-pub(crate) fn state_before<'w>(wallet: &'w Wallet, id: &SubscriptionId, change: &Change) -> &'w [u8] {
+/// The state that a plan is told with: one that starts or takes over begins with nothing. Where it is told again, it has
+/// what it has made of usage since, or, about a closed `term`, what that term opened with.
+pub(crate) fn state_before<'w>(
+    wallet: &'w Wallet,
+    id: &SubscriptionId,
+    command: &Command,
+    change: &Change,
+    term: Option<&'w TermState>,
+) -> &'w [u8] {
+    if let (Some(term), Some(_)) = (term, command.retried()) {
+        return &term.opening;
+    }
     match change {
-        Change::Started | Change::PlanChanged { .. } => &[],
+        Change::Started | Change::PlanChanged { .. } if command.retried().is_none() => &[],
         _ => wallet.subscription(id).map_or(&[], |s| &s.state),
     }
 }
 
 /// Starts a subscription. None where there is no such plan, or no calendar for it.
 pub(crate) fn start(
+    command: &Command,
     subscribe: &Subscribe,
     wallet: &Wallet,
     told: &Told<'_>,
@@ -181,8 +216,9 @@ pub(crate) fn start(
         period: period_at(anchor, subscribe.cadence, now).ok()?,
         seats: subscribe.seats,
         at: now,
+        term: None,
     };
-    telling.tell(wallet, told, &Change::Started)
+    telling.tell(wallet, told, command, &Change::Started)
 }
 
 /// A renewal or a timer. None where nobody has to be asked, or nobody can answer.
@@ -197,33 +233,40 @@ pub(crate) fn due(command: &Command, due: &Due, wallet: &Wallet, told: &Told<'_>
                 seats: next.seats,
                 ..Telling::of(wallet, id, due.instant)?
             };
-            telling.tell(wallet, told, &change)
+            telling.tell(wallet, told, command, &change)
         }
         DueItem::Timer { subscription: id, .. } => {
-            Telling::of(wallet, id, due.instant)?.tell(wallet, told, &change)
+            Telling::of(wallet, id, due.instant)?.tell(wallet, told, command, &change)
         }
         DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
     }
 }
 
-/// A renewal or a timer that was not answered: asks again, about the period that it belongs to, by what is in force now.
+/// A renewal or a timer that was not answered: tells the plan the same again, about the period that it belongs to, by what is
+/// in force now. `again` is what it is told, and `term` the closed term that it names, where that is still there. None where
+/// nobody can answer.
 pub(crate) fn retry(
     command: &Command,
-    missed: &MissedTransition,
+    again: &Retold,
+    term: Option<&TermState>,
     wallet: &Wallet,
     told: &Told<'_>,
     now: Timestamp,
 ) -> Option<Pricing> {
-    let change = change_of(command, wallet, None)?;
-    let (DueItem::Renewal(id) | DueItem::Timer { subscription: id, .. }) = &missed.due.item else {
+    let (_, missed) = command.retried()?;
+    let id = &again.subscription;
+    if term.is_none() && is_of_old_plan(wallet, id, missed) {
         return None;
-    };
+    }
+    let present = Telling::of(wallet, id, now)?;
     let telling = Telling {
+        plan: term.map_or(present.plan, |term| &term.plan),
         period: missed.period,
         seats: missed.seats,
-        ..Telling::of(wallet, id, now)?
+        term,
+        ..present
     };
-    telling.tell(wallet, told, &change)
+    telling.tell(wallet, told, command, &told_then(&again.change))
 }
 
 /// A change of a subscription that a caller asked for.
@@ -248,7 +291,7 @@ pub(crate) fn change(
         SubscriptionChange::Seats(seats) => telling.seats = *seats,
         _ => {}
     }
-    telling.tell(wallet, told, &change)
+    telling.tell(wallet, told, command, &change)
 }
 
 /// An event of a subject that was taken back.
@@ -261,7 +304,7 @@ pub(crate) fn reversed(
 ) -> Option<Pricing> {
     let change = change_of(command, wallet, Some(standing))?;
     let id = &standing.priced.as_ref()?.subscription;
-    Telling::of(wallet, id, now)?.tell(wallet, told, &change)
+    Telling::of(wallet, id, now)?.tell(wallet, told, command, &change)
 }
 
 /// What an event took and has not given back, per code and asset.
@@ -287,24 +330,6 @@ fn quantity_of(standing: &Standing, slice: &TakenSlice) -> Nanos {
     let same = |line: &&Line| line.code == slice.code && line.asset == slice.asset;
     let counted = standing.lines.iter().filter(same).map(|line| line.quantity.get());
     Nanos::new(counted.sum())
-}
-
-/// What is left of the grants that a subscription gave, without what open holds keep: that stays good for their calls, so a
-/// plan that rolled it over would give it twice.
-fn remaining(wallet: &Wallet, id: &SubscriptionId) -> Vec<RemainingGrant> {
-    let given = wallet
-        .grants()
-        .filter(|(_, g)| g.subscription.as_ref() == Some(id));
-    given
-        .map(|(_, grant)| RemainingGrant {
-            asset: grant.asset.clone(),
-            category: grant.category,
-            label: grant.label.clone().unwrap_or_default(),
-            granted: grant.amount,
-            remaining: grant.available,
-            expires: grant.expires,
-        })
-        .collect()
 }
 
 /// Whether a plan is asked for proration.

@@ -14,7 +14,7 @@ use farebox_record::correction::RefundTarget;
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::outcome::{Account, Answer, Corrected, Denied, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
-use farebox_record::state::{SubscriptionState, Waiting};
+use farebox_record::state::{MissedTransition, SubscriptionState, UnpricedState, Waiting};
 
 use super::change::{Change, Changed, Revised, Subscribed, What};
 
@@ -177,15 +177,20 @@ fn of_effect(record: &Record, effect: &Effect, behind: &[Effect]) -> Option<What
                 event_type: event.event_type.clone(),
                 reason: kept.reason.clone(),
             },
-            Waiting::Transition(missed) => What::TransitionUnanswered {
-                subscription: subscription_of(&missed.due)?.clone(),
-                due: missed.due.instant,
-                reason: kept.reason.clone(),
-            },
+            Waiting::Transition(missed) => unanswered(missed, kept)?,
+            Waiting::Change(missed) => unanswered(&missed.transition, kept)?,
         }),
         Effect::ThresholdCrossed(crossed) => Some(What::ThresholdCrossed((**crossed).clone())),
         _ => None,
     }
+}
+
+fn unanswered(missed: &MissedTransition, kept: &UnpricedState) -> Option<What> {
+    Some(What::TransitionUnanswered {
+        subscription: subscription_of(&missed.due)?.clone(),
+        due: missed.due.instant,
+        reason: kept.reason.clone(),
+    })
 }
 
 fn corrected_event(command: &Command) -> Option<EventRef> {

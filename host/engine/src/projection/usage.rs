@@ -202,7 +202,7 @@ fn kept_event(record: &Record) -> Option<&Event> {
     record.outcome.effects.iter().find_map(|effect| match effect {
         Effect::UnpricedKept(kept) => match &kept.what {
             Waiting::Event(event) => Some(event),
-            Waiting::Transition(_) => None,
+            Waiting::Transition(_) | Waiting::Change(_) => None,
         },
         _ => None,
     })

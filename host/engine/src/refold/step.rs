@@ -159,6 +159,9 @@ pub(super) fn step_of(record: &Record, subscription: &SubscriptionId) -> Option<
         return Some((Step::Event(Box::new(past)), closed));
     }
     let (said, at) = told(record)?;
+    if record.command.retried().is_some() && !is_carried_out(record, subscription, priced) {
+        return None;
+    }
     let told = Told {
         said,
         at,
@@ -169,6 +172,17 @@ pub(super) fn step_of(record: &Record, subscription: &SubscriptionId) -> Option<
         state_version: pricing.state_version,
     };
     Some((Step::Told(Box::new(told)), closed))
+}
+
+/// Whether the ledger took over the state that a late answer left behind: it does not where a later term had begun, or where
+/// the subscription had ended or changed its plan.
+fn is_carried_out(record: &Record, subscription: &SubscriptionId, priced: &Priced) -> bool {
+    let mut effects = record.outcome.effects.iter().rev();
+    let left = effects.find_map(|effect| match effect {
+        Effect::SubscriptionPut(id, left) if id == subscription => Some(&left.state),
+        _ => None,
+    });
+    priced.state.is_some() && left == priced.state.as_ref()
 }
 
 /// The event that a record charges for the first time, as it stood behind it.
@@ -196,15 +210,17 @@ fn standing_put<'r>(record: &'r Record, event: &EventRef) -> Option<&'r Standing
 fn told(record: &Record) -> Option<(Said, Timestamp)> {
     let at = record.seen.time;
     let timer = |key: &String| Said::Change(Change::Due { key: key.clone() });
+    if let Some((_, missed)) = record.command.retried() {
+        return Some(match &missed.due.item {
+            DueItem::Timer { key, .. } => (timer(key), at),
+            _ => (Said::Wallet, at),
+        });
+    }
     match &record.command {
         Command::Due(due) => match &due.item {
             DueItem::Timer { key, .. } => Some((timer(key), due.instant)),
             DueItem::Renewal(_) => Some((Said::Wallet, due.instant)),
             DueItem::HoldExpiry(_) | DueItem::GrantExpiry(_) | DueItem::GrantEffective(_) => None,
-        },
-        Command::RetryTransition(retry) => match &retry.missed.due.item {
-            DueItem::Timer { key, .. } => Some((timer(key), at)),
-            _ => Some((Said::Wallet, at)),
         },
         Command::ChangeSubscription(asked) => {
             let said = match &asked.change {

@@ -186,6 +186,7 @@ fn kind(command: &Command) -> &'static str {
         Command::DeleteLimit(_) => "delete limit",
         Command::Backfill(_) => "backfill",
         Command::RememberTerm(_) => "remember term",
+        Command::RetryChange(_) => "retry change",
     }
 }
 

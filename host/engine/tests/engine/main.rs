@@ -20,6 +20,7 @@ mod pooled;
 mod rating;
 mod refold;
 mod restart;
+mod retried;
 mod room;
 mod tenants;
 mod terms;

@@ -5,16 +5,20 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use farebox_engine::ask_again;
 use farebox_kit::build::{BuildOptions, build_plan};
+use farebox_ledger::Wallet;
+use farebox_money::Nanos;
+use farebox_record::Record;
 use farebox_record::command::{AboveHold, Authorize, AuthorizeMode, Command, Finality, Settle, Subscribe};
 use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, Hash, PlanName, SubscriptionId};
-use farebox_record::outcome::{Answer, Line};
+use farebox_record::outcome::{Answer, Line, Verdict};
 use farebox_record::state::Cadence;
-use farebox_store::Store;
+use farebox_store::{Store, WalletKey};
 
-use crate::house::{House, amounts, event, grant, hold, put, seconds};
+use crate::house::{House, amounts, event, grant, hold, put, runtime, seconds};
 
 /// The prices of the module's doc.
 pub const PRICES: &str = r#"{"low": "1", "high": "2", "dollars": "0.1"}"#;
@@ -140,4 +144,31 @@ pub async fn free(house: &House, label: &str) -> Vec<String> {
     let wallet = house.wallet("ada").await;
     let labelled = wallet.grants().filter(|(_, g)| g.label.as_deref() == Some(label));
     labelled.map(|(_, g)| g.available.to_string()).collect()
+}
+
+/// Asks the plans again for every answer in the customer's records, and tells how many there are.
+pub fn proved(house: &House, store: &dyn Store) -> usize {
+    let controls = house.engine.controls();
+    let mut wallet = Wallet::default();
+    let mut records = store
+        .history(&WalletKey::new("default", "ada"), None, 1_000)
+        .unwrap();
+    records.reverse();
+    let mut proved = 0;
+    for stored in records {
+        let record = Record::decode(&stored.body).unwrap();
+        if let Some(pricing) = &record.seen.pricing {
+            let revision = controls.revision(&pricing.revision).unwrap();
+            let again = ask_again(&runtime(), revision, &record, &wallet, |_, _| Vec::new()).unwrap();
+            let same = match (&pricing.verdict, &again) {
+                (Verdict::Priced(then), farebox_runtime::Verdict::Priced(now)) => then == now,
+                (Verdict::Rejected(then), farebox_runtime::Verdict::Rejected(now)) => then == now,
+                _ => false,
+            };
+            assert!(same, "record {}: {again:?}", record.sequence);
+            proved += 1;
+        }
+        wallet.replay(&record, &stored.body).unwrap();
+    }
+    proved
 }

@@ -104,8 +104,9 @@ impl Observed {
 fn happened(record: &Record) -> Timestamp {
     match &record.command {
         Command::Due(due) => due.instant,
-        Command::RetryTransition(retry) => retry.missed.due.instant,
-        _ => record.seen.time,
+        command => command
+            .retried()
+            .map_or(record.seen.time, |(_, missed)| missed.due.instant),
     }
 }
 

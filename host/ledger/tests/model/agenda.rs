@@ -3,7 +3,7 @@
 use farebox_record::state::Cadence;
 
 use crate::reference::{GRACE, Hold, Model, Told};
-use crate::subscriptions::{Change, Status, Waits, period, take_plan};
+use crate::subscriptions::{Change, DueKind, Status, Waits, period, take_plan};
 use crate::words::{Says, Word};
 
 /// What falls due: the instant, the rank within it, whose it is, and the name of a timer.
@@ -66,7 +66,7 @@ impl Model {
             }
             1 => {
                 self.sub_mut(id).unwrap().timers.remove(key.as_str());
-                self.hear(id, *at, word, true);
+                self.hear(id, *at, word, DueKind::Timer);
             }
             2 => self.renew(id, *at, word),
             3 => self.kill(id),
@@ -77,12 +77,12 @@ impl Model {
     }
 
     /// What a plan says about something that fell due is carried out, or waits.
-    fn hear(&mut self, id: &str, at: i64, word: &Word, timer: bool) {
+    fn hear(&mut self, id: &str, at: i64, word: &Word, kind: DueKind) {
         match word.orders() {
             Some(says) => self.obey(says, id, at, Some(at)),
             None => {
                 let sub = id.into();
-                let waits = Waits::Due { sub, at, timer };
+                let waits = Waits::Due { sub, at, kind };
                 self.unpriced.insert(self.records, waits);
             }
         }
@@ -165,12 +165,17 @@ impl Model {
         {
             self.sub_mut(id).unwrap().opening = vec![*state];
         }
-        self.hear(id, at, word, false);
+        let kind = match (cancelled, new_plan) {
+            (true, _) => DueKind::End,
+            (false, Some(_)) if !stays => DueKind::NewPlan,
+            _ => DueKind::Renewal,
+        };
+        self.hear(id, at, word, kind);
     }
 
     /// What fell due and was not answered is asked again; of the answer, what still makes sense is carried out.
-    pub fn retry(&mut self, sequence: u64, id: &str, at: i64, timer: bool, word: &Word) -> Told {
-        let Some(rest) = self.still_applies(id, at, timer) else {
+    pub fn retry(&mut self, sequence: u64, id: &str, at: i64, kind: DueKind, word: &Word) -> Told {
+        let Some(rest) = self.still_applies(id, at, kind) else {
             self.record();
             self.unpriced.remove(&sequence);
             return Told::new("handled");
@@ -196,19 +201,27 @@ impl Model {
     }
 
     /// A subscription that is gone is told nothing, and a timer ends with its subscription and with the plan that set it. To
-    /// the end of the subscription itself its plan has the last word. Else nothing is given any more after the end, or for
-    /// a plan that another one replaced; and a term that is over has handed on its state and timers.
-    fn still_applies(&self, id: &str, at: i64, timer: bool) -> Option<Rest> {
+    /// the end of the subscription itself its plan has the last word. A period that another plan, or the end, cut off as it
+    /// began is told nothing either. Else nothing is given any more after the end, or for a plan that another one replaced;
+    /// and a term that is over has handed on its state and timers.
+    fn still_applies(&self, id: &str, at: i64, kind: DueKind) -> Option<Rest> {
         let sub = self.subs.iter().find(|s| s.id == id)?;
         let ended = match sub.status {
             Status::Cancelled(since) => Some(since),
             Status::Active | Status::Paused(_) => None,
         };
-        let of_old_plan = self.plan_since.get(id).is_some_and(|since| at < *since);
-        if timer && (ended.is_some() || of_old_plan) {
+        let since = self.plan_since.get(id).copied();
+        let of_old_plan = since.is_some_and(|since| at < since);
+        let gone = match kind {
+            DueKind::Timer => ended.is_some() || of_old_plan,
+            DueKind::Renewal => ended == Some(at) || since == Some(at),
+            DueKind::NewPlan => ended == Some(at),
+            DueKind::End => false,
+        };
+        if gone {
             return None;
         }
-        Some(if ended == Some(at) {
+        Some(if kind == DueKind::End {
             Rest::All
         } else if ended.is_some() || of_old_plan {
             Rest::Charges

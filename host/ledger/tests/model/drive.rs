@@ -13,14 +13,14 @@ use farebox_record::ids::{CallId, EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
 use farebox_record::outcome::{Answer, Pricing};
 use farebox_record::plan::EventRef;
-use farebox_record::state::{MissedTransition, Part, Shortfall, UnpricedState, Waiting};
+use farebox_record::state::{DueChange, MissedChange, Part, Shortfall, UnpricedState, Waiting};
 use farebox_record::time::Timestamp;
 
 use crate::agenda::Due;
 use crate::calls::Call;
 use crate::reference::{Above, Model, Told};
 use crate::steps::{Reported, Step};
-use crate::subscriptions::{Asked, Change, Waits};
+use crate::subscriptions::{Asked, Change, DueKind, Waits};
 use crate::words::{ASSETS, CATEGORIES, Charge, Order, PLANS, Says, Word};
 use crate::world::bound::{delete, limit};
 use crate::world::make;
@@ -453,9 +453,8 @@ impl Pair {
                 let asked = self.world.decide(command, pricing);
                 (asked, self.model.rate(sequence, call, *time, word))
             }
-            (Waiting::Transition(missed), Waits::Due { sub, at, timer }) => {
-                let due = (sub.as_str(), *at, *timer);
-                self.retry(sequence, missed, due, word)
+            (Waiting::Change(missed), Waits::Due { sub, at, kind }) => {
+                self.retry(sequence, missed, (sub, *at, *kind), word)
             }
             (what, _) => panic!("{what:?} waits, and not {waits:?}"),
         }
@@ -464,11 +463,18 @@ impl Pair {
     fn retry(
         &mut self,
         sequence: u64,
-        missed: MissedTransition,
-        (sub, at, timer): (&str, i64, bool),
+        missed: Box<MissedChange>,
+        (sub, at, kind): (&str, i64, DueKind),
         word: &Word,
     ) -> Both {
-        assert_eq!(since_start(missed.due.instant), at, "when it fell due");
+        let told = match &missed.change {
+            DueChange::Renewed(_) => DueKind::Renewal,
+            DueChange::PlanChanged { .. } => DueKind::NewPlan,
+            DueChange::Cancelled(_) => DueKind::End,
+            DueChange::Timer(_) => DueKind::Timer,
+        };
+        let instant = since_start(missed.transition.due.instant);
+        assert_eq!((instant, told), (at, kind), "what fell due when");
         let there = self.model.subs.iter().any(|s| s.id == sub);
         let word = if there { word } else { &Word::Silent };
         let asked = Asked {
@@ -476,9 +482,9 @@ impl Pair {
             term: None,
         };
         let pricing = self.pricing_by(&asked, word, at);
-        let command = Command::RetryTransition(farebox_record::command::RetryTransition { sequence, missed });
+        let command = Command::RetryChange(farebox_record::command::RetryChange { sequence, missed });
         let asked = self.world.decide(command, pricing);
-        (asked, self.model.retry(sequence, sub, at, timer, word))
+        (asked, self.model.retry(sequence, sub, at, kind, word))
     }
 
     /// A hold: mostly one to which something can be done.

@@ -188,6 +188,7 @@ fn others(command: &Command) -> Vec<Other> {
         | Command::DeleteLimit(_)
         | Command::RateUnpriced(_)
         | Command::RetryTransition(_)
+        | Command::RetryChange(_)
         | Command::Due(_) => Vec::new(),
     }
 }

@@ -75,13 +75,22 @@ pub struct Asked {
     pub term: Option<u32>,
 }
 
+/// What a plan is told when something falls due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueKind {
+    Renewal,
+    NewPlan,
+    End,
+    Timer,
+}
+
 /// What waits for a price.
 #[derive(Debug, Clone)]
 pub enum Waits {
     /// Usage, and when it happened.
     Event(Call, i64),
-    /// What fell due for a subscription, and when: the end of a period, or a timer.
-    Due { sub: String, at: i64, timer: bool },
+    /// What fell due for a subscription, and when.
+    Due { sub: String, at: i64, kind: DueKind },
 }
 
 /// For how long a term is kept after its end.

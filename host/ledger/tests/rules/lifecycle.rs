@@ -328,11 +328,12 @@ fn a_renewal_that_no_plan_answers_is_kept_and_asked_again() {
             _ => None,
         }),
     );
-    let farebox_record::state::Waiting::Transition(missed) = kept.unwrap().what else {
+    let farebox_record::state::Waiting::Change(missed) = kept.unwrap().what else {
         panic!("a transition waits");
     };
-    assert_eq!((missed.due.instant, missed.period.index), (t(MONTH), 1));
-    let retry = farebox_record::command::Command::RetryTransition(farebox_record::command::RetryTransition {
+    let transition = &missed.transition;
+    assert_eq!((transition.due.instant, transition.period.index), (t(MONTH), 1));
+    let retry = farebox_record::command::Command::RetryChange(farebox_record::command::RetryChange {
         sequence,
         missed,
     });

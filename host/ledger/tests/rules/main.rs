@@ -21,6 +21,7 @@ mod holds;
 mod late;
 mod lifecycle;
 mod limits;
+mod missed;
 mod owed;
 mod owners;
 mod parts;

@@ -1,12 +1,12 @@
 //! Renewals and timers that are asked again: what no longer applies is not carried out.
 
-use farebox_ledger::{NextKind, RetryKind, retry_kind};
-use farebox_record::command::{Command, RetryTransition};
+use farebox_ledger::retold;
+use farebox_record::command::{Command, RetryChange, RetryTransition};
 use farebox_record::ids::{PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, When};
 use farebox_record::outcome::{Effect, Verdict};
 use farebox_record::plan::{Priced, TimerOrder};
-use farebox_record::state::{Cadence, Waiting};
+use farebox_record::state::{Cadence, DueChange, Waiting};
 
 use crate::world::World;
 use crate::world::make::*;
@@ -32,21 +32,33 @@ fn pro() -> Change {
 }
 
 /// The last transition that nobody answered.
-fn missed(world: &World) -> RetryTransition {
+fn missed(world: &World) -> Command {
     let kept = world.records.iter().rev().find_map(|record| {
         let missed = record.outcome.effects.iter().find_map(|effect| match effect {
             Effect::UnpricedKept(kept) => match &kept.what {
-                Waiting::Transition(missed) => Some(missed.clone()),
-                Waiting::Event(_) => None,
+                Waiting::Change(missed) => Some(missed.clone()),
+                Waiting::Transition(_) | Waiting::Event(_) => None,
             },
             _ => None,
         })?;
-        Some(RetryTransition {
+        Some(Command::RetryChange(RetryChange {
             sequence: record.sequence,
             missed,
-        })
+        }))
     });
     kept.unwrap()
+}
+
+/// What the plan is told again, and the closed term that is about.
+fn told(world: &World, retry: &Command) -> (&'static str, Option<u32>) {
+    let again = retold(&world.wallet, retry).unwrap();
+    let kind = match again.change {
+        DueChange::Renewed(_) => "renewed",
+        DueChange::PlanChanged { .. } => "plan changed",
+        DueChange::Cancelled(_) => "cancelled",
+        DueChange::Timer(_) => "timer",
+    };
+    (kind, again.term)
 }
 
 /// A fee of 20, 100 included credits, a state and a timer.
@@ -64,9 +76,9 @@ fn everything() -> Verdict {
 }
 
 /// What is owed and given, the plan's state, and its timers, after the answer.
-fn after(world: &mut World, retry: RetryTransition) -> String {
+fn after(world: &mut World, retry: Command) -> String {
     let waiting = world.wallet.header().unpriced;
-    world.ask(Command::RetryTransition(retry), everything()).unwrap();
+    world.ask(retry, everything()).unwrap();
     assert_eq!(world.wallet.header().unpriced, waiting - 1, "it waits no longer");
     let id = SubscriptionId::new("s").unwrap();
     let subscription = world.wallet.subscription(&id).unwrap();
@@ -84,10 +96,7 @@ fn a_renewal_of_the_present_term_is_carried_out_whole() {
     let mut world = started();
     world.advance(MONTH);
     let retry = missed(&world);
-    assert_eq!(
-        retry_kind(&world.wallet, &retry.missed),
-        RetryKind::Renewal(NextKind::Renewed)
-    );
+    assert_eq!(told(&world, &retry), ("renewed", None));
     assert_eq!(
         after(&mut world, retry),
         "0 0 0 20, 100 0 0 0, \"late\", 1 timers"
@@ -105,6 +114,8 @@ fn a_renewal_of_a_term_that_is_over_gives_its_value_alone() {
     });
     world.transitions.push_back(answered);
     world.advance(TWO_MONTHS - MONTH);
+    // By the state that April opened with.
+    assert_eq!(told(&world, &retry), ("renewed", Some(1)));
     assert_eq!(after(&mut world, retry), "0 0 0 20, 100 0 0 0, \"may\", 0 timers");
 }
 
@@ -113,42 +124,38 @@ fn a_fee_from_before_the_end_is_owed_and_nothing_is_given_after_it() {
     let mut world = started();
     world.advance(MONTH);
     let retry = missed(&world);
-    world
-        .ask(change("1", Change::Cancel, When::Now), priced(&[]))
-        .unwrap();
-    // At the very instant of the boundary the end is what the plan is asked about.
-    assert_eq!(
-        retry_kind(&world.wallet, &retry.missed),
-        RetryKind::Renewal(NextKind::Cancelled)
-    );
-    let mut world = started();
-    world.advance(MONTH);
-    let retry = missed(&world);
     world.advance(DAY);
     world
         .ask(change("1", Change::Cancel, When::Now), priced(&[]))
         .unwrap();
-    assert_eq!(
-        retry_kind(&world.wallet, &retry.missed),
-        RetryKind::Renewal(NextKind::Renewed)
-    );
+    assert_eq!(told(&world, &retry).0, "renewed");
     assert_eq!(after(&mut world, retry), "0 0 0 20, 0 0 0 0, \"\", 0 timers");
 }
 
 #[test]
-fn the_end_at_the_end_of_a_period_is_asked_about_as_an_end() {
+fn a_period_that_ended_as_it_began_owes_nothing() {
+    for how in [Change::Cancel, pro()] {
+        let mut world = started();
+        world.advance(MONTH);
+        let retry = missed(&world);
+        world.ask(change("1", how, When::Now), priced(&[])).unwrap();
+        assert_eq!(retold(&world.wallet, &retry), None);
+        assert_eq!(say(&world.ask(retry, everything())), "handled");
+        assert_eq!(world.has("usd"), "0 0 0 0");
+    }
+}
+
+#[test]
+fn the_end_at_the_end_of_a_period_is_told_as_an_end() {
     let mut world = started();
     world.ok(change("1", Change::Cancel, When::PeriodEnd));
     world.advance(MONTH);
     let retry = missed(&world);
-    assert_eq!(
-        retry_kind(&world.wallet, &retry.missed),
-        RetryKind::Renewal(NextKind::Cancelled)
-    );
+    assert_eq!(told(&world, &retry), ("cancelled", None));
 }
 
 #[test]
-fn a_new_plan_at_the_end_of_a_period_is_asked_about_as_a_new_plan() {
+fn a_new_plan_at_the_end_of_a_period_is_told_as_a_new_plan() {
     let mut world = started();
     world
         .ask(change("1", pro(), When::PeriodEnd), priced(&[]))
@@ -160,10 +167,7 @@ fn a_new_plan_at_the_end_of_a_period_is_asked_about_as_a_new_plan() {
     world.transitions.push_back(failed);
     world.advance(MONTH);
     let retry = missed(&world);
-    assert_eq!(
-        retry_kind(&world.wallet, &retry.missed),
-        RetryKind::Renewal(NextKind::PlanChanged)
-    );
+    assert_eq!(told(&world, &retry), ("plan changed", None));
     assert_eq!(
         after(&mut world, retry),
         "0 0 0 20, 100 0 0 0, \"late\", 1 timers"
@@ -178,10 +182,8 @@ fn a_renewal_of_a_plan_that_was_replaced_gives_nothing() {
     world.advance(DAY);
     world.ask(change("1", pro(), When::Now), priced(&[])).unwrap();
     world.crash();
-    assert_eq!(
-        retry_kind(&world.wallet, &retry.missed),
-        RetryKind::RenewalOfOldPlan
-    );
+    // The plan of the term that the renewal began is the one to answer.
+    assert_eq!(told(&world, &retry), ("renewed", Some(1)));
     assert_eq!(after(&mut world, retry), "0 0 0 20, 0 0 0 0, \"\", 0 timers");
 }
 
@@ -194,11 +196,11 @@ fn a_timer_ends_with_its_plan_and_with_its_subscription() {
             .unwrap();
         world.advance(DAY);
         let retry = missed(&world);
-        assert_eq!(retry_kind(&world.wallet, &retry.missed), RetryKind::Timer);
+        assert_eq!(told(&world, &retry), ("timer", None));
         world.advance(60);
         world.ask(change("1", how, When::Now), priced(&[])).unwrap();
-        assert_eq!(retry_kind(&world.wallet, &retry.missed), RetryKind::Nothing);
-        let answer = world.ask(Command::RetryTransition(retry.clone()), everything());
+        assert_eq!(retold(&world.wallet, &retry), None);
+        let answer = world.ask(retry, everything());
         assert_eq!(say(&answer), "handled");
         assert_eq!(world.wallet.header().unpriced, 0);
         assert_eq!(
@@ -206,4 +208,44 @@ fn a_timer_ends_with_its_plan_and_with_its_subscription() {
             ("0 0 0 0".into(), "0 0 0 0".into())
         );
     }
+}
+
+/// As the first format of records kept what waits.
+fn without_what_was_told(retry: Command) -> Command {
+    match retry {
+        Command::RetryChange(retry) => Command::RetryTransition(RetryTransition {
+            sequence: retry.sequence,
+            missed: retry.missed.transition,
+        }),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn where_nobody_kept_what_was_told_the_boundary_says_it() {
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = without_what_was_told(missed(&world));
+    assert_eq!(told(&world, &retry), ("renewed", None));
+    assert_eq!(
+        after(&mut world, retry),
+        "0 0 0 20, 100 0 0 0, \"late\", 1 timers"
+    );
+    let mut world = started();
+    world.ok(change("1", Change::Cancel, When::PeriodEnd));
+    world.advance(MONTH);
+    let retry = without_what_was_told(missed(&world));
+    assert_eq!(told(&world, &retry), ("cancelled", None));
+    let mut world = started();
+    world
+        .ask(change("1", pro(), When::PeriodEnd), priced(&[]))
+        .unwrap();
+    let failed = Verdict::Failed {
+        code: "trap".into(),
+        message: "it broke".into(),
+    };
+    world.transitions.push_back(failed);
+    world.advance(MONTH);
+    let retry = without_what_was_told(missed(&world));
+    assert_eq!(told(&world, &retry), ("plan changed", None));
 }

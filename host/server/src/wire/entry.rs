@@ -153,7 +153,7 @@ fn kind(command: &Command) -> &'static str {
         Command::Backfill(_) => "backfill",
         Command::RememberTerm(_) => "term_remembered",
         Command::RateUnpriced(_) => "usage_rated",
-        Command::RetryTransition(_) => "transition_retried",
+        Command::RetryTransition(_) | Command::RetryChange(_) => "transition_retried",
         Command::ChangeSubscription(_) => "subscription_changed",
         Command::Adjust(_) => "adjustment",
         Command::Pay(_) => "payment",
@@ -198,6 +198,7 @@ fn event_of(command: &Command) -> Option<EventRefView> {
         | Command::PutLimit(_)
         | Command::DeleteLimit(_)
         | Command::RetryTransition(_)
+        | Command::RetryChange(_)
         | Command::ChangeSubscription(_)
         | Command::Adjust(_)
         | Command::Pay(_) => return None,

@@ -39,6 +39,9 @@ pub struct Parameters {
     high: Decimal,
     /// Dollars for a step where the pool is empty.
     dollars: Decimal,
+    /// Whether it has no answer to anything that happens to a subscription.
+    #[serde(default)]
+    deaf: bool,
 }
 
 /// [`Parameters`], multiplied out.
@@ -47,6 +50,7 @@ pub struct Prepared {
     low: Rate,
     high: Rate,
     dollars: Rate,
+    deaf: bool,
 }
 
 /// Steps of a period at the low price.
@@ -100,6 +104,7 @@ impl Plan for Pool {
             low: rate("low", parameters.low)?,
             high: rate("high", parameters.high)?,
             dollars: rate("dollars", parameters.dollars)?,
+            deaf: parameters.deaf,
         })
     }
 
@@ -126,11 +131,14 @@ impl Plan for Pool {
     }
 
     fn transition(
-        _: &Prepared,
+        prepared: &Prepared,
         transition: &Transition<'_>,
         _: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
+        if prepared.deaf {
+            return Err(Rejection::NotAllowed("deaf".into()));
+        }
         let (period, now) = (transition.period(), transition.time);
         let pool = Grant::included(asset::CREDITS, Nanos::units(POOL), "pool").expires(period.end);
         let fee = Nanos::units(FEE);

@@ -1,0 +1,108 @@
+//! What a plan had no answer to when it fell due is asked again once it answers: as what it was, by what was left then, and
+//! only while it applies. Plan and prices: [`crate::pooled`].
+
+use std::sync::Arc;
+
+use farebox_record::command::Command;
+use farebox_record::control::OpenHolds;
+use farebox_record::ids::{CallId, SubscriptionId};
+use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
+use farebox_store::MemoryStore;
+
+use crate::house::House;
+use crate::pooled::{PRICES, activate, amount, balance, free, house, named, proved, steps, until};
+
+/// The same prices, with no answer to anything that happens to a subscription.
+const DEAF: &str = r#"{"low": "1", "high": "2", "dollars": "0.1", "deaf": true}"#;
+
+fn at_period_end(change: SubscriptionChange) -> Command {
+    Command::ChangeSubscription(ChangeSubscription {
+        subscription: SubscriptionId::new("s").unwrap(),
+        id: CallId::new("change").unwrap(),
+        change,
+        when: When::PeriodEnd,
+        proration: Proration::None,
+    })
+}
+
+async fn nothing_waits(house: &House) {
+    for _ in 0..800 {
+        if house.wallet("ada").await.header().unpriced == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("after 20 s something waits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_rolls_over_what_was_left_at_its_boundary() {
+    let store = Arc::new(MemoryStore::new());
+    let house = house(Arc::clone(&store) as _, "0").await;
+    until(&house, "2026-01-31T12:00:00Z").await;
+    // 40 of the pool's 60 are left, and the 2 that the plan gave this morning.
+    assert_eq!(
+        amount(&house, Command::Usage(steps("e", 20))).await,
+        ["20 credits"]
+    );
+    activate(&house, "pool", DEAF, OpenHolds::Quoted);
+    until(&house, "2026-02-01T12:00:00Z").await;
+    assert_eq!(house.wallet("ada").await.header().unpriced, 1);
+    assert_eq!(balance(&house, "credits").await, "2 0 0 0");
+    activate(&house, "pool", PRICES, OpenHolds::Quoted);
+    nothing_waits(&house).await;
+    // Half of 42, though the 40 are long gone; and the pool and the fee of February.
+    assert_eq!(free(&house, "rollover").await, ["21"]);
+    assert_eq!(free(&house, "pool").await, ["60"]);
+    assert_eq!(balance(&house, "usd").await, "0 0 0 10");
+    assert!(proved(&house, &*store) > 3);
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_is_no_renewal() {
+    let store = Arc::new(MemoryStore::new());
+    let house = house(Arc::clone(&store) as _, "0").await;
+    until(&house, "2026-01-31T12:00:00Z").await;
+    house.done("ada", at_period_end(SubscriptionChange::Cancel)).await;
+    activate(&house, "pool", DEAF, OpenHolds::Quoted);
+    until(&house, "2026-02-01T12:00:00Z").await;
+    assert_eq!(house.wallet("ada").await.header().unpriced, 1);
+    activate(&house, "pool", PRICES, OpenHolds::Quoted);
+    nothing_waits(&house).await;
+    // The fee of January alone, and no pool of February: this plan settles nothing at the end.
+    assert_eq!(balance(&house, "usd").await, "0 0 0 5");
+    assert_eq!(balance(&house, "credits").await, "2 0 0 0");
+    assert!(proved(&house, &*store) > 3);
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_takes_over_is_told_so() {
+    let store = Arc::new(MemoryStore::new());
+    let house = house(Arc::clone(&store) as _, "0").await;
+    until(&house, "2026-01-31T12:00:00Z").await;
+    activate(&house, "other", DEAF, OpenHolds::Quoted);
+    let other = SubscriptionChange::Plan {
+        plan: named("other"),
+        cadence: None,
+    };
+    house.done("ada", at_period_end(other)).await;
+    until(&house, "2026-02-01T12:00:00Z").await;
+    assert_eq!(house.wallet("ada").await.header().unpriced, 1);
+    // Meanwhile it prices usage, and counts its steps.
+    assert_eq!(
+        amount(&house, Command::Usage(steps("e", 100))).await,
+        ["100 credits"]
+    );
+    activate(&house, "other", PRICES, OpenHolds::Quoted);
+    nothing_waits(&house).await;
+    // This plan charges and grants nothing for taking over, and has not forgotten the 100 steps.
+    assert_eq!(balance(&house, "usd").await.split(' ').next_back(), Some("5"));
+    assert_eq!(
+        amount(&house, Command::Usage(steps("e2", 10))).await,
+        ["20 credits"]
+    );
+    assert!(proved(&house, &*store) > 4);
+    house.engine.stop().unwrap();
+}
