@@ -133,7 +133,7 @@ impl Model {
             team: call.team,
             time: call.time.unwrap_or(self.now),
             sub: asked.sub.clone(),
-            term: self.sub(&asked.sub).term,
+            term: asked.term.unwrap_or(self.sub(&asked.sub).term),
             expires: self.now + ttl,
             ..Hold::default()
         };
