@@ -254,8 +254,13 @@ pub(crate) fn hold_question(
             Some(term) => past = term.map(Box::new),
         }
     }
-    let replaced = subscription.and_then(|s| {
-        let present = controls.plan(tenant, &s.plan)?.in_force(now)?;
+    // The hold's own plan, which may not be the subscription's any more.
+    let plan = match &past {
+        Some(term) => Some(&term.plan),
+        None => subscription.filter(|s| s.term == hold.term).map(|s| &s.plan),
+    };
+    let replaced = plan.and_then(|plan| {
+        let present = controls.plan(tenant, plan)?.in_force(now)?;
         let replaces = present.open_holds == OpenHolds::New && present.activated > hold.opened;
         replaces.then_some(present.revision)
     });

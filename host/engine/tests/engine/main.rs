@@ -14,6 +14,7 @@ mod house;
 mod limits;
 mod limping;
 mod losses;
+mod open_holds;
 mod overdue;
 mod plans;
 mod pooled;
