@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use farebox_engine::Reply;
 use farebox_ledger::Refusal;
-use farebox_record::command::Command;
+use farebox_record::command::{Command, Identity};
 use farebox_record::correction::{Amend, Refund, RefundTarget, Void};
 use farebox_record::ids::{CallId, SubscriptionId};
 use farebox_record::lifecycle::{
     ChangeSubscription, Proration, SubscriptionChange, SubscriptionStatus, When,
 };
 use farebox_record::outcome::Answer;
+use farebox_record::record::identity_hash;
 use farebox_record::time::Span;
-use farebox_store::{JournalStore, LossyStore, MemoryStore, Options, Store};
+use farebox_store::{IdHash, JournalStore, LossyStore, MemoryStore, Options, Store};
 
 use crate::house::{House, authorize, event, hold, seconds, settle, usage, usd};
 
@@ -135,6 +136,70 @@ async fn corrections_find_what_was_charged_after_a_restart() {
     let house = House::without_plan(open());
     house.done("ada", void("e")).await;
     assert_eq!(house.balance("ada").await.0, "10");
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corrections_find_what_was_charged_after_its_id_was_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 256 << 10,
+        packing: farebox_store::Packing::Off,
+        ..Options::default()
+    };
+    let fold = Arc::new(farebox_engine::LedgerFold);
+    let store = Arc::new(JournalStore::open(dir.path(), options, fold).unwrap());
+    let house = House::over(Arc::clone(&store) as _);
+    house.customer("ada", "10").await;
+    house.done("ada", usage("e", "one", 2_000_000)).await;
+    house.done("ada", authorize("h", 4_000_000, 0)).await;
+    house.done("ada", settle("h", 3_000_000, 0)).await;
+    // Each of these is a sync, so a block of 4 KiB of the segment.
+    for n in 0..70 {
+        house.done("ada", usage(&format!("filler-{n}"), "one", 0)).await;
+    }
+    store.forget_ids(i64::MAX);
+    let ids = [Identity::Event(hold("e")), Identity::HoldEnd(hold("h"))].map(|identity| {
+        let customer = farebox_record::ids::CustomerId::new("ada").unwrap();
+        IdHash(identity_hash(&house.tenant, &customer, &identity))
+    });
+    let key = farebox_store::WalletKey::new("default", "ada");
+    let known = || ids.iter().any(|id| !store.find(&key, *id).unwrap().is_empty());
+    for _ in 0..800 {
+        if !known() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert!(!known(), "after 20 s the ids are still known");
+    // 10 less 2 and 3; half a dollar of the first comes back, and all of the second.
+    house.done("ada", refund("r", "e", "0.5")).await;
+    assert_eq!(house.balance("ada").await.0, "5.5");
+    house.done("ada", void("h")).await;
+    assert_eq!(house.balance("ada").await.0, "8.5");
+    // The rest of the first one, now from its standing.
+    house.done("ada", void("e")).await;
+    assert_eq!(house.balance("ada").await.0, "10");
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_event_is_priced_by_the_revision_of_its_time() {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    house.customer("ada", "10").await;
+    house.clock.advance(Span::days(9));
+    house.activate(crate::house::SECOND); // twice as dear from 10 January on
+    house.clock.advance(Span::days(10));
+    for (id, time) in [
+        ("before", "2026-01-05T00:00:00Z"),
+        ("after", "2026-01-12T00:00:00Z"),
+    ] {
+        let mut late = event(id, "one", &[("input_tokens", 1_000_000)]);
+        late.time = Some(time.parse().unwrap());
+        house.done("ada", Command::Usage(late)).await;
+    }
+    // 1 and 2.
+    assert_eq!(house.balance("ada").await.0, "7");
     house.engine.stop().unwrap();
 }
 

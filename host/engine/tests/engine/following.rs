@@ -9,15 +9,18 @@ use farebox_engine::projection::{
 };
 use farebox_money::Nanos;
 use farebox_record::command::{AboveHold, Command, Finality, Release, Settle};
+use farebox_record::correction::{Amend, Refund, RefundTarget, Void};
 use farebox_record::ids::{CallId, CustomerId};
-use farebox_record::outcome::{Account, Answer, Effect, Verdict};
+use farebox_record::outcome::{Account, Answer, Effect};
 use farebox_record::time::Timestamp;
 use farebox_store::{JournalStore, MemoryStore, Options, Projections as _, Store as _};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::house::{House, SECOND, amounts, authorize, event, grant, hold, put, seconds, subscribe, usage};
+use crate::house::{
+    House, SECOND, amounts, authorize, event, grant, hold, put, seconds, subscribe, usage, usd,
+};
 
 fn ada() -> CustomerId {
     CustomerId::new("ada").unwrap()
@@ -211,6 +214,7 @@ struct Books {
     /// Tokens in of each event that happened.
     used: BTreeMap<String, i64>,
     open: Vec<String>,
+    corrected: u32,
 }
 
 fn part(id: &str, n: u32, tokens: i64, feature: Option<&str>, finality: Finality) -> Command {
@@ -233,7 +237,7 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
     house.customer("ada", "0.05").await;
     for n in 0..steps {
         let (id, tokens) = (format!("e{n}"), i64::from(random.random_range(0..20_000_u32)));
-        match random.random_range(0..8) {
+        match random.random_range(0..11) {
             0 | 1 => {
                 let mut used = event(&id, "one", &[("input_tokens", tokens)]);
                 used.attributes.insert(
@@ -276,6 +280,7 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
                     house.done("ada", Command::Release(release)).await;
                 }
             }
+            kind @ 7..=9 => correct_at_random(house, &mut books, &mut random, n, kind).await,
             _ => {
                 house.done("ada", grant(&format!("g{n}"), "0.01")).await;
                 house.clock.advance(seconds(random.random_range(0..20)));
@@ -300,6 +305,47 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
     books
 }
 
+/// Takes an event that is over back, gives some of its money back, or replaces it; or is refused, where it has nothing left.
+async fn correct_at_random(house: &House, books: &mut Books, random: &mut SmallRng, n: u32, kind: u32) {
+    let over: Vec<&String> = (books.used.keys())
+        .filter(|id| !books.open.contains(id))
+        .collect();
+    let Some(id) = over.choose(random).map(ToString::to_string) else {
+        return;
+    };
+    let call = CallId::new(&format!("correct-{n}")).unwrap();
+    let tokens = i64::from(random.random_range(0..20_000_u32));
+    let command = match kind {
+        7 => Command::Void(Void {
+            event: hold(&id),
+            id: call,
+            reason: None,
+        }),
+        8 => Command::Refund(Refund {
+            id: call,
+            target: RefundTarget::Event {
+                event: hold(&id),
+                amount: random.random_bool(0.5).then(|| (usd(), Nanos::new(1_000_000))),
+            },
+            reason: "a bad answer".into(),
+        }),
+        _ => {
+            let mut event = event(&id, "one", &[("input_tokens", tokens)]);
+            event.attributes.insert("feature".into(), "amended".into());
+            Command::Amend(Amend { event, id: call })
+        }
+    };
+    let farebox_engine::Reply::Done(_) = house.reply("ada", command).await else {
+        return;
+    };
+    match kind {
+        7 => drop(books.used.remove(&id)),
+        8 => {}
+        _ => drop(books.used.insert(id, tokens)),
+    }
+    books.corrected += 1;
+}
+
 /// Revenue by code, straight from the entries.
 fn ledger(house: &House) -> BTreeMap<String, Nanos> {
     let mut revenue: BTreeMap<String, Nanos> = BTreeMap::new();
@@ -313,11 +359,8 @@ fn ledger(house: &House) -> BTreeMap<String, Nanos> {
             if entry.account != Account::Revenue {
                 continue;
             }
-            let Verdict::Priced(priced) = &record.seen.pricing.as_ref().unwrap().verdict else {
-                panic!("revenue without a price")
-            };
-            let code = priced.charges[usize::from(entry.charge.unwrap())].code.clone();
-            let sum = revenue.entry(code).or_default();
+            let code = record.charge_code(entry.charge.unwrap()).unwrap();
+            let sum = revenue.entry(code.to_string()).or_default();
             *sum = sum.checked_add(entry.amount).unwrap();
         }
     }
@@ -391,7 +434,8 @@ async fn check(house: &House, books: &Books) {
 async fn usage_sums_to_the_ledger_whatever_happens() {
     for seed in 0..6 {
         let house = House::over(Arc::new(MemoryStore::new()));
-        let books = live_at_random(&house, seed, 150).await;
+        let books = live_at_random(&house, seed, 200).await;
+        assert!(books.corrected > 10, "{} corrections", books.corrected);
         check(&house, &books).await;
         house.activate(SECOND); // what had no price gets one
         for _ in 0..400 {
@@ -403,6 +447,32 @@ async fn usage_sums_to_the_ledger_whatever_happens() {
         check(&house, &books).await;
         house.engine.stop().unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fees_are_usage_too_and_of_no_event() {
+    use crate::pooled::{steps, until};
+    let house = crate::pooled::house(Arc::new(MemoryStore::new()), "0").await;
+    house.done("ada", Command::Usage(steps("a", 20))).await;
+    house.done("ada", Command::Usage(steps("b", 10))).await;
+    until(&house, "2026-03-01T00:00:00Z").await;
+    let void = Void {
+        event: hold("a"),
+        id: CallId::new("void").unwrap(),
+        reason: None,
+    };
+    house.done("ada", Command::Void(void)).await;
+    // The fees of January, February and March, 5 each; of the two events, the one that stands.
+    let sums = sum(&groups(&house, Every::Day, &[]).await);
+    let charges = sums.charges.iter().map(|((code, asset), charged)| {
+        let amounts = format!("{} of {}", charged.amount, charged.quantity);
+        format!("{code} {asset}: {amounts}")
+    });
+    let charges: Vec<_> = charges.collect();
+    assert_eq!(charges, ["fee usd: 15 of 3", "steps credits: 10 of 10"]);
+    assert_eq!(sums.events, 1);
+    assert_eq!(revenue_of(&sums), ledger(&house));
+    house.engine.stop().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
