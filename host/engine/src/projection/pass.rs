@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::change::{Change, FeedCursor};
 use super::changes_of::{changes_of, control_changes_of};
 use super::rows::{self, Every, UsageRow};
-use super::usage::{Counted, Sign, continued, usage_of};
+use super::usage::{Counted, Sign, Subjects, continued, revisions_of, usage_of};
 use crate::clock::Clock;
 use crate::limits::USAGE_COMBINATIONS_MAX;
 
@@ -27,6 +27,8 @@ pub(crate) struct Pass<'s> {
     items: Vec<ProjectionChange>,
     notes: BTreeMap<Vec<u8>, Option<Counted>>,
     usage: BTreeMap<Vec<u8>, UsageRow>,
+    /// Attributes that revisions follow, and whether they are to be written.
+    subjects: BTreeMap<Vec<u8>, (String, bool)>,
     /// How many combinations each bucket has, where one was added.
     combinations: BTreeMap<Vec<u8>, usize>,
     newest: Option<Timestamp>,
@@ -40,6 +42,7 @@ impl<'s> Pass<'s> {
             items: Vec::new(),
             notes: BTreeMap::new(),
             usage: BTreeMap::new(),
+            subjects: BTreeMap::new(),
             combinations: BTreeMap::new(),
             newest: None,
         }
@@ -69,6 +72,8 @@ impl<'s> Pass<'s> {
         let mut changes = self.items;
         let notes = self.notes.into_iter();
         changes.extend(notes.map(|(key, note)| (key, note.map(|counted| codec::encode(&counted)))));
+        let subjects = self.subjects.into_iter().filter(|(_, (_, is_new))| *is_new);
+        changes.extend(subjects.map(|(key, (name, _))| (key, Some(encode(&name)))));
         let rows = self.usage.into_iter();
         changes.extend(rows.map(|(key, row)| (key, Some(codec::encode(&row)))));
         changes
@@ -87,7 +92,8 @@ impl<'s> Pass<'s> {
             Some(event) => self.note(tenant, customer, &event)?,
             None => None,
         };
-        let usage = usage_of(record, before);
+        let subjects = self.subjects(record)?;
+        let usage = usage_of(record, before, &subjects);
         for (event, note) in usage.notes {
             // Most calls are settled at once: nothing was noted of them, and nothing has to go.
             if note.is_some() || self.note(tenant, customer, &event)?.is_some() {
@@ -118,6 +124,33 @@ impl<'s> Pass<'s> {
             Some(note) => Ok(note.clone()),
             None => read(self.store, &key),
         }
+    }
+
+    /// The attributes that the revisions behind a record follow. Each revision is noted when it first prices something: a refund
+    /// long after knows by that which attribute told no rows apart.
+    fn subjects(&mut self, record: &Record) -> Result<Subjects, StoreError> {
+        let mut subjects = Subjects::new();
+        if let Some(pricing) = &record.seen.pricing
+            && let Some(name) = &pricing.subject_attribute
+        {
+            let key = rows::subject(&record.tenant, &pricing.revision);
+            if !self.subjects.contains_key(&key) {
+                let is_new = self.store.projection(&key)?.is_none();
+                self.subjects.insert(key, (name.clone(), is_new));
+            }
+            subjects.insert(pricing.revision, name.clone());
+        }
+        for revision in revisions_of(record) {
+            let key = rows::subject(&record.tenant, &revision);
+            let known = match self.subjects.get(&key) {
+                Some((name, _)) => Some(name.clone()),
+                None => read(self.store, &key)?,
+            };
+            if let Some(name) = known {
+                subjects.insert(revision, name);
+            }
+        }
+        Ok(subjects)
     }
 
     /// Changes the sums of the minute, the hour and the day of an event, where they are kept.

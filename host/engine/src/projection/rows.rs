@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::ids::{CustomerId, RevisionHash, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::{Span, Timestamp};
 use farebox_store::Position;
@@ -22,11 +22,12 @@ use super::usage::Totals;
 use crate::limits::{USAGE_HOURS_KEPT, USAGE_MINUTES_KEPT};
 
 /// Format of keys and values; another one is thrown away and made again.
-pub(crate) const FORMAT: &[u8] = &[1];
+pub(crate) const FORMAT: &[u8] = &[2];
 pub(crate) const FORMAT_KEY: &[u8] = b"v";
 pub(crate) const FEED: u8 = b'f';
 const CUT: u8 = b'k';
 const NOTE: u8 = b'o';
+const SUBJECT: u8 = b's';
 
 /// A row of a combination of attributes.
 const COMBINATION: u8 = 1;
@@ -138,6 +139,11 @@ pub(crate) fn note(tenant: &TenantId, customer: &CustomerId, event: &EventRef) -
         event.id.as_str(),
     ];
     named(NOTE, &names)
+}
+
+/// The attribute that the plan of a revision follows.
+pub(crate) fn subject(tenant: &TenantId, revision: &RevisionHash) -> Vec<u8> {
+    named(SUBJECT, &[tenant.as_str(), &revision.to_string()])
 }
 
 /// What every usage key of a wallet begins with.

@@ -4,14 +4,15 @@
 //! says something new of an event (a further settlement, a price at last), what it counted for before is taken out as a
 //! whole and what it counts for now is put in. Charges are what was posted, so that rows sum to the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{AuthorizeMode, Backfill, Command, DueItem, Settle};
 use farebox_record::correction::{Consequence, Standing, StandingStatus};
 use farebox_record::event::Event;
-use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
+use farebox_record::ids::RevisionHash;
+use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Outcome, Verdict};
 use farebox_record::plan::EventRef;
 use farebox_record::state::Waiting;
 use farebox_record::time::Timestamp;
@@ -90,8 +91,26 @@ fn concluded(record: &Record) -> Option<&Standing> {
     }
 }
 
-/// What a record changes. `before` is what the event that it continues counted for, if it did.
-pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
+/// The attribute that the plan of a revision follows as its subject, for revisions that follow one.
+pub(crate) type Subjects = BTreeMap<RevisionHash, String>;
+
+/// The revisions that priced the events that a record says something of, besides the one that priced the record itself.
+pub(crate) fn revisions_of(record: &Record) -> BTreeSet<RevisionHash> {
+    let repriced = match record.seen.consequence.as_deref() {
+        Some(Consequence::Refolded(refold)) => &refold.repriced[..],
+        _ => &[],
+    };
+    let standings = original(record)
+        .into_iter()
+        .chain(repriced.iter().map(|r| &r.standing));
+    standings
+        .filter_map(|standing| Some(standing.priced.as_ref()?.revision))
+        .collect()
+}
+
+/// What a record changes. `before` is what the event that it continues counted for, if it did; `subjects` knows the revisions
+/// of [`revisions_of`], and the one that priced the record.
+pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subjects) -> Usage {
     let mut usage = match (&record.command, &record.outcome.answer) {
         (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Charged { .. }) => {
             Usage {
@@ -144,19 +163,19 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
             }
         }
         (Command::Refund(_), Answer::Corrected(_)) => Usage {
-            added: refunded(record),
+            added: refunded(record, subjects),
             ..Usage::default()
         },
         (Command::Void(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
-            taken: original(record).map(|standing| stands(record, standing)),
-            added: fees_of(record, charged_anew(record)),
-            repriced: repriced(record),
+            taken: original(record).map(|standing| stands(subjects, standing)),
+            added: fees_of(record, charged_anew(record, subjects)),
+            repriced: repriced(record, subjects),
             ..Usage::default()
         },
         (Command::Amend(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
-            taken: original(record).map(|standing| stands(record, standing)),
-            added: corrected(record).map(|standing| stands(record, standing)),
-            repriced: repriced(record),
+            taken: original(record).map(|standing| stands(subjects, standing)),
+            added: corrected(record).map(|standing| stands(subjects, standing)),
+            repriced: repriced(record, subjects),
             ..Usage::default()
         },
         _ => Usage {
@@ -174,7 +193,7 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
 fn priced(record: &Record, event: &Event) -> Counted {
     Counted {
         time: record.seen.time,
-        attributes: combination(record, &event.attributes),
+        attributes: combination(own_subject(record), &event.attributes),
         totals: Totals {
             events: 1,
             unpriced: 0,
@@ -187,7 +206,7 @@ fn priced(record: &Record, event: &Event) -> Counted {
 fn unpriced(record: &Record, event: &Event) -> Counted {
     Counted {
         time: event.time.unwrap_or(record.at),
-        attributes: combination(record, &event.attributes),
+        attributes: combination(own_subject(record), &event.attributes),
         totals: Totals {
             events: 1,
             unpriced: 1,
@@ -226,7 +245,7 @@ fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>) -> 
     }
     Counted {
         time: record.seen.time,
-        attributes: combination(record, &attributes),
+        attributes: combination(own_subject(record), &attributes),
         totals: Totals {
             events: 1,
             unpriced: 0,
@@ -256,18 +275,18 @@ fn stands_now<'r>(record: &'r Record, event: &EventRef) -> Option<&'r Standing> 
 }
 
 /// Events behind a corrected one that a record prices anew.
-fn repriced(record: &Record) -> Vec<(Counted, Counted)> {
+fn repriced(record: &Record, subjects: &Subjects) -> Vec<(Counted, Counted)> {
     let Some(Consequence::Refolded(refold)) = record.seen.consequence.as_deref() else {
         return Vec::new();
     };
     let events = refold.repriced.iter().map(|repriced| &repriced.standing);
     let both = events.filter_map(|before| Some((before, stands_now(record, &before.event.reference())?)));
-    both.map(|(before, now)| (stands(record, before), stands(record, now)))
+    both.map(|(before, now)| (stands(subjects, before), stands(subjects, now)))
         .collect()
 }
 
 /// What an event counts for as it stands.
-fn stands(record: &Record, standing: &Standing) -> Counted {
+fn stands(subjects: &Subjects, standing: &Standing) -> Counted {
     let mut charges: BTreeMap<(String, Asset), Charged> = BTreeMap::new();
     for slice in &standing.slices {
         let key = (slice.code.clone(), slice.asset.clone());
@@ -280,7 +299,7 @@ fn stands(record: &Record, standing: &Standing) -> Counted {
     charges.retain(|_, charged| *charged != Charged::default());
     Counted {
         time: standing.time,
-        attributes: combination(record, &standing.event.attributes),
+        attributes: combination(subject_of(standing, subjects), &standing.event.attributes),
         totals: Totals {
             events: 1,
             unpriced: i64::from(matches!(standing.status, StandingStatus::Unpriced(_))),
@@ -291,11 +310,11 @@ fn stands(record: &Record, standing: &Standing) -> Counted {
 }
 
 /// What a refund takes from the charges of its event. The event and what it used stay counted.
-fn refunded(record: &Record) -> Option<Counted> {
+fn refunded(record: &Record, subjects: &Subjects) -> Option<Counted> {
     let standing = original(record)?;
     Some(Counted {
         time: standing.time,
-        attributes: combination(record, &standing.event.attributes),
+        attributes: combination(subject_of(standing, subjects), &standing.event.attributes),
         totals: Totals {
             charges: posted(record),
             ..Totals::default()
@@ -305,13 +324,13 @@ fn refunded(record: &Record) -> Option<Counted> {
 
 /// What a void charged by itself, because its plan said so: what was posted, without what was given back and what other
 /// events cost differently.
-fn charged_anew(record: &Record) -> BTreeMap<(String, Asset), Charged> {
+fn charged_anew(record: &Record, subjects: &Subjects) -> BTreeMap<(String, Asset), Charged> {
     let mut charges = posted(record);
     for slice in original(record).iter().flat_map(|standing| &standing.slices) {
         let key = (slice.code.clone(), slice.asset.clone());
         add(&mut charges.entry(key).or_default().amount, slice.amount);
     }
-    for (before, now) in repriced(record) {
+    for (before, now) in repriced(record, subjects) {
         for (key, charged) in before.totals.charges {
             add(&mut charges.entry(key).or_default().amount, charged.amount);
         }
@@ -376,7 +395,7 @@ fn with_quantities(
 ) -> BTreeMap<(String, Asset), Charged> {
     if let Some(pricing) = &record.seen.pricing
         && let Verdict::Priced(priced) = &pricing.verdict
-        && is_carried_out(&record.outcome.answer)
+        && is_carried_out(&record.outcome)
     {
         for charge in &priced.charges {
             let key = (charge.code.clone(), charge.price.asset.clone());
@@ -387,19 +406,36 @@ fn with_quantities(
     charges
 }
 
-/// Whether what a plan said was done, and not only quoted or refused.
-fn is_carried_out(answer: &Answer) -> bool {
-    match answer {
+/// Whether what a plan said was done, and not only quoted, refused, or kept because it could not be posted.
+fn is_carried_out(outcome: &Outcome) -> bool {
+    let kept = |effect: &Effect| matches!(effect, Effect::UnpricedKept(_));
+    if outcome.effects.iter().any(kept) {
+        return false;
+    }
+    match &outcome.answer {
         Answer::Denied(_) | Answer::Extended { .. } | Answer::HoldEnded { .. } => false,
         Answer::Allowed(allowed) => allowed.expires.is_none(),
         _ => true,
     }
 }
 
-/// The attributes that tell rows apart: those that are no identifiers. None where they are longer than a row may have.
-fn combination(record: &Record, attributes: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
-    let pricing = record.seen.pricing.as_ref();
-    let subject = pricing.and_then(|pricing| pricing.subject_attribute.as_deref());
+/// The attribute that the plan follows that priced a record.
+fn own_subject(record: &Record) -> Option<&str> {
+    record.seen.pricing.as_ref()?.subject_attribute.as_deref()
+}
+
+/// The attribute that the plan follows that priced an event.
+fn subject_of<'s>(standing: &Standing, subjects: &'s Subjects) -> Option<&'s str> {
+    let priced = standing.priced.as_ref()?;
+    subjects.get(&priced.revision).map(String::as_str)
+}
+
+/// The attributes that tell rows apart: those that are no identifiers, and not the plan's subject. None where they are longer
+/// than a row may have.
+fn combination(
+    subject: Option<&str>,
+    attributes: &BTreeMap<String, String>,
+) -> Option<BTreeMap<String, String>> {
     let kept: BTreeMap<String, String> = (attributes.iter())
         .filter(|(name, _)| !is_identifier(name) && subject != Some(name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))

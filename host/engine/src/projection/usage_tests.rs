@@ -3,6 +3,11 @@ use farebox_record::command::{AboveHold, Finality, Release};
 use super::super::sample::*;
 use super::*;
 
+/// None of these records is about an event that was priced before.
+fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
+    super::usage_of(record, before, &Subjects::new())
+}
+
 fn settle(tokens: &str, pairs: &[(&str, &str)], ended: bool, charges: Vec<Effect>) -> Record {
     let command = Command::Settle(Settle {
         hold: reference(),
@@ -166,6 +171,33 @@ fn fees_count_without_an_event() {
         charges(&added.totals),
         [("base", "20".to_string(), "1".to_string())]
     );
+}
+
+#[test]
+fn a_renewal_that_could_not_be_posted_counts_for_nothing() {
+    use farebox_record::command::{Due, DueItem};
+    use farebox_record::outcome::UnpricedReason;
+    use farebox_record::state::{MissedTransition, UnpricedState, Waiting};
+    let due = Due {
+        instant: noon(),
+        item: DueItem::Renewal("s".parse().unwrap()),
+    };
+    let kept = UnpricedState {
+        received: noon(),
+        what: Waiting::Transition(MissedTransition {
+            due: due.clone(),
+            period: period(),
+            seats: 1,
+        }),
+        reason: UnpricedReason::PlanFailed {
+            code: "unpostable".into(),
+            message: "too many assets".into(),
+        },
+    };
+    let effects = vec![Effect::UnpricedKept(Box::new(kept))];
+    let renewal = record(Command::Due(due), Answer::Handled, effects);
+    let renewal = with_price(renewal, &[("base", "20", "1")]);
+    assert_eq!(usage_of(&renewal, None), Usage::default());
 }
 
 #[test]

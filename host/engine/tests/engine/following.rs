@@ -476,6 +476,33 @@ async fn fees_are_usage_too_and_of_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refund_counts_where_its_event_does_whatever_the_plan_follows() {
+    let house = crate::pooled::house(Arc::new(MemoryStore::new()), "0").await;
+    // The plan follows tasks, so they tell no rows apart.
+    let mut event = crate::pooled::steps("a", 20);
+    event.attributes.insert("task".into(), "t1".into());
+    house.done("ada", Command::Usage(event)).await;
+    let refund = Refund {
+        id: CallId::new("refund").unwrap(),
+        target: RefundTarget::Event {
+            event: hold("a"),
+            amount: Some(("credits".parse().unwrap(), Nanos::units(5))),
+        },
+        reason: "a bad answer".into(),
+    };
+    house.done("ada", Command::Refund(refund)).await;
+    let rows = groups(&house, Every::Minute, &["task"]).await;
+    let of = |group: &UsageGroup| {
+        let steps = ("steps".to_string(), "credits".parse().unwrap());
+        let charged = group.totals.charges.get(&steps).copied().unwrap_or_default();
+        (group.values.clone(), charged.amount.to_string())
+    };
+    let rows: Vec<_> = rows.iter().map(of).collect();
+    assert_eq!(rows, [(vec![None], "15".to_string())]);
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_settled_in_parts_is_one_event_under_what_is_known_of_it_last() {
     let house = House::over(Arc::new(MemoryStore::new()));
     house.customer("ada", "10").await;
