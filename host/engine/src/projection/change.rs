@@ -44,7 +44,7 @@ pub enum What {
     },
     /// A customer was put on a plan.
     SubscriptionStarted(Subscribed),
-    /// A period of a subscription ended, and the next began.
+    /// A period of a subscription ended, and the next began. One that ends or pauses with it is [`What::SubscriptionChanged`].
     SubscriptionRenewed(Subscribed),
     /// A grant is in the wallet.
     GrantReceived {

@@ -12,9 +12,11 @@ use farebox_record::command::{Command, Due, DueItem};
 use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord};
 use farebox_record::correction::RefundTarget;
 use farebox_record::ids::{GrantId, SubscriptionId};
+use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, Answer, Corrected, Denied, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::state::{MissedTransition, SubscriptionState, UnpricedState, Waiting};
+use farebox_record::time::Timestamp;
 
 use super::change::{Change, Changed, Revised, Subscribed, What};
 
@@ -114,11 +116,26 @@ fn of_command(record: &Record) -> Option<What> {
         (
             Command::Due(Due {
                 item: DueItem::Renewal(id),
-                ..
+                instant,
             }),
             _,
-        ) => Some(What::SubscriptionRenewed(subscribed(id, last_put(record, id)?))),
+        ) => Some(period_ended(id, last_put(record, id)?, *instant)),
         _ => None,
+    }
+}
+
+/// A subscription goes on, or its end or its pause begins, or it is paused still: nothing is renewed then.
+fn period_ended(id: &SubscriptionId, state: &SubscriptionState, instant: Timestamp) -> What {
+    let now = subscribed(id, state);
+    match state.status {
+        SubscriptionStatus::Active => What::SubscriptionRenewed(now),
+        status @ (SubscriptionStatus::Paused(_) | SubscriptionStatus::Cancelled(_)) => {
+            What::SubscriptionChanged(Changed {
+                now,
+                status,
+                effective: instant,
+            })
+        }
     }
 }
 

@@ -231,8 +231,25 @@ fn subscriptions_start_and_renew() {
         instant: noon(),
         item: DueItem::Renewal(id),
     });
-    let renewed = changes_of(&record(renewal, Answer::Handled, put.clone()));
-    assert_eq!(renewed[0].what, What::SubscriptionRenewed(expected));
+    let renewed = changes_of(&record(renewal.clone(), Answer::Handled, put.clone()));
+    assert_eq!(renewed[0].what, What::SubscriptionRenewed(expected.clone()));
+    // A period that ends with the subscription, or with its pause, renews nothing.
+    for status in [
+        SubscriptionStatus::Cancelled(noon()),
+        SubscriptionStatus::Paused(noon()),
+    ] {
+        let mut over = put.clone();
+        if let Effect::SubscriptionPut(_, state) = &mut over[0] {
+            state.status = status;
+        }
+        let changed = changes_of(&record(renewal.clone(), Answer::Handled, over));
+        let told = What::SubscriptionChanged(Changed {
+            now: expected.clone(),
+            status,
+            effective: noon(),
+        });
+        assert_eq!(changed[0].what, told);
+    }
     // Every event of a plan with a state puts the subscription: that is no news.
     assert!(kinds(&record(Command::Usage(event("1")), answered(), put)).is_empty());
 }
