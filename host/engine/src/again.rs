@@ -16,7 +16,7 @@ use farebox_record::outcome::{Pricing, Verdict as Recorded};
 use farebox_record::plan::{Order, Priced};
 use farebox_runtime::{Batch, Context, Purpose, Revision, Runtime, Subject, Trigger, Verdict};
 
-use crate::lane::{WorstCase, balances, change_of, state_before};
+use crate::lane::{WorstCase, balances, balances_for, change_of, state_before};
 
 /// The plan's answer to the question behind a record; none where there is no such question. `wallet` is as it was before
 /// the record, and `subjects` gives the states of subjects as they were then (empty for those that were new).
@@ -33,10 +33,12 @@ pub fn ask_again(
         let name = event.attributes.get(pricing.subject_attribute.as_ref()?)?;
         Some((name.clone(), subjects(&pricing.subscription, name)))
     };
-    let free = match record.command {
+    let asked = priced_event(&record.command, wallet);
+    let free = match (&record.command, &asked) {
         // A subscription that starts is asked about nothing but itself.
-        Command::Subscribe(_) => Vec::new(),
-        _ => balances(wallet, revision.description()),
+        (Command::Subscribe(_), _) => Vec::new(),
+        (_, Some((event, _))) => balances_for(wallet, revision.description(), &event.reference()),
+        (_, None) => balances(wallet, revision.description()),
     };
     let context = |state| Context {
         prepared: None,
@@ -45,7 +47,7 @@ pub fn ask_again(
         seats: pricing.seats,
         balances: &free,
     };
-    if let Some((event, purpose)) = priced_event(&record.command, wallet) {
+    if let Some((event, purpose)) = asked {
         let open = wallet.subscription(&pricing.subscription);
         let behind = Behind::of(record, pricing);
         let state = match (&pricing.term, behind.state()) {

@@ -17,7 +17,7 @@ use farebox_runtime::{
     Batch, Context, ContextIndex, Purpose, Revision, Runtime, Subject, SubjectIndex, Trigger, Verdict,
 };
 
-use crate::lane::pricing::balances;
+use crate::lane::pricing::balances_for;
 
 /// A worst case that is asked for.
 pub(crate) struct WorstCase<'a> {
@@ -79,7 +79,7 @@ impl WorstCase<'_> {
         let mut rest = holds;
         loop {
             let mut batch = Batch::new(self.revision);
-            let free = balances(wallet, self.revision.description());
+            let free = balances_for(wallet, self.revision.description(), &self.event.reference());
             let context = batch.context(&Context {
                 prepared: None,
                 state: &state,

@@ -33,7 +33,7 @@ use crate::shared::Shared;
 
 pub(crate) use folded::WorstCase;
 pub(crate) use job::{Job, Task, id_hashes};
-pub(crate) use pricing::{balances, pricing};
+pub(crate) use pricing::{balances, balances_for, pricing};
 use slot::Slot;
 pub(crate) use transition::{change_of, state_before, wanted};
 

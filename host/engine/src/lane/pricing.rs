@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use farebox_ledger::{Wallet, term_of};
-use farebox_money::Nanos;
+use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Pricing, Verdict};
-use farebox_record::plan::{Description, Order};
-use farebox_record::state::{GrantPhase, HoldState};
+use farebox_record::plan::{Description, EventRef, Order};
+use farebox_record::state::{GrantPhase, HoldState, Slice, SliceSource};
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Batch, Context, Evaluation, Purpose, Revision, Runtime, Subject, Trigger};
 
@@ -72,7 +72,7 @@ impl Question {
             Some(term) => &term.state[..],
             None => open.map_or(&[][..], |s| &s.state),
         };
-        let balances = balances(wallet, self.revision.description());
+        let balances = balances_for(wallet, self.revision.description(), &self.event.reference());
         let context = batch.context(&Context {
             prepared: None,
             state: state.unwrap_or_else(present),
@@ -287,20 +287,35 @@ pub(crate) fn hold_question(
 
 /// What is free of each described asset, for plans that want to know.
 pub(crate) fn balances(wallet: &Wallet, description: &Description) -> Vec<Nanos> {
+    free(wallet, description, None)
+}
+
+/// The same for a question about an event: what its own hold keeps, and what parts of it took from grants, counts as free, so
+/// that the event is priced as a whole by what was there before it.
+pub(crate) fn balances_for(wallet: &Wallet, description: &Description, event: &EventRef) -> Vec<Nanos> {
+    free(wallet, description, wallet.hold(event))
+}
+
+fn free(wallet: &Wallet, description: &Description, own: Option<&HoldState>) -> Vec<Nanos> {
     if !description.wants_balances {
         return Vec::new();
     }
-    let free = |asset: &farebox_money::Asset| {
+    let free = |asset: &Asset| {
         let active = wallet
             .grants()
             .filter(|(_, g)| g.asset == *asset && g.phase == GrantPhase::Active);
-        Nanos::new(active.map(|(_, g)| g.available.get()).sum())
+        let active = active.map(|(_, g)| g.available.get());
+        let own = own.into_iter().flat_map(|hold| {
+            let pinned = hold.pins.iter().filter(|pin| pin.asset == *asset);
+            let from_grant = |slice: &&Slice| matches!(slice.from, SliceSource::Grant(_));
+            let taken = hold.taken.iter().filter(from_grant).filter(|s| s.asset == *asset);
+            let pinned = pinned.map(|pin| pin.amount.get());
+            pinned.chain(taken.map(|slice| slice.amount.get()))
+        });
+        Nanos::new(active.chain(own).sum())
     };
-    description
-        .assets
-        .iter()
-        .map(|described| free(&described.asset))
-        .collect()
+    let assets = description.assets.iter();
+    assets.map(|described| free(&described.asset)).collect()
 }
 
 /// Questions of one round, sorted into calls: never two tenants in one, never more than a call may carry.
@@ -373,3 +388,7 @@ impl Answers {
         self.answers.get_mut(place.call)?.get_mut(place.position)?.take()
     }
 }
+
+#[cfg(test)]
+#[path = "pricing_tests.rs"]
+mod tests;
