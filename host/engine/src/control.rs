@@ -278,7 +278,8 @@ impl Engine {
                 control: None,
                 records: vec![NewRecord {
                     body,
-                    at: at.as_micros(),
+                    // Ids of a sandbox age by the machine's time, wherever its own clock stands.
+                    at: wall().as_micros(),
                     ids: ids.collect(),
                 }],
                 parts,

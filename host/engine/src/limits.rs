@@ -39,7 +39,7 @@ pub const SWEEP_WALLETS_MAX: usize = 1_024;
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// Days for which ids of usage are kept, by the time of their record: the late window, what an event may be ahead of the
 /// clock, and a day to spare. Ids of money in, subscriptions and customers are kept for good.
-pub const ID_WINDOW_DAYS: i64 = 37;
+pub const ID_WINDOW_DAYS: u32 = 37;
 /// Least time between two steps of forgetting ids of usage.
 pub const ID_FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Unpriced events that one wallet rates in one go.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::Sender;
 use farebox_ledger::limits::{EVENT_AHEAD_MAX, LATE_WINDOW};
 use farebox_record::ids::TenantId;
-use farebox_record::time::Timestamp;
+use farebox_record::time::{Span, Timestamp};
 use farebox_store::{Room, StoreError, WalletKey};
 
 use crate::lane::Message;
@@ -32,21 +32,20 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// The instant before which ids of usage may be forgotten, where it moved on enough since the last time. The tenant whose
-/// clock is furthest back decides: its events are still within their window.
+/// The instant before which ids of usage may be forgotten, where it moved on enough since the last time. The live tenant whose
+/// clock is furthest back decides: its events are still within their window. Ids of a sandbox age by the machine's time too,
+/// wherever its own clock stands.
 fn horizon(shared: &Shared, last: i64) -> Option<i64> {
     let controls = shared.controls.load();
-    let clocks = controls
-        .tenants()
-        .map(|tenant| controls.now(&*shared.clock, tenant));
-    let before = clocks.min()?.as_micros().saturating_sub(ID_WINDOW_MICROS);
+    let clocks = controls.tenants().map(|tenant| shared.clock.now(tenant));
+    let before = clocks.min()?.as_micros().saturating_sub(ID_WINDOW.as_micros());
     let step = i64::try_from(ID_FORGET_INTERVAL.as_micros()).unwrap_or(i64::MAX);
     (before >= last.saturating_add(step)).then_some(before)
 }
 
-const ID_WINDOW_MICROS: i64 = ID_WINDOW_DAYS * 24 * 3_600 * 1_000_000;
+const ID_WINDOW: Span = Span::days(ID_WINDOW_DAYS);
 const _: () = assert!(
-    ID_WINDOW_MICROS > LATE_WINDOW.as_micros() + EVENT_AHEAD_MAX.as_micros(),
+    ID_WINDOW.as_micros() > LATE_WINDOW.as_micros() + EVENT_AHEAD_MAX.as_micros(),
     "an id is kept for as long as its event can be reported"
 );
 

@@ -10,6 +10,7 @@ use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
+use farebox_record::time::Timestamp;
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
@@ -256,7 +257,7 @@ impl Slot {
         self.rating = false;
     }
 
-    /// Notes a record, and the answer to whoever asked.
+    /// Notes a record, and the answer to whoever asked. Its ids begin to age at `ages`.
     pub fn decided(
         &mut self,
         job: Job,
@@ -264,6 +265,7 @@ impl Slot {
         body: Vec<u8>,
         reply: Option<Reply>,
         control: Option<u64>,
+        ages: Timestamp,
     ) {
         for effect in &record.outcome.effects {
             if let Effect::SubjectPut(subscription, subject, change) = effect {
@@ -283,7 +285,7 @@ impl Slot {
         self.draft.ids.extend_from_slice(&ids);
         self.draft.records.push(NewRecord {
             body,
-            at: record.at.as_micros(),
+            at: ages.as_micros(),
             ids,
         });
         self.draft.answered.push((job, reply));

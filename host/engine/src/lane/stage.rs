@@ -104,12 +104,15 @@ impl Lane {
         let slot = self.slots.remove(key)?;
         let clock = controls.now(&*self.shared.clock, &tenant);
         let now = slot.wallet.as_ref().map_or(clock, |w| clock.max(w.header().at));
+        let sandbox = controls.sandbox_clock(&tenant);
+        let ages = sandbox.map(|_| self.shared.clock.now(&tenant));
         let mut turn = Turn {
             key: key.clone(),
             tenant,
             customer,
             slot,
             now,
+            ages,
             staged: Vec::new(),
             agenda: Agenda::Empty,
         };

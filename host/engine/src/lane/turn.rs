@@ -27,6 +27,9 @@ pub(super) struct Turn {
     pub customer: CustomerId,
     pub slot: Slot,
     pub now: Timestamp,
+    /// When ids begin to age, where that is not the record's time: a sandbox can stand in any year, so its ids age by the
+    /// machine's time.
+    pub ages: Option<Timestamp>,
     pub staged: Vec<Staged>,
     pub agenda: Agenda,
 }
@@ -156,11 +159,11 @@ impl Turn {
         };
         match append(wallet, &self.tenant, &self.customer, command, seen, self.now) {
             Ok((record, body)) => {
-                let answer = record.outcome.answer.clone();
+                let (answer, at) = (record.outcome.answer.clone(), record.at);
                 let done = Done {
                     answer,
                     replayed: false,
-                    at: record.at,
+                    at,
                     sequence: record.sequence,
                 };
                 self.slot.decided(
@@ -169,6 +172,7 @@ impl Turn {
                     body,
                     Some(Reply::Done(done)),
                     control.then_some(version),
+                    self.ages.unwrap_or(at),
                 );
             }
             Err(refusal) => self.slot.answered(job, Some(Reply::Refused(refusal))),

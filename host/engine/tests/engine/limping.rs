@@ -1,9 +1,11 @@
-//! A store whose projections fail for a while: billing goes on, and what follows the records catches up.
+//! A store whose projections fail for a while: billing goes on, and what follows the records catches up. And what such a store
+//! is told of ids that age.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use farebox_engine::projection::FeedQuery;
+use farebox_record::time::{Span, Timestamp};
 use farebox_store::{
     Commit, Fate, IdHash, Image, MemoryStore, PartKey, Position, ProjectionChange, ProjectionRow,
     Projections, Store, StoreError, StoredRecord, Tail, Version, WalletKey,
@@ -16,6 +18,10 @@ struct Limping {
     inner: MemoryStore,
     fails: AtomicBool,
     failures: AtomicUsize,
+    /// The instant before which ids of usage were last given up.
+    horizon: AtomicI64,
+    /// When the ids of each tenant's records begin to age.
+    ages: Mutex<Vec<(String, i64)>>,
 }
 
 impl Projections for Limping {
@@ -50,6 +56,11 @@ impl Projections for Limping {
 
 impl Store for Limping {
     fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError> {
+        let records = commits.iter().flat_map(|commit| {
+            let tenant = commit.wallet.tenant();
+            commit.records.iter().map(move |new| (tenant.to_string(), new.at))
+        });
+        self.ages.lock().unwrap().extend(records);
         self.inner.commit(commits)
     }
     fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {
@@ -69,6 +80,9 @@ impl Store for Limping {
     }
     fn may_have_seen(&self, id: IdHash) -> bool {
         self.inner.may_have_seen(id)
+    }
+    fn forget_ids(&self, before: i64) {
+        self.horizon.store(before, Ordering::SeqCst);
     }
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
         self.inner.find(wallet, id)
@@ -145,4 +159,36 @@ async fn billing_goes_on_while_projections_fail_and_they_catch_up() {
 /// A number that no earlier call had.
 fn fresh(store: &Limping) -> u64 {
     store.end().unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_age_by_the_time_of_the_machine_wherever_sandboxes_stand() {
+    let store = Arc::new(Limping::default());
+    let house = House::over(store.clone());
+    for (name, clock) in [
+        ("past", "2020-01-01T00:00:00Z"),
+        ("future", "2200-01-01T00:00:00Z"),
+    ] {
+        let sandbox = crate::tenants::furnish(&house, name, clock);
+        sandbox.customer("ada", "1").await;
+        sandbox.done("ada", usage("e", "one", 1)).await;
+    }
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let ages = std::mem::take(&mut *store.ages.lock().unwrap());
+    for tenant in ["past", "future"] {
+        let mut of = ages.iter().filter(|(name, _)| name == tenant);
+        assert!(of.clone().count() >= 5, "{tenant}");
+        assert!(of.all(|(_, at)| *at == start.as_micros()), "{tenant}: {ages:?}");
+    }
+    // 40 days on, what is older than 37 days is given up: what came before 4 January.
+    house.clock.advance(Span::days(40));
+    let horizon = start.saturating_add(Span::days(3)).as_micros();
+    for _ in 0..400 {
+        if store.horizon.load(Ordering::SeqCst) == horizon {
+            house.engine.stop().unwrap();
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("after 10 s: {}", store.horizon.load(Ordering::SeqCst));
 }

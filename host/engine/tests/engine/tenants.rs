@@ -53,7 +53,7 @@ fn sandbox(clock: &str) -> NewTenant {
 }
 
 /// A sandbox beside the tenants of `house`, with the plan in force.
-fn furnish(house: &House, name: &str, clock: &str) -> House {
+pub fn furnish(house: &House, name: &str, clock: &str) -> House {
     create(&house.engine, name, sandbox(clock)).unwrap();
     let sandbox = House {
         engine: house.engine.clone(),
