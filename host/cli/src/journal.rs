@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use farebox_engine::LedgerFold;
+use farebox_engine::limits::ID_WINDOW_DAYS;
+use farebox_record::time::Span;
 use farebox_store::{JournalReport, JournalStore, StoreError, verify_journal};
 use serde_json::json;
 
@@ -94,7 +96,8 @@ fn verify(global: &Global, folder: &Data) -> Result<Output, Failure> {
     data::existing(&settings.data)?;
     let bar = progress::bytes("reading");
     let archive = settings.archive_dir.as_deref();
-    let result = verify_journal(&settings.data, archive, &mut |read, total| {
+    let window = Span::days(ID_WINDOW_DAYS).as_micros();
+    let result = verify_journal(&settings.data, archive, window, &mut |read, total| {
         bar.set_length(total);
         bar.set_position(read);
     });

@@ -1,6 +1,9 @@
 //! `farebox ledger`: proving the ledger of a stopped server.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use clap::Subcommand;
+use farebox_record::time::Timestamp;
 use farebox_store::Store as _;
 
 use crate::cli::{Data, Global};
@@ -37,13 +40,24 @@ impl LedgerCommand {
         let runtime = data::runtime(&settings.data)?;
         let bar = progress::spinner("verifying");
         let base = store.base()?;
-        let report = verify(&store, base.as_ref(), &runtime, &|wallets, records| {
-            bar.set_message(format!("{wallets} wallets, {records} records"));
-        });
+        let report = verify(
+            &store,
+            base.as_ref(),
+            &runtime,
+            machine_time(),
+            &|wallets, records| {
+                bar.set_message(format!("{wallets} wallets, {records} records"));
+            },
+        );
         bar.finish_and_clear();
         let report = report?;
         drop(base);
         store.close()?;
         Ok(report.output())
     }
+}
+
+fn machine_time() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp::from_micros(now.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
 }

@@ -49,7 +49,7 @@ fn with_the_archive_everything_reads_as_before() {
     assert_eq!(again.segments_before, report.segments_archived);
     store.close().unwrap();
     drop(store);
-    let report = verify_journal(&dir, Some(&to), &mut |_, _| {}).unwrap();
+    let report = verify_journal(&dir, Some(&to), i64::MAX, &mut |_, _| {}).unwrap();
     assert_eq!((report.from, report.wallets_from), (0, 0));
     assert_eq!(report.ids, home.work.ids);
     for lost in ["state", "ids", "snapshots"] {
@@ -133,7 +133,7 @@ fn without_the_archive_whoever_needs_it_is_told() {
     home.fill(&store, 5);
     store.close().unwrap();
     drop(store);
-    let verified = verify_journal(&home.dir(), None, &mut |_, _| {}).unwrap();
+    let verified = verify_journal(&home.dir(), None, i64::MAX, &mut |_, _| {}).unwrap();
     assert_eq!(
         (verified.from, verified.segments_archived),
         (report.until, report.segments_archived)
@@ -185,7 +185,7 @@ fn the_state_and_the_ids_are_made_without_it() {
         Err(StoreError::State { what }) => assert!(what.contains("archive_dir"), "{what}"),
         other => panic!("{other:?}"),
     }
-    match verify_journal(&dir, None, &mut |_, _| {}) {
+    match verify_journal(&dir, None, i64::MAX, &mut |_, _| {}) {
         Err(StoreError::State { what }) => assert!(what.contains("snapshot"), "{what}"),
         other => panic!("{other:?}"),
     }
@@ -228,7 +228,7 @@ fn damage_in_the_archive_is_named() {
             let mut bytes = whole.clone();
             bytes[at] ^= 8;
             fs::write(&path, &bytes).unwrap();
-            let verified = verify_journal(&dir, Some(&to), &mut |_, _| {}).map(drop);
+            let verified = verify_journal(&dir, Some(&to), i64::MAX, &mut |_, _| {}).map(drop);
             damaged(verified, &path, "flipped");
         }
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
@@ -260,7 +260,7 @@ fn damage_in_the_archive_is_named() {
         drop(store);
         fs::write(&path, whole).unwrap();
     }
-    verify_journal(&dir, Some(&to), &mut |_, _| {}).unwrap();
+    verify_journal(&dir, Some(&to), i64::MAX, &mut |_, _| {}).unwrap();
     // The lists are sealed.
     for path in [dir.join("archived/list"), to.join("manifest")] {
         let whole = fs::read(&path).unwrap();

@@ -97,7 +97,7 @@ fn killed_at_any_step_it_is_whole_and_goes_on() {
         drop(here);
         let finished = archive(&plan(&dir, &to), &mut |_, _| {}).unwrap();
         home.assert_whole(&open(&dir, Some(&to)).unwrap(), &why);
-        let verified = verify_journal(&dir, Some(&to), &mut |_, _| {}).unwrap();
+        let verified = verify_journal(&dir, Some(&to), i64::MAX, &mut |_, _| {}).unwrap();
         assert_eq!(verified.ids, home.work.ids, "{why}");
         let left = segments(&dir);
         assert_eq!(left[0], format!("{:020}.journal", finished.until), "{why}");

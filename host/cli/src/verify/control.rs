@@ -3,14 +3,15 @@
 use farebox_record::codec;
 use farebox_record::control::{ControlRecord, ControlState};
 use farebox_record::ids::Hash;
+use farebox_record::time::Timestamp;
 use farebox_store::{StoreError, WalletKey};
 
 use super::audit::Audit;
-use super::{Replay, replay};
+use super::{Present, Replay, replay};
 
 impl Audit<'_> {
-    /// Checks it, and gives its version.
-    pub(super) fn control(&mut self, key: &WalletKey) -> Result<u64, StoreError> {
+    /// Checks it, and tells what is to be known of its tenant. `now` is the machine's time.
+    pub(super) fn control(&mut self, key: &WalletKey, now: Timestamp) -> Result<Present, StoreError> {
         let image = self.store.load(key)?;
         let begun = self.begun(key)?;
         let parts = begun.parts.iter();
@@ -60,7 +61,10 @@ impl Audit<'_> {
                 .report
                 .found(key, None, "state", format!("it cannot be read: {error}")),
         }
-        Ok(image.version)
+        Ok(Present {
+            control: image.version,
+            ages: state.sandbox_clock().is_none().then_some(now),
+        })
     }
 }
 

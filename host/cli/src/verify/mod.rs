@@ -16,6 +16,7 @@ mod tests;
 mod wallet;
 
 use farebox_record::ids::TenantId;
+use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{Base, BaseWallet, Store, StoreError, StoredRecord, Version, WalletKey};
 
@@ -27,10 +28,11 @@ const PAGE_RECORDS_MAX: Version = 256;
 /// Names that are read at once.
 const PAGE_NAMES_MAX: usize = 1_000;
 
-/// Checks every wallet and every control plane of a store, from `base` on where there is one. `progress` is told
-/// the wallets and records behind it.
+/// Checks every wallet and every control plane of a store, from `base` on where there is one. `now` is the machine's time: ids
+/// of usage that are older than their window by then may be forgotten, and may have come again. `progress` is told the wallets
+/// and records behind it.
 ///
-/// Memory: one wallet with its on-demand parts, and 16 bytes for each of its ids.
+/// Memory: one wallet with its on-demand parts, and 24 bytes for each of its ids.
 ///
 /// # Errors
 /// What the store cannot read. What it can read and what is wrong is in the report.
@@ -38,6 +40,7 @@ pub fn verify(
     store: &dyn Store,
     base: Option<&Base>,
     runtime: &Runtime,
+    now: Timestamp,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Report, StoreError> {
     let mut audit = Audit::new(store, base, runtime, progress);
@@ -49,7 +52,7 @@ pub fn verify(
         };
         tenants = Some(last.clone());
         for name in &names {
-            audit.tenant(name)?;
+            audit.tenant(name, now)?;
         }
     }
 }
@@ -63,20 +66,20 @@ impl Audit<'_> {
         }
     }
 
-    fn tenant(&mut self, name: &str) -> Result<(), StoreError> {
+    fn tenant(&mut self, name: &str, now: Timestamp) -> Result<(), StoreError> {
         self.report.tenants += 1;
         if let Err(error) = TenantId::new(name) {
             self.report
                 .found(&WalletKey::control(name), None, "name", error.to_string());
         }
-        let versions = self.control(&WalletKey::control(name))?;
+        let present = self.control(&WalletKey::control(name), now)?;
         let mut after: Option<String> = None;
         loop {
             let keys = self.store.wallets(name, after.as_deref(), PAGE_NAMES_MAX)?;
             let Some(last) = keys.last() else { return Ok(()) };
             after = Some(last.wallet().to_string());
             for key in &keys {
-                self.wallet(key, versions)?;
+                self.wallet(key, present)?;
             }
         }
     }
@@ -111,6 +114,16 @@ fn replay(
         first = last + 1;
     }
     Ok(())
+}
+
+/// A tenant as it is now.
+#[derive(Debug, Clone, Copy)]
+struct Present {
+    /// Newest version of its control plane.
+    control: u64,
+    /// The time by which its ids of usage age. None for a sandbox, whose records stand in a time of their own: how long ago
+    /// they were made cannot be told.
+    ages: Option<Timestamp>,
 }
 
 /// Whether a history can be judged further.

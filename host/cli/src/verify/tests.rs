@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use farebox_ledger::{Wallet, append};
 use farebox_record::Record;
-use farebox_record::command::{Command, Grant, PutCustomer};
+use farebox_record::command::{Command, Grant, PutCustomer, default_source};
+use farebox_record::event::Event;
 use farebox_record::identity_hash;
-use farebox_record::ids::{CallId, CustomerId, GrantId, TenantId};
+use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, TenantId};
 use farebox_record::outcome::{Effect, Pricing, Seen, Verdict};
 use farebox_record::plan::{AppliesTo, Category, Priced};
 use farebox_record::state::Part;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Config, Runtime};
-use farebox_store::{Commit, IdHash, MemoryStore, NewRecord, PartKey, Store as _, WalletKey};
+use farebox_store::{Commit, IdHash, Keep, MemoryStore, NewRecord, PartKey, Store as _, WalletKey};
 
 use super::{Report, verify};
+
+/// In microseconds.
+const DAY: i64 = 86_400_000_000;
 
 /// A wallet with a customer and a grant of 20 usd, before it is committed.
 struct Story {
@@ -49,7 +53,11 @@ impl Story {
     }
 
     fn append(&mut self, command: Command, pricing: Option<Pricing>) {
-        let at = Timestamp::from_micros(1_000 * (self.records.len() as i64 + 1));
+        self.append_at(1_000 * (self.records.len() as i64 + 1), command, pricing);
+    }
+
+    fn append_at(&mut self, micros: i64, command: Command, pricing: Option<Pricing>) {
+        let at = Timestamp::from_micros(micros);
         let seen = Seen {
             control: 0,
             time: at,
@@ -63,10 +71,16 @@ impl Story {
     }
 
     fn verify(&self) -> Report {
+        self.verify_at(Timestamp::from_micros(DAY), i64::MIN)
+    }
+
+    /// By a store that has forgotten ids of usage of before `horizon`.
+    fn verify_at(&self, now: Timestamp, horizon: i64) -> Report {
         let store = MemoryStore::new();
         let ids = |record: &Record| {
             let hash = |identity| IdHash(identity_hash(&record.tenant, &record.customer, &identity));
-            record.identities().into_iter().map(hash).collect()
+            let kept = |id: &IdHash| id.keep() == Keep::ForGood || record.at.as_micros() >= horizon;
+            record.identities().into_iter().map(hash).filter(kept).collect()
         };
         let records = self
             .records
@@ -93,6 +107,7 @@ impl Story {
             &store,
             None,
             &Runtime::new(Config::default()).unwrap(),
+            now,
             &|_, _| {},
         )
         .unwrap()
@@ -203,6 +218,41 @@ fn an_id_that_is_answered_twice_is_found() {
     };
     story.append(Command::PutCustomer(again), None);
     assert_eq!(story.broken(), [("id_once", Some(3))]);
+}
+
+fn usage(id: &str) -> Command {
+    Command::Usage(Event {
+        source: default_source(),
+        id: EventId::new(id).unwrap(),
+        event_type: "llm.call".parse().unwrap(),
+        time: None,
+        measures: BTreeMap::new(),
+        attributes: BTreeMap::new(),
+    })
+}
+
+/// Usage under one id on the first day and so many days later, and what is found a day after that by a store that has
+/// forgotten ids of usage of before this day.
+fn used_twice(days: i64, forgotten: i64) -> Vec<(&'static str, Option<u64>)> {
+    let mut story = Story::new();
+    story.append_at(DAY, usage("e"), None);
+    story.append_at(DAY + days * DAY, usage("e"), None);
+    let now = Timestamp::from_micros(DAY + (days + 1) * DAY);
+    let findings = story.verify_at(now, forgotten * DAY).findings;
+    findings
+        .iter()
+        .map(|finding| (finding.rule, finding.sequence))
+        .collect()
+}
+
+#[test]
+fn an_id_of_usage_may_be_forgotten_and_come_again_once_its_window_is_over() {
+    // An id is known for 37 days.
+    assert_eq!(used_twice(37, 2), []);
+    assert_eq!(used_twice(40, 2), []);
+    assert_eq!(used_twice(36, 0), [("id_once", Some(4))]);
+    // The second one is a day old.
+    assert_eq!(used_twice(37, 39), [("id_found", Some(4))]);
 }
 
 #[test]

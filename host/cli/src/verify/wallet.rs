@@ -1,15 +1,20 @@
 //! One wallet: folded again from its first record on, and compared with what the store shows.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
+use farebox_engine::limits::ID_WINDOW_DAYS;
 use farebox_ledger::Wallet;
 use farebox_record::Record;
 use farebox_record::identity_hash;
 use farebox_record::outcome::{Account, Effect};
-use farebox_store::{IdHash, Image, ON_DEMAND, PartKey, StoreError, StoredRecord, WalletKey};
+use farebox_record::time::{Span, Timestamp};
+use farebox_store::{IdHash, Image, Keep, ON_DEMAND, PartKey, StoreError, StoredRecord, WalletKey};
 
 use super::audit::Audit;
-use super::{PAGE_NAMES_MAX, Replay, replay};
+use super::{PAGE_NAMES_MAX, Present, Replay, replay};
+
+/// For how long an id of usage is known.
+const ID_WINDOW: Span = Span::days(ID_WINDOW_DAYS);
 
 /// A wallet as far as it has been folded.
 #[derive(Default)]
@@ -17,14 +22,15 @@ pub(super) struct Folded {
     pub wallet: Wallet,
     /// Parts that are read on demand, as they must be in the store.
     pub on_demand: BTreeMap<PartKey, Vec<u8>>,
-    ids: HashSet<IdHash>,
+    /// Each with the time of the newest record that answers for it.
+    ids: HashMap<IdHash, Timestamp>,
     /// False once a record could not be folded: nothing behind it can be judged.
     whole: bool,
 }
 
 impl Audit<'_> {
-    /// Checks a wallet. `control` is the newest version of its tenant's control plane.
-    pub(super) fn wallet(&mut self, key: &WalletKey, control: u64) -> Result<(), StoreError> {
+    /// Checks a wallet of a tenant.
+    pub(super) fn wallet(&mut self, key: &WalletKey, present: Present) -> Result<(), StoreError> {
         self.report.wallets += 1;
         let image = self.store.load(key)?;
         let begun = self.begun(key)?;
@@ -52,7 +58,7 @@ impl Audit<'_> {
         replay(store, key, begun.version, image.version, &mut |stored| {
             self.report.records += 1;
             self.tick();
-            self.record(key, stored, control, &mut folded)
+            self.record(key, stored, present, &mut folded)
         })?;
         if folded.whole {
             self.compare(key, &image, &folded)?;
@@ -65,7 +71,7 @@ impl Audit<'_> {
         &mut self,
         key: &WalletKey,
         stored: &StoredRecord,
-        control: u64,
+        present: Present,
         folded: &mut Folded,
     ) -> Result<Replay, StoreError> {
         let sequence = Some(stored.sequence);
@@ -81,14 +87,14 @@ impl Audit<'_> {
             let whose = format!("it belongs to {}/{}", record.tenant, record.customer);
             self.report.found(key, sequence, "owner", whose);
         }
-        if record.seen.control > control {
+        if record.seen.control > present.control {
             let what = format!(
-                "it was decided under version {} of the control plane, which has {control}",
-                record.seen.control
+                "it was decided under version {} of the control plane, which has {}",
+                record.seen.control, present.control
             );
             self.report.found(key, sequence, "control", what);
         }
-        self.ids(key, &record, folded)?;
+        self.ids(key, &record, present, folded)?;
         self.reevaluate(key, &record, folded)?;
         if let Err(violation) = folded.wallet.replay(&record, &stored.body) {
             self.report.found(key, sequence, "replay", violation.to_string());
@@ -107,23 +113,35 @@ impl Audit<'_> {
         Ok(Replay::On)
     }
 
-    /// Each id is answered by one record, and the store finds it.
-    fn ids(&mut self, key: &WalletKey, record: &Record, folded: &mut Folded) -> Result<(), StoreError> {
+    /// Each id is answered by one record, and the store finds it; those of usage only within their window.
+    fn ids(
+        &mut self,
+        key: &WalletKey,
+        record: &Record,
+        present: Present,
+        folded: &mut Folded,
+    ) -> Result<(), StoreError> {
         let sequence = Some(record.sequence);
         for identity in record.identities() {
             self.report.ids += 1;
             let id = IdHash(identity_hash(&record.tenant, &record.customer, &identity));
-            if !folded.ids.insert(id) {
+            // Whether an id of a record of `then` is still to be known at `now`.
+            let known_at = |then: Timestamp, now: Option<Timestamp>| match id.keep() {
+                Keep::ForGood => true,
+                Keep::Window => now.is_some_and(|now| now < then.saturating_add(ID_WINDOW)),
+            };
+            let earlier = folded.ids.insert(id, record.at);
+            if earlier.is_some_and(|earlier| known_at(earlier, present.ages.map(|_| record.at))) {
                 let what = format!("an earlier record answers for {identity:?} too");
                 self.report.found(key, sequence, "id_once", what);
             }
-            let known = self.store.may_have_seen(id)
+            let found = self.store.may_have_seen(id)
                 && self
                     .store
                     .find(key, id)?
                     .iter()
                     .any(|found| found.sequence == record.sequence);
-            if !known {
+            if !found && known_at(record.at, present.ages) {
                 let what = format!(
                     "the store does not find it under {identity:?}, so a retry would be carried out again"
                 );

@@ -101,7 +101,7 @@ pub fn restore(
         unfinished.clone(),
     ];
     Folders(folders).sync()?;
-    let journal = verify_journal(&unfinished, None, &mut |done, all| {
+    let journal = verify_journal(&unfinished, None, i64::MAX, &mut |done, all| {
         progress("verifying", done, all)
     })?;
     if journal.end != manifest.end {

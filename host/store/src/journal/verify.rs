@@ -1,6 +1,6 @@
 //! Reading a whole journal to prove that it is what was written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::envelope::Envelope;
@@ -8,7 +8,7 @@ use super::frame::BLOCK_BYTES;
 use super::place::Damage;
 use super::segments::Segments;
 use super::walk::From;
-use crate::contract::{StoreError, WalletKey};
+use crate::contract::{Keep, StoreError, WalletKey};
 use crate::heads::Head;
 use crate::store::{heads, journal_alone};
 
@@ -25,7 +25,8 @@ pub struct JournalReport {
     pub wallets: u64,
     /// Ids that records answer for.
     pub ids: u64,
-    /// Ids that a second record of the same wallet answers for, too. More than none: the layer above let an id act twice.
+    /// Ids that a second record of the same wallet answers for, too, while they were still to be known. More than none: the
+    /// layer above let an id act twice.
     pub ids_repeated: u64,
     /// Bytes of frames, padding included.
     pub bytes: u64,
@@ -48,8 +49,9 @@ pub struct JournalReport {
 /// keeps of them, too. Without it, frames are read from there on where the archive ends, and wallets are followed from the
 /// newest snapshot on.
 ///
-/// Takes the folder's lock, so no server may run on it. Memory: about 100 bytes for each wallet and 50 for each id.
-/// `progress` is told the bytes read, and how many there are.
+/// Takes the folder's lock, so no server may run on it. Memory: about 100 bytes for each wallet and 60 for each id. An id that
+/// is kept for the window only ([`Keep::Window`]) may come again `window_micros` later. `progress` is told the bytes read, and
+/// how many there are.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] for the first thing that is not what was written; [`StoreError::State`] where neither an archive
@@ -57,6 +59,7 @@ pub struct JournalReport {
 pub fn verify_journal(
     dir: &Path,
     archive: Option<&Path>,
+    window_micros: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<JournalReport, StoreError> {
     let (_lock, segments, snapshots) = journal_alone(dir, archive)?;
@@ -73,7 +76,8 @@ pub fn verify_journal(
         segments: &segments,
         report: JournalReport::default(),
         heads: HashMap::new(),
-        ids: HashSet::new(),
+        ids: HashMap::new(),
+        window_micros,
     };
     let known = segments.elsewhere().known();
     match (&known, archive) {
@@ -122,8 +126,9 @@ struct Audit<'a> {
     segments: &'a Segments,
     report: JournalReport,
     heads: HashMap<WalletKey, Head>,
-    /// Hashes of wallet and id together.
-    ids: HashSet<[u8; 16]>,
+    /// Hashes of wallet and id together, each with the time of the newest record that answers for it.
+    ids: HashMap<[u8; 16], i64>,
+    window_micros: i64,
 }
 
 impl Audit<'_> {
@@ -156,10 +161,12 @@ impl Audit<'_> {
                 hasher.update(name.as_bytes());
             }
             hasher.update(&id.0);
-            if !self
-                .ids
-                .insert(super::frame::array_at(hasher.finalize().as_bytes(), 0))
-            {
+            let named = super::frame::array_at(hasher.finalize().as_bytes(), 0);
+            let known = |earlier: i64| match id.keep() {
+                Keep::ForGood => true,
+                Keep::Window => envelope.at.saturating_sub(earlier) < self.window_micros,
+            };
+            if self.ids.insert(named, envelope.at).is_some_and(known) {
                 self.report.ids_repeated += 1;
             }
         }
