@@ -3,6 +3,7 @@
 mod batches;
 mod correct;
 mod show;
+mod unpriced;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -18,6 +19,7 @@ use crate::output::{Output, field, list, table};
 use crate::progress;
 use batches::Batches;
 use correct::{Amend, Void};
+use unpriced::Unpriced;
 
 /// Refused events that are listed; all of them are counted.
 const LISTED_MAX: usize = 100;
@@ -44,6 +46,12 @@ An event:
   farebox events show acme call-1
   farebox events show acme call-1 --source billing-worker --json")]
     Show(Show),
+    /// List what waits for a price, oldest first
+    ///
+    /// Usage that no plan could price, and renewals that a plan had no answer to. Each is looked at again when a
+    /// subscription or a revision comes that may have a price for it.
+    #[command(after_help = "Example:\n  farebox events unpriced acme")]
+    Unpriced(Unpriced),
     /// Take an event back: all that it took comes back
     ///
     /// Can be repeated: an event is taken back once. Where the price of a plan's events depends on earlier ones, this is
@@ -91,6 +99,7 @@ impl EventsCommand {
         match self {
             EventsCommand::Send(send) => send.run(global),
             EventsCommand::Show(show) => show.run(global),
+            EventsCommand::Unpriced(unpriced) => unpriced.run(global),
             EventsCommand::Void(void) => void.run(global),
             EventsCommand::Amend(amend) => amend.run(global),
         }

@@ -13,7 +13,7 @@ use farebox_record::correction::Standing;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
-use farebox_record::state::Part;
+use farebox_record::state::{Part, UnpricedState};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
@@ -364,6 +364,24 @@ impl Engine {
     ) -> Result<Option<Standing>, EngineError> {
         let key = WalletKey::new(tenant.as_str(), customer.as_str());
         Ok(crate::loader::standing(&*self.inner.shared.store, &key, event)?)
+    }
+
+    /// Up to `limit` of what waits for a price in a wallet, each with the sequence of the record that kept it: those behind
+    /// `after`, in order of arrival. Blocks.
+    pub fn unpriced(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, UnpricedState)>, EngineError> {
+        let key = WalletKey::new(tenant.as_str(), customer.as_str());
+        Ok(crate::loader::unpriced(
+            &*self.inner.shared.store,
+            &key,
+            after,
+            limit,
+        )?)
     }
 
     /// Whether a durable correction of this event was made: a refund, a void, an amendment. Blocks.

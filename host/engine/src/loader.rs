@@ -84,6 +84,27 @@ pub(crate) fn original(
     original::find(store, wallet, event)
 }
 
+/// Up to `limit` of what waits for a price, each with the sequence of the record that kept it: those behind `after`.
+pub(crate) fn unpriced(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    after: Option<u64>,
+    limit: usize,
+) -> Result<Vec<(u64, UnpricedState)>, StoreError> {
+    let after = after.map(|sequence| Part::Unpriced(sequence).key());
+    let mut waiting = Vec::new();
+    for (key, value) in store.parts(wallet, Part::UNPRICED_PREFIX, after.as_deref(), limit)? {
+        let Ok(Part::Unpriced(sequence)) = Part::from_key(&key) else {
+            continue;
+        };
+        let kept = codec::decode(&value).map_err(|error| StoreError::State {
+            what: format!("{wallet:?}: {error}"),
+        })?;
+        waiting.push((sequence, kept));
+    }
+    Ok(waiting)
+}
+
 /// Answers loads until every sender is gone, or the store fails.
 pub(crate) fn run(
     store: &Arc<dyn Store>,
@@ -164,21 +185,7 @@ pub(crate) fn answer(
             found => Message::Original(wallet, event, found?.map(Box::new)),
         },
         Load::Unpriced { wallet, after } => {
-            let after = after.map(|sequence| Part::Unpriced(sequence).key());
-            let mut waiting = Vec::new();
-            for (key, value) in store.parts(
-                &wallet,
-                Part::UNPRICED_PREFIX,
-                after.as_deref(),
-                UNPRICED_RATED_MAX,
-            )? {
-                let Ok(Part::Unpriced(sequence)) = Part::from_key(&key) else {
-                    continue;
-                };
-                let unpriced: UnpricedState =
-                    codec::decode(&value).map_err(|e| state(&wallet, e.to_string()))?;
-                waiting.push((sequence, unpriced));
-            }
+            let waiting = unpriced(&**store, &wallet, after, UNPRICED_RATED_MAX)?;
             Message::Unpriced(wallet, waiting)
         }
     })

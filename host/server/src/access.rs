@@ -97,6 +97,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     get("/v1/customers/{customer}", READ),
     get("/v1/customers/{customer}/balance", READ),
     get("/v1/customers/{customer}/entries", READ),
+    get("/v1/customers/{customer}/unpriced", READ),
     get("/v1/customers/{customer}/usage", READ),
     get("/v1/customers/{customer}/statement", READ),
     get("/v1/customers/{customer}/events/{event}", READ),

@@ -45,6 +45,16 @@ impl Place {
     }
 }
 
+/// Behind the record of a sequence, in lists in order of arrival.
+pub(crate) fn behind(sequence: u64) -> String {
+    encode('s', &sequence.to_string())
+}
+
+/// The sequence that a cursor of [`behind`] stands for.
+pub(crate) fn sequence(cursor: &str) -> Result<u64, Problem> {
+    decode('s', cursor)?.parse().map_err(|_| refuse())
+}
+
 /// A place in the change feed, as text.
 pub(crate) fn feed(place: FeedCursor) -> String {
     encode('c', &format!("{}:{}", place.position.0, place.index))
@@ -113,6 +123,8 @@ mod tests {
         assert_eq!(name(Some(&after("acme"))).unwrap().as_deref(), Some("acme"));
         assert!(Place::decode(&after("acme")).is_err());
         assert!(name(Some("!")).is_err());
+        assert_eq!(sequence(&behind(u64::MAX)).unwrap(), u64::MAX);
+        assert!(sequence(&place.encode()).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
     authorize, backfills, changes, corrections, customers, entries, events, grants, holds, keys, limits,
-    plans, statement, subscriptions, system, tenants, usage,
+    plans, statement, subscriptions, system, tenants, unpriced, usage,
 };
 
 #[derive(OpenApi)]
@@ -34,7 +34,7 @@ use crate::routes::{
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
-        usage::show, statement::show, changes::list,
+        unpriced::list, usage::show, statement::show, changes::list,
         grants::grant, corrections::adjust, corrections::pay, corrections::refund, corrections::void, corrections::amend,
         backfills::create, backfills::list, backfills::show, backfills::preview, backfills::commit, backfills::revert,
         limits::list, limits::put, limits::show, limits::delete,

@@ -14,7 +14,7 @@ use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_
 use crate::refusal::internal;
 use crate::routes::{
     authorize, backfills, changes, corrections, customers, entries, events, grants, holds, keys, limits,
-    plans, statement, subscriptions, system, tenants, usage,
+    plans, statement, subscriptions, system, tenants, unpriced, usage,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -51,6 +51,7 @@ impl Server {
                 "/v1/customers/{customer}/events/{event}/void",
                 post(corrections::void),
             )
+            .route("/v1/customers/{customer}/unpriced", get(unpriced::list))
             .route("/v1/customers/{customer}/usage", get(usage::show))
             .route("/v1/customers/{customer}/statement", get(statement::show))
             .route("/v1/customers/{customer}/grants", post(grants::grant))

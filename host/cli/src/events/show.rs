@@ -64,7 +64,7 @@ pub(super) fn shown(event: &Value) -> String {
 }
 
 /// What kind of usage, how much, what for: on one line.
-fn content(event: &Value) -> String {
+pub(super) fn content(event: &Value) -> String {
     let pairs = ["/measures", "/attributes"].map(|path| {
         let members = event
             .pointer(path)

@@ -17,6 +17,7 @@ pub(crate) mod statement;
 pub(crate) mod subscriptions;
 pub(crate) mod system;
 pub(crate) mod tenants;
+pub(crate) mod unpriced;
 pub(crate) mod usage;
 
 use serde::Deserialize;

@@ -17,5 +17,6 @@ pub mod subscription;
 pub mod tenant;
 pub mod text;
 pub mod time;
+pub mod unpriced;
 pub mod usage;
 pub mod usage_page;

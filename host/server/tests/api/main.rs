@@ -17,4 +17,5 @@ mod statement;
 mod support;
 mod team;
 mod tenants;
+mod unpriced;
 mod usage;
