@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farebox_store::conformance::{BodyFold, Draft, id};
-use farebox_store::{IdHash, JournalStore, Keep, Store, WalletKey};
+use farebox_store::{IdHash, JournalStore, Keep, Store, WalletKey, verify_journal};
 use scratch::{options, scratch_dir};
 
 const DAY: i64 = 24 * 3_600 * 1_000_000;
@@ -132,4 +132,31 @@ fn runs_made_again_from_the_journal_know_what_is_kept() {
     store.forget_ids(40 * DAY);
     until_forgotten(&store, &wallet, 300);
     assert!((0..600).all(|n| store.find(&wallet, money(n)).unwrap().len() == 1));
+}
+
+#[test]
+fn an_id_of_usage_may_come_again_when_it_is_not_known_any_more() {
+    // Usage on day 0 and again so many days later, with an id of money in beside it or not.
+    let repeated = |days: i64, money_too: bool| {
+        let (dir, wallet) = (scratch_dir(), WalletKey::new("acme", "w"));
+        let store = open(dir.path());
+        let ids = if money_too {
+            vec![usage(1), money(2)]
+        } else {
+            vec![usage(1)]
+        };
+        for (version, day) in [(0, 0), (1, days)] {
+            let draft = Draft::new(&wallet, version).at(day * DAY).record(&ids, &[1]);
+            store.commit(vec![draft.commit()]).unwrap();
+        }
+        store.close().unwrap();
+        drop(store);
+        verify_journal(dir.path(), 37 * DAY, &mut |_, _| {})
+            .unwrap()
+            .ids_repeated
+    };
+    assert_eq!(repeated(36, false), 1);
+    assert_eq!(repeated(37, false), 0);
+    // What is kept for good is answered once, whenever it comes.
+    assert_eq!(repeated(37, true), 1);
 }
