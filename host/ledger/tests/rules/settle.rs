@@ -8,7 +8,9 @@ use farebox_record::plan::Category::Promotional;
 use farebox_record::state::Shortfall::{Floor, Unlimited};
 
 use crate::world::World;
-use crate::world::make::{Shape, chain, charge, fee, grant, hold, n, part, priced, settle, settling, usd};
+use crate::world::make::{
+    Shape, chain, charge, fee, grant, hold, n, part, pay, priced, settle, settling, usd,
+};
 use crate::world::say::say;
 
 fn with(amount: &str) -> World {
@@ -338,4 +340,18 @@ fn a_charge_keeps_its_own_then_asks_the_pin_then_what_another_left() {
     world.ask(part("h", "1"), price("3", "4")).unwrap();
     assert_eq!(say(&world.ask(settle("h"), price("1", "6"))), "settled");
     assert_eq!(world.burnt(), [""; 0]);
+}
+
+#[test]
+fn fees_that_were_paid_and_are_not_owed_come_back_as_one_grant() {
+    let mut world = World::new();
+    world.ask(hold("h"), priced(&[])).unwrap();
+    let fees = priced(&[fee("a", "usd", "7"), fee("b", "usd", "1")]);
+    world.ask(part("h", "1"), fees).unwrap();
+    world.ok(pay("p", "2"));
+    assert_eq!(world.has("usd"), "0 0 0 6");
+    // Both are not owed any more: 6 were not paid yet, and 2 come back, whichever of the fees they had paid.
+    world.ask(part("h", "2"), priced(&[])).unwrap();
+    assert_eq!(world.has("usd"), "2 0 0 0");
+    assert_eq!(world.wallet.grants().count(), 1);
 }
