@@ -151,7 +151,7 @@ fn an_id_of_usage_may_come_again_when_it_is_not_known_any_more() {
         }
         store.close().unwrap();
         drop(store);
-        verify_journal(dir.path(), 37 * DAY, &mut |_, _| {})
+        verify_journal(dir.path(), None, 37 * DAY, &mut |_, _| {})
             .unwrap()
             .ids_repeated
     };

@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use farebox_hostile::{Event, batch, context, guest, runtime};
 use farebox_money::{Asset, Nanos};
 use farebox_record::ids::{EventId, EventType, Source};
-use farebox_record::plan::{Category, EventRef, FieldProblem, Rejection};
+use farebox_record::plan::{Category, EventRef, FieldProblem, Rejection, RemainingGrant};
 use farebox_record::time::Timestamp;
 use farebox_runtime::{
     Batch, Change, Compiler, Config, Context, Explanation, Limits, Migration, Proration, Purpose,
-    RemainingGrant, Replacement, ReversedCharge, Runtime, Trigger, Verdict,
+    Replacement, ReversedCharge, Runtime, Trigger, Verdict,
 };
 
 #[test]

@@ -21,7 +21,11 @@ impl Audit<'_> {
                 Err(error) => {
                     let what = format!("it cannot be read in the snapshot: {error}");
                     self.report.found(key, None, "state", what);
-                    return Ok(image.version);
+                    // Whether it is a sandbox cannot be told either.
+                    return Ok(Present {
+                        control: image.version,
+                        ages: None,
+                    });
                 }
             };
         let store = self.store;

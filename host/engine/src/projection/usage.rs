@@ -102,6 +102,7 @@ pub(crate) fn revisions_of(record: &Record) -> BTreeSet<RevisionHash> {
     };
     let standings = original(record)
         .into_iter()
+        .chain(concluded(record))
         .chain(repriced.iter().map(|r| &r.standing));
     standings
         .filter_map(|standing| Some(standing.priced.as_ref()?.revision))
@@ -143,7 +144,7 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
         }
         (Command::Release(_) | Command::Due(_), _) if concluded(record).is_some() => Usage {
             taken: before,
-            added: concluded(record).map(|standing| stands(record, standing)),
+            added: concluded(record).map(|standing| stands(subjects, standing)),
             ..Usage::default()
         },
         (Command::RateUnpriced(rate), Answer::Charged { .. }) => Usage {

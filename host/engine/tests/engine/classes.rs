@@ -27,6 +27,7 @@ fn all() -> Vec<Identity> {
         Identity::LateSettle(hold("e")),
         Identity::Retried(1),
         Identity::Limit(LimitName::new("l").unwrap(), call()),
+        Identity::Backfilled(hold("e")),
     ]
 }
 
@@ -51,6 +52,7 @@ fn expected(identity: &Identity) -> (usize, Keep) {
         Identity::LateSettle(_) => (15, Keep::Window),
         Identity::Retried(_) => (16, Keep::ForGood),
         Identity::Limit(..) => (17, Keep::ForGood),
+        Identity::Backfilled(_) => (18, Keep::ForGood),
     }
 }
 
@@ -59,7 +61,7 @@ fn expected(identity: &Identity) -> (usize, Keep) {
 fn ids_of_money_in_are_kept_for_good_and_ids_of_usage_for_the_window() {
     let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());
     let all = all();
-    assert_eq!(all.len(), 18);
+    assert_eq!(all.len(), 19);
     for (place, identity) in all.iter().enumerate() {
         let keep = IdHash(identity_hash(&tenant, &customer, identity)).keep();
         assert_eq!((place, keep), expected(identity), "{identity:?}");

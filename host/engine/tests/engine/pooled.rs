@@ -139,6 +139,15 @@ pub async fn until(house: &House, time: &str) {
     house.wallet("ada").await;
 }
 
+/// Available, held, owed for usage and owed for fees, of an asset.
+pub async fn balance(house: &House, asset: &str) -> String {
+    let wallet = house.wallet("ada").await;
+    let balances = wallet.balances();
+    let of = balances.iter().find(|b| b.asset.as_str() == asset);
+    let parts = of.map_or([Nanos::ZERO; 4], |b| [b.available, b.held, b.debt, b.receivable]);
+    parts.map(|n| n.to_string()).join(" ")
+}
+
 /// What is free of the grants with this label, in order of their names.
 pub async fn free(house: &House, label: &str) -> Vec<String> {
     let wallet = house.wallet("ada").await;
