@@ -55,11 +55,6 @@ pub fn ask_again(
             (None, Some(state)) => state,
             (None, None) => open.map_or(&[][..], |s| &s.state),
         };
-        let followed = followed(&event).map(|(name, state)| {
-            let state = behind.subject_state(&name).unwrap_or(state);
-            (name, state)
-        });
-        let subject = followed.as_ref().map(|(name, state)| Subject { name, state });
         if purpose == Purpose::WorstCase && pricing.term.is_none() && !is_independent(revision) {
             let worst = WorstCase {
                 revision,
@@ -69,10 +64,15 @@ pub fn ask_again(
                 time: record.seen.time,
                 event: &event,
                 cost: pricing.cost,
-                subject,
             };
-            return Some(worst.quote(runtime, wallet));
+            let states = |name: &str| subjects(&pricing.subscription, name);
+            return Some(worst.quote(runtime, wallet, &states));
         }
+        let followed = followed(&event).map(|(name, state)| {
+            let state = behind.subject_state(&name).unwrap_or(state);
+            (name, state)
+        });
+        let subject = followed.as_ref().map(|(name, state)| Subject { name, state });
         return event_again(
             runtime,
             revision,

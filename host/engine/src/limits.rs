@@ -42,6 +42,8 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 pub const ID_WINDOW_DAYS: u32 = 37;
 /// Least time between two steps of forgetting ids of usage.
 pub const ID_FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Subjects of one wallet whose states are fetched at once; a quote behind open holds about more of them waits for several.
+pub const SUBJECTS_PER_LOAD_MAX: usize = 256;
 /// Unpriced events that one wallet rates in one go.
 pub const UNPRICED_RATED_MAX: usize = 1_024;
 /// Bytes of the records that the committer writes in one frame; what is queued beyond waits for the next.

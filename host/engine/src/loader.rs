@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, Sender};
 use farebox_record::codec;
 use farebox_record::correction::{Original, Standing};
 use farebox_record::ids::{SubscriptionId, TenantId};
-use farebox_record::plan::EventRef;
+use farebox_record::plan::{EventRef, SubjectChange};
 use farebox_record::record::Record;
 use farebox_record::state::{Part, UnpricedState};
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
@@ -40,6 +40,15 @@ pub(crate) enum Load {
         subscription: SubscriptionId,
         /// Which subject.
         subject: String,
+    },
+    /// States of several subjects, at most [`crate::limits::SUBJECTS_PER_LOAD_MAX`].
+    Subjects {
+        /// Whose.
+        wallet: WalletKey,
+        /// Whose plan.
+        subscription: SubscriptionId,
+        /// Which subjects.
+        subjects: Vec<String>,
     },
     /// A closed term of a subscription.
     Term {
@@ -157,16 +166,20 @@ pub(crate) fn answer(
             subscription,
             subject,
         } => {
-            let part = Part::Subject(subscription.clone(), subject.clone());
-            let known = match store.part(&wallet, &part.key())? {
-                None => Vec::new(),
-                Some(value) => {
-                    let change: farebox_record::plan::SubjectChange =
-                        codec::decode(&value).map_err(|e| state(&wallet, e.to_string()))?;
-                    change.state
-                }
-            };
+            let known = subject_state(&**store, &wallet, &subscription, &subject)?;
             Message::Subject(wallet, subscription, subject, known)
+        }
+        Load::Subjects {
+            wallet,
+            subscription,
+            subjects,
+        } => {
+            let mut states = Vec::with_capacity(subjects.len());
+            for subject in subjects {
+                let known = subject_state(&**store, &wallet, &subscription, &subject)?;
+                states.push((subject, known));
+            }
+            Message::Subjects(wallet, subscription, states)
         }
         Load::Term {
             wallet,
@@ -189,4 +202,21 @@ pub(crate) fn answer(
             Message::Unpriced(wallet, waiting)
         }
     })
+}
+
+/// What is kept of a subject; empty where it is new.
+fn subject_state(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    subscription: &SubscriptionId,
+    subject: &str,
+) -> Result<Vec<u8>, StoreError> {
+    let part = Part::Subject(subscription.clone(), subject.to_string());
+    let Some(value) = store.part(wallet, &part.key())? else {
+        return Ok(Vec::new());
+    };
+    let change: SubjectChange = codec::decode(&value).map_err(|e| StoreError::State {
+        what: format!("{wallet:?}: {e}"),
+    })?;
+    Ok(change.state)
 }

@@ -4,7 +4,9 @@
 //! queue while a loader fetches it. What it decides becomes visible only when the committer has made it durable.
 
 mod correct;
+mod dearer;
 mod folded;
+mod folds;
 mod job;
 mod pricing;
 mod slot;
@@ -51,6 +53,8 @@ pub(crate) enum Message {
     Found(WalletKey, IdHash, Option<Arc<Record>>),
     /// A subject's state is here.
     Subject(WalletKey, SubscriptionId, String, Vec<u8>),
+    /// States of several subjects are here.
+    Subjects(WalletKey, SubscriptionId, Vec<(String, Vec<u8>)>),
     /// A closed term is here, or is forgotten.
     Term(WalletKey, SubscriptionId, u32, Option<TermState>),
     /// An event as it stands is here, or there is none.
@@ -176,6 +180,13 @@ impl Lane {
             }
             Message::Subject(key, subscription, subject, state) => {
                 self.slot(&key).subject_loaded(subscription, subject, state);
+                self.runnable.push(key);
+            }
+            Message::Subjects(key, subscription, states) => {
+                let slot = self.slot(&key);
+                for (subject, state) in states {
+                    slot.subject_loaded(subscription.clone(), subject, state);
+                }
                 self.runnable.push(key);
             }
             Message::Term(key, subscription, number, term) => {

@@ -11,15 +11,19 @@ use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::time::Timestamp;
+use farebox_runtime::{Runtime, Verdict};
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
 use crate::lane::Sought;
+use crate::lane::folded::WorstCase;
+use crate::lane::folds::Folds;
 use crate::lane::job::{Job, Task, id_hashes};
+use crate::limits::SUBJECTS_PER_LOAD_MAX;
 use crate::refold::Refolded;
 use crate::request::Reply;
 
-/// Subjects whose state one wallet keeps in memory while it rests.
+/// Subjects whose state one wallet keeps in memory while it rests, besides one for each of its holds: a quote needs those.
 const SUBJECTS_KEPT_MAX: usize = 1_024;
 /// Closed terms that one wallet keeps in memory while it rests.
 const TERMS_KEPT_MAX: usize = 64;
@@ -53,6 +57,8 @@ pub(crate) struct Slot {
     waiting: bool,
     /// States of subjects, as of the newest record.
     subjects: HashMap<(SubscriptionId, String), Vec<u8>>,
+    /// What its open holds leave behind where each turns out at its worst.
+    folds: Folds,
     /// Closed terms of subscriptions, as of the newest record; none for those that are forgotten.
     terms: HashMap<(SubscriptionId, u32), Option<TermState>>,
     /// The event that the head of the queue corrects, as a loader found it.
@@ -89,6 +95,14 @@ pub(crate) enum Known {
     Archived,
     /// A loader must look.
     Unknown,
+}
+
+/// What comes of asking for a quote behind open holds.
+pub(crate) enum Quote {
+    /// What the plan says.
+    Of(Verdict),
+    /// Nothing yet: a loader must bring the states of these subjects, and of more maybe.
+    Needs(Vec<String>),
 }
 
 impl Slot {
@@ -153,6 +167,24 @@ impl Slot {
         self.subjects
             .get(&(subscription.clone(), subject.to_string()))
             .map(Vec::as_slice)
+    }
+
+    /// What is to be held for a call; none while the wallet is not here.
+    pub fn quote(&mut self, worst: &WorstCase<'_>, runtime: &Runtime) -> Option<Quote> {
+        let wallet = self.wallet.as_ref()?;
+        let subjects = &self.subjects;
+        let state = |name: &str| subjects.get(&(worst.subscription.clone(), name.to_string()));
+        let mut fold = self.folds.take(worst, wallet);
+        let missing = fold.missing(worst, wallet, |name| state(name).is_some(), SUBJECTS_PER_LOAD_MAX);
+        let quote = match missing.is_empty() {
+            true => {
+                let states = |name: &str| state(name).cloned().unwrap_or_default();
+                Quote::Of(fold.quote(worst, runtime, wallet, &states))
+            }
+            false => Quote::Needs(missing),
+        };
+        self.folds.keep(fold);
+        Some(quote)
     }
 
     pub fn term_loaded(&mut self, subscription: SubscriptionId, number: u32, term: Option<TermState>) {
@@ -277,6 +309,9 @@ impl Slot {
                 self.terms.insert(key, Some((**term).clone()));
             }
         }
+        if let Some(wallet) = &self.wallet {
+            self.folds.follow(&record, wallet.header().chain);
+        }
         let ids = id_hashes(&record);
         let record = Arc::new(record);
         for id in &ids {
@@ -375,7 +410,10 @@ impl Slot {
         if self.in_flight == 0 {
             self.landing = false;
             if self.subjects.len() > SUBJECTS_KEPT_MAX {
-                self.subjects.clear();
+                let holds = self.wallet.as_ref().map_or(0, |wallet| wallet.holds().count());
+                if self.subjects.len() > SUBJECTS_KEPT_MAX + holds {
+                    self.subjects.clear();
+                }
             }
             if self.terms.len() > TERMS_KEPT_MAX {
                 self.terms.clear();
@@ -386,6 +424,7 @@ impl Slot {
             self.flying.clear();
             self.known.clear();
             self.subjects.clear();
+            self.folds.clear();
             self.terms.clear();
             self.original = None;
             self.waiting = false;

@@ -15,8 +15,8 @@ use crate::controls::Controls;
 use crate::lane::Lane;
 use crate::lane::folded::WorstCase;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
-use crate::lane::pricing::{self, Asked, Calls, Needs, Reported};
-use crate::lane::slot::Known;
+use crate::lane::pricing::{self, Asked, Calls, Needs, Question, Reported};
+use crate::lane::slot::{Known, Quote};
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Staged, Step, Turn};
 use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
@@ -322,7 +322,7 @@ impl Lane {
     /// happened.
     pub(super) fn price(
         &self,
-        turn: &Turn,
+        turn: &mut Turn,
         command: &Command,
         corrected: Option<Timestamp>,
         controls: &Controls,
@@ -339,7 +339,8 @@ impl Lane {
         else {
             return plain();
         };
-        match asked.needs(wallet, &turn.tenant, controls, &turn.terms()) {
+        let needs = asked.needs(wallet, &turn.tenant, controls, &turn.terms());
+        match needs {
             Needs::Nothing => plain(),
             needs => self.ask_plan(turn, needs, calls),
         }
@@ -463,7 +464,7 @@ impl Lane {
         }
     }
 
-    fn ask_plan(&self, turn: &Turn, needs: Needs, calls: &mut Calls) -> Next {
+    fn ask_plan(&self, turn: &mut Turn, needs: Needs, calls: &mut Calls) -> Next {
         let question = match needs {
             Needs::Answer(question) => question,
             Needs::Nothing => return Next::NotYet,
@@ -482,6 +483,9 @@ impl Lane {
         if alone && !turn.staged.is_empty() {
             return Next::NotYet;
         }
+        if alone && question.purpose == Purpose::WorstCase && question.term.is_none() {
+            return self.quote(turn, question);
+        }
         let Some(wallet) = turn.slot.wallet.as_ref() else {
             return Next::NotYet;
         };
@@ -497,30 +501,34 @@ impl Lane {
                 });
             }
         }
-        if alone && question.purpose == Purpose::WorstCase && question.term.is_none() {
-            let name = question.subject();
-            let worst = WorstCase {
-                revision: &question.revision,
-                subscription: &question.subscription,
-                period: question.period,
-                seats: question.seats,
-                time: question.time,
-                event: &question.event,
-                cost: question.event.cost_usd(),
-                subject: name.map(|name| Subject {
-                    name,
-                    state: state.unwrap_or_default(),
-                }),
-            };
-            let verdict = worst.quote(&self.shared.runtime, wallet);
-            return Next::Last(Step::Answered(question, verdict));
-        }
         let place = calls.ask(&turn.tenant, wallet, &question, state);
         let step = Step::Ask(question, place);
         if alone {
             Next::Last(step)
         } else {
             Next::Ready(step)
+        }
+    }
+
+    /// A worst case whose price depends on what came before: asked for at once, behind what is held for other calls.
+    fn quote(&self, turn: &mut Turn, question: Box<Question>) -> Next {
+        let worst = WorstCase {
+            revision: &question.revision,
+            subscription: &question.subscription,
+            period: question.period,
+            seats: question.seats,
+            time: question.time,
+            event: &question.event,
+            cost: question.event.cost_usd(),
+        };
+        match turn.slot.quote(&worst, &self.shared.runtime) {
+            None => Next::NotYet,
+            Some(Quote::Of(verdict)) => Next::Last(Step::Answered(question, verdict)),
+            Some(Quote::Needs(subjects)) => Next::Wait(Load::Subjects {
+                wallet: turn.key.clone(),
+                subscription: question.subscription,
+                subjects,
+            }),
         }
     }
 }

@@ -24,6 +24,7 @@ mod refold;
 mod restart;
 mod retried;
 mod room;
+mod tasks;
 mod tenants;
 mod terms;
 mod unpriced;
