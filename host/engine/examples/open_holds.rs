@@ -78,7 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .map(|name| (name.clone(), format!("subject-{}", n % 100)));
         let event = Event {
             source: default_source(),
-            id: EventId::new(format!("call-{n:06}"))?,
+            id: EventId::new(&format!("call-{n:06}"))?,
             event_type: "tool.call".parse()?,
             time: None,
             measures: BTreeMap::from([("steps".to_string(), Nanos::units(3))]),

@@ -87,13 +87,14 @@ impl Lane {
             _ => Next::NotYet,
         }
     }
+
     /// A command that corrects an event: the event must be found as it stands, with nothing undecided or in flight that
     /// could change it.
     fn with_original(
         &self,
         turn: &mut Turn,
         event: &EventRef,
-        then: impl FnOnce(&Turn, Standing) -> Next,
+        then: impl FnOnce(&mut Turn, Standing) -> Next,
     ) -> Next {
         if !turn.staged.is_empty() {
             return Next::NotYet;
@@ -154,7 +155,7 @@ impl Lane {
     )]
     fn amend(
         &self,
-        turn: &Turn,
+        turn: &mut Turn,
         job: &Job,
         command: &Command,
         amend: &Amend,

@@ -70,9 +70,10 @@ impl Fold {
                 is_new
             }
             // Whose hold it was is not said here.
-            Effect::HoldEnded(..) => false,
+            Effect::HoldEnded(..) | Effect::HoldUsed(..) => false,
             Effect::SubscriptionPut(changed, _)
             | Effect::SubscriptionForgotten(changed)
+            | Effect::PlanTaken(changed, _)
             | Effect::SubjectPut(changed, ..) => changed != id,
             // Closed terms are not folded, and a hold that expired is none of the open ones.
             Effect::HoldPut(..)
@@ -85,12 +86,14 @@ impl Fold {
             | Effect::GrantActivated(_)
             | Effect::GrantExpired(_)
             | Effect::GrantEnded(_)
+            | Effect::GrantGiven(..)
             | Effect::Entry(_)
             // No plan sees these.
             | Effect::CustomerPut(_)
             | Effect::UnpricedKept(_)
             | Effect::UnpricedRated(_)
             | Effect::StandingPut(..)
+            | Effect::WriteOffsPut(..)
             | Effect::LimitPut(..)
             | Effect::LimitDeleted(_)
             | Effect::LimitCounted { .. }

@@ -8,7 +8,7 @@ use farebox_record::outcome::{Effect, HoldEnd, Pricing};
 use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
-use farebox_runtime::{Purpose, Subject};
+use farebox_runtime::Purpose;
 use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
