@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use farebox_ledger::Wallet;
 use farebox_record::Record;
-use farebox_record::command::{AuthorizeMode, Command};
+use farebox_record::command::{AuthorizeMode, Command, DueItem};
 use farebox_record::correction::Consequence;
 use farebox_record::event::Event;
 use farebox_record::ids::SubscriptionId;
@@ -231,6 +231,12 @@ fn priced_event(command: &Command, wallet: &Wallet) -> Option<(Event, Purpose)> 
             event.measures.clone_from(&extend.measures);
             Some((event, Purpose::WorstCase))
         }
+        // The end of a call that was settled in part.
+        Command::Release(release) => Some((wallet.used(&release.hold)?.event.clone(), Purpose::Usage)),
+        Command::Due(due) => match &due.item {
+            DueItem::HoldExpiry(hold) => Some((wallet.used(hold)?.event.clone(), Purpose::Usage)),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 //! A lane never waits for a disk: commands for a wallet (or a subject, or an id) that is not in memory stay in the wallet's
 //! queue while a loader fetches it. What it decides becomes visible only when the committer has made it durable.
 
+mod agenda;
 mod correct;
 mod dearer;
 mod folded;

@@ -12,7 +12,7 @@ use farebox_record::ids::{SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{Description, EventRef, Order};
-use farebox_record::state::{GrantPhase, HoldState, Slice, SliceSource};
+use farebox_record::state::{GrantPhase, HoldState, HoldUsage, Slice, SliceSource};
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Batch, Context, Evaluation, Purpose, Revision, Runtime, Subject, Trigger};
 
@@ -229,14 +229,25 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What a settlement or an extension says of a held call.
+/// What a settlement, an extension or the end of a hold says of a held call.
 pub(crate) struct Reported<'a> {
     pub measures: &'a BTreeMap<String, Nanos>,
     pub attributes: &'a BTreeMap<String, String>,
     pub purpose: Purpose,
 }
 
-/// The question behind a settlement or a raise of a hold: in the terms that were pinned when it was quoted.
+impl<'a> Reported<'a> {
+    /// What parts that were settled say, once no other part will come.
+    pub fn used(usage: &'a HoldUsage) -> Reported<'a> {
+        Reported {
+            measures: &usage.event.measures,
+            attributes: &usage.event.attributes,
+            purpose: Purpose::Usage,
+        }
+    }
+}
+
+/// The question behind a settlement, a raise or the end of a hold: in the terms that were pinned when it was quoted.
 pub(crate) fn hold_question(
     hold: &HoldState,
     wallet: &Wallet,

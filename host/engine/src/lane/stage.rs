@@ -19,7 +19,6 @@ use crate::lane::pricing::{self, Asked, Calls, Needs, Question, Reported};
 use crate::lane::slot::{Known, Quote};
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Staged, Step, Turn};
-use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
 use crate::loader::Load;
 use crate::refold;
 
@@ -121,7 +120,7 @@ impl Lane {
         if turn.slot.touched || !turn.slot.queue.is_empty() {
             turn.agenda = self.run_agenda(&mut turn, controls);
         }
-        turn.slot.touched = turn.agenda == Agenda::Open;
+        turn.slot.touched = turn.agenda != Agenda::Empty;
         let limits = turn.slot.wallet.as_ref().map(LimitBytes::of).unwrap_or_default();
         if !turn.slot.queue.is_empty() {
             self.room_bytes = self.room_bytes.saturating_sub(limits.once);
@@ -170,48 +169,6 @@ impl Lane {
             }
         }
         Some(turn)
-    }
-
-    /// Handles what is overdue, before any command of this time: all of it, or as much as one turn handles.
-    fn run_agenda(&mut self, turn: &mut Turn, controls: &Controls) -> Agenda {
-        let mut handled = 0;
-        while let Some(due) = turn
-            .slot
-            .wallet
-            .as_ref()
-            .and_then(|wallet| wallet.overdue(turn.now))
-        {
-            if handled == AGENDA_ITEMS_PER_TURN_MAX || (handled > 0 && self.room_bytes == 0) {
-                return Agenda::Open;
-            }
-            let command = Command::Due(due.clone());
-            let pricing = match (&turn.slot.wallet, Wallet::needs_plan(&due.item)) {
-                (Some(wallet), true) => {
-                    transition::due(&command, &due, wallet, &self.told(turn, controls)).map(Box::new)
-                }
-                _ => None,
-            };
-            let control = pricing.is_some();
-            let job = Job::due(&turn.key, due.clone());
-            let before = turn.slot.wallet.as_ref().map(|w| w.header().sequence);
-            turn.decide(
-                Staged {
-                    job,
-                    id: None,
-                    step: Step::Apply { pricing, control },
-                },
-                controls,
-                |_| None,
-            );
-            if turn.slot.wallet.as_ref().map(|w| w.header().sequence) == before {
-                tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");
-                return Agenda::Empty;
-            }
-            handled += 1;
-            turn.slot.caught_up += 1;
-            self.room_bytes = self.room_bytes.saturating_sub(turn.slot.newest_record_bytes());
-        }
-        Agenda::Empty
     }
 
     /// Looks at the head of the queue.
@@ -314,7 +271,13 @@ impl Lane {
                 calls,
             ),
             Command::Extend(extend) => self.with_hold(turn, &extend.hold, None, controls, calls),
-            Command::Release(release) => self.with_hold(turn, &release.hold, None, controls, calls),
+            // What parts of it used is what it used, and the plan is asked about the whole of that once more.
+            Command::Release(release) => {
+                let wallet = turn.slot.wallet.as_ref();
+                let used = wallet.and_then(|wallet| wallet.used(&release.hold)).cloned();
+                let reported = used.as_ref().map(Reported::used);
+                self.with_hold(turn, &release.hold, reported, controls, calls)
+            }
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Turn {
 pub(super) enum Agenda {
     /// Nothing that can be handled is overdue.
     Empty,
+    /// What comes next waits for a loader.
+    Waits,
     /// More is overdue than one turn handles. The wallet goes on when what it made is durable, so that a long past holds
     /// up neither other wallets nor memory.
     Open,

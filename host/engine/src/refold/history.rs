@@ -12,7 +12,7 @@ use farebox_record::time::{Period, Timestamp};
 use farebox_store::{Store, StoreError, WalletKey};
 
 use super::state;
-use super::step::{Correction, Orders, Past, Step, refolded, step_of};
+use super::step::{Correction, Orders, Past, Step, ended_unanswered, refolded, step_of};
 use crate::limits::REFOLD_RECORDS_MAX;
 
 /// Records that are read at once.
@@ -65,6 +65,10 @@ impl Place<'_> {
         })?;
         Ok(match (found, whole) {
             (Some((checkpoint, state)), _) => Ok(reading.term(checkpoint, state)),
+            (None, Whole::Yes) if reading.apart => Err(
+                "its plan had no answer when the call ended, so the event has no place among the others; refund it instead"
+                    .to_string(),
+            ),
             (None, Whole::Yes) => {
                 Err("the wallet's history does not tell how the event was priced".to_string())
             }
@@ -176,6 +180,9 @@ struct Reading<'r> {
     /// that record was made.
     pending: BTreeSet<EventRef>,
     latest: BTreeMap<EventRef, Latest>,
+    /// Whether the corrected event is a call that was settled in part and that ended without an answer of its plan: it is
+    /// charged, and no state knows of it.
+    apart: bool,
     /// Newest first, each with its term.
     steps: Vec<(u32, Step)>,
 }
@@ -189,6 +196,7 @@ impl<'r> Reading<'r> {
             here,
             number: None,
             latest: BTreeMap::new(),
+            apart: false,
             steps: Vec::new(),
         }
     }
@@ -205,6 +213,7 @@ impl<'r> Reading<'r> {
             self.pending.insert(event);
         }
         self.note_correction(record);
+        self.apart |= ended_unanswered(record).is_some_and(|event| *event == self.event);
         let begun = begun_term(record, self.subscription);
         if let Some((step, closed)) = step_of(record, self.subscription)
             && begun.is_none()

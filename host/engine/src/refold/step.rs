@@ -174,6 +174,20 @@ pub(super) fn step_of(record: &Record, subscription: &SubscriptionId) -> Option<
     Some((Step::Told(Box::new(told)), closed))
 }
 
+/// The call that ended with a record, settled in part, without an answer of its plan about the whole of it.
+pub(super) fn ended_unanswered(record: &Record) -> Option<&EventRef> {
+    let answered = record.seen.pricing.as_ref().map(|pricing| &pricing.verdict);
+    let ends = matches!(record.command, Command::Release(_) | Command::Due(_));
+    if !ends || matches!(answered, Some(Verdict::Priced(_))) {
+        return None;
+    }
+    let mut effects = record.outcome.effects.iter();
+    effects.find_map(|effect| match effect {
+        Effect::StandingPut(event, _) => Some(event),
+        _ => None,
+    })
+}
+
 /// Whether the ledger took over the state that a late answer left behind: it does not where a later term had begun, or where
 /// the subscription had ended or changed its plan.
 fn is_carried_out(record: &Record, subscription: &SubscriptionId, priced: &Priced) -> bool {

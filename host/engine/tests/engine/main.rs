@@ -17,6 +17,7 @@ mod limping;
 mod losses;
 mod open_holds;
 mod overdue;
+mod parts;
 mod plans;
 mod pooled;
 mod rating;

@@ -24,7 +24,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::house::{House, amounts, event, grant, hold, put, runtime, seconds, usd};
 
-const PRICES: &str = r#"{"fee": "0", "credits": "0", "rollover_max": "0", "credits_per_dollar": 100,
+pub const PRICES: &str = r#"{"fee": "0", "credits": "0", "rollover_max": "0", "credits_per_dollar": 100,
     "price": "0.10", "beyond": [{"above": "100", "price": "0.05"}], "minimum": "0", "call_max": "5000"}"#;
 
 /// What so many units of a period cost, worked out apart from the plan: in tenths of a cent.
@@ -41,11 +41,16 @@ fn component() -> &'static [u8] {
 }
 
 fn put_plan(engine: &Engine, tenant: &TenantId) -> PlanName {
+    price_by(engine, tenant, PRICES, OpenHolds::Quoted)
+}
+
+/// Puts the plan in force with these prices.
+pub fn price_by(engine: &Engine, tenant: &TenantId, prices: &str, open_holds: OpenHolds) -> PlanName {
     let plan = PlanName::new("commitment").unwrap();
     engine.push_component(tenant, &plan, component()).unwrap();
     let hash = Hash::of(component());
     engine
-        .activate(tenant, &plan, hash, PRICES, None, OpenHolds::Quoted)
+        .activate(tenant, &plan, hash, prices, None, open_holds)
         .unwrap();
     plan
 }
@@ -84,7 +89,7 @@ pub fn used(id: &str, n: i64) -> Command {
     Command::Usage(units(id, n))
 }
 
-fn void(event: &str) -> Command {
+pub fn void(event: &str) -> Command {
     Command::Void(Void {
         event: hold(event),
         id: CallId::new("void").unwrap(),
@@ -124,7 +129,7 @@ fn told(answer: &Answer) -> String {
     moved.collect::<Vec<_>>().join(" ")
 }
 
-async fn refusal(house: &House, command: Command) -> Refusal {
+pub async fn refusal(house: &House, command: Command) -> Refusal {
     match house.reply("ada", command).await {
         Reply::Refused(refusal) => refusal,
         other => panic!("not refused: {other:?}"),
