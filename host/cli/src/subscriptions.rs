@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::{Output, field, list, table};
 use crate::wallet::balances;
 use crate::wallet::correct::before;
-use change::{Cancel, Change, Switch};
+use change::{AboveHold, Cancel, Change, Switch};
 
 /// What can be done with subscriptions.
 #[derive(Debug, Subcommand)]
@@ -33,7 +33,7 @@ pub enum SubscriptionsCommand {
   farebox subscriptions start acme acme-tokens per-token
   farebox subscriptions start acme acme-team team --seats 12 --cadence yearly")]
     Start(Start),
-    /// Change seats or plan, at once or at the end of the period
+    /// Change seats, plan or what happens above a hold, at once or at the end of the period
     ///
     /// A change at once is told to the plan, which may charge or credit the part of the period that is left. One for the
     /// end of the period waits until then, and can be taken back with --unschedule.
@@ -41,6 +41,7 @@ pub enum SubscriptionsCommand {
   farebox subscriptions change acme acme-team --seats 12
   farebox subscriptions change acme acme-team --plan team-pro --cadence yearly --at period-end
   farebox subscriptions change acme acme-team --seats 3 --no-proration
+  farebox subscriptions change acme acme-team --above-hold deny
   farebox subscriptions change acme acme-team --unschedule")]
     Change(Change),
     /// Pause a subscription: no fee and no authorize until it is resumed
@@ -100,6 +101,9 @@ pub struct Start {
     /// How long a period is: monthly, yearly, weekly, daily, or a number of days such as 30d
     #[arg(long, default_value = "monthly", value_parser = cadence)]
     cadence: Value,
+    /// What happens to a price above a hold, where a settlement does not say it [default: allow-debt]
+    #[arg(long, value_enum)]
+    above_hold: Option<AboveHold>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -140,6 +144,9 @@ impl Start {
         });
         if let Some(anchor) = self.anchor {
             body["anchor"] = json!(anchor.to_string());
+        }
+        if let Some(above) = self.above_hold {
+            body["above_hold"] = json!(above.as_str());
         }
         let started = client.post(&["subscriptions"], &Body::Json(&body))?;
         let text = format!(

@@ -33,6 +33,11 @@ pub(crate) fn change_subscription(
         let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
         wallet.check_unowned(&pricing.event_types, id)?;
     }
+    if let SubscriptionChange::AboveHold(above) = asked.change {
+        let mut draft = Draft::new(wallet, at);
+        draft.put(Effect::AboveHoldPut(id.clone(), above));
+        return Ok(draft.finish(|wallet| answer(wallet, asked, at, Vec::new())));
+    }
     if asked.change == SubscriptionChange::Unschedule {
         let changed = SubscriptionState {
             scheduled: Vec::new(),
@@ -56,6 +61,9 @@ fn check_possible(before: &SubscriptionState, asked: &ChangeSubscription) -> Res
         (C::Resume, SubscriptionStatus::Active) => not_possible("it is not paused"),
         (C::Resume, _) if asked.when == When::PeriodEnd => {
             not_possible("a subscription is resumed at once; leave `when` out")
+        }
+        (C::AboveHold(_), _) if asked.when == When::PeriodEnd => {
+            not_possible("what happens above a hold changes at once; leave `when` out")
         }
         (C::Unschedule, _) if before.scheduled.is_empty() => not_possible("nothing is scheduled"),
         (C::Plan { plan, cadence }, _)
@@ -143,7 +151,7 @@ fn carry_out(
                 }
                 end_included(&mut draft, id, at, Ending::All);
             }
-            SubscriptionChange::Unschedule => {}
+            SubscriptionChange::Unschedule | SubscriptionChange::AboveHold(_) => {}
         }
         draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
         let ready = Ready::new(draft.wallet, priced, &Default::default())?;

@@ -29,7 +29,7 @@ pub(crate) fn conclude(
 ) -> Outcome {
     // What was let go stays let go, and nobody is left to be told that it costs more than was held.
     let above = match usage.above {
-        AboveHold::AllowDebt => AboveHold::AllowDebt,
+        AboveHold::AllowDebt | AboveHold::AsSubscribed => AboveHold::AllowDebt,
         AboveHold::ChargeAvailable | AboveHold::Deny => AboveHold::ChargeAvailable,
     };
     let answered = price(wallet, seen).ok().and_then(|(pricing, priced)| {

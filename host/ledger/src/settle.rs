@@ -43,10 +43,11 @@ pub(crate) fn settle(
     let mut event = hold.event.clone();
     event.measures.clone_from(&settle.measures);
     event.attributes.extend(settle.attributes.clone());
+    let above = wallet.above_hold(&hold.subscription, settle.above);
     let late = hold.expired.is_some();
     let ended = late || settle.finality == Finality::Final;
     let reckoned = price(wallet, seen).and_then(|(pricing, priced)| {
-        let reckoned = Reckoned::of(wallet, &hold, priced, &event, settle.above)?;
+        let reckoned = Reckoned::of(wallet, &hold, priced, &event, above)?;
         Ok((pricing, priced, reckoned))
     });
     let (pricing, priced, reckoned) = match reckoned {
@@ -68,7 +69,7 @@ pub(crate) fn settle(
     } else {
         let usage = HoldUsage {
             event,
-            above: settle.above,
+            above,
             priced: priced_by(pricing),
             lines: charges.clone(),
         };
@@ -171,7 +172,7 @@ impl Reckoned {
                 refuse_above(&above)?
             }
             AboveHold::ChargeAvailable => waive(&hold, &mut covered),
-            AboveHold::AllowDebt => Vec::new(),
+            AboveHold::AllowDebt | AboveHold::AsSubscribed => Vec::new(),
         };
         let owed = std::mem::take(&mut covered.uncovered).into_iter().map(debt);
         covered.draws.extend(owed);

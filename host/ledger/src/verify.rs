@@ -269,5 +269,6 @@ impl Wallet {
             && self.write_offs == other.write_offs
             && self.given == other.given
             && self.plan_since == other.plan_since
+            && self.above_hold == other.above_hold
     }
 }

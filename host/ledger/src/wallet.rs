@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
-use farebox_record::command::DueItem;
+use farebox_record::command::{AboveHold, DueItem};
 use farebox_record::ids::{GrantId, LimitName, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
@@ -36,6 +36,8 @@ pub struct Wallet {
     pub(crate) given: BTreeMap<GrantId, EventRef>,
     /// Since when a subscription is on its plan, where that is not its first one.
     pub(crate) plan_since: BTreeMap<SubscriptionId, Timestamp>,
+    /// What subscriptions say happens to a price above a hold.
+    pub(crate) above_hold: BTreeMap<SubscriptionId, AboveHold>,
     /// What falls due, in the order in which it is handled. Follows from the parts.
     agenda: BTreeSet<(Timestamp, DueItem)>,
     /// Expired holds, by the end of their grace. Follows from the parts.
@@ -114,6 +116,9 @@ impl Wallet {
                 Part::PlanSince(id) => {
                     wallet.plan_since.insert(id, codec::decode(value).map_err(codec)?);
                 }
+                Part::AboveHold(id) => {
+                    wallet.above_hold.insert(id, codec::decode(value).map_err(codec)?);
+                }
                 Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => {}
             }
         }
@@ -144,6 +149,16 @@ impl Wallet {
     /// One hold.
     pub fn hold(&self, event: &EventRef) -> Option<&HoldState> {
         self.holds.get(event)
+    }
+
+    /// What happens to a price above a hold of the subscription: what the settlement says, else what the subscription says,
+    /// else it is charged and may become debt.
+    pub fn above_hold(&self, subscription: &SubscriptionId, said: AboveHold) -> AboveHold {
+        let of_subscription = || self.above_hold.get(subscription).copied();
+        match said {
+            AboveHold::AsSubscribed => of_subscription().unwrap_or(AboveHold::AllowDebt),
+            said => said,
+        }
     }
 
     /// What a held call used so far, as its newest settlement said; none where it was not settled in part.
@@ -283,6 +298,9 @@ impl Wallet {
                 if self.plan_since.remove(id).is_some() {
                     self.dirty.insert(Part::PlanSince(id.clone()));
                 }
+                if self.above_hold.remove(id).is_some() {
+                    self.dirty.insert(Part::AboveHold(id.clone()));
+                }
             }
             Effect::StandingPut(event, standing) => {
                 let part = Part::Standing(event.clone());
@@ -291,6 +309,13 @@ impl Wallet {
             Effect::PlanTaken(id, since) => {
                 self.plan_since.insert(id.clone(), *since);
                 self.dirty.insert(Part::PlanSince(id.clone()));
+            }
+            Effect::AboveHoldPut(id, above) => {
+                match above {
+                    AboveHold::AsSubscribed => self.above_hold.remove(id),
+                    said => self.above_hold.insert(id.clone(), *said),
+                };
+                self.dirty.insert(Part::AboveHold(id.clone()));
             }
             Effect::WriteOffsPut(asset, write_offs) => {
                 match **write_offs == WriteOffs::default() {
@@ -335,6 +360,7 @@ impl Wallet {
                 Part::WriteOffs(asset) => self.write_offs.get(asset).map(codec::encode),
                 Part::Given(grant) => self.given.get(grant).map(codec::encode),
                 Part::PlanSince(id) => self.plan_since.get(id).map(codec::encode),
+                Part::AboveHold(id) => self.above_hold.get(id).map(codec::encode),
                 Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => continue,
             };
             changes.push((part.key(), value));

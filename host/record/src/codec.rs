@@ -79,6 +79,7 @@ const WRITE_OFFS: u8 = 0x06;
 const GIVEN: u8 = 0x07;
 const PLAN_SINCE: u8 = 0x08;
 const HOLD_USAGE: u8 = 0x09;
+const ABOVE_HOLD: u8 = 0x0a;
 const SUBJECT: u8 = ON_DEMAND | 0x01;
 const UNPRICED: u8 = ON_DEMAND | 0x02;
 const TERM: u8 = ON_DEMAND | 0x03;
@@ -100,6 +101,7 @@ impl Part {
             Part::WriteOffs(asset) => key(WRITE_OFFS, &[asset.as_str()]),
             Part::Given(id) => key(GIVEN, &[id.as_str()]),
             Part::PlanSince(id) => key(PLAN_SINCE, &[id.as_str()]),
+            Part::AboveHold(id) => key(ABOVE_HOLD, &[id.as_str()]),
             Part::Subject(id, subject) => key(SUBJECT, &[id.as_str(), subject]),
             Part::Unpriced(sequence) => {
                 let mut bytes = vec![UNPRICED];
@@ -144,6 +146,7 @@ impl Part {
             }),
             GIVEN => Part::Given(GrantId::new(next()?).map_err(name_error)?),
             PLAN_SINCE => Part::PlanSince(SubscriptionId::new(next()?).map_err(name_error)?),
+            ABOVE_HOLD => Part::AboveHold(SubscriptionId::new(next()?).map_err(name_error)?),
             SUBJECT => Part::Subject(
                 SubscriptionId::new(next()?).map_err(name_error)?,
                 next()?.to_string(),

@@ -185,8 +185,10 @@ pub enum AboveHold {
     /// What the wallet has is charged; the rest is let go.
     ChargeAvailable,
     /// It happened, so it is charged; what the wallet cannot cover becomes debt.
-    #[default]
     AllowDebt,
+    /// What the subscription says; where it says nothing: [`AboveHold::AllowDebt`].
+    #[default]
+    AsSubscribed,
 }
 
 /// See [`Command::Extend`].
@@ -508,6 +510,7 @@ fn change_differs(a: &SubscriptionChange, b: &SubscriptionChange) -> Option<Stri
         (S::Resume, _) => "resume",
         (S::Cancel, _) => "cancel",
         (S::Unschedule, _) => "unschedule",
+        (S::AboveHold(_), _) => "above_hold",
     };
     Some(name.to_string())
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::AboveHold;
 use crate::ids::{CallId, Hash, PlanName, RevisionHash, SubscriptionId};
 use crate::state::Cadence;
 use crate::time::{Period, Timestamp};
@@ -41,6 +42,8 @@ pub enum SubscriptionChange {
     Cancel,
     /// What was scheduled for the end of the period is taken back.
     Unschedule,
+    /// What happens to a price above a hold, where a settlement does not say it; always at once.
+    AboveHold(AboveHold),
 }
 
 /// From when on a change is in force.

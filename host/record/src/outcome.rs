@@ -3,6 +3,7 @@
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::command::AboveHold;
 use crate::correction::{Consequence, Original, Standing};
 use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
@@ -152,6 +153,8 @@ pub enum Effect {
     PlanTaken(SubscriptionId, Timestamp),
     /// A held call used this so far.
     HoldUsed(EventRef, Box<HoldUsage>),
+    /// A subscription says what happens to a price above a hold, or nothing any more ([`AboveHold::AsSubscribed`]).
+    AboveHoldPut(SubscriptionId, AboveHold),
 }
 
 /// A posting to one account. Positive: to the customer's good.

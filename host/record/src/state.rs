@@ -368,4 +368,6 @@ pub enum Part {
     Given(GrantId),
     /// Since when a subscription is on its plan, where that is not its first one: a [`Timestamp`].
     PlanSince(SubscriptionId),
+    /// What a subscription says happens to a price above a hold, where it says it: an [`AboveHold`].
+    AboveHold(SubscriptionId),
 }

@@ -14,7 +14,7 @@ use crate::wallet::{balances, made_up_id};
 
 /// See [`super::SubscriptionsCommand::Change`].
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["seats", "plan", "unschedule"])]
+#[group(id = "what", required = true, multiple = false, args = ["seats", "plan", "above_hold", "unschedule"])]
 pub struct Change {
     #[command(flatten)]
     whose: Whose,
@@ -27,6 +27,9 @@ pub struct Change {
     /// With --plan: monthly, yearly, weekly, daily, or a number of days such as 30d [default: as it was]
     #[arg(long, requires = "plan", value_parser = cadence)]
     cadence: Option<Value>,
+    /// What happens to a price above a hold, where a settlement does not say it; at once
+    #[arg(long, value_enum, conflicts_with_all = ["at", "no_proration"])]
+    above_hold: Option<AboveHold>,
     /// Take back what waits for the end of the period
     #[arg(long, conflicts_with_all = ["at", "no_proration"])]
     unschedule: bool,
@@ -79,6 +82,27 @@ struct Whose {
     id: Option<String>,
 }
 
+/// What happens to a price above a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AboveHold {
+    /// The settlement is refused
+    Deny,
+    /// What the wallet has is charged, the rest let go
+    ChargeAvailable,
+    /// It is charged, and what the wallet cannot cover becomes debt
+    AllowDebt,
+}
+
+impl AboveHold {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            AboveHold::Deny => "deny",
+            AboveHold::ChargeAvailable => "charge_available",
+            AboveHold::AllowDebt => "allow_debt",
+        }
+    }
+}
+
 /// From when on a change is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum At {
@@ -105,6 +129,9 @@ impl Change {
     fn body(&self) -> Value {
         if self.unschedule {
             return json!({ "unschedule": true });
+        }
+        if let Some(above) = self.above_hold {
+            return json!({ "above_hold": above.as_str() });
         }
         let mut body = json!({"when": self.at.as_str(), "prorate": !self.no_proration});
         if let Some(seats) = self.seats {

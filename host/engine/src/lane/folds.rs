@@ -94,6 +94,7 @@ impl Fold {
             | Effect::UnpricedRated(_)
             | Effect::StandingPut(..)
             | Effect::WriteOffsPut(..)
+            | Effect::AboveHoldPut(..)
             | Effect::LimitPut(..)
             | Effect::LimitDeleted(_)
             | Effect::LimitCounted { .. }

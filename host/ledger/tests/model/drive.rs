@@ -358,6 +358,7 @@ impl Pair {
                 Change::Resume => SubscriptionChange::Resume,
                 Change::Cancel => SubscriptionChange::Cancel,
                 Change::Unschedule => SubscriptionChange::Unschedule,
+                Change::Above(above) => SubscriptionChange::AboveHold(above_hold(*above)),
             },
             when: if at_end { When::PeriodEnd } else { When::Now },
             proration: Proration::Prorate,
@@ -402,11 +403,7 @@ impl Pair {
     ) -> Both {
         let settle_id = self.name("t");
         let finality = if last { Finality::Final } else { Finality::Partial };
-        let how = match above {
-            Above::Deny => AboveHold::Deny,
-            Above::Available => AboveHold::ChargeAvailable,
-            Above::Debt => AboveHold::AllowDebt,
-        };
+        let how = above_hold(above);
         let mut command = make::settling(&self.model.holds[index].id, &settle_id, finality, how);
         if let Command::Settle(settle) = &mut command {
             settle.attributes = attributes(team);
@@ -500,6 +497,15 @@ impl Pair {
             open.collect()
         };
         from.get(pick(which, from.len())?).copied()
+    }
+}
+
+fn above_hold(above: Above) -> AboveHold {
+    match above {
+        Above::Deny => AboveHold::Deny,
+        Above::Available => AboveHold::ChargeAvailable,
+        Above::Debt => AboveHold::AllowDebt,
+        Above::Subscribed => AboveHold::AsSubscribed,
     }
 }
 

@@ -143,6 +143,8 @@ pub enum Above {
     Deny,
     Available,
     Debt,
+    /// As the hold's subscription says.
+    Subscribed,
 }
 
 /// The whole wallet.
@@ -166,6 +168,8 @@ pub struct Model {
     pub counted_since: BTreeMap<String, i64>,
     /// Since when a subscription is on its plan, where that is not its first one.
     pub plan_since: BTreeMap<String, i64>,
+    /// What subscriptions say happens above a hold.
+    pub above: BTreeMap<String, Above>,
     /// What was written off and stands so.
     pub written_off: Vec<WriteOff>,
     pub announced: Vec<String>,

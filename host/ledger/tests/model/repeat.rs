@@ -140,7 +140,9 @@ fn others(command: &Command) -> Vec<Other> {
                 "above_hold",
                 |it: &mut Settle| it.above = match it.above {
                     AboveHold::Deny => AboveHold::AllowDebt,
-                    AboveHold::AllowDebt | AboveHold::ChargeAvailable => AboveHold::Deny,
+                    AboveHold::AllowDebt | AboveHold::ChargeAvailable | AboveHold::AsSubscribed => {
+                        AboveHold::Deny
+                    }
                 }
             ),
         ],

@@ -233,6 +233,7 @@ fn sub(id: &SubscriptionId, state: &SubscriptionState) -> Sub {
         SubscriptionChange::Resume => Change::Resume,
         SubscriptionChange::Cancel => Change::Cancel,
         SubscriptionChange::Unschedule => Change::Unschedule,
+        SubscriptionChange::AboveHold(_) => unreachable!("it is never scheduled"),
     });
     let key = |key: &str| if key == "k" { "k" } else { "l" };
     Sub {

@@ -47,6 +47,14 @@ impl Model {
             return gone;
         }
         let last = last || late;
+        let above = match above {
+            Above::Subscribed => self
+                .above
+                .get(&self.holds[index].sub)
+                .copied()
+                .unwrap_or(Above::Debt),
+            said => said,
+        };
         let team = team.or(self.holds[index].team);
         let says = match (word, sensible(word)) {
             (_, Ok(says)) => says,
@@ -73,7 +81,7 @@ impl Model {
         self.record();
         let Parted { team, above } = self.holds[index].parted.unwrap();
         let above = match above {
-            Above::Debt => Above::Debt,
+            Above::Debt | Above::Subscribed => Above::Debt,
             Above::Available | Above::Deny => Above::Available,
         };
         let Some(says) = word.orders() else {

@@ -221,6 +221,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         3 => Just(Change::Resume),
         1 => Just(Change::Cancel),
         1 => Just(Change::Unschedule),
+        2 => select(vec![Above::Deny, Above::Available, Above::Debt, Above::Subscribed]).prop_map(Change::Above),
     ]
 }
 
@@ -288,7 +289,13 @@ fn any_clock() -> impl Strategy<Value = Step> {
 }
 
 fn any_hold() -> impl Strategy<Value = Step> {
-    let above = select(vec![Above::Deny, Above::Available, Above::Debt]);
+    let above = select(vec![
+        Above::Deny,
+        Above::Available,
+        Above::Debt,
+        Above::Subscribed,
+        Above::Subscribed,
+    ]);
     let settle = (
         0..99_usize,
         any_price(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use farebox_record::state::Cadence;
 
 use crate::calls::Call;
-use crate::reference::{Model, Told};
+use crate::reference::{Above, Model, Told};
 use crate::words::{PLANS, Says, Word};
 use crate::world::START;
 use crate::world::dates::{DAY, date, days};
@@ -28,6 +28,8 @@ pub enum Change {
     Resume,
     Cancel,
     Unschedule,
+    /// What happens above a hold; `Subscribed`: nothing is said any more.
+    Above(Above),
 }
 
 /// A customer on a plan.
@@ -280,6 +282,7 @@ impl Model {
         self.subs.retain(|s| !gone.contains(&s.id));
         self.terms.retain(|(sub, _), _| !gone.contains(sub));
         self.plan_since.retain(|sub, _| !gone.contains(sub));
+        self.above.retain(|sub, _| !gone.contains(sub));
         let anchor = anchor.unwrap_or(self.now);
         let period = period_at(anchor, cadence, self.now);
         self.subs.push(Sub {
@@ -319,6 +322,7 @@ impl Model {
                 let same = *plan == sub.plan && cadence.is_none_or(|cadence| cadence == sub.cadence);
                 same || (paused && !at_end)
             }
+            Change::Above(_) => at_end,
             Change::Seats(_) | Change::Cancel => false,
         };
         senseless.then(|| Told::refused("ChangeNotPossible"))
@@ -336,6 +340,14 @@ impl Model {
             if self.is_owned(*plan, id) {
                 return Told::refused("EventTypeOwned");
             }
+        }
+        if let Change::Above(above) = change {
+            self.record();
+            match above {
+                Above::Subscribed => self.above.remove(id),
+                said => self.above.insert(id.into(), *said),
+            };
+            return self.changed(id, self.now);
         }
         if *change == Change::Unschedule {
             self.record();
@@ -395,7 +407,7 @@ impl Model {
                 sub.opening.extend(says.state);
                 self.end_included(id);
             }
-            Change::Unschedule => unreachable!("no plan is asked"),
+            Change::Unschedule | Change::Above(_) => unreachable!("no plan is asked"),
         }
     }
 

@@ -85,7 +85,11 @@ fn above_the_hold() {
 
 #[test]
 fn the_default_above_the_hold_is_to_charge_what_happened() {
-    assert_eq!(AboveHold::default(), AllowDebt);
+    let mut world = held("6", "6");
+    world
+        .ask(settling("h", "s", Final, AboveHold::default()), usd("8"))
+        .unwrap();
+    assert_eq!(world.has("usd"), "0 0 2 0");
 }
 
 #[test]

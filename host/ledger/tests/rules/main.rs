@@ -34,5 +34,6 @@ mod spending;
 mod spending_changes;
 mod spending_counts;
 mod spending_windows;
+mod subscribed_above;
 mod usage;
 mod verify;

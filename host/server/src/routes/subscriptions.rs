@@ -41,6 +41,7 @@ pub(crate) async fn start(
     Strict(body): Strict<SubscriptionBody>,
 ) -> Result<Response, Problem> {
     let (customer, plan) = (body.customer.clone(), body.plan.clone());
+    let above_hold = body.above_hold()?;
     let subscribe = body.command()?;
     let id = subscribe.id.clone();
     check_plan(&server, &caller, &plan)?;
@@ -55,6 +56,11 @@ pub(crate) async fn start(
     else {
         return Err(internal("a subscription was answered like something else"));
     };
+    if let Some(change) = above_hold {
+        server
+            .command(&caller, &customer, Command::ChangeSubscription(change))
+            .await?;
+    }
     let view = SubscribedView {
         id,
         started_at: Time(done.at),
@@ -101,7 +107,7 @@ pub(crate) async fn list(
     let wallet = server.wallet(&caller, &customer).await?;
     let subscriptions = wallet.subscriptions();
     let subscriptions = subscriptions
-        .map(|(id, state)| SubscriptionView::new(&customer, id, state))
+        .map(|(id, state)| SubscriptionView::new(&customer, id, state, &wallet))
         .collect();
     Ok(answer(Made::Done, &SubscriptionList { subscriptions }))
 }
@@ -127,7 +133,10 @@ pub(crate) async fn show(
             format!("{customer} has no subscription {id}"),
         )
     })?;
-    Ok(answer(Made::Done, &SubscriptionView::new(&customer, &id, state)))
+    Ok(answer(
+        Made::Done,
+        &SubscriptionView::new(&customer, &id, state, &wallet),
+    ))
 }
 
 /// Changes a subscription: seats or plan, pause or resume; at once, or at the end of the period.

@@ -41,17 +41,36 @@ pub struct SettleBody {
     #[serde(default = "yes", rename = "final")]
     last: bool,
     /// What happens to a price above the hold: it is refused; what the wallet has is charged and the rest let go; or it is
-    /// charged, and what the wallet cannot cover becomes debt. `allow_debt` unless told.
-    #[serde(default)]
+    /// charged, and what the wallet cannot cover becomes debt. As the subscription says unless told, and `allow_debt` where
+    /// that says nothing.
     #[schema(schema_with = above_hold_schema)]
-    above_hold: AboveHold,
+    above_hold: Option<AboveHoldBody>,
 }
 
 fn yes() -> bool {
     true
 }
 
-fn above_hold_schema() -> Object {
+/// What happens to a price above a hold, as a caller says it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AboveHoldBody {
+    Deny,
+    ChargeAvailable,
+    AllowDebt,
+}
+
+impl From<AboveHoldBody> for AboveHold {
+    fn from(body: AboveHoldBody) -> AboveHold {
+        match body {
+            AboveHoldBody::Deny => AboveHold::Deny,
+            AboveHoldBody::ChargeAvailable => AboveHold::ChargeAvailable,
+            AboveHoldBody::AllowDebt => AboveHold::AllowDebt,
+        }
+    }
+}
+
+pub(crate) fn above_hold_schema() -> Object {
     choice(&["deny", "charge_available", "allow_debt"])
 }
 
@@ -72,7 +91,7 @@ impl SettleBody {
             } else {
                 Finality::Partial
             },
-            above: self.above_hold,
+            above: self.above_hold.map_or(AboveHold::AsSubscribed, AboveHold::from),
         })
     }
 }

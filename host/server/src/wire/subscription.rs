@@ -1,6 +1,7 @@
 //! Customers on plans, and what changes about that.
 
-use farebox_record::command::Subscribe;
+use farebox_ledger::Wallet;
+use farebox_record::command::{AboveHold, Subscribe};
 use farebox_record::ids::{CallId, CustomerId, EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{
     ChangeSubscription, Proration, Scheduled, SubscriptionChange, SubscriptionStatus, When,
@@ -14,6 +15,7 @@ use crate::problem::Problem;
 use crate::wire::account::choice;
 use crate::wire::balance::{BalanceView, LineView};
 use crate::wire::event::RevisionView;
+use crate::wire::hold::{AboveHoldBody, above_hold_schema};
 use crate::wire::time::{PeriodView, Time};
 
 /// A customer on a plan.
@@ -39,6 +41,10 @@ pub struct SubscriptionBody {
     #[serde(default)]
     #[schema(value_type = Option<CadenceBody>)]
     cadence: Cadence,
+    /// What happens to a price above a hold, where a settlement does not say it: `deny`, `charge_available` or `allow_debt`.
+    /// `allow_debt` unless told.
+    #[schema(schema_with = above_hold_schema)]
+    above_hold: Option<AboveHoldBody>,
 }
 
 fn one() -> u32 {
@@ -67,6 +73,23 @@ pub enum CadenceBody {
 }
 
 impl SubscriptionBody {
+    /// What is said of the subscription besides, once it is there. It has an id of its own, so that a retry of the whole says
+    /// it once.
+    pub fn above_hold(&self) -> Result<Option<ChangeSubscription>, Problem> {
+        let Some(above) = self.above_hold else {
+            return Ok(None);
+        };
+        let id =
+            CallId::new("subscribe:above_hold").map_err(|e| Problem::field("/above_hold", e.to_string()))?;
+        Ok(Some(ChangeSubscription {
+            subscription: self.id.clone(),
+            id,
+            change: SubscriptionChange::AboveHold(above.into()),
+            when: When::Now,
+            proration: Proration::None,
+        }))
+    }
+
     /// As the ledger knows it.
     pub fn command(self) -> Result<Subscribe, Problem> {
         if self.cadence == Cadence::Days(0) {
@@ -134,6 +157,9 @@ pub struct SubscriptionView {
     /// Since when it is paused or cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_since: Option<Time>,
+    /// What happens to a price above a hold, where a settlement does not say it.
+    #[schema(schema_with = above_hold_schema)]
+    pub above_hold: AboveHold,
     /// Changes that wait for the end of the period, in the order in which they are carried out.
     pub scheduled: Vec<ScheduledView>,
     /// Types of events that it prices.
@@ -143,7 +169,12 @@ pub struct SubscriptionView {
 
 impl SubscriptionView {
     /// As it is kept.
-    pub fn new(customer: &CustomerId, id: &SubscriptionId, state: &SubscriptionState) -> SubscriptionView {
+    pub fn new(
+        customer: &CustomerId,
+        id: &SubscriptionId,
+        state: &SubscriptionState,
+        wallet: &Wallet,
+    ) -> SubscriptionView {
         SubscriptionView {
             id: id.clone(),
             customer: customer.clone(),
@@ -156,6 +187,7 @@ impl SubscriptionView {
             since: Time(state.since),
             status: status(state.status),
             status_since: status_since(state.status),
+            above_hold: wallet.above_hold(id, AboveHold::AsSubscribed),
             scheduled: state.scheduled.iter().map(ScheduledView::new).collect(),
             event_types: state.event_types.clone(),
         }
@@ -170,7 +202,7 @@ pub struct SubscriptionList {
     pub subscriptions: Vec<SubscriptionView>,
 }
 
-/// A change of a subscription: exactly one of `seats`, `plan`, `pause`, `resume` and `unschedule`.
+/// A change of a subscription: exactly one of `seats`, `plan`, `pause`, `resume`, `above_hold` and `unschedule`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[schema(as = PatchSubscription, example = json!({"seats": 12, "when": "now"}))]
@@ -187,6 +219,10 @@ pub struct ChangeBody {
     pause: Option<bool>,
     /// `true`: it goes on, at once.
     resume: Option<bool>,
+    /// What happens to a price above a hold, where a settlement does not say it: `deny`, `charge_available` or `allow_debt`.
+    /// At once; open holds follow it too.
+    #[schema(schema_with = above_hold_schema)]
+    above_hold: Option<AboveHoldBody>,
     /// `true`: all changes that wait for the end of the period are taken back.
     unschedule: Option<bool>,
     /// `now`, or `period_end`: from the end of the present period on. `now` unless told.
@@ -216,6 +252,9 @@ impl ChangeBody {
             let detail = "a cadence changes with the plan: say `plan` too, the present one if it stays";
             return Err(Problem::field("/cadence", detail));
         }
+        if let Some(above) = self.above_hold {
+            said.push(SubscriptionChange::AboveHold(above.into()));
+        }
         for (name, flag, change) in [
             ("pause", self.pause, SubscriptionChange::Pause),
             ("resume", self.resume, SubscriptionChange::Resume),
@@ -233,7 +272,7 @@ impl ChangeBody {
         if self.cadence == Some(Cadence::Days(0)) {
             return Err(Problem::field("/cadence/days", "a period has at least 1 day"));
         }
-        let choices = "seats, plan, pause, resume, unschedule";
+        let choices = "seats, plan, pause, resume, above_hold, unschedule";
         match (said.pop(), said.is_empty()) {
             (Some(change), true) => Ok(change),
             (Some(_), false) => Err(Problem::field(
@@ -247,12 +286,18 @@ impl ChangeBody {
     /// As the ledger knows it.
     pub fn command(&self, subscription: SubscriptionId, id: CallId) -> Result<ChangeSubscription, Problem> {
         let change = self.change()?;
-        if change == SubscriptionChange::Unschedule && (self.when.is_some() || self.prorate.is_some()) {
+        let at_once = match change {
+            SubscriptionChange::Unschedule => {
+                Some("what is scheduled is taken back at once, and costs nothing")
+            }
+            SubscriptionChange::AboveHold(_) => {
+                Some("what happens above a hold changes at once, and costs nothing")
+            }
+            _ => None,
+        };
+        if let (Some(detail), true) = (at_once, self.when.is_some() || self.prorate.is_some()) {
             let pointer = if self.when.is_some() { "/when" } else { "/prorate" };
-            return Err(Problem::field(
-                pointer,
-                "what is scheduled is taken back at once, and costs nothing",
-            ));
+            return Err(Problem::field(pointer, detail));
         }
         Ok(ChangeSubscription {
             subscription,
@@ -310,7 +355,10 @@ impl ScheduledView {
             }
             SubscriptionChange::Pause => view.pause = true,
             SubscriptionChange::Cancel => view.cancel = true,
-            SubscriptionChange::Resume | SubscriptionChange::Unschedule => {}
+            // At once, always.
+            SubscriptionChange::Resume
+            | SubscriptionChange::Unschedule
+            | SubscriptionChange::AboveHold(_) => {}
         }
         view
     }

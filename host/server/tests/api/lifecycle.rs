@@ -13,6 +13,12 @@ async fn change(client: &Client, body: Value) -> Answer {
     client.call(Method::PATCH, TOKENS, Some(body)).await
 }
 
+const STRICT: &str = "/v1/subscriptions/strict?customer=acme";
+
+async fn patch(client: &Client, body: Value) -> Answer {
+    client.call(Method::PATCH, STRICT, Some(body)).await
+}
+
 async fn keyed(client: &Client, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
     let request = client
         .http
@@ -299,4 +305,35 @@ async fn a_change_is_said_in_one_way_and_carried_out_once_under_its_key() {
     change(&billing, json!({"seats": 2})).await.expect(200);
     billing.call(Method::DELETE, TOKENS, None).await.expect(200);
     house.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_says_what_happens_above_a_hold() {
+    let house = House::with_customer("10").await;
+    let client = house.admin.clone();
+    client.call(Method::DELETE, TOKENS, None).await.expect(200);
+    let start = json!({"id": "strict", "customer": "acme", "plan": "tokens", "above_hold": "deny"});
+    client.post("/v1/subscriptions", start.clone()).await.expect(201);
+    assert_eq!(client.get(STRICT).await.expect(200)["above_hold"], "deny");
+    let again = client.post("/v1/subscriptions", start).await.expect(200);
+    assert_eq!(again["replayed"], true);
+
+    let allowed = client.authorize("call", 1_000_000, 0).await.expect(200);
+    let hold = allowed["hold"]["id"].as_str().unwrap().to_string();
+    let path = format!("/v1/holds/{hold}/settle");
+    let more = |id: &str| json!({"id": id, "measures": {"input_tokens": 2_000_000, "output_tokens": 0}});
+    let refused = client.post(&path, more("first")).await.expect(409);
+    assert_eq!(refused["code"], "above_hold");
+    let changed = patch(&client, json!({"above_hold": "allow_debt"}))
+        .await
+        .expect(200);
+    assert_eq!(changed["status"], "active");
+    client.post(&path, more("second")).await.expect(200);
+
+    let both = patch(&client, json!({"above_hold": "deny", "seats": 2})).await;
+    assert_eq!(both.expect(422)["code"], "invalid_request");
+    let later = patch(&client, json!({"above_hold": "deny", "when": "period_end"})).await;
+    assert_eq!(later.expect(422)["pointer"], "/when");
+    let unknown = patch(&client, json!({"above_hold": "as_subscribed"})).await;
+    unknown.expect(422);
 }
