@@ -1,12 +1,13 @@
 //! Spending limits: what they let through, and how they say no.
 
 use farebox_ledger::{Retry, compare};
+use farebox_record::state::Shortfall;
 
 use crate::world::World;
 use crate::world::bound::{Bound, hold_of, limit, one_shot_of};
 use crate::world::make::Shape;
 use crate::world::make::{
-    charge, extend, fee, grant, hold, hold_for, one_shot, part, priced, release, settle, usage, usd,
+    chain, charge, extend, fee, grant, hold, hold_for, one_shot, part, priced, release, settle, usage, usd,
 };
 use crate::world::say::say;
 
@@ -38,6 +39,30 @@ fn a_call_that_does_not_fit_is_told_which_limit_where_and_until_when() {
     assert_eq!(say(&world.ask(hold("free"), usd("0"))), "allowed");
     let nano = format!("denied by month at customer until {APRIL}: 0 of 0.000000001 usd");
     assert_eq!(say(&world.ask(hold("h3"), usd("0.000000001"))), nano);
+}
+
+/// The cap of on-demand usage: the last link of a chain draws on what is owed afterwards, as far as a limit in its asset goes.
+#[test]
+fn a_limit_in_the_last_asset_of_a_chain_caps_what_goes_beyond_the_pool() {
+    let mut world = World::owing(&[("usd", Shortfall::Unlimited)]);
+    world.ok(grant("pool", "credits", "80").put());
+    world.ok(limit("on-demand", "usd", "5").set());
+    // 100 credits, or 20 usd: of the first call 80 % are in the pool, and 4 usd go beyond.
+    let price = || priced(&[chain("t", &[("credits", "100"), ("usd", "20")])]);
+    let held = "allowed, held credits 80 + usd 4";
+    assert_eq!(say(&world.ask(hold("h"), price())), held);
+    assert_eq!(world.limit("on-demand"), "0 + 4, 1 left");
+    // The pool is held: all 20 of the next one would go beyond.
+    let denied = format!("denied by on-demand at customer until {APRIL}: 1 of 20 usd");
+    assert_eq!(say(&world.ask(hold("h2"), price())), denied);
+    assert_eq!(
+        (world.has("credits"), world.has("usd")),
+        ("0 80 0 0".into(), "0 4 0 0".into())
+    );
+    // What happened is recorded all the same, and shown as beyond the limit.
+    world.ask(usage("e"), price()).unwrap();
+    assert_eq!(world.limit("on-demand"), "20 + 4, 0 left");
+    assert_eq!(world.has("usd"), "0 4 20 0");
 }
 
 #[test]
