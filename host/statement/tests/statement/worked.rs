@@ -419,7 +419,7 @@ fn what_is_too_much_is_refused_by_name() {
     let adjusted = world.records.last().unwrap().clone();
     let refusal_of = |record: &farebox_record::Record| {
         let mut reading = farebox_statement::Reading::new(t(0), t(100), Default::default()).unwrap();
-        (1..=200_001_u64).find_map(|sequence| {
+        (1..=1_000_001_u64).find_map(|sequence| {
             let record = farebox_record::Record {
                 sequence,
                 ..record.clone()
@@ -429,7 +429,7 @@ fn what_is_too_much_is_refused_by_name() {
     };
     let (at, said) = refusal_of(&charged).unwrap();
     assert!(
-        at == 200_001 && said.contains("STATEMENT_RECORDS_MAX"),
+        at == 1_000_001 && said.contains("STATEMENT_RECORDS_MAX"),
         "{at}: {said}"
     );
     // Each adjustment has a line of its own.
