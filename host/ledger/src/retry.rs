@@ -35,12 +35,16 @@ pub fn retold(wallet: &Wallet, command: &Command) -> Option<Retold> {
     if asked.applies() == Applies::Nothing {
         return None;
     }
-    let over = matches!(missed.due.item, DueItem::Renewal(_)) && asked.instant < asked.subscription.since;
-    let term = term_of(asked.subscription, asked.instant).filter(|past| past.since <= asked.instant);
+    // A timer goes on from the present state.
+    let begun = match missed.due.item {
+        DueItem::Renewal(_) => term_of(asked.subscription, asked.instant),
+        _ => None,
+    };
+    let begun = begun.filter(|past| past.since <= asked.instant);
     Some(Retold {
         subscription: asked.id.clone(),
         change: asked.change,
-        term: term.filter(|_| over).map(|past| past.number),
+        term: begun.map(|past| past.number),
     })
 }
 
@@ -106,8 +110,6 @@ impl<'w> Missed<'w> {
         match self.change {
             // Timers end with their plan and with their subscription.
             DueChange::Timer(_) if self.ended.is_some() || replaced => Applies::Nothing,
-            // What the plan says to the end itself is its last word.
-            DueChange::Cancelled(_) => Applies::All,
             // At the very instant something else came of it, and nothing was served in between.
             DueChange::Renewed(_) if same_instant(self.ended) || same_instant(self.taken) => Applies::Nothing,
             DueChange::PlanChanged { .. } if same_instant(self.ended) => Applies::Nothing,
@@ -115,6 +117,7 @@ impl<'w> Missed<'w> {
                 Applies::Charges
             }
             _ if self.instant < self.subscription.since => Applies::Value,
+            // What the plan says to the end itself is its last word.
             _ => Applies::All,
         }
     }

@@ -27,6 +27,7 @@ mod owners;
 mod parts;
 mod plan_orders;
 mod refold;
+mod refold_parts;
 mod retried;
 mod retry;
 mod settle;

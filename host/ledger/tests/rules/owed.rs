@@ -2,7 +2,7 @@
 //! pays debt first.
 
 use farebox_record::correction::AdjustTarget::{Debt, Receivable};
-use farebox_record::outcome::Account;
+use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::Category::{Included, Promotional};
 use farebox_record::state::Shortfall::Unlimited;
 
@@ -216,4 +216,63 @@ fn a_hold_does_not_grow_while_the_customer_owes_too_much() {
         say(&post_paid.ask(extend("h", "more", 900, &[("tokens", "2")]), usd("2"))),
         "extended, held usd 2 until 900"
     );
+}
+
+/// The write-offs of debt that the newest record leaves, oldest first; none where it says nothing of them.
+fn write_offs(world: &World) -> Option<Vec<String>> {
+    let effects = &world.records.last().unwrap().outcome.effects;
+    effects.iter().find_map(|effect| match effect {
+        Effect::WriteOffsPut(_, list) => Some(list.debt.iter().map(|w| w.amount.to_string()).collect()),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_is_taken_back_of_a_write_off_is_gone_from_it() {
+    let mut world = World::new();
+    world.ask(usage("a"), usd("6")).unwrap();
+    world.ask(usage("b"), usd("6")).unwrap();
+    world.ok(adjust("off", Debt, "12"));
+    world.ok(void("a"));
+    assert_eq!(write_offs(&world).unwrap(), ["6"]);
+    world.ok(void("b"));
+    assert_eq!(write_offs(&world).unwrap(), Vec::<String>::new());
+    // At the same instant: what is paid of another event's debt comes back, because nothing is written off any more.
+    world.ask(usage("c"), usd("5")).unwrap();
+    world.ok(grant("top", "usd", "5").put());
+    world.ok(void("c"));
+    assert_eq!(world.has("usd"), "5 0 0 0");
+    assert_eq!(write_offs(&world), None, "nothing changed about write-offs");
+}
+
+#[test]
+fn an_event_from_behind_a_write_off_says_nothing_of_it() {
+    let mut world = World::new();
+    world.ask(usage("old"), usd("10")).unwrap();
+    world.ok(adjust("a", Debt, "10"));
+    world.advance(1);
+    world.ask(usage("new"), usd("4")).unwrap();
+    world.ok(void("new"));
+    assert_eq!(write_offs(&world), None);
+}
+
+#[test]
+fn as_many_write_offs_as_the_limit_allows_are_told_apart() {
+    let mut world = World::new();
+    world.ask(usage("e"), usd("100")).unwrap();
+    let most = farebox_ledger::limits::WRITE_OFFS_PER_ASSET_MAX;
+    for index in 0..most {
+        world.advance(1);
+        world.ok(adjust(&format!("a{index}"), Debt, "1"));
+    }
+    assert_eq!(write_offs(&world).unwrap(), vec!["1"; most]);
+    world.advance(1);
+    world.ok(adjust("more", Debt, "1"));
+    let mut merged = vec!["1"; most];
+    merged[0] = "2";
+    assert_eq!(write_offs(&world).unwrap(), merged);
+    world.advance(1);
+    world.ok(adjust("again", Debt, "1"));
+    merged[0] = "3";
+    assert_eq!(write_offs(&world).unwrap(), merged);
 }

@@ -33,7 +33,7 @@ fn behind(world: &World, repriced: &[(&str, Charge, &[TakenSlice])]) -> Option<C
     })))
 }
 
-fn tokens(amount: &str) -> Charge {
+pub fn tokens(amount: &str) -> Charge {
     charge("tokens", "usd", amount)
 }
 
@@ -46,7 +46,7 @@ fn world(paid: &str) -> World {
 }
 
 /// `a`, `b` and `c`.
-fn three(paid: &str) -> World {
+pub fn three(paid: &str) -> World {
     let mut world = world(paid);
     for (event, price) in [("a", "8"), ("b", "3"), ("c", "2")] {
         world.ask(usage(event), usd(price)).unwrap();
@@ -54,7 +54,7 @@ fn three(paid: &str) -> World {
     world
 }
 
-fn slices(world: &World, event: &str) -> Vec<String> {
+pub fn slices(world: &World, event: &str) -> Vec<String> {
     let standing = world.original(&reference(event)).unwrap().standing;
     let text = |slice: &TakenSlice| {
         let from = match &slice.from {
@@ -67,7 +67,7 @@ fn slices(world: &World, event: &str) -> Vec<String> {
     standing.slices.iter().map(text).collect()
 }
 
-fn void_with(world: &mut World, event: &str, consequence: Option<Consequence>) -> String {
+pub fn void_with(world: &mut World, event: &str, consequence: Option<Consequence>) -> String {
     say(&world.correct(void(event), None, consequence))
 }
 

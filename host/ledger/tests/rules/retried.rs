@@ -1,6 +1,6 @@
 //! Renewals and timers that are asked again: what no longer applies is not carried out.
 
-use farebox_ledger::retold;
+use farebox_ledger::{is_of_old_plan, retold};
 use farebox_record::command::{Command, RetryChange, RetryTransition};
 use farebox_record::ids::{PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, When};
@@ -146,6 +146,48 @@ fn a_period_that_ended_as_it_began_owes_nothing() {
 }
 
 #[test]
+fn a_timer_of_a_term_that_is_over_is_told_by_the_present_state() {
+    let mut world = World::new();
+    world
+        .ask(subscribe("s", Cadence::Monthly), wakes("nightly", t(DAY)))
+        .unwrap();
+    world.advance(DAY);
+    let retry = missed(&world);
+    let answered = Verdict::Priced(Priced {
+        state: Some(b"april".to_vec()),
+        ..Priced::default()
+    });
+    world.transitions.push_back(answered);
+    world.advance(MONTH - DAY);
+    assert_eq!(told(&world, &retry), ("timer", None));
+    assert_eq!(
+        after(&mut world, retry),
+        "0 0 0 20, 100 0 0 0, \"april\", 0 timers"
+    );
+}
+
+#[test]
+fn only_what_fell_due_before_the_plan_took_over_is_of_the_old_one() {
+    let id = SubscriptionId::new("s").unwrap();
+    let of_old_plan = |world: &World, retry: &Command| {
+        let (_, missed) = retry.retried().unwrap();
+        is_of_old_plan(&world.wallet, &id, missed)
+    };
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = missed(&world);
+    assert!(!of_old_plan(&world, &retry), "nobody took over");
+    world.ask(change("1", pro(), When::Now), priced(&[])).unwrap();
+    assert!(!of_old_plan(&world, &retry), "it took over at that very instant");
+    let mut world = started();
+    world.advance(MONTH);
+    let retry = missed(&world);
+    world.advance(1);
+    world.ask(change("1", pro(), When::Now), priced(&[])).unwrap();
+    assert!(of_old_plan(&world, &retry));
+}
+
+#[test]
 fn the_end_at_the_end_of_a_period_is_told_as_an_end() {
     let mut world = started();
     world.ok(change("1", Change::Cancel, When::PeriodEnd));
@@ -248,4 +290,11 @@ fn where_nobody_kept_what_was_told_the_boundary_says_it() {
     world.advance(MONTH);
     let retry = without_what_was_told(missed(&world));
     assert_eq!(told(&world, &retry), ("plan changed", None));
+    let mut world = World::new();
+    world
+        .ask(subscribe("s", Cadence::Monthly), wakes("nightly", t(DAY)))
+        .unwrap();
+    world.advance(DAY);
+    let retry = without_what_was_told(missed(&world));
+    assert_eq!(told(&world, &retry), ("timer", None));
 }
