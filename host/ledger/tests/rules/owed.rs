@@ -276,3 +276,19 @@ fn as_many_write_offs_as_the_limit_allows_are_told_apart() {
     merged[0] = "3";
     assert_eq!(write_offs(&world).unwrap(), merged);
 }
+
+#[test]
+fn an_event_takes_of_several_write_offs_no_more_than_it_owed() {
+    let mut world = World::new();
+    world.ask(usage("a"), usd("5")).unwrap();
+    world.ask(usage("b"), usd("8")).unwrap();
+    world.ok(adjust("first", Debt, "3"));
+    world.ok(adjust("second", Debt, "10"));
+    // 3 of the first, and 2 of the second.
+    world.ok(void("a"));
+    assert_eq!(write_offs(&world).unwrap(), ["8"]);
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    world.ok(void("b"));
+    assert_eq!(write_offs(&world).unwrap(), Vec::<String>::new());
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+}
