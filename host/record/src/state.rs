@@ -368,4 +368,6 @@ pub enum Part {
     Given(GrantId),
     /// Since when a subscription is on its plan, where that is not its first one: a [`Timestamp`].
     PlanSince(SubscriptionId),
+    /// The [`crate::correction::GiveBacks`] of an event that gave back of others, or that others gave back of. On demand.
+    GiveBacks(crate::plan::EventRef),
 }
