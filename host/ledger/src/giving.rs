@@ -363,10 +363,7 @@ fn wanted(charges: &[Charge]) -> Result<Vec<(Key, u16, Nanos)>, Refusal> {
         }
         count += 1;
         let Some(event) = &charge.gives_back else {
-            return Err(wrong(
-                index,
-                "is negative and names no event that it gives back of",
-            ));
+            return Err(wrong(index, UNNAMED));
         };
         if !charge.otherwise.is_empty() {
             return Err(wrong(index, "gives back and has an `otherwise`"));
@@ -472,6 +469,17 @@ fn said(message: String) -> Refusal {
 
 /// The code of an answer that keeps the contract and cannot be posted to the wallet.
 pub(crate) const UNPOSTABLE: &str = "unpostable";
+
+/// A charge below zero names the event that it gives back of.
+pub(crate) fn check_named(charges: &[Charge]) -> Result<(), Refusal> {
+    let unnamed = |charge: &Charge| charge.price.amount.is_negative() && charge.gives_back.is_none();
+    match charges.iter().position(unnamed) {
+        Some(index) => Err(wrong(index, UNNAMED)),
+        None => Ok(()),
+    }
+}
+
+const UNNAMED: &str = "is negative and names no event that it gives back of";
 
 /// A settlement that leaves its hold open cannot give back: what parts of a call give is not known for good.
 pub(crate) fn check_final(charges: &[Charge], is_final: bool) -> Result<(), Refusal> {

@@ -18,7 +18,7 @@ use crate::conclude::conclude;
 use crate::cover::{Covered, Draw, Origin, cover, lines, owned_by};
 use crate::credit::{asset_in_debt, beyond, on_credit, totals};
 use crate::draft::{Draft, grant_of};
-use crate::giving::{Giving, gives_back};
+use crate::giving::{Giving, check_named, gives_back};
 use crate::limits::{self, HOLDS_PER_WALLET_MAX};
 use crate::orders::{Cause, Ready, check_priced, unpostable};
 use crate::pins::{held, merged, per_asset, pin, pins, unpin_all};
@@ -352,7 +352,7 @@ pub(crate) fn end(draft: &mut Draft<'_>, event: &EventRef, how: HoldEnd) {
 /// A price; or a rejection that stays; or an error that leaves no trace.
 pub(crate) fn priced(pricing: &Pricing) -> Result<Result<&Priced, Rejection>, Refusal> {
     match &pricing.verdict {
-        Verdict::Priced(priced) => Ok(Ok(priced)),
+        Verdict::Priced(priced) => check_named(&priced.charges).map(|()| Ok(priced)),
         Verdict::Rejected(rejection @ Rejection::InvalidEvent { .. }) => {
             Err(Refusal::InvalidEvent(rejection.clone()))
         }
