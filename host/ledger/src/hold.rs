@@ -45,13 +45,13 @@ pub(crate) fn authorize(
         Ok(priced) => priced,
         Err(rejection) => return Ok(deny(wallet, at, denied(DenialReason::Unpriceable(rejection)))),
     };
+    if authorize.mode == AuthorizeMode::Settle && gives_back(&priced.charges) {
+        return debit_behind_give_backs(wallet, authorize, pricing, priced, seen, at);
+    }
     if let Some(why) = in_debt(wallet, priced) {
         return Ok(deny(wallet, at, why));
     }
     check_priced(wallet, priced)?;
-    if authorize.mode == AuthorizeMode::Settle && gives_back(&priced.charges) {
-        return debit_behind_give_backs(wallet, authorize, pricing, priced, seen, at);
-    }
     // A hold relies on nothing that a settlement may give back: its quote is held without that.
     let attributes = &authorize.event.attributes;
     let covered = match fits(wallet, priced, attributes, at)? {
@@ -189,7 +189,11 @@ fn debit_behind_give_backs(
     draft.answer_holds(priced.charges.len());
     giving.give(&mut draft, at);
     giving.take_again(&mut draft, at)?;
-    if let Err(why) = fits(draft.wallet, priced, &event.attributes, at)? {
+    let denied = match in_debt(draft.wallet, priced) {
+        Some(why) => Some(why),
+        None => fits(draft.wallet, priced, &event.attributes, at)?.err(),
+    };
+    if let Some(why) = denied {
         return Ok(deny(wallet, at, why));
     }
     let ready = Ready::behind_give_backs(draft.wallet, priced, &event.attributes)?;
