@@ -350,6 +350,8 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
         slices,
     };
     let unpriced = |event: &farebox_record::event::Event| Standing {
+        // A call that is kept happened when it was held for, not when it was settled.
+        time: event.time.unwrap_or(record.seen.time),
         status: StandingStatus::Unpriced(record.sequence),
         priced: None,
         lines: Vec::new(),
