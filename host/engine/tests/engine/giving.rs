@@ -310,6 +310,75 @@ async fn what_a_plan_gives_back_is_found_where_versions_are_lost() {
     given_back(Arc::new(store)).await;
 }
 
+/// It named an event that nobody knew. Behind that event and another revision it is asked about again, and given its price.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_for_the_event_that_it_names_is_rated() {
+    let house = house(Arc::new(MemoryStore::new())).await;
+    let waits = house.done("ada", Command::Usage(reopened("o", "r", 0))).await;
+    assert!(kept(&waits.answer).contains("not known"), "{waits:?}");
+    house.done("ada", Command::Usage(resolved("r"))).await;
+    assert_eq!(free(&house).await, "9.01");
+    let hash = Hash::of(component());
+    house
+        .engine
+        .activate(&house.tenant, &plan(), hash, "{ }", None, OpenHolds::Quoted)
+        .unwrap();
+    while house.wallet("ada").await.header().unpriced > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(free(&house).await, "10");
+    house.engine.stop().unwrap();
+}
+
+/// Many at once, each with one that opens it again behind it, beside a wallet that gives nothing back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_give_backs_is_carried_out_in_order() {
+    let house = house(Arc::new(MemoryStore::new())).await;
+    let mut sent = Vec::new();
+    for n in 0..50 {
+        sent.push(house.done("ada", Command::Usage(resolved(&format!("r{n}")))));
+        sent.push(house.done(
+            "ada",
+            Command::Usage(reopened(&format!("o{n}"), &format!("r{n}"), 1)),
+        ));
+    }
+    let done = futures(sent).await;
+    let charged = |done: &&farebox_engine::Done| matches!(done.answer, Answer::Charged { .. });
+    assert_eq!(done.iter().filter(charged).count(), 100);
+    let sequences: Vec<u64> = done.iter().map(|done| done.sequence).collect();
+    assert!(
+        sequences.is_sorted(),
+        "in the order in which they were sent: {sequences:?}"
+    );
+    assert_eq!(free(&house).await, "5"); // 50 minutes of work
+    house.engine.stop().unwrap();
+}
+
+/// All of them, each polled in turn.
+async fn futures<F: std::future::Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures
+        .into_iter()
+        .map(|future| (Box::pin(future), None))
+        .collect();
+    std::future::poll_fn(|context| {
+        let mut ready = true;
+        for (future, output) in &mut futures {
+            if output.is_none()
+                && let std::task::Poll::Ready(done) = future.as_mut().poll(context)
+            {
+                *output = Some(done);
+            }
+            ready &= output.is_some();
+        }
+        match ready {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    futures.into_iter().map(|(_, output)| output.unwrap()).collect()
+}
+
 /// The ids of usage are forgotten, and the process starts again: the event is found in the wallet's history.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_long_ago_is_found_in_the_history() {
