@@ -15,7 +15,7 @@ use farebox_record::Record;
 use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Finality, Settle, Subscribe, default_source,
 };
-use farebox_record::control::OpenHolds;
+use farebox_record::control::{BackfillTally, OpenHolds};
 use farebox_record::correction::{Amend, Refund, RefundTarget, Void};
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, EventId, Hash, PlanName, SubscriptionId};
@@ -326,6 +326,47 @@ async fn what_waited_for_the_event_that_it_names_is_rated() {
     while house.wallet("ada").await.header().unpriced > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    assert_eq!(free(&house).await, "10");
+    house.engine.stop().unwrap();
+}
+
+/// A rehearsal finds what was only rehearsed: a preview says what the commit does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_gives_back_of_its_own_events() {
+    let house = house(Arc::new(MemoryStore::new())).await;
+    house.clock.advance(farebox_record::time::Span::days(60));
+    let ada = || CustomerId::new("ada").unwrap();
+    let at = |mut event: Event| {
+        event.time = Some("2026-01-10T12:00:00Z".parse().unwrap());
+        (ada(), event)
+    };
+    let events = vec![
+        at(resolved("r")),
+        at(reopened("o", "r", 2)),
+        at(reopened("o2", "r", 2)),
+    ];
+    let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
+    let work = move || {
+        let name = CallId::new("fill").unwrap();
+        engine.make_backfill(&tenant, &name, None, &events).unwrap();
+        let preview = engine.preview_backfill(&tenant, &name).unwrap();
+        let tally = |tally: &BackfillTally| (tally.charged, tally.unpriced, tally.refused);
+        assert_eq!(tally(&preview.tally), (2, 1, 0));
+        let balance = &preview.customers[0].balances[0];
+        assert_eq!(balance.available.to_string(), "9.8");
+        let state = engine.commit_backfill(&tenant, &name).unwrap();
+        assert_eq!(tally(&state.tally), (2, 1, 0));
+    };
+    tokio::task::spawn_blocking(work).await.unwrap();
+    assert_eq!(free(&house).await, "9.8");
+    // It is taken back newest event first.
+    let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
+    let revert = move || {
+        engine
+            .revert_backfill(&tenant, &CallId::new("fill").unwrap())
+            .unwrap()
+    };
+    tokio::task::spawn_blocking(revert).await.unwrap();
     assert_eq!(free(&house).await, "10");
     house.engine.stop().unwrap();
 }

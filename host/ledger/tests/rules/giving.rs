@@ -1,5 +1,7 @@
 //! Give-backs: a plan's answer takes back what an earlier event was charged, to where it came from, all of it or nothing.
 
+mod less;
+
 use farebox_record::command::{AboveHold, Command, Finality, RateUnpriced};
 use farebox_record::correction::AdjustTarget;
 use farebox_record::outcome::Verdict;
