@@ -75,8 +75,9 @@ impl Outcome {
         }
     }
 
-    /// Begins a line that gives back what an earlier event was charged, and never more. Its amount is written
-    /// positive and posted negative.
+    /// Begins a line that gives back what an earlier event was charged under this code in this asset, and never more than
+    /// is left of it: else the whole answer is not posted. Its amount and quantity are written positive and posted negative.
+    /// Only an answer to an event can give back, in at most 8 lines; an answer about a worst case is held without them.
     pub fn give_back(&mut self, code: ChargeCode, asset: Asset, event: EventRef) -> Charge<'_> {
         Charge {
             outcome: self,
@@ -224,15 +225,15 @@ impl<'o> Charge<'o> {
                 },
             });
         }
+        let sign = if self.gives_back.is_some() { -1 } else { 1 };
         let posted = wit::Charge {
             code: self.code.index(),
             asset: self.asset.index(),
-            amount: if self.gives_back.is_some() {
-                -amount
-            } else {
-                amount
-            },
-            quantity: quantity.to_plan().ok_or(Overflow)?,
+            amount: sign * amount,
+            quantity: quantity
+                .to_plan()
+                .and_then(|q| q.checked_mul(sign))
+                .ok_or(Overflow)?,
             collect: self.collect,
             otherwise: false,
         };

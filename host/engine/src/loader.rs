@@ -66,6 +66,15 @@ pub(crate) enum Load {
         /// Which event.
         event: EventRef,
     },
+    /// Events that a plan's answer gives back of, at most [`farebox_ledger::limits::GIVE_BACKS_PER_ANSWER_MAX`].
+    Named {
+        /// Whose.
+        wallet: WalletKey,
+        /// Which events.
+        events: Vec<EventRef>,
+        /// Records that were decided and that the store does not have, the newest first.
+        behind: Vec<Arc<Record>>,
+    },
     /// What waits for a price.
     Unpriced {
         /// Whose.
@@ -195,7 +204,25 @@ pub(crate) fn answer(
         }
         Load::Original { wallet, event } => match original::find(&**store, &wallet, &event) {
             Err(StoreError::Archived { .. }) => Message::Archived(wallet, Sought::Original(event)),
-            found => Message::Original(wallet, event, found?.map(Box::new)),
+            found => {
+                let found = found?;
+                let gave = found.iter().flat_map(|original| &original.give_backs.gave);
+                let mut events: Vec<EventRef> = gave.map(|given| given.event.clone()).collect();
+                events.sort_unstable();
+                events.dedup();
+                match original::find_all(&**store, &wallet, &events, &[])? {
+                    Ok(named) => Message::Original(wallet, event, found.map(Box::new), named),
+                    Err(_) => Message::Archived(wallet, Sought::Original(event)),
+                }
+            }
+        },
+        Load::Named {
+            wallet,
+            events,
+            behind,
+        } => match original::find_all(&**store, &wallet, &events, &behind)? {
+            Ok(named) => Message::Named(wallet, events, named),
+            Err(archived) => Message::Archived(wallet, Sought::Original(archived)),
         },
         Load::Unpriced { wallet, after } => {
             let waiting = unpriced(&**store, &wallet, after, UNPRICED_RATED_MAX)?;

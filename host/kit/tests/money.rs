@@ -59,3 +59,9 @@ fn a_minimum_commitment_is_what_the_money_page_says() {
     let plan = "host/kit/tests/plans/commitment";
     assert_eq!(every_example_holds(plan, "json commitment", "toml commitment"), 1);
 }
+
+#[test]
+fn what_a_plan_gives_back_is_what_the_money_page_says() {
+    let plan = "host/kit/tests/plans/outcomes";
+    assert_eq!(every_example_holds(plan, "json outcomes", "toml outcomes"), 1);
+}

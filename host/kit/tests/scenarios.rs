@@ -81,6 +81,13 @@ fn subscriptions_and_periods_are_what_an_accountant_works_out() {
 }
 
 #[test]
+fn what_a_plan_gives_back_is_what_an_accountant_works_out() {
+    let outcomes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/outcomes");
+    let steps = every_scenario_holds(&outcomes);
+    assert!(steps >= 7, "{steps}");
+}
+
+#[test]
 fn what_did_not_come_is_told() {
     let folder = per_token();
     let built = build_plan(&folder, &BuildOptions::default()).unwrap();

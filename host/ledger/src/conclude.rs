@@ -11,6 +11,7 @@ use farebox_record::time::Timestamp;
 use crate::correct::priced_by;
 use crate::cover::lines;
 use crate::draft::{Draft, grant_of};
+use crate::giving::gives_back;
 use crate::hold::end;
 use crate::orders::{Cause, carry_out};
 use crate::pins::unpin_all;
@@ -19,7 +20,7 @@ use crate::wallet::Wallet;
 
 /// Ends a hold that was settled in part: released, or expired with its grace over. The plan is asked once more, about the
 /// whole of it: other usage may have come between the parts, and its state must hold all of it. Where the plan has no
-/// answer, the event stands as it was settled last.
+/// answer, or one that gives back, the event stands as it was settled last.
 pub(crate) fn conclude(
     wallet: &mut Wallet,
     hold: &HoldState,
@@ -32,7 +33,9 @@ pub(crate) fn conclude(
         AboveHold::AllowDebt | AboveHold::AsSubscribed => AboveHold::AllowDebt,
         AboveHold::ChargeAvailable | AboveHold::Deny => AboveHold::ChargeAvailable,
     };
-    let answered = price(wallet, seen).ok().and_then(|(pricing, priced)| {
+    let answer = price(wallet, seen).ok();
+    let answer = answer.filter(|(_, priced)| !gives_back(&priced.charges));
+    let answered = answer.and_then(|(pricing, priced)| {
         let reckoned = Reckoned::of(wallet, hold, priced, &usage.event, above).ok()?;
         Some((pricing, priced, reckoned))
     });

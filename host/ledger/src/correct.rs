@@ -3,12 +3,13 @@
 
 use farebox_record::command::Command;
 use farebox_record::correction::{
-    Amend, Consequence, Original, PricedBy, Refund, RefundTarget, Standing, StandingStatus, TakenSlice, Void,
+    Amend, Consequence, Original, PricedBy, Refold, Refund, RefundTarget, Repriced, Standing, StandingStatus,
+    TakenSlice, Void,
 };
 use farebox_record::outcome::{
     Account, Answer, Corrected, Effect, Line, Outcome, Pricing, Refolded, Seen, Verdict,
 };
-use farebox_record::plan::EventRef;
+use farebox_record::plan::{Charge, EventRef};
 use farebox_record::record::Record;
 use farebox_record::state::{SliceSource, Waiting};
 use farebox_record::time::Timestamp;
@@ -19,6 +20,7 @@ use crate::adjust::{check_amount, check_at_most, refund_grant};
 use crate::conclude::taken as taken_by;
 use crate::cover::lines;
 use crate::draft::{Draft, attempt};
+use crate::giving::Giving;
 use crate::orders::{Cause, Ready};
 use crate::refold::{Refolding, fits};
 use crate::refusal::Refusal;
@@ -85,10 +87,13 @@ pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp)
         let reversed = take_back(&mut draft, original, at);
         take_back_given(&mut draft, &void.event);
         let behind = begin_refold(&mut draft, seen, original, at)?;
-        let charges = match &seen.pricing {
+        let mut charges = match &seen.pricing {
             None => Vec::new(),
             Some(pricing) => carry_out_reversal(&mut draft, pricing, Names::Answer, original, at)?,
         };
+        // What it gave back of other events is theirs again.
+        let giving = Giving::of(draft.wallet, &void.event, &original.give_backs, &[], &seen.named)?;
+        charges.extend(giving.take_again(&mut draft, at)?);
         let after = Standing {
             status: StandingStatus::Voided,
             lines: Vec::new(),
@@ -168,19 +173,37 @@ pub(crate) fn amend(
         }
     };
     let event = amend.event.reference();
+    if let Some(giver) = original.give_backs.by.first() {
+        return Err(Refusal::CannotRefold(format!(
+            "event {} gave back of it; void that event first, then amend this one",
+            giver.id
+        )));
+    }
+    if let Some(Consequence::Refolded(refold)) = seen.consequence.as_deref() {
+        check_not_repriced(refold, &priced.charges)?;
+    }
     attempt(wallet, |wallet| {
         let mut draft = Draft::new(wallet, at);
         // What is charged now comes first in the record's list of charges; what comes back goes on behind it.
         draft.answer_holds(priced.charges.len());
         let reversed = take_back(&mut draft, original, at);
         let behind = begin_refold(&mut draft, seen, original, at)?;
+        let mut giving = Giving::of(
+            draft.wallet,
+            &event,
+            &original.give_backs,
+            &priced.charges,
+            &seen.named,
+        )?;
+        giving.give(&mut draft, at);
         if let Some(Consequence::Reversed(reversal)) = seen.consequence.as_deref() {
             carry_out_reversal(&mut draft, reversal, Names::Earlier, original, at)?;
         }
         if behind.is_none() {
             take_back_given(&mut draft, &event);
         }
-        let ready = Ready::new(draft.wallet, priced, &amend.event.attributes)?;
+        giving.take_again(&mut draft, at)?;
+        let ready = Ready::behind_give_backs(draft.wallet, priced, &amend.event.attributes)?;
         let slices = ready.slices();
         match behind {
             // Its state is the one behind all events of the term, and what it gives it gave before.
@@ -198,6 +221,21 @@ pub(crate) fn amend(
         draft.put(Effect::StandingPut(event.clone(), Box::new(after)));
         finish_refold(draft, behind, reversed, lines(&priced.charges), at)
     })
+}
+
+/// What is left of an event that is priced again is not known before it is.
+fn check_not_repriced(refold: &Refold, charges: &[Charge]) -> Result<(), Refusal> {
+    let given_of = |repriced: &&Repriced| {
+        let event = Some(repriced.standing.event.reference());
+        charges.iter().any(|charge| charge.gives_back == event)
+    };
+    match refold.repriced.iter().find(given_of) {
+        Some(repriced) => Err(Refusal::CannotRefold(format!(
+            "the event would give back of event {}, which would cost something else behind it",
+            repriced.standing.event.id
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What a call used is not known for good while its hold may still be settled, late or not.
@@ -312,6 +350,8 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
         slices,
     };
     let unpriced = |event: &farebox_record::event::Event| Standing {
+        // A call that is kept happened when it was held for, not when it was settled.
+        time: event.time.unwrap_or(record.seen.time),
         status: StandingStatus::Unpriced(record.sequence),
         priced: None,
         lines: Vec::new(),

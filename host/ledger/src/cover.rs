@@ -68,8 +68,6 @@ pub(crate) struct Owned {
 pub(crate) enum Uncoverable {
     /// The chain is longer than [`CHAIN_PRICES_MAX`], or a link costs nothing or less.
     Chain,
-    /// A negative charge: it is no matter of covering.
-    GiveBack,
 }
 
 /// Everything that the hold owns, in the order in which the grants burn, debt and receivables behind. Taken or pinned
@@ -188,10 +186,8 @@ fn cover_from(
 ) -> Result<Covered, Uncoverable> {
     let mut open: Vec<Open<'_>> = Vec::with_capacity(charges.len());
     for (index, charge) in charges.iter().enumerate() {
-        if charge.price.amount.is_negative() {
-            return Err(Uncoverable::GiveBack);
-        }
-        if !charge.price.amount.is_zero() {
+        // A give-back is no matter of covering.
+        if charge.price.amount.is_positive() {
             open.push(Open::new(
                 u16::try_from(index).map_err(|_| Uncoverable::Chain)?,
                 charge,

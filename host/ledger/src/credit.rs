@@ -26,10 +26,11 @@ fn shortfall(wallet: &Wallet, asset: &Asset) -> Shortfall {
         .unwrap_or_default()
 }
 
-/// The first asset of the charges in which the customer owes more than its policy allows.
+/// The first asset of the charges, those that give back left out, in which the customer owes more than its policy allows.
 pub(crate) fn asset_in_debt(wallet: &Wallet, charges: &[Charge]) -> Option<Asset> {
     let prices = charges
         .iter()
+        .filter(|charge| !charge.price.amount.is_negative())
         .flat_map(|c| std::iter::once(&c.price).chain(&c.otherwise));
     let mut balance = prices.filter(|p| p.collect == Collect::Balance);
     let beyond = |asset: &Asset| {

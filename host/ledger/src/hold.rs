@@ -1,7 +1,10 @@
 //! Holds: value set aside before a call. A hold ends once, and never lets a wallet spend what it has not.
 
-use farebox_money::Nanos;
+use std::collections::BTreeMap;
+
+use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Authorize, AuthorizeMode, Extend, Release};
+use farebox_record::correction::GiveBacks;
 use farebox_record::ids::GrantId;
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{
@@ -15,8 +18,9 @@ use crate::conclude::conclude;
 use crate::cover::{Covered, Draw, Origin, cover, lines, owned_by};
 use crate::credit::{asset_in_debt, beyond, on_credit, totals};
 use crate::draft::{Draft, grant_of};
+use crate::giving::{Giving, check_named, gives_back};
 use crate::limits::{self, HOLDS_PER_WALLET_MAX};
-use crate::orders::{Cause, Ready, check_priced, has_give_back, unpostable};
+use crate::orders::{Cause, Ready, check_priced, unpostable};
 use crate::pins::{held, merged, per_asset, pin, pins, unpin_all};
 use crate::refusal::{Refusal, too_many};
 use crate::spending::{Demand, exceeded};
@@ -41,24 +45,41 @@ pub(crate) fn authorize(
         Ok(priced) => priced,
         Err(rejection) => return Ok(deny(wallet, at, denied(DenialReason::Unpriceable(rejection)))),
     };
+    if authorize.mode == AuthorizeMode::Settle && gives_back(&priced.charges) {
+        return debit_behind_give_backs(wallet, authorize, pricing, priced, seen, at);
+    }
     if let Some(why) = in_debt(wallet, priced) {
         return Ok(deny(wallet, at, why));
     }
     check_priced(wallet, priced)?;
+    // A hold relies on nothing that a settlement may give back: its quote is held without that.
     let attributes = &authorize.event.attributes;
-    let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
-    if let Err(short) = on_credit(wallet, &covered, &[]) {
-        return Ok(deny(wallet, at, short));
-    }
-    if !wallet.limits.is_empty()
-        && let Some(why) = exceeded(wallet, attributes, &Demand::of(&covered), at)
-    {
-        return Ok(deny(wallet, at, why));
-    }
+    let covered = match fits(wallet, priced, attributes, at)? {
+        Ok(covered) => covered,
+        Err(why) => return Ok(deny(wallet, at, why)),
+    };
     match authorize.mode {
         AuthorizeMode::Hold => open(wallet, authorize, pricing, priced, &covered, seen.time, at),
         AuthorizeMode::Settle => debit(wallet, authorize, pricing, priced, at),
     }
+}
+
+/// What covers the charges, where the wallet has enough and its spending limits allow it; or why not.
+fn fits(
+    wallet: &Wallet,
+    priced: &Priced,
+    attributes: &BTreeMap<String, String>,
+    at: Timestamp,
+) -> Result<Result<Covered, Denied>, Refusal> {
+    let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
+    if let Err(short) = on_credit(wallet, &covered, &[]) {
+        return Ok(Err(short));
+    }
+    let over = match wallet.limits.is_empty() {
+        true => None,
+        false => exceeded(wallet, attributes, &Demand::of(&covered), at),
+    };
+    Ok(over.map_or(Ok(covered), Err))
 }
 
 /// Nothing more is set aside while the customer owes more than its policy allows.
@@ -107,7 +128,7 @@ fn open(
             Some(term) => term.number,
             None => wallet.subscription(&pricing.subscription).map_or(0, |s| s.term),
         },
-        quoted: per_asset(priced.charges.iter().map(|c| (&c.price.asset, c.price.amount))),
+        quoted: quoted(priced),
         pins: pins(&covered.draws),
         overdraft: per_asset(covered.uncovered.iter().map(|u| (&u.asset, u.missing))),
         taken: Vec::new(),
@@ -130,6 +151,12 @@ fn open(
     }))
 }
 
+/// What a quote comes to, without what it gives back.
+fn quoted(priced: &Priced) -> Vec<(Asset, Nanos)> {
+    let charges = priced.charges.iter().filter(|c| c.price.amount.is_positive());
+    per_asset(charges.map(|c| (&c.price.asset, c.price.amount)))
+}
+
 /// One-shot: the usage is known, so it is checked and debited in one step.
 fn debit(
     wallet: &mut Wallet,
@@ -141,8 +168,44 @@ fn debit(
     let ready = Ready::new(wallet, priced, &authorize.event.attributes)?;
     let mut draft = Draft::new(wallet, at);
     ready.post(&mut draft, pricing, Cause::Event(&authorize.event), at);
+    Ok(debited(draft, pricing, priced))
+}
+
+/// The same for an answer that gives back: that comes first, so what it brings can pay for the charges. Denied, nothing of
+/// it happened.
+fn debit_behind_give_backs(
+    wallet: &mut Wallet,
+    authorize: &Authorize,
+    pricing: &Pricing,
+    priced: &Priced,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    let event = &authorize.event;
+    let mut copy = wallet.clone();
+    let mut draft = Draft::new(&mut copy, at);
+    let (giver, nothing) = (event.reference(), GiveBacks::default());
+    let mut giving = Giving::of(draft.wallet, &giver, &nothing, &priced.charges, &seen.named)?;
+    draft.answer_holds(priced.charges.len());
+    giving.give(&mut draft, at);
+    giving.take_again(&mut draft, at)?;
+    let denied = match in_debt(draft.wallet, priced) {
+        Some(why) => Some(why),
+        None => fits(draft.wallet, priced, &event.attributes, at)?.err(),
+    };
+    if let Some(why) = denied {
+        return Ok(deny(wallet, at, why));
+    }
+    let ready = Ready::behind_give_backs(draft.wallet, priced, &event.attributes)?;
+    ready.post(&mut draft, pricing, Cause::Event(event), at);
+    let outcome = debited(draft, pricing, priced);
+    *wallet = copy;
+    Ok(outcome)
+}
+
+fn debited(draft: Draft<'_>, pricing: &Pricing, priced: &Priced) -> Outcome {
     let (quote, revision) = (lines(&priced.charges), pricing.revision);
-    Ok(draft.finish(|wallet| {
+    draft.finish(|wallet| {
         let balances = wallet.balances();
         Answer::Allowed(Box::new(Allowed {
             held: Vec::new(),
@@ -151,7 +214,7 @@ fn debit(
             revision,
             balances,
         }))
-    }))
+    })
 }
 
 /// Moves the expiry, and holds more where the maximums grew. What is held never shrinks: that is what a release is
@@ -190,7 +253,7 @@ pub(crate) fn extend(
         hold.pins = merged(hold.pins.iter().chain(&added).cloned());
         let overdraft = hold.overdraft.iter().map(|(asset, amount)| (asset, *amount));
         hold.overdraft = per_asset(overdraft.chain(fresh.iter().map(|u| (&u.asset, u.missing))));
-        hold.quoted = per_asset(priced.charges.iter().map(|c| (&c.price.asset, c.price.amount)));
+        hold.quoted = quoted(priced);
         hold.event.measures.clone_from(&extend.measures);
         if !wallet.limits.is_empty() {
             let demand = Demand::growing(&before, &held(&hold), &covered);
@@ -293,10 +356,7 @@ pub(crate) fn end(draft: &mut Draft<'_>, event: &EventRef, how: HoldEnd) {
 /// A price; or a rejection that stays; or an error that leaves no trace.
 pub(crate) fn priced(pricing: &Pricing) -> Result<Result<&Priced, Rejection>, Refusal> {
     match &pricing.verdict {
-        Verdict::Priced(priced) if has_give_back(&priced.charges) => {
-            Err(unpostable(crate::cover::Uncoverable::GiveBack))
-        }
-        Verdict::Priced(priced) => Ok(Ok(priced)),
+        Verdict::Priced(priced) => check_named(&priced.charges).map(|()| Ok(priced)),
         Verdict::Rejected(rejection @ Rejection::InvalidEvent { .. }) => {
             Err(Refusal::InvalidEvent(rejection.clone()))
         }

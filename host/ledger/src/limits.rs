@@ -12,6 +12,10 @@ pub const SUBSCRIPTIONS_PER_WALLET_MAX: usize = 64;
 pub const ASSETS_PER_WALLET_MAX: usize = 32;
 /// Write-offs of debt, and of receivables, of one asset that are told apart by their time.
 pub const WRITE_OFFS_PER_ASSET_MAX: usize = 32;
+/// Charges of one answer that give back what earlier events took.
+pub const GIVE_BACKS_PER_ANSWER_MAX: usize = 8;
+/// Events that give back of one event, and whose giving stands.
+pub const GIVERS_PER_EVENT_MAX: usize = 64;
 /// Prices of one charge: the first and its `otherwise` links.
 pub const CHAIN_PRICES_MAX: usize = 4;
 /// How long after its expiry a hold can still be settled, as plain usage.

@@ -4,11 +4,12 @@ use farebox_record::correction::TakenSlice;
 use farebox_record::event::Event;
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, Pricing};
-use farebox_record::plan::{Charge, GrantOrder, Priced};
+use farebox_record::plan::{GrantOrder, Priced};
 use farebox_record::time::Timestamp;
 
 use crate::cover::{Origin, Uncoverable, Uncovered, cover};
 use crate::draft::Draft;
+use crate::giving::check_none;
 use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
 use crate::limits;
 use crate::refusal::Refusal;
@@ -22,8 +23,18 @@ pub(crate) struct Ready<'p> {
 }
 
 impl<'p> Ready<'p> {
-    /// Covers the charges; what the wallet lacks becomes debt, because it happened.
+    /// Covers the charges of an answer that gives nothing back; what the wallet lacks becomes debt, because it happened.
     pub fn new(
+        wallet: &Wallet,
+        priced: &'p Priced,
+        attributes: &std::collections::BTreeMap<String, String>,
+    ) -> Result<Ready<'p>, Refusal> {
+        check_none(&priced.charges)?;
+        Ready::behind_give_backs(wallet, priced, attributes)
+    }
+
+    /// The same for an answer to an event, whose give-backs are posted already.
+    pub fn behind_give_backs(
         wallet: &Wallet,
         priced: &'p Priced,
         attributes: &std::collections::BTreeMap<String, String>,
@@ -211,15 +222,9 @@ pub(crate) fn unpostable(why: Uncoverable) -> Refusal {
         Uncoverable::Chain => {
             "of every price in an `otherwise` chain must be more than zero, in at most 4 prices"
         }
-        Uncoverable::GiveBack => "must not be negative: a give-back needs the event that it takes back from",
     };
     Refusal::Amount {
         field: "charge",
         problem,
     }
-}
-
-/// Whether the charges hold a give-back, which no quote and no hold can contain.
-pub(crate) fn has_give_back(charges: &[Charge]) -> bool {
-    charges.iter().any(|charge| charge.price.amount.is_negative())
 }

@@ -16,6 +16,7 @@ use farebox_record::time::Timestamp;
 use crate::cover::{Covered, Draw, Grants, Origin, Owned, cover_again, lines};
 use crate::draft::Draft;
 use crate::funds::Funds;
+use crate::giving::check_none;
 use crate::orders::{check_priced, debt, unpostable};
 use crate::pins::per_asset;
 use crate::refusal::Refusal;
@@ -55,6 +56,7 @@ impl<'r> Refolding<'r> {
                 ..Priced::default()
             };
             check_priced(draft.wallet, &charges)?;
+            check_none(&charges.charges)?;
             halves.push(Half::begin(draft, repriced, original, at)?);
         }
         Ok(Refolding {

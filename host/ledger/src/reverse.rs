@@ -60,10 +60,19 @@ pub(crate) fn split(
     let Some((asset, amount)) = amount else {
         return (by_rank(slices), Vec::new());
     };
-    let mut rest = *amount;
+    split_some(slices, *amount, |slice| slice.asset == *asset)
+}
+
+/// The same of the slices that are meant, up to `amount` of them together.
+pub(crate) fn split_some(
+    slices: &[TakenSlice],
+    amount: Nanos,
+    is_meant: impl Fn(&TakenSlice) -> bool,
+) -> (Vec<TakenSlice>, Vec<TakenSlice>) {
+    let mut rest = amount;
     let (mut back, mut stays) = (Vec::new(), Vec::new());
     for slice in by_rank(slices) {
-        let take = match slice.asset == *asset {
+        let take = match is_meant(&slice) {
             true => rest.min(slice.amount),
             false => Nanos::ZERO,
         };
@@ -107,47 +116,80 @@ pub(crate) fn give_back(
     ended: &BTreeMap<GrantId, GrantState>,
     at: Timestamp,
 ) -> Reversed {
-    let name = standing.event.reference();
     let (mut paid, mut expired) = (Vec::new(), Vec::new());
     for slice in slices {
-        let charge = Some(draft.earlier_charge(&slice.code));
-        let (asset, amount) = (&slice.asset, slice.amount);
-        draft.post(Account::Revenue, asset, Nanos::new(-amount.get()), charge);
-        let what = match &slice.from {
-            SliceSource::Debt => Owed::Debt,
-            SliceSource::Receivable => Owed::Receivable,
-            SliceSource::Grant(id) => {
-                match home_of(draft, id, ended, at) {
-                    Some(account) => {
-                        draft.post(account, asset, amount, charge);
-                        paid.push((asset, pay_debt(draft, id, amount)));
-                    }
-                    None => {
-                        expired.push((asset, amount));
-                        draft.post(Account::Breakage, asset, amount, charge);
-                    }
-                }
-                continue;
-            }
-        };
-        let not = NotOwed {
-            what,
-            since: standing.time,
-            asset,
-            amount,
-            charge,
-        };
-        let relieved = relieve(draft, &not);
-        let back = give_back_paid(draft, &name, asset, &[(charge, relieved.paid)], at);
-        let other = back.map_or(Nanos::ZERO, |back| back.paid_debt);
-        let owed = [relieved.unpaid, relieved.written_off, other];
-        paid.extend(owed.map(|amount| (asset, amount)));
+        let charge = draft.earlier_charge(&slice.code);
+        let back = give_back_slice(draft, standing, slice, charge, ended, at);
+        paid.push((&slice.asset, back.paid));
+        expired.push((&slice.asset, back.expired));
     }
     count_back(draft, standing, slices, at);
     Reversed {
         total: per_asset(slices.iter().map(|s| (&s.asset, s.amount))),
         paid: per_asset(paid.into_iter()),
         expired: per_asset(expired.into_iter()),
+    }
+}
+
+/// What became of one slice.
+pub(crate) struct SliceBack {
+    /// What of it paid debt and receivables, write-offs of them included.
+    paid: Nanos,
+    /// What of it became breakage.
+    pub expired: Nanos,
+    /// What of it had been written off.
+    pub written_off: Nanos,
+}
+
+/// Gives one slice back, under this charge.
+pub(crate) fn give_back_slice(
+    draft: &mut Draft<'_>,
+    standing: &Standing,
+    slice: &TakenSlice,
+    charge: u16,
+    ended: &BTreeMap<GrantId, GrantState>,
+    at: Timestamp,
+) -> SliceBack {
+    let charge = Some(charge);
+    let (asset, amount) = (&slice.asset, slice.amount);
+    draft.post(Account::Revenue, asset, Nanos::new(-amount.get()), charge);
+    let what = match &slice.from {
+        SliceSource::Debt => Owed::Debt,
+        SliceSource::Receivable => Owed::Receivable,
+        SliceSource::Grant(id) => {
+            let home = home_of(draft, id, ended, at);
+            let (account, expired) = match home {
+                Some(account) => (account, Nanos::ZERO),
+                None => (Account::Breakage, amount),
+            };
+            draft.post(account, asset, amount, charge);
+            let paid = match expired.is_zero() {
+                true => pay_debt(draft, id, amount),
+                false => Nanos::ZERO,
+            };
+            return SliceBack {
+                paid,
+                expired,
+                written_off: Nanos::ZERO,
+            };
+        }
+    };
+    let not = NotOwed {
+        what,
+        since: standing.time,
+        asset,
+        amount,
+        charge,
+    };
+    let relieved = relieve(draft, &not);
+    let name = standing.event.reference();
+    let back = give_back_paid(draft, &name, asset, &[(charge, relieved.paid)], at);
+    let other = back.map_or(Nanos::ZERO, |back| back.paid_debt);
+    let paid = [relieved.unpaid, relieved.written_off, other];
+    SliceBack {
+        paid: Nanos::new(paid.iter().map(|amount| amount.get()).sum()),
+        expired: Nanos::ZERO,
+        written_off: relieved.written_off,
     }
 }
 

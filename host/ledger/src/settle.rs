@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AboveHold, Finality, Settle};
+use farebox_record::correction::GiveBacks;
 use farebox_record::event::Event;
 use farebox_record::ids::{GrantId, RevisionHash};
 use farebox_record::outcome::{
@@ -16,7 +17,8 @@ use farebox_record::time::Timestamp;
 use crate::correct::priced_by;
 use crate::cover::{Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, lines, owned_by};
 use crate::credit::{beyond, credit};
-use crate::draft::Draft;
+use crate::draft::{Draft, attempt};
+use crate::giving::{Giving, UNPOSTABLE, check_final, gives_back};
 use crate::hold::{check_open, end, priced};
 use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
@@ -44,39 +46,84 @@ pub(crate) fn settle(
     event.measures.clone_from(&settle.measures);
     event.attributes.extend(settle.attributes.clone());
     let above = wallet.above_hold(&hold.subscription, settle.above);
-    let late = hold.expired.is_some();
-    let ended = late || settle.finality == Finality::Final;
-    let reckoned = price(wallet, seen).and_then(|(pricing, priced)| {
-        let reckoned = Reckoned::of(wallet, &hold, priced, &event, above)?;
-        Ok((pricing, priced, reckoned))
-    });
-    let (pricing, priced, reckoned) = match reckoned {
-        Ok(reckoned) => reckoned,
-        Err(refusal) => {
-            return match keeps(&refusal).filter(|_| ended) {
-                Some(reason) => Ok(keep(wallet, &hold, event, reason, seen, at)),
-                None => Err(refusal),
-            };
-        }
+    let ended = hold.expired.is_some() || settle.finality == Finality::Final;
+    let call = Call {
+        settle,
+        hold: &hold,
+        event: &event,
+        above,
+        ended,
     };
-    let mut draft = Draft::new(wallet, at);
-    let what = if ended { Left::Freed } else { Left::Kept };
-    let summary = reckoned.post(&mut draft, priced, &event, what, at);
-    let charges = lines(&priced.charges);
-    if ended {
-        end(&mut draft, &settle.hold, HoldEnd::Settled);
-        carry_out(&mut draft, priced, pricing, Cause::Event(&event), at);
-    } else {
-        let usage = HoldUsage {
+    // What gives back is decided on a copy: what is charged depends on it.
+    let decided = price(wallet, seen).and_then(|(_, priced)| match gives_back(&priced.charges) {
+        true => attempt(wallet, |wallet| call.carry_out(wallet, seen, at)),
+        false => call.carry_out(wallet, seen, at),
+    });
+    decided.or_else(|refusal| match keeps(&refusal).filter(|_| ended) {
+        Some(reason) => Ok(keep(wallet, &hold, event.clone(), reason, seen, at)),
+        None => Err(refusal),
+    })
+}
+
+/// A held call, and what is said of it.
+struct Call<'c> {
+    settle: &'c Settle,
+    hold: &'c HoldState,
+    /// As it turned out.
+    event: &'c Event,
+    /// What happens to a price above the hold.
+    above: AboveHold,
+    /// Whether its hold is over with that.
+    ended: bool,
+}
+
+impl Call<'_> {
+    /// Posts the difference to what was settled before. Where it is refused, the wallet is as it was, but for what its plan
+    /// gives back.
+    fn carry_out(&self, wallet: &mut Wallet, seen: &Seen, at: Timestamp) -> Result<Outcome, Refusal> {
+        let Call {
+            settle,
+            hold,
             event,
             above,
-            priced: priced_by(pricing),
-            lines: charges.clone(),
+            ended,
+        } = *self;
+        let (pricing, priced) = price(wallet, seen)?;
+        check_final(&priced.charges, ended)?;
+        let (mut draft, reckoned) = match gives_back(&priced.charges) {
+            false => {
+                let reckoned = Reckoned::of(wallet, hold, priced, event, above)?;
+                (Draft::new(wallet, at), reckoned)
+            }
+            true => {
+                let mut draft = Draft::new(wallet, at);
+                let nothing = GiveBacks::default();
+                let mut giving =
+                    Giving::of(draft.wallet, &settle.hold, &nothing, &priced.charges, &seen.named)?;
+                giving.give(&mut draft, at);
+                giving.take_again(&mut draft, at)?;
+                let reckoned = Reckoned::of(draft.wallet, hold, priced, event, above)?;
+                (draft, reckoned)
+            }
         };
-        draft.put(Effect::HoldUsed(settle.hold.clone(), Box::new(usage)));
+        let what = if ended { Left::Freed } else { Left::Kept };
+        let summary = reckoned.post(&mut draft, priced, event, what, at);
+        let charges = lines(&priced.charges);
+        if ended {
+            end(&mut draft, &settle.hold, HoldEnd::Settled);
+            carry_out(&mut draft, priced, pricing, Cause::Event(event), at);
+        } else {
+            let usage = HoldUsage {
+                event: event.clone(),
+                above,
+                priced: priced_by(pricing),
+                lines: charges.clone(),
+            };
+            draft.put(Effect::HoldUsed(settle.hold.clone(), Box::new(usage)));
+        }
+        let (revision, late) = (pricing.revision, hold.expired.is_some());
+        Ok(draft.finish(|wallet| summary.answer(charges, ended, late, revision, wallet)))
     }
-    let revision = pricing.revision;
-    Ok(draft.finish(|wallet| summary.answer(charges, ended, late, revision, wallet)))
 }
 
 /// What a plan said of a held call, where the wallet has room for it.
@@ -98,7 +145,7 @@ fn keeps(refusal: &Refusal) -> Option<UnpricedReason> {
             message: message.clone(),
         },
         other => UnpricedReason::PlanFailed {
-            code: "unpostable".into(),
+            code: UNPOSTABLE.into(),
             message: other.to_string(),
         },
     })
@@ -223,7 +270,7 @@ fn renumbered(mut hold: HoldState, charges: &[Charge]) -> (HoldState, Vec<String
             let same = charges
                 .iter()
                 .enumerate()
-                .filter(|(_, charge)| charge.code == *code);
+                .filter(|(_, charge)| charge.code == *code && !charge.price.amount.is_negative());
             let index = same.map(|(index, _)| index).nth(nth).unwrap_or_else(|| {
                 earlier.push(code.clone());
                 charges.len() + earlier.len() - 1

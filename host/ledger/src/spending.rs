@@ -12,6 +12,6 @@ mod window;
 
 pub(crate) use change::{delete_limit, put_limit};
 pub(crate) use check::{Demand, exceeded};
-pub(crate) use count::{count_back, count_event, count_settlement};
+pub(crate) use count::{count_again, count_back, count_event, count_settlement};
 pub(crate) use fold::{forget_hold, held_of, hold_put, hold_removed};
 pub use view::LimitView;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
 use farebox_record::command::{AboveHold, DueItem};
+use farebox_record::correction::GiveBacks;
 use farebox_record::ids::{GrantId, LimitName, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
@@ -119,7 +120,11 @@ impl Wallet {
                 Part::AboveHold(id) => {
                     wallet.above_hold.insert(id, codec::decode(value).map_err(codec)?);
                 }
-                Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => {}
+                Part::Subject(..)
+                | Part::Unpriced(_)
+                | Part::Term(..)
+                | Part::Standing(_)
+                | Part::GiveBacks(_) => {}
             }
         }
         // What falls due for a hold depends on what it used.
@@ -306,6 +311,12 @@ impl Wallet {
                 let part = Part::Standing(event.clone());
                 self.passed_on.insert(part, Some(codec::encode(&**standing)));
             }
+            Effect::GiveBacksPut(event, give_backs) => {
+                let part = Part::GiveBacks(event.clone());
+                let kept = **give_backs != GiveBacks::default();
+                self.passed_on
+                    .insert(part, kept.then(|| codec::encode(&**give_backs)));
+            }
             Effect::PlanTaken(id, since) => {
                 self.plan_since.insert(id.clone(), *since);
                 self.dirty.insert(Part::PlanSince(id.clone()));
@@ -361,7 +372,11 @@ impl Wallet {
                 Part::Given(grant) => self.given.get(grant).map(codec::encode),
                 Part::PlanSince(id) => self.plan_since.get(id).map(codec::encode),
                 Part::AboveHold(id) => self.above_hold.get(id).map(codec::encode),
-                Part::Subject(..) | Part::Unpriced(_) | Part::Term(..) | Part::Standing(_) => continue,
+                Part::Subject(..)
+                | Part::Unpriced(_)
+                | Part::Term(..)
+                | Part::Standing(_)
+                | Part::GiveBacks(_) => continue,
             };
             changes.push((part.key(), value));
         }

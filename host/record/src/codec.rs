@@ -10,7 +10,8 @@ use crate::ids::{EventId, GrantId, LimitName, Source, SubscriptionId};
 use crate::plan::EventRef;
 use crate::state::Part;
 
-/// The format of everything in this crate. 2: a correction's record says what it means to the plan.
+/// The format of everything in this crate. 2: a record says what a correction means to the plan, and
+/// which earlier events a plan gave back of.
 pub const FORMAT: u8 = 2;
 /// The oldest format that is read. Everything but records is the same in all of them.
 pub const FORMAT_MIN: u8 = 1;
@@ -84,6 +85,7 @@ const SUBJECT: u8 = ON_DEMAND | 0x01;
 const UNPRICED: u8 = ON_DEMAND | 0x02;
 const TERM: u8 = ON_DEMAND | 0x03;
 const STANDING: u8 = ON_DEMAND | 0x04;
+const GIVE_BACKS: u8 = ON_DEMAND | 0x05;
 
 impl Part {
     /// Prefix of the keys of all unpriced events, in order of arrival.
@@ -110,6 +112,7 @@ impl Part {
             }
             Part::Term(id, number) => key(TERM, &[id.as_str(), &number.to_string()]),
             Part::Standing(event) => key(STANDING, &[event.source.as_str(), event.id.as_str()]),
+            Part::GiveBacks(event) => key(GIVE_BACKS, &[event.source.as_str(), event.id.as_str()]),
         }
     }
 
@@ -156,6 +159,10 @@ impl Part {
                 next()?.parse().map_err(|_| malformed("number of a term"))?,
             ),
             STANDING => Part::Standing(EventRef {
+                source: Source::new(next()?).map_err(name_error)?,
+                id: EventId::new(next()?).map_err(name_error)?,
+            }),
+            GIVE_BACKS => Part::GiveBacks(EventRef {
                 source: Source::new(next()?).map_err(name_error)?,
                 id: EventId::new(next()?).map_err(name_error)?,
             }),

@@ -163,6 +163,28 @@ pub struct Original {
     /// Grants that it took from and that the wallet no longer has, as they were opened; where other events are priced
     /// again, those that they took from too.
     pub ended: BTreeMap<GrantId, GrantState>,
+    /// What it gave back of other events, and which others gave back of it.
+    pub give_backs: GiveBacks,
+}
+
+/// How an event stands to others by what their plan gave back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GiveBacks {
+    /// What it gave back of earlier events and has not taken again, in the order in which it was given.
+    pub gave: Vec<GivenBack>,
+    /// Events that gave back of it, and whose giving stands.
+    pub by: Vec<EventRef>,
+}
+
+/// A slice of an earlier event that came back because a plan said so when it priced a later one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenBack {
+    /// The earlier event.
+    pub event: EventRef,
+    /// What came back, and from where it had been taken.
+    pub slice: TakenSlice,
+    /// What of it was the customer's no more: its grant had expired, or it had been written off.
+    pub lost: Nanos,
 }
 
 /// What a correction means to the plan beyond the event itself.

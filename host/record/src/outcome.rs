@@ -4,7 +4,7 @@ use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::command::AboveHold;
-use crate::correction::{Consequence, Original, Standing};
+use crate::correction::{Consequence, GiveBacks, Original, Standing};
 use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
 use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
@@ -26,6 +26,9 @@ pub struct Seen {
     /// What the correction means to the plan beyond the event itself; none for other commands, and for plans that price each
     /// event by itself.
     pub consequence: Option<Box<Consequence>>,
+    /// Events that the plan's answer gives back of, and those that a corrected event gave back of, as they stood, each once.
+    /// One that is named and not here is not known.
+    pub named: Vec<Original>,
 }
 
 /// Who priced a command, and how.
@@ -155,6 +158,8 @@ pub enum Effect {
     HoldUsed(EventRef, Box<HoldUsage>),
     /// A subscription says what happens to a price above a hold, or nothing any more ([`AboveHold::AsSubscribed`]).
     AboveHoldPut(SubscriptionId, AboveHold),
+    /// What an event gives back of others, and which others gave back of it, is this now.
+    GiveBacksPut(EventRef, Box<GiveBacks>),
 }
 
 /// A posting to one account. Positive: to the customer's good.

@@ -370,4 +370,6 @@ pub enum Part {
     PlanSince(SubscriptionId),
     /// What a subscription says happens to a price above a hold, where it says it: an [`AboveHold`].
     AboveHold(SubscriptionId),
+    /// The [`crate::correction::GiveBacks`] of an event that gave back of others, or that others gave back of. On demand.
+    GiveBacks(crate::plan::EventRef),
 }

@@ -64,6 +64,7 @@ impl Story {
             pricing,
             original: None,
             consequence: None,
+            named: Vec::new(),
         };
         self.records
             .push(append(&mut self.wallet, &tenant(), &acme(), command, seen, at).unwrap());

@@ -66,6 +66,7 @@ fn old(folder: &Path) {
             pricing: None,
             original: None,
             consequence: None,
+            named: Vec::new(),
         };
         let (record, body) = append(&mut wallet, &tenant, &acme, command, seen, at).unwrap();
         let ids = record

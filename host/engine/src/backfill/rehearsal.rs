@@ -32,7 +32,7 @@ pub(super) fn rehearse(
     let (loader, loads) = unbounded();
     let (refolder, folds) = unbounded();
     let (inbox, messages) = unbounded();
-    let mut lane = Lane::new(0, Arc::clone(shared), committer, loader, refolder);
+    let mut lane = Lane::new(0, Arc::clone(shared), committer, loader, refolder).rehearsing();
     let room = Arc::new(AtomicUsize::new(0));
     let (collector, _woken) = Collector::new(requests.len());
     let jobs = requests.iter().enumerate().map(|(index, request)| {

@@ -37,7 +37,9 @@ impl Lane {
             };
             let job = Job::due(&turn.key, due.clone());
             let before = turn.slot.wallet.as_ref().map(|w| w.header().sequence);
-            turn.decide(Staged { job, id: None, step }, controls, |_| None);
+            let staged = Staged { job, id: None, step };
+            let undecided = turn.decide(staged, controls, |_| None);
+            debug_assert!(undecided.is_none(), "what falls due gives nothing back");
             if turn.slot.wallet.as_ref().map(|w| w.header().sequence) == before {
                 tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");
                 return Agenda::Empty;

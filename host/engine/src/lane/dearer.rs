@@ -22,14 +22,16 @@ use farebox_ledger::Wallet;
 use farebox_money::Asset;
 use farebox_record::plan::{Charge, Collect, Price, Priced};
 
-/// What covers both quotes of a call. Ties go to the committed one.
-pub(super) fn covering_both(committed: Priced, folded: Priced, wallet: &Wallet) -> Priced {
-    // A quote that gives back is an error of the plan, which the ledger names.
-    let is_error = |priced: &Priced| priced.charges.iter().any(|c| c.price.amount.is_negative());
-    if is_error(&committed) || (!is_error(&folded) && covers(&committed.charges, &folded.charges)) {
+/// What covers both quotes of a call. Ties go to the committed one. What a quote gives back is left out: a hold does not rely
+/// on it.
+pub(super) fn covering_both(mut committed: Priced, mut folded: Priced, wallet: &Wallet) -> Priced {
+    for quote in [&mut committed, &mut folded] {
+        quote.charges.retain(|charge| !charge.price.amount.is_negative());
+    }
+    if covers(&committed.charges, &folded.charges) {
         return committed;
     }
-    if is_error(&folded) || covers(&folded.charges, &committed.charges) {
+    if covers(&folded.charges, &committed.charges) {
         return folded;
     }
     let charges = match only_assets_matter(&committed, &folded, wallet) {

@@ -93,6 +93,7 @@ impl Fold {
             | Effect::UnpricedKept(_)
             | Effect::UnpricedRated(_)
             | Effect::StandingPut(..)
+            | Effect::GiveBacksPut(..)
             | Effect::WriteOffsPut(..)
             | Effect::AboveHoldPut(..)
             | Effect::LimitPut(..)

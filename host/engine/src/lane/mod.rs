@@ -58,8 +58,10 @@ pub(crate) enum Message {
     Subjects(WalletKey, SubscriptionId, Vec<(String, Vec<u8>)>),
     /// A closed term is here, or is forgotten.
     Term(WalletKey, SubscriptionId, u32, Option<TermState>),
-    /// An event as it stands is here, or there is none.
-    Original(WalletKey, EventRef, Option<Box<Original>>),
+    /// An event as it stands is here, or there is none; with those that it gave back of.
+    Original(WalletKey, EventRef, Option<Box<Original>>, Vec<Original>),
+    /// Of these events, those that are known are here as they stand.
+    Named(WalletKey, Vec<EventRef>, Vec<Original>),
     /// The events behind a corrected one are folded again.
     Refolded(WalletKey, EventRef, Refolded),
     /// What was looked for is there, in an archive that is not at hand.
@@ -96,6 +98,8 @@ pub(crate) struct Lane {
     calls: pricing::Calls,
     /// Bytes of records, estimated, that may still be made before they are shipped.
     room_bytes: usize,
+    /// Whether what it decides goes nowhere: its flights never land.
+    rehearses: bool,
 }
 
 impl Lane {
@@ -117,6 +121,15 @@ impl Lane {
             drain: 0,
             calls: pricing::Calls::default(),
             room_bytes: LANE_ROUND_BYTES_MAX,
+            rehearses: false,
+        }
+    }
+
+    /// The same lane, for commands that are only tried out.
+    pub fn rehearsing(self) -> Lane {
+        Lane {
+            rehearses: true,
+            ..self
         }
     }
 
@@ -194,8 +207,12 @@ impl Lane {
                 self.slot(&key).term_loaded(subscription, number, term);
                 self.runnable.push(key);
             }
-            Message::Original(key, event, original) => {
-                self.slot(&key).original_loaded(event, original);
+            Message::Original(key, event, original, named) => {
+                self.slot(&key).original_loaded(event, original, named);
+                self.runnable.push(key);
+            }
+            Message::Named(key, events, named) => {
+                self.slot(&key).named_loaded(events, named);
                 self.runnable.push(key);
             }
             Message::Refolded(key, event, folded) => {

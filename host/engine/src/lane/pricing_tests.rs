@@ -69,6 +69,7 @@ fn decide(wallet: &mut Wallet, command: Command, pricing: Option<Pricing>) {
         pricing,
         original: None,
         consequence: None,
+        named: Vec::new(),
     };
     let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());
     append(wallet, &tenant, &customer, command, seen, Timestamp::EPOCH).unwrap();

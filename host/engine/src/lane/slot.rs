@@ -61,8 +61,12 @@ pub(crate) struct Slot {
     folds: Folds,
     /// Closed terms of subscriptions, as of the newest record; none for those that are forgotten.
     terms: HashMap<(SubscriptionId, u32), Option<TermState>>,
-    /// The event that the head of the queue corrects, as a loader found it.
-    original: Option<(EventRef, Option<Box<Original>>)>,
+    /// The event that the head of the queue corrects, as a loader found it, with those that it gave back of.
+    original: Option<(EventRef, Option<Box<Original>>, Vec<Original>)>,
+    /// Events that the plan's answer about the head of the queue gives back of; a loader must bring them first.
+    wanted: Vec<EventRef>,
+    /// What a loader found of such events.
+    named: Option<(Vec<EventRef>, Vec<Original>)>,
     /// Corrections that wait, out of the queue, until the events behind theirs are folded again.
     aside: Vec<(EventRef, Job)>,
     /// What the head of the queue looks for and cannot have: it is archived.
@@ -198,20 +202,70 @@ impl Slot {
         Some(known.as_ref())
     }
 
-    pub fn original_loaded(&mut self, event: EventRef, original: Option<Box<Original>>) {
+    pub fn original_loaded(
+        &mut self,
+        event: EventRef,
+        original: Option<Box<Original>>,
+        named: Vec<Original>,
+    ) {
         self.waiting = false;
-        self.original = Some((event, original));
+        self.original = Some((event, original, named));
+    }
+
+    pub fn named_loaded(&mut self, events: Vec<EventRef>, named: Vec<Original>) {
+        self.waiting = false;
+        self.named = Some((events, named));
+    }
+
+    /// Whether a loader has looked for this event, that an answer gives back of. `corrects` is the event that is corrected.
+    pub fn looked_for(&self, event: &EventRef, corrects: Option<&EventRef>) -> bool {
+        let corrected = self.original.iter().filter(|(of, ..)| Some(of) == corrects);
+        let mut with_it = corrected.flat_map(|(.., named)| named);
+        with_it.any(|original| original.standing.event.reference() == *event)
+            || self.named.iter().any(|(events, _)| events.contains(event))
+    }
+
+    /// An answer about the head of the queue gives back of these events: they must be here when it is asked for again.
+    pub fn want(&mut self, events: Vec<EventRef>) {
+        self.wanted = events;
+    }
+
+    /// What the head of the queue wants to have looked for, with the records that may not be in the store yet, the newest
+    /// first.
+    pub fn wanted(&mut self) -> Option<(Vec<EventRef>, Vec<Arc<Record>>)> {
+        if self.wanted.is_empty() {
+            return None;
+        }
+        let mut behind: Vec<Arc<Record>> = self.flying.values().cloned().collect();
+        behind.sort_by_key(|record| std::cmp::Reverse(record.sequence));
+        behind.dedup_by_key(|record| record.sequence);
+        Some((std::mem::take(&mut self.wanted), behind))
+    }
+
+    /// Whether the head of the queue wants something looked for.
+    pub fn wants(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// What a loader said of these events, until something is decided.
+    pub fn named(&self, events: &[EventRef]) -> Vec<Original> {
+        let known = self.named.iter().flat_map(|(_, named)| named);
+        let asked = known.filter(|original| events.contains(&original.standing.event.reference()));
+        asked.cloned().collect()
     }
 
     /// What a loader found of an event; none where it has to be asked.
     pub fn original(&self, event: &EventRef) -> Option<Option<&Original>> {
-        let (found, original) = self.original.as_ref()?;
+        let (found, original, _) = self.original.as_ref()?;
         (found == event).then_some(original.as_deref())
     }
 
-    /// The event that is being corrected; known until the correction is decided.
-    pub fn take_original(&mut self) -> Option<Box<Original>> {
-        self.original.take().and_then(|(_, original)| original)
+    /// The event that is being corrected, and those that it gave back of; known until the correction is decided.
+    pub fn take_original(&mut self) -> (Option<Box<Original>>, Vec<Original>) {
+        match self.original.take() {
+            Some((_, original, named)) => (original, named),
+            None => (None, Vec::new()),
+        }
     }
 
     /// A correction waits out of the queue. What is known of its event will be asked for again.
@@ -323,6 +377,9 @@ impl Slot {
             at: ages.as_micros(),
             ids,
         });
+        // What was found of events may not be so behind it.
+        self.named = None;
+        self.original = None;
         self.draft.answered.push((job, reply));
         self.draft.control = self.draft.control.max(control);
     }
@@ -427,6 +484,8 @@ impl Slot {
             self.folds.clear();
             self.terms.clear();
             self.original = None;
+            self.wanted.clear();
+            self.named = None;
             self.waiting = false;
         }
         reload

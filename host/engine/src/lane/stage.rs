@@ -16,7 +16,7 @@ use crate::lane::Lane;
 use crate::lane::folded::WorstCase;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
 use crate::lane::pricing::{self, Asked, Calls, Needs, Question, Reported};
-use crate::lane::slot::{Known, Quote};
+use crate::lane::slot::{Known, Quote, Slot};
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Staged, Step, Turn};
 use crate::loader::Load;
@@ -84,8 +84,13 @@ impl Lane {
         let mut answers = calls.evaluate(&self.shared.runtime);
         self.calls = calls;
         for mut turn in turns {
-            for staged in std::mem::take(&mut turn.staged) {
-                turn.decide(staged, controls, |place| answers.take(place));
+            let mut staged = std::mem::take(&mut turn.staged).into_iter();
+            while let Some(next) = staged.next() {
+                let id = next.id;
+                if let Some(job) = turn.decide(next, controls, |place| answers.take(place)) {
+                    put_back(&mut turn.slot, job, id, staged);
+                    break;
+                }
             }
             if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
                 self.runnable.push(turn.key.clone());
@@ -124,6 +129,9 @@ impl Lane {
         let limits = turn.slot.wallet.as_ref().map(LimitBytes::of).unwrap_or_default();
         if !turn.slot.queue.is_empty() {
             self.room_bytes = self.room_bytes.saturating_sub(limits.once);
+        }
+        if turn.agenda == Agenda::Empty && self.look_for_wanted(&mut turn) {
+            return Some(turn);
         }
         while turn.agenda == Agenda::Empty
             && turn.staged.len() < STAGED_PER_WALLET_MAX
@@ -169,6 +177,27 @@ impl Lane {
             }
         }
         Some(turn)
+    }
+
+    /// Has a loader look for the events that the plan gives back of when it prices the head of the queue. True: the wallet
+    /// waits for that. The plan is asked again then, about a wallet that may have moved on.
+    fn look_for_wanted(&self, turn: &mut Turn) -> bool {
+        if !turn.slot.wants() {
+            return false;
+        }
+        // What is decided may be about them, and is found when it is durable; a rehearsal's is found in its memory.
+        if !self.rehearses && turn.slot.wait_to_land() {
+            return true;
+        }
+        if let Some((events, behind)) = turn.slot.wanted() {
+            turn.slot.wait();
+            self.ask(Load::Named {
+                wallet: turn.key.clone(),
+                events,
+                behind,
+            });
+        }
+        true
     }
 
     /// Looks at the head of the queue.
@@ -493,6 +522,22 @@ impl Lane {
                 subjects,
             }),
         }
+    }
+}
+
+/// Puts a command that cannot be decided yet back into its queue, with those that were staged behind it.
+fn put_back(slot: &mut Slot, job: Job, id: Option<IdHash>, behind: impl Iterator<Item = Staged>) {
+    let mut jobs = vec![(job, id)];
+    for Staged { job, id, step } in behind {
+        // An id that was answered before is looked up again.
+        let absent = id.filter(|_| !matches!(step, Step::Replay(_) | Step::Archived));
+        jobs.push((job, absent));
+    }
+    for (job, absent) in jobs.into_iter().rev() {
+        if let Some(id) = absent {
+            slot.keep_absent(id);
+        }
+        slot.queue.push_front(job);
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use farebox_ledger::{Refusal, Retry, Wallet, append, compare};
-use farebox_record::command::Command;
+use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::correction::Consequence;
 use farebox_record::ids::{CustomerId, GrantId, SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{HoldEnd, Pricing, Seen};
+use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::state::GrantState;
 use farebox_record::time::Timestamp;
@@ -97,25 +98,42 @@ impl Turn {
         |subscription, number| Some(self.slot.term(subscription, number)?.cloned())
     }
 
-    /// Decides one command. Its answer is kept until everything that it shows is durable.
+    /// Decides one command. Its answer is kept until everything that it shows is durable. Gives it back where the plan's
+    /// answer gives back of events that must be looked for first.
     pub fn decide(
         &mut self,
         staged: Staged,
         controls: &Controls,
         answer: impl FnOnce(Place) -> Option<farebox_runtime::Verdict>,
-    ) {
+    ) -> Option<Job> {
         let Staged { job, step, .. } = staged;
         let mut beyond = None;
         let (pricing, control, time) = match step {
-            Step::Replay(record) => return self.replay(job, &record),
-            Step::Refuse(refusal) => return self.slot.answered(job, Some(Reply::Refused(refusal))),
-            Step::Archived => return self.slot.answered(job, Some(Reply::Archived)),
-            Step::Show => return self.show(job, Reply::Wallet),
+            Step::Replay(record) => {
+                self.replay(job, &record);
+                return None;
+            }
+            Step::Refuse(refusal) => {
+                self.slot.answered(job, Some(Reply::Refused(refusal)));
+                return None;
+            }
+            Step::Archived => {
+                self.slot.answered(job, Some(Reply::Archived));
+                return None;
+            }
+            Step::Show => {
+                self.show(job, Reply::Wallet);
+                return None;
+            }
             Step::CaughtUp => {
                 let reply = Reply::CaughtUp(self.slot.caught_up);
-                return self.slot.answered(job, Some(reply));
+                self.slot.answered(job, Some(reply));
+                return None;
             }
-            Step::ShowHold(end) => return self.show(job, |wallet| Reply::Hold(wallet, end)),
+            Step::ShowHold(end) => {
+                self.show(job, |wallet| Reply::Hold(wallet, end));
+                return None;
+            }
             Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
             Step::Correct {
                 pricing,
@@ -134,22 +152,37 @@ impl Turn {
                 (pricing, true, Some(question.time))
             }
         };
-        let Some(command) = job.command().cloned() else {
-            return;
-        };
-        let mut original = match command {
+        let command = job.command().cloned()?;
+        let gives_back = gives_back_of(&command, pricing.as_ref());
+        if !gives_back.is_empty() {
+            let corrects = job.corrects();
+            let unseen = |event: &&EventRef| !self.slot.looked_for(event, corrects.as_ref());
+            if gives_back.iter().any(|event| unseen(&event)) {
+                if gives_back
+                    .iter()
+                    .any(|event| self.slot.take_archived_original(event))
+                {
+                    self.slot.answered(job, Some(Reply::Archived));
+                    return None;
+                }
+                self.slot.want(gives_back);
+                return Some(job);
+            }
+        }
+        let (mut original, mut named) = match command {
             Command::Void(_) | Command::Amend(_) | Command::Refund(_) => self.slot.take_original(),
-            _ => None,
+            _ => (None, Vec::new()),
         };
+        let known: Vec<EventRef> = named.iter().map(|o| o.standing.event.reference()).collect();
+        let more = self.slot.named(&gives_back).into_iter();
+        named.extend(more.filter(|o| !known.contains(&o.standing.event.reference())));
         let consequence = beyond.map(|(consequence, ended)| {
             if let Some(original) = &mut original {
                 original.ended.extend(ended);
             }
             consequence
         });
-        let Some(wallet) = self.slot.wallet.as_mut() else {
-            return;
-        };
+        let wallet = self.slot.wallet.as_mut()?;
         let version = controls.version(&self.tenant);
         let time = time.unwrap_or_else(|| event_time(&command).unwrap_or(self.now));
         let seen = Seen {
@@ -158,6 +191,7 @@ impl Turn {
             pricing,
             original,
             consequence,
+            named,
         };
         match append(wallet, &self.tenant, &self.customer, command, seen, self.now) {
             Ok((record, body)) => {
@@ -179,6 +213,7 @@ impl Turn {
             }
             Err(refusal) => self.slot.answered(job, Some(Reply::Refused(refusal))),
         }
+        None
     }
 
     fn replay(&mut self, job: Job, first: &Record) {
@@ -200,6 +235,24 @@ impl Turn {
             return;
         };
         self.slot.answered(job, Some(reply(Arc::new(wallet))));
+    }
+}
+
+/// The events that an answer gives back of, where it is carried out. A hold relies on no give-back, and what is asked about
+/// no event cannot give any.
+fn gives_back_of(command: &Command, pricing: Option<&Pricing>) -> Vec<EventRef> {
+    let carried_out = match command {
+        Command::Authorize(authorize) => authorize.mode == AuthorizeMode::Settle,
+        Command::Usage(_)
+        | Command::Backfill(_)
+        | Command::RateUnpriced(_)
+        | Command::Settle(_)
+        | Command::Amend(_) => true,
+        _ => false,
+    };
+    match pricing.filter(|_| carried_out) {
+        Some(pricing) => farebox_ledger::gives_back_of(&pricing.verdict),
+        None => Vec::new(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Finds an event as it stands, in the wallet's history.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use farebox_ledger::standing_of;
 use farebox_record::codec;
 use farebox_record::command::Identity;
-use farebox_record::correction::{Original, Standing};
+use farebox_record::correction::{GiveBacks, Original, Standing};
 use farebox_record::ids::{CustomerId, GrantId, TenantId};
 use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
@@ -24,7 +25,37 @@ pub(super) fn find(
     wallet: &WalletKey,
     event: &EventRef,
 ) -> Result<Option<Original>, StoreError> {
-    let history = History { store, wallet };
+    find_behind(store, wallet, event, &[])
+}
+
+/// The events, each as it stands behind records that the store does not have yet; those that no record charges are left out.
+pub(super) fn find_all(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    events: &[EventRef],
+    behind: &[Arc<Record>],
+) -> Result<Result<Vec<Original>, EventRef>, StoreError> {
+    let mut found = Vec::with_capacity(events.len());
+    for event in events {
+        match find_behind(store, wallet, event, behind) {
+            Err(StoreError::Archived { .. }) => return Ok(Err(event.clone())),
+            original => found.extend(original?),
+        }
+    }
+    Ok(Ok(found))
+}
+
+fn find_behind(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    event: &EventRef,
+    behind: &[Arc<Record>],
+) -> Result<Option<Original>, StoreError> {
+    let history = History {
+        store,
+        wallet,
+        behind,
+    };
     let Some(standing) = history.standing(event)? else {
         return Ok(None);
     };
@@ -40,7 +71,12 @@ pub(super) fn find(
             ended.insert(grant.clone(), opened);
         }
     }
-    Ok(Some(Original { standing, ended }))
+    let give_backs = history.give_backs(event)?;
+    Ok(Some(Original {
+        standing,
+        ended,
+        give_backs,
+    }))
 }
 
 /// The event as it stands; none where no record charges it.
@@ -49,18 +85,32 @@ pub(super) fn standing(
     wallet: &WalletKey,
     event: &EventRef,
 ) -> Result<Option<Standing>, StoreError> {
-    History { store, wallet }.standing(event)
+    let history = History {
+        store,
+        wallet,
+        behind: &[],
+    };
+    history.standing(event)
 }
 
 struct History<'s> {
     store: &'s dyn Store,
     wallet: &'s WalletKey,
+    /// Records that the store does not have yet, the newest first.
+    behind: &'s [Arc<Record>],
 }
 
 impl History<'_> {
     /// What the newest correction says; else what the record that charged the event says. The order tells a hold's end
     /// from its beginning, and a late settlement from the expiry before it.
     fn standing(&self, event: &EventRef) -> Result<Option<Standing>, StoreError> {
+        for record in self.behind {
+            let said = said_of(record, event);
+            let own = || standing_of(record).filter(|standing| standing.event.reference() == *event);
+            if let Some(standing) = said.or_else(own) {
+                return Ok(Some(standing));
+            }
+        }
         if let Some(value) = self
             .store
             .part(self.wallet, &Part::Standing(event.clone()).key())?
@@ -105,8 +155,36 @@ impl History<'_> {
         Ok(None)
     }
 
+    /// What the event gave back, and who gave back of it.
+    fn give_backs(&self, event: &EventRef) -> Result<GiveBacks, StoreError> {
+        let behind = self.behind.iter().find_map(|record| {
+            let mut effects = record.outcome.effects.iter().rev();
+            effects.find_map(|effect| match effect {
+                Effect::GiveBacksPut(name, give_backs) if name == event => Some((**give_backs).clone()),
+                _ => None,
+            })
+        });
+        if let Some(give_backs) = behind {
+            return Ok(give_backs);
+        }
+        let key = Part::GiveBacks(event.clone()).key();
+        match self.store.part(self.wallet, &key)? {
+            None => Ok(GiveBacks::default()),
+            Some(value) => codec::decode(&value).map_err(|e| self.state(&e.to_string())),
+        }
+    }
+
     /// A grant as it was opened.
     fn opened(&self, grant: &GrantId) -> Result<Option<GrantState>, StoreError> {
+        let behind = self.behind.iter().find_map(|record| {
+            record.outcome.effects.iter().find_map(|effect| match effect {
+                Effect::GrantOpened(id, state) if id == grant => Some((**state).clone()),
+                _ => None,
+            })
+        });
+        if behind.is_some() {
+            return Ok(behind);
+        }
         let record = match self.record(&Identity::Grant(grant.clone())) {
             // Of a grant that the wallet has still, nobody asks.
             Err(StoreError::Archived { .. })
@@ -148,4 +226,13 @@ impl History<'_> {
             what: format!("{:?}: {what}", self.wallet),
         }
     }
+}
+
+/// What a record says that an event stands for now.
+fn said_of(record: &Record, event: &EventRef) -> Option<Standing> {
+    let mut effects = record.outcome.effects.iter().rev();
+    effects.find_map(|effect| match effect {
+        Effect::StandingPut(name, standing) if name == event => Some((**standing).clone()),
+        _ => None,
+    })
 }

@@ -106,7 +106,7 @@ impl<'s> Pass<'s> {
         if let Some(added) = &usage.added {
             self.change(tenant, customer, Sign::Plus, added)?;
         }
-        for (before, now) in &usage.repriced {
+        for (before, now) in &usage.others {
             self.change(tenant, customer, Sign::Minus, before)?;
             self.change(tenant, customer, Sign::Plus, now)?;
         }

@@ -78,6 +78,7 @@ pub(super) fn record(command: Command, answer: Answer, effects: Vec<Effect>) -> 
             pricing: None,
             original: None,
             consequence: None,
+            named: Vec::new(),
         },
         outcome: Outcome {
             answer,

@@ -64,8 +64,8 @@ pub(crate) struct Usage {
     pub taken: Option<Counted>,
     /// What counts now.
     pub added: Option<Counted>,
-    /// Other events that the record prices anew: what each counted for, and what it counts for now.
-    pub repriced: Vec<(Counted, Counted)>,
+    /// Other events that the record prices anew or gives back of: what each counted for, and what it counts for now.
+    pub others: Vec<(Counted, Counted)>,
     /// Events of which more may be said later: what they count for until then, or none where nothing more is expected.
     pub notes: Vec<(EventRef, Option<Counted>)>,
 }
@@ -103,7 +103,8 @@ pub(crate) fn revisions_of(record: &Record) -> BTreeSet<RevisionHash> {
     let standings = original(record)
         .into_iter()
         .chain(concluded(record))
-        .chain(repriced.iter().map(|r| &r.standing));
+        .chain(repriced.iter().map(|r| &r.standing))
+        .chain(record.seen.named.iter().map(|original| &original.standing));
     standings
         .filter_map(|standing| Some(standing.priced.as_ref()?.revision))
         .collect()
@@ -115,13 +116,15 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
     let mut usage = match (&record.command, &record.outcome.answer) {
         (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Charged { .. }) => {
             Usage {
-                added: Some(priced(record, event)),
+                added: Some(priced(record, event, subjects)),
+                others: others(record, subjects),
                 ..Usage::default()
             }
         }
         (Command::Authorize(authorize), Answer::Allowed(_)) if authorize.mode == AuthorizeMode::Settle => {
             Usage {
-                added: Some(priced(record, &authorize.event)),
+                added: Some(priced(record, &authorize.event, subjects)),
+                others: others(record, subjects),
                 ..Usage::default()
             }
         }
@@ -149,16 +152,18 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
         },
         (Command::RateUnpriced(rate), Answer::Charged { .. }) => Usage {
             taken: before,
-            added: Some(priced(record, &rate.event)),
+            added: Some(priced(record, &rate.event, subjects)),
+            others: others(record, subjects),
             notes: vec![(rate.event.reference(), None)],
             ..Usage::default()
         },
         (Command::Settle(settle), Answer::Settled(settled)) => {
-            let now = settle_so_far(record, settle, before.as_ref());
+            let now = settle_so_far(record, settle, before.as_ref(), subjects);
             let note = if settled.ended { None } else { Some(now.clone()) };
             Usage {
                 taken: before,
                 added: Some(now),
+                others: others(record, subjects),
                 notes: vec![(settle.hold.clone(), note)],
                 ..Usage::default()
             }
@@ -170,13 +175,13 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
         (Command::Void(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
             taken: original(record).map(|standing| stands(subjects, standing)),
             added: fees_of(record, charged_anew(record, subjects)),
-            repriced: repriced(record, subjects),
+            others: others(record, subjects),
             ..Usage::default()
         },
         (Command::Amend(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
             taken: original(record).map(|standing| stands(subjects, standing)),
             added: corrected(record).map(|standing| stands(subjects, standing)),
-            repriced: repriced(record, subjects),
+            others: others(record, subjects),
             ..Usage::default()
         },
         _ => Usage {
@@ -191,7 +196,7 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
     usage
 }
 
-fn priced(record: &Record, event: &Event) -> Counted {
+fn priced(record: &Record, event: &Event, subjects: &Subjects) -> Counted {
     Counted {
         time: record.seen.time,
         attributes: combination(own_subject(record), &event.attributes),
@@ -199,7 +204,7 @@ fn priced(record: &Record, event: &Event) -> Counted {
             events: 1,
             unpriced: 0,
             measures: event.measures.clone(),
-            charges: with_quantities(record, posted(record)),
+            charges: with_quantities(record, posted_for_it(record, subjects)),
         },
     }
 }
@@ -229,7 +234,7 @@ fn kept_event(record: &Record) -> Option<&Event> {
 }
 
 /// Measures and quantities are told of the event as a whole; what was posted adds up over the parts.
-fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>) -> Counted {
+fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>, subjects: &Subjects) -> Counted {
     let mut attributes = BTreeMap::new();
     for effect in &record.outcome.effects {
         if let Effect::HoldPut(_, hold) = effect {
@@ -237,7 +242,7 @@ fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>) -> 
         }
     }
     attributes.extend(settle.attributes.clone());
-    let mut charges = posted(record);
+    let mut charges = posted_for_it(record, subjects);
     for (key, earlier) in before.iter().flat_map(|counted| &counted.totals.charges) {
         add(
             &mut charges.entry(key.clone()).or_default().amount,
@@ -275,12 +280,16 @@ fn stands_now<'r>(record: &'r Record, event: &EventRef) -> Option<&'r Standing> 
     })
 }
 
-/// Events behind a corrected one that a record prices anew.
-fn repriced(record: &Record, subjects: &Subjects) -> Vec<(Counted, Counted)> {
-    let Some(Consequence::Refolded(refold)) = record.seen.consequence.as_deref() else {
-        return Vec::new();
+/// Other events that count for something else behind a record: those behind a corrected one that it prices anew, and those
+/// that a plan gives back of, or gave back of.
+fn others(record: &Record, subjects: &Subjects) -> Vec<(Counted, Counted)> {
+    let repriced = match record.seen.consequence.as_deref() {
+        Some(Consequence::Refolded(refold)) => &refold.repriced[..],
+        Some(Consequence::Reversed(_)) | None => &[],
     };
-    let events = refold.repriced.iter().map(|repriced| &repriced.standing);
+    let repriced = repriced.iter().map(|repriced| &repriced.standing);
+    let named = record.seen.named.iter().map(|original| &original.standing);
+    let events = repriced.chain(named);
     let both = events.filter_map(|before| Some((before, stands_now(record, &before.event.reference())?)));
     both.map(|(before, now)| (stands(subjects, before), stands(subjects, now)))
         .collect()
@@ -326,12 +335,18 @@ fn refunded(record: &Record, subjects: &Subjects) -> Option<Counted> {
 /// What a void charged by itself, because its plan said so: what was posted, without what was given back and what other
 /// events cost differently.
 fn charged_anew(record: &Record, subjects: &Subjects) -> BTreeMap<(String, Asset), Charged> {
-    let mut charges = posted(record);
+    let mut charges = posted_for_it(record, subjects);
     for slice in original(record).iter().flat_map(|standing| &standing.slices) {
         let key = (slice.code.clone(), slice.asset.clone());
         add(&mut charges.entry(key).or_default().amount, slice.amount);
     }
-    for (before, now) in repriced(record, subjects) {
+    charges
+}
+
+/// What the record posted, without what other events cost differently.
+fn posted_for_it(record: &Record, subjects: &Subjects) -> BTreeMap<(String, Asset), Charged> {
+    let mut charges = posted(record);
+    for (before, now) in others(record, subjects) {
         for (key, charged) in before.totals.charges {
             add(&mut charges.entry(key).or_default().amount, charged.amount);
         }

@@ -221,6 +221,12 @@ impl Work<'_> {
             let Some(original) = loader::original(self.store, self.wallet, &event)? else {
                 return Err(state(self.wallet, &format!("event {} has no standing", event.id)));
             };
+            if let Some(giver) = original.give_backs.by.first() {
+                return Ok(Err(format!(
+                    "event {} behind it would cost something else, and event {} gave back of it; void that one first",
+                    event.id, giver.id
+                )));
+            }
             fold.ended.extend(original.ended);
             fold.refold.repriced.push(Repriced {
                 standing: original.standing,

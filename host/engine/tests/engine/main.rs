@@ -10,6 +10,7 @@ mod feed;
 mod fixtures;
 mod folded;
 mod following;
+mod giving;
 mod holds;
 mod house;
 mod limits;

@@ -30,6 +30,21 @@ pub(crate) fn count_event(draft: &mut Draft<'_>, event: &Event, draws: &[Draw], 
 /// Counts what an event gives back towards the limits that counted it: those that it happened within the present window
 /// of. What a limit never counted, or counted in a window that is over, frees nothing of this one.
 pub(crate) fn count_back(draft: &mut Draft<'_>, standing: &Standing, slices: &[TakenSlice], at: Timestamp) {
+    count_as_counted(draft, standing, slices, -1, at);
+}
+
+/// Counts what had been counted back, and is taken again.
+pub(crate) fn count_again(draft: &mut Draft<'_>, standing: &Standing, slices: &[TakenSlice], at: Timestamp) {
+    count_as_counted(draft, standing, slices, 1, at);
+}
+
+fn count_as_counted(
+    draft: &mut Draft<'_>,
+    standing: &Standing,
+    slices: &[TakenSlice],
+    sign: i128,
+    at: Timestamp,
+) {
     if draft.wallet.limits.is_empty() {
         return;
     }
@@ -42,9 +57,9 @@ pub(crate) fn count_back(draft: &mut Draft<'_>, standing: &Standing, slices: &[T
         if from.is_some_and(|from| standing.time < from) {
             continue;
         }
-        let back = slices.iter().filter(|slice| slice.asset == asset);
-        let back: i128 = back.map(|slice| slice.amount.get()).sum();
-        count(draft, &name, Nanos::new(-back), at);
+        let same = slices.iter().filter(|slice| slice.asset == asset);
+        let amount: i128 = same.map(|slice| slice.amount.get()).sum();
+        count(draft, &name, Nanos::new(sign * amount), at);
     }
 }
 

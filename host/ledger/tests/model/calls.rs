@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cover::Cover;
+use crate::giving::Given;
 use crate::reference::{Hold, Model, Source, Sums, Told, of};
 use crate::subscriptions::{Asked, Status};
 use crate::words::{Charge, Says, Word};
@@ -94,10 +95,12 @@ impl Model {
         let says = match word {
             Word::Says(says) => says,
             Word::Invalid => return Told::refused("InvalidEvent"),
-            Word::Breaks => return Told::refused("PlanFailed"),
-            Word::Negative => return Told::refused("Amount"),
+            Word::Breaks | Word::Negative => return Told::refused("PlanFailed"),
             Word::Cannot | Word::Silent => return self.deny(Told::new("denied: Unpriceable")),
         };
+        if one_shot && !says.gives.is_empty() {
+            return self.shoot(call, says, &asked);
+        }
         if let Some(denied) = self.indebted(&says.charges) {
             return self.deny(denied);
         }
@@ -123,6 +126,33 @@ impl Model {
             }
             false => self.hold(call, &cover, &asked, ttl),
         }
+    }
+
+    /// A one-shot that gives back first: all of it is tried out.
+    fn shoot(&mut self, call: &Call, says: &Says, asked: &Asked) -> Told {
+        if !self.can_give(&call.id, &says.gives) {
+            return Told::refused("PlanFailed");
+        }
+        let mut tried = self.clone();
+        tried.record();
+        let given = tried.give(&call.id, &says.gives);
+        let cover = tried.cover(&says.charges, call.team, BTreeMap::new());
+        let mut wanted = Sums::new();
+        for (asset, amount) in taken_of(&cover) {
+            *wanted.entry(asset).or_default() += amount;
+        }
+        let denied = (tried.indebted(&says.charges))
+            .or_else(|| tried.short(&cover, &BTreeMap::new()))
+            .or_else(|| tried.unfit(call.team, &wanted, &Sums::new()));
+        if let Some(denied) = denied {
+            return self.deny(denied);
+        }
+        if !says.is_postable() {
+            return Told::refused("Amount");
+        }
+        tried.charge_behind(call, says, asked, given);
+        *self = tried;
+        Told::new("allowed")
     }
 
     fn hold(&mut self, call: &Call, cover: &Cover, asked: &Asked, ttl: i64) -> Told {
@@ -282,6 +312,19 @@ impl Model {
 
     /// Usage that happened, with a price: charged, counted, and everything that comes with it. Its record is there.
     pub fn charge(&mut self, call: &Call, says: &Says, asked: &Asked) {
+        let given = self.give(&call.id, &says.gives);
+        self.charge_behind(call, says, asked, given);
+    }
+
+    /// The same where what it gives back came back already; what it gives no more is taken again first.
+    pub fn charge_behind(
+        &mut self,
+        call: &Call,
+        says: &Says,
+        asked: &Asked,
+        (gave, gone): (Vec<Given>, Vec<Given>),
+    ) {
+        self.take_again(&gone);
         let cover = self.cover(&says.charges, call.team, BTreeMap::new());
         let slices = Model::slices(&cover, &says.charges);
         self.post(&cover);
@@ -291,6 +334,7 @@ impl Model {
         }
         self.count(call.team, &taken);
         self.charged(call, slices, asked);
+        self.note_given(&call.id, gave);
         self.carry_out(says, asked, self.now, None, Some(&call.id));
     }
 
@@ -301,7 +345,7 @@ impl Model {
         let asked = self.asked(call.kind, call.time.unwrap_or(self.now));
         self.record();
         match (asked, word.orders()) {
-            (Some(asked), Some(says)) => {
+            (Some(asked), Some(says)) if self.can_give(&call.id, &says.gives) => {
                 self.charge(call, says, &asked);
                 Told::new("charged")
             }
@@ -317,6 +361,9 @@ impl Model {
         let (Some(asked), Some(says)) = (self.asked(call.kind, time), word.orders()) else {
             return Told::refused("NotDue");
         };
+        if !self.can_give(&call.id, &says.gives) {
+            return Told::refused("NotDue");
+        }
         self.record();
         self.unpriced.remove(&sequence);
         let call = Call {
@@ -334,7 +381,7 @@ pub fn sensible(word: &Word) -> Result<&Says, Told> {
         Word::Silent => Err(Told::refused("NoPlan")),
         Word::Invalid | Word::Cannot => Err(Told::refused("InvalidEvent")),
         Word::Breaks => Err(Told::refused("PlanFailed")),
-        Word::Negative => Err(Told::refused("Amount")),
+        Word::Negative => Err(Told::refused("PlanFailed")),
         Word::Says(_) => word.orders().ok_or_else(|| Told::refused("Amount")),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use farebox_record::correction::AdjustTarget;
 
 use crate::calls::Call;
+use crate::giving::Given;
 use crate::reference::{Grant, Hold, Key, Model, Source, Sums, Told, of};
 use crate::subscriptions::{Asked, Status, Waits};
 use crate::words::Word;
@@ -38,6 +39,10 @@ pub struct Event {
     pub stands: Stands,
     /// What it took and has not given back, in the order in which it was taken.
     pub slices: Vec<Slice>,
+    /// What it gave back of other events.
+    pub gave: Vec<Given>,
+    /// Events that gave back of it.
+    pub by: Vec<String>,
 }
 
 impl Grant {
@@ -62,6 +67,8 @@ impl Model {
             sub: Some(hold.sub.clone()),
             stands: Stands::Charged,
             slices: hold.order.iter().map(slice).collect(),
+            gave: Vec::new(),
+            by: Vec::new(),
         };
         self.events.insert(hold.id.clone(), event);
     }
@@ -74,6 +81,8 @@ impl Model {
             sub: Some(asked.sub.clone()),
             stands: Stands::Charged,
             slices,
+            gave: Vec::new(),
+            by: self.events.get(&call.id).map_or(Vec::new(), |e| e.by.clone()),
         };
         self.events.insert(call.id.clone(), event);
     }
@@ -89,6 +98,8 @@ impl Model {
             sub: None,
             stands: Stands::Unpriced(self.records),
             slices: Vec::new(),
+            gave: Vec::new(),
+            by: Vec::new(),
         };
         self.events.insert(call.id.clone(), event);
     }
@@ -189,7 +200,10 @@ impl Model {
             return Told::refused("NothingToGiveBack");
         }
         self.record();
-        let (back, stays) = split(&event.slices, amount);
+        let most = amount.map(|(_, amount)| amount);
+        let (back, stays) = split(&event.slices, most, |slice| {
+            amount.is_none_or(|(asset, _)| slice.asset == asset)
+        });
         self.events.get_mut(id).unwrap().slices = stays;
         self.give_back(&event, &back)
     }
@@ -203,8 +217,10 @@ impl Model {
         let says = match word {
             Word::Silent => None,
             Word::Invalid | Word::Cannot => return Told::refused("PlanRefused"),
-            Word::Breaks => return Told::refused("PlanFailed"),
-            Word::Negative | Word::Says(_) => match word.orders() {
+            Word::Breaks | Word::Negative => return Told::refused("PlanFailed"),
+            // What is said to a reversal cannot give back.
+            Word::Says(says) if !says.gives.is_empty() => return Told::refused("PlanFailed"),
+            Word::Says(_) => match word.orders() {
                 None => return Told::refused("Amount"),
                 says => says,
             },
@@ -227,6 +243,8 @@ impl Model {
             // What is given because it was taken back does not go with it.
             self.carry_out(says, &asked, self.now, None, None);
         }
+        self.take_again(&event.gave);
+        self.note_given(id, Vec::new());
         let event = self.events.get_mut(id).unwrap();
         event.stands = Stands::Voided;
         event.slices.clear();
@@ -254,6 +272,10 @@ impl Model {
         let says = match word {
             Word::Invalid | Word::Cannot => return Told::refused("InvalidEvent"),
             Word::Breaks => return Told::refused("PlanFailed"),
+            // Who gave back of it did so of what it was.
+            _ if !event.by.is_empty() => return Told::refused("CannotRefold"),
+            Word::Negative => return Told::refused("PlanFailed"),
+            Word::Says(says) if !self.can_give(&call.id, &says.gives) => return Told::refused("PlanFailed"),
             word => match word.orders() {
                 None => return Told::refused("Amount"),
                 Some(says) => says,
@@ -261,8 +283,9 @@ impl Model {
         };
         self.record();
         let told = self.take_back(&event);
+        let given = self.give(&call.id, &says.gives);
         self.take_given(&call.id);
-        self.charge(call, says, &asked);
+        self.charge_behind(call, says, &asked, given);
         told
     }
 
@@ -283,7 +306,7 @@ impl Model {
         if let Stands::Unpriced(sequence) = event.stands {
             self.unpriced.remove(&sequence);
         }
-        let (back, _) = split(&event.slices, None);
+        let (back, _) = split(&event.slices, None, |_| true);
         self.give_back(event, &back)
     }
 
@@ -308,50 +331,56 @@ impl Model {
     fn give_back(&mut self, event: &Event, slices: &[Slice]) -> Told {
         let mut told = Told::new("corrected");
         let mut back = Sums::new();
-        for Slice {
-            asset,
-            source,
-            amount,
-            ..
-        } in slices
-        {
-            told.add("reversed", asset, *amount);
-            *back.entry(asset).or_default() -= amount;
-            *self.revenue.entry(asset).or_default() -= amount;
-            match source {
-                Source::Grant(id) => {
-                    let over = self.is_over(self.grant_of(id));
-                    let gone = self.spent(self.grant_of(id));
-                    let grant = self.grant_mut(id);
-                    if gone {
-                        // Nobody knows any more what it was given for.
-                        grant.event = None;
-                    }
-                    if over {
-                        told.add("expired", asset, *amount);
-                        *self.breakage.entry(asset).or_default() += amount;
-                    } else {
-                        grant.dead = false;
-                        grant.free += amount;
-                        let paid = self.pay_debt(id, *amount);
-                        told.add("paid", asset, paid);
-                    }
-                }
-                Source::Debt | Source::Receivable => {
-                    let relieved = self.relieve(source, asset, event.time, *amount);
-                    let other = self.return_paid(asset, relieved.paid);
-                    let other = other.map_or(0, |(_, paid)| paid);
-                    told.add("paid", asset, relieved.unpaid + relieved.written_off + other);
-                }
-            }
+        for slice in slices {
+            told.add("reversed", slice.asset, slice.amount);
+            *back.entry(slice.asset).or_default() -= slice.amount;
+            self.back(event, slice, &mut told);
         }
         self.count_back(event.team, event.time, &back);
         told
     }
+
+    /// One slice comes back. Tells what of it the customer does not get.
+    pub fn back(&mut self, event: &Event, slice: &Slice, told: &mut Told) -> i128 {
+        let (asset, amount) = (slice.asset, slice.amount);
+        *self.revenue.entry(asset).or_default() -= amount;
+        match &slice.source {
+            Source::Grant(id) => {
+                let over = self.is_over(self.grant_of(id));
+                let gone = self.spent(self.grant_of(id));
+                let grant = self.grant_mut(id);
+                if gone {
+                    // Nobody knows any more what it was given for.
+                    grant.event = None;
+                }
+                if over {
+                    told.add("expired", asset, amount);
+                    *self.breakage.entry(asset).or_default() += amount;
+                    return amount;
+                }
+                grant.dead = false;
+                grant.free += amount;
+                let paid = self.pay_debt(id, amount);
+                told.add("paid", asset, paid);
+                0
+            }
+            source => {
+                let relieved = self.relieve(source, asset, event.time, amount);
+                let other = self.return_paid(asset, relieved.paid);
+                let other = other.map_or(0, |(_, paid)| paid);
+                told.add("paid", asset, relieved.unpaid + relieved.written_off + other);
+                relieved.written_off
+            }
+        }
+    }
 }
 
 /// What comes back and what stays: debt first, then receivables, then grants, of each the last one taken first.
-fn split(slices: &[Slice], amount: Option<(&'static str, i128)>) -> (Vec<Slice>, Vec<Slice>) {
+pub fn split(
+    slices: &[Slice],
+    amount: Option<i128>,
+    is_meant: impl Fn(&Slice) -> bool,
+) -> (Vec<Slice>, Vec<Slice>) {
     let mut order: Vec<usize> = (0..slices.len()).rev().collect();
     order.sort_by_key(|index| match slices[*index].source {
         Source::Debt => 0,
@@ -360,10 +389,10 @@ fn split(slices: &[Slice], amount: Option<(&'static str, i128)>) -> (Vec<Slice>,
     });
     let mut stays: Vec<Slice> = slices.to_vec();
     let mut back = Vec::new();
-    let mut rest = amount.map_or(i128::MAX, |(_, amount)| amount);
+    let mut rest = amount.unwrap_or(i128::MAX);
     for index in order {
         let slice = &mut stays[index];
-        if amount.is_some_and(|(asset, _)| asset != slice.asset) {
+        if !is_meant(slice) {
             continue;
         }
         let taken = rest.min(slice.amount);

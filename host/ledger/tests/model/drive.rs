@@ -18,10 +18,11 @@ use farebox_record::time::Timestamp;
 
 use crate::agenda::Due;
 use crate::calls::Call;
+use crate::corrections::Slice;
 use crate::reference::{Above, Model, Told};
 use crate::steps::{Reported, Step};
 use crate::subscriptions::{Asked, Change, DueKind, Waits};
-use crate::words::{ASSETS, CATEGORIES, Charge, Order, PLANS, Says, Word};
+use crate::words::{ASSETS, CATEGORIES, Charge, Give, Order, PLANS, Says, Word};
 use crate::world::bound::{delete, limit};
 use crate::world::make;
 use crate::world::{START, World, seconds, t};
@@ -126,9 +127,81 @@ impl Pair {
         })
     }
 
+    /// What a plan says, with the events that it gives back of by name.
+    fn said(&self, word: &Word) -> Word {
+        let mut word = word.clone();
+        if let Word::Says(says) = &mut word {
+            says.gives = says
+                .wants
+                .iter()
+                .filter_map(|(event, slice, tenths)| {
+                    let (id, event) = self
+                        .model
+                        .events
+                        .iter()
+                        .nth(pick(*event, self.model.events.len())?)?;
+                    let slice = event.slices.get(pick(*slice, event.slices.len())?)?;
+                    let same = |s: &&Slice| s.code == slice.code && s.asset == slice.asset;
+                    let all: i128 = event.slices.iter().filter(same).map(|s| s.amount).sum();
+                    Some(Give {
+                        event: id.clone(),
+                        code: slice.code,
+                        asset: slice.asset,
+                        amount: (all * tenths + 9) / 10,
+                    })
+                })
+                .collect();
+        }
+        word
+    }
+
     /// Gives a command to both; none where there is nothing to do it to.
     pub fn take(&mut self, step: &Step) -> Option<Both> {
         self.catch_up();
+        let step = &match step.clone() {
+            Step::Usage(reported, word) => Step::Usage(reported, self.said(&word)),
+            Step::Authorize {
+                call,
+                word,
+                ttl,
+                one_shot,
+            } => Step::Authorize {
+                word: self.said(&word),
+                call,
+                ttl,
+                one_shot,
+            },
+            Step::Settle {
+                hold,
+                word,
+                team,
+                last,
+                above,
+            } => Step::Settle {
+                word: self.said(&word),
+                hold,
+                team,
+                last,
+                above,
+            },
+            Step::Extend { hold, ttl, word } => Step::Extend {
+                word: word.map(|word| self.said(&word)),
+                hold,
+                ttl,
+            },
+            Step::Release(hold, word) => Step::Release(hold, self.said(&word)),
+            Step::Rate(which, word) => {
+                let waits = pick(which, self.model.unpriced.len());
+                let waits = waits.and_then(|index| self.model.unpriced.values().nth(index));
+                match waits {
+                    Some(Waits::Event(..)) => Step::Rate(which, self.said(&word)),
+                    _ => Step::Rate(which, word),
+                }
+            }
+            Step::Void(event, word) => Step::Void(event, self.said(&word)),
+            Step::Amend(event, reported, word) => Step::Amend(event, reported, self.said(&word)),
+            other => other,
+        };
         let both = match step {
             Step::Policy(lines) => self.policy(lines),
             Step::Grant(order) => self.grant(order),

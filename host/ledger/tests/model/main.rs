@@ -18,6 +18,7 @@ mod corrections;
 mod cover;
 mod drive;
 mod fraction;
+mod giving;
 mod owed;
 mod reference;
 mod repeat;

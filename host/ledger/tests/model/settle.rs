@@ -57,6 +57,11 @@ impl Model {
         };
         let team = team.or(self.holds[index].team);
         let says = match (word, sensible(word)) {
+            // Parts give nothing back; a last settlement that cannot is kept.
+            (_, Ok(says)) if !says.gives.is_empty() && !last => return Told::refused("PlanFailed"),
+            (_, Ok(says)) if !self.can_give(&self.holds[index].id, &says.gives) => {
+                return self.wait(index, team);
+            }
             (_, Ok(says)) => says,
             // What its caller can put right is refused; else the usage is known for good, and waits for a price.
             (Word::Invalid, Err(refused)) => return refused,
@@ -68,7 +73,12 @@ impl Model {
         }
         self.record();
         let mut told = Told::new(if last { "settled" } else { "part" });
+        let id = self.holds[index].id.clone();
+        let (gave, _) = self.give(&id, &says.gives);
         self.reckon(index, says, (team, above, last), &mut told);
+        if !gave.is_empty() {
+            self.note_given(&id, gave);
+        }
         if late {
             told.what.push_str(" late");
         }
@@ -84,7 +94,7 @@ impl Model {
             Above::Debt | Above::Subscribed => Above::Debt,
             Above::Available | Above::Deny => Above::Available,
         };
-        let Some(says) = word.orders() else {
+        let Some(says) = word.orders().filter(|says| says.gives.is_empty()) else {
             let told = self.give_up(index);
             self.end_call(index, team);
             return told;

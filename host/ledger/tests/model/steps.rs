@@ -148,9 +148,16 @@ fn any_order() -> impl Strategy<Value = Order> {
 fn any_price() -> impl Strategy<Value = Word> {
     let charges = prop::collection::vec(any_charge(), 0..4);
     let rarely = prop_oneof![9 => Just(None), 1 => any_orders().prop_map(Some)];
-    let says = (charges, rarely).prop_map(|(charges, orders)| {
+    let want = (
+        0..99_usize,
+        0..9_usize,
+        prop_oneof![8 => 1..=10_i128, 1 => 11..13_i128],
+    );
+    let wants = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(want, 1..4)];
+    let says = (charges, wants, rarely).prop_map(|(charges, wants, orders)| {
         Word::Says(Says {
             charges,
+            wants,
             ..orders.unwrap_or_default()
         })
     });
@@ -173,10 +180,10 @@ fn any_orders() -> impl Strategy<Value = Says> {
     let after = prop_oneof![-100..100_i64, 100..10_000_i64, DAY..9 * DAY];
     let timers = prop::collection::vec((select(vec!["k", "l"]), prop::option::weighted(0.8, after)), 0..2);
     (grants, timers, prop::option::of(any::<u8>())).prop_map(|(grants, timers, state)| Says {
-        charges: Vec::new(),
         grants,
         timers,
         state,
+        ..Says::default()
     })
 }
 

@@ -269,7 +269,10 @@ impl Model {
             return Told::refused("EventTypeOwned");
         }
         let Some(says) = word.orders() else {
-            return Told::refused("Amount");
+            return Told::refused(match word {
+                Word::Negative => "PlanFailed",
+                _ => "Amount",
+            });
         };
         self.record();
         let old = |sub: &Sub| matches!(sub.status, Status::Cancelled(since) if since + KEPT < self.now);
@@ -373,7 +376,10 @@ impl Model {
             return refused;
         }
         let Some(says) = word.orders() else {
-            return Told::refused("Amount");
+            return Told::refused(match word {
+                Word::Negative => "PlanFailed",
+                _ => "Amount",
+            });
         };
         self.record();
         self.carry_out_change(id, change, says);

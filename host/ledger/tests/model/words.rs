@@ -6,7 +6,7 @@ use farebox_record::plan::{
     self, Category, Collect, FieldProblem, GrantOrder, Price, Priced, Rejection, TimerOrder,
 };
 
-use crate::world::make::{asset, n};
+use crate::world::make::{asset, n, reference};
 use crate::world::t;
 
 pub const ASSETS: [&str; 3] = ["x", "y", "z"];
@@ -34,6 +34,15 @@ pub struct Link {
 pub struct Charge {
     pub code: &'static str,
     pub links: Vec<Link>,
+}
+
+/// What a plan gives back of an earlier event.
+#[derive(Debug, Clone)]
+pub struct Give {
+    pub event: String,
+    pub code: &'static str,
+    pub asset: &'static str,
+    pub amount: i128,
 }
 
 /// A grant that a plan orders; times count from when it is asked.
@@ -64,6 +73,10 @@ impl Order {
 #[derive(Debug, Clone, Default)]
 pub struct Says {
     pub charges: Vec<Charge>,
+    pub gives: Vec<Give>,
+    /// Which events it would give back of, which of their slices, and how many tenths of that: what becomes of it is known
+    /// when it is asked.
+    pub wants: Vec<(usize, usize, i128)>,
     pub grants: Vec<Order>,
     /// Names of timers, and how long from when it is asked; none takes one away.
     pub timers: Vec<(&'static str, Option<i64>)>,
@@ -161,7 +174,9 @@ fn priced(says: &Says, asked: i64) -> Priced {
         at: after.map(|after| t(asked + after)),
     });
     Priced {
-        charges: says.charges.iter().map(charged).collect(),
+        charges: (says.charges.iter().map(charged))
+            .chain(says.gives.iter().map(given))
+            .collect(),
         grants: grants.collect(),
         timers: timers.collect(),
         state: says.state.map(|state| vec![state]),
@@ -184,5 +199,21 @@ fn charged(charge: &Charge) -> plan::Charge {
         quantity: n("1"),
         otherwise: prices.collect(),
         gives_back: None,
+    }
+}
+
+fn given(give: &Give) -> plan::Charge {
+    let link = Link {
+        asset: give.asset,
+        amount: -give.amount,
+        invoice: false,
+    };
+    let charge = Charge {
+        code: give.code,
+        links: vec![link],
+    };
+    plan::Charge {
+        gives_back: Some(reference(&give.event)),
+        ..charged(&charge)
     }
 }

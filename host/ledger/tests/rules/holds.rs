@@ -273,7 +273,7 @@ fn a_quote_below_zero_leaves_no_trace_even_where_the_customer_owes() {
     // A denial would stay for ever under this id; the plan can be put right.
     assert_eq!(
         say(&world.ask(hold("h"), usd("-1"))),
-        "refused: charge must not be negative: a give-back needs the event that it takes back from"
+        "refused: the plan failed: charge 0 of its answer is negative and names no event that it gives back of"
     );
     assert_eq!(world.records.len(), records);
 }

@@ -24,6 +24,7 @@ fn quick(world: &mut World, command: &Command, verdict: Option<Verdict>) -> Resu
         pricing: verdict.map(pricing),
         original: None,
         consequence: None,
+        named: Vec::new(),
     };
     farebox_ledger::apply(&mut world.wallet, command, &seen, world.now).map(|_| ())
 }

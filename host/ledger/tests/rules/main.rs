@@ -16,6 +16,7 @@ mod chain;
 mod changes;
 mod corrections;
 mod debt;
+mod giving;
 mod grants;
 mod holds;
 mod late;

@@ -254,3 +254,50 @@ fn a_fold_of_a_term_that_is_over_is_refused() {
         "{said}"
     );
 }
+
+/// `a` cost 8 and gave 0.99 of `r` back. Without it `b` costs 1 more, and `r` is charged its 0.99 anew.
+#[test]
+fn what_the_corrected_event_had_given_back_is_taken_again() {
+    let mut world = world("20");
+    world
+        .ask(usage("r"), priced(&[charge("resolution", "usd", "0.99")]))
+        .unwrap();
+    let given = back("r", "resolution", "usd", "-0.99");
+    world.ask(usage("a"), priced(&[given, tokens("8")])).unwrap();
+    world.ask(usage("b"), usd("3")).unwrap();
+    assert_eq!(world.has("usd"), "9 0 0 0");
+    let found = behind(&world, &[("b", tokens("4"), &[])]);
+    assert_eq!(
+        void_with(&mut world, "a", found),
+        "corrected, reversed usd 8, charged usd 0.99; b, charged usd 1"
+    );
+    assert_eq!(world.has("usd"), "15.01 0 0 0");
+    assert_eq!(slices(&world, "r"), ["paid 0.99"]);
+    assert_eq!(slices(&world, "b"), ["paid 3", "paid 1"]);
+    // Whose entries they are is told by the standing behind them.
+    let effects = &world.records.last().unwrap().outcome.effects;
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Entry(entry) if entry.account == Account::Revenue => Some(entry.amount.to_string()),
+        Effect::StandingPut(EventRef { id, .. }, _) => Some(format!("of {id}")),
+        _ => None,
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        ["-8", "of a", "0.99", "of r", "of a", "1", "of b"]
+    );
+}
+
+/// How much is left of `b` is not known before it is priced again.
+#[test]
+fn an_amendment_gives_nothing_back_of_an_event_that_it_prices_anew() {
+    let mut world = three("20");
+    let found = behind(&world, &[("b", tokens("4"), &[])]);
+    let answer = priced(&[tokens("1"), back("b", "tokens", "usd", "-1")]);
+    let said = say(&world.correct(amend("a"), Some(pricing(answer)), found));
+    assert_eq!(
+        said,
+        "refused: the correction cannot be carried out: the event would give back of event b, which would \
+         cost something else behind it"
+    );
+    assert_eq!(world.has("usd"), "7 0 0 0");
+}

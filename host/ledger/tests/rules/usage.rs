@@ -2,7 +2,7 @@
 
 use farebox_record::command::{Command, Identity, RateUnpriced};
 use farebox_record::outcome::{Account, Effect, Verdict};
-use farebox_record::plan::{Charge, FieldProblem, Rejection};
+use farebox_record::plan::{FieldProblem, Rejection};
 use farebox_record::state::{Part, Waiting};
 
 use crate::world::World;
@@ -36,14 +36,6 @@ fn failed() -> Verdict {
     }
 }
 
-/// A charge that takes back from an earlier event.
-fn give_back() -> Charge {
-    Charge {
-        gives_back: Some(crate::world::make::reference("e")),
-        ..charge("resolution", "usd", "-0.99")
-    }
-}
-
 #[test]
 fn what_has_no_price_is_kept_whatever_the_reason() {
     let mut verdicts: Vec<(Option<Verdict>, String)> = vec![
@@ -66,32 +58,6 @@ fn what_has_no_price_is_kept_whatever_the_reason() {
         // It is passed on to the store, under the number of its record.
         assert!(world.parts().contains_key(&Part::Unpriced(3).key()));
     }
-}
-
-#[test]
-fn a_give_back_is_kept_for_now_never_ignored_and_never_a_credit() {
-    let mut world = World::new();
-    world.ok(grant("g", "usd", "10").put());
-    let said = say(&world.ask(usage("e2"), priced(&[charge("x", "usd", "1"), give_back()])));
-    assert!(
-        said.starts_with("unpriced: PlanFailed { code: \"unpostable\""),
-        "{said}"
-    );
-    assert_eq!(world.has("usd"), "10 0 0 0");
-    for command in [hold("h"), one_shot("o")] {
-        let said = say(&world.ask(command, priced(&[give_back()])));
-        assert!(said.starts_with("refused: charge must not be negative"), "{said}");
-    }
-    world.ask(hold("h"), usd("1")).unwrap();
-    let said = say(&world.ask(part("h", "p"), priced(&[give_back()])));
-    assert!(said.starts_with("refused: charge must not be negative"), "{said}");
-    assert_eq!(world.has("usd"), "9 1 0 0");
-    let said = say(&world.ask(settle("h"), priced(&[give_back()])));
-    assert!(
-        said.starts_with("unpriced: PlanFailed { code: \"unpostable\""),
-        "{said}"
-    );
-    assert_eq!(world.has("usd"), "10 0 0 0");
 }
 
 #[test]

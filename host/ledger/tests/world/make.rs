@@ -211,6 +211,14 @@ pub fn charge(code: &str, asset_name: &str, amount: &str) -> Charge {
     }
 }
 
+/// A charge that gives back of an earlier event; its amount is negative.
+pub fn back(event: &str, code: &str, asset_name: &str, amount: &str) -> Charge {
+    Charge {
+        gives_back: Some(reference(event)),
+        ..charge(code, asset_name, amount)
+    }
+}
+
 /// One charge over a chain of assets, each with what the whole would cost there.
 pub fn chain(code: &str, prices: &[(&str, &str)]) -> Charge {
     let mut links = prices

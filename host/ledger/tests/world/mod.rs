@@ -10,7 +10,7 @@ pub mod tally;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use farebox_ledger::{Refusal, Wallet, append, standing_of, verify};
+use farebox_ledger::{Refusal, Wallet, append, gives_back_of, standing_of, verify};
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{Command, Due, DueItem};
@@ -147,6 +147,11 @@ impl World {
             pricing,
             original: original.map(Box::new),
             consequence: consequence.map(Box::new),
+            named: Vec::new(),
+        };
+        let seen = Seen {
+            named: self.named(&seen),
+            ..seen
         };
         let decided = append(
             &mut self.wallet,
@@ -271,7 +276,32 @@ impl World {
                 Some((id.clone(), opened?))
             })
             .collect();
-        Some(Original { standing, ended })
+        let give_backs = effects().find_map(|effect| match effect {
+            Effect::GiveBacksPut(name, give_backs) if name == event => Some((**give_backs).clone()),
+            _ => None,
+        });
+        Some(Original {
+            standing,
+            ended,
+            give_backs: give_backs.unwrap_or_default(),
+        })
+    }
+
+    /// Events that an answer gives back of, and that a corrected event gave back of, as they stand.
+    fn named(&self, seen: &Seen) -> Vec<Original> {
+        let gave = seen
+            .original
+            .iter()
+            .flat_map(|original| &original.give_backs.gave);
+        let mut events: Vec<EventRef> = gave.map(|given| given.event.clone()).collect();
+        let answer = seen
+            .pricing
+            .iter()
+            .flat_map(|pricing| gives_back_of(&pricing.verdict));
+        events.extend(answer);
+        events.sort();
+        events.dedup();
+        events.iter().filter_map(|event| self.original(event)).collect()
     }
 
     /// Available, held, debt and receivable of an asset.

@@ -1,11 +1,15 @@
-//! Records of format 1, which says nothing of what a correction means to a plan: it was refused wherever it meant anything.
+//! Records of format 1, which says nothing of what a correction means to a plan, or of what a plan gave back of earlier
+//! events: both were refused then.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::command::Command;
-use crate::correction::Original;
-use crate::ids::{CustomerId, Hash, TenantId};
+use crate::correction::{self, GiveBacks, Standing};
+use crate::ids::{CustomerId, GrantId, Hash, TenantId};
 use crate::outcome::{self, Outcome, Pricing};
+use crate::state::GrantState;
 use crate::time::Timestamp;
 
 /// The byte that such a record begins with.
@@ -31,6 +35,22 @@ struct Seen {
     original: Option<Box<Original>>,
 }
 
+#[derive(Deserialize)]
+struct Original {
+    standing: Standing,
+    ended: BTreeMap<GrantId, GrantState>,
+}
+
+impl From<Original> for correction::Original {
+    fn from(old: Original) -> correction::Original {
+        correction::Original {
+            standing: old.standing,
+            ended: old.ended,
+            give_backs: GiveBacks::default(),
+        }
+    }
+}
+
 impl From<Record> for super::Record {
     fn from(old: Record) -> super::Record {
         super::Record {
@@ -44,8 +64,9 @@ impl From<Record> for super::Record {
                 control: old.seen.control,
                 time: old.seen.time,
                 pricing: old.seen.pricing,
-                original: old.seen.original,
+                original: old.seen.original.map(|original| Box::new((*original).into())),
                 consequence: None,
+                named: Vec::new(),
             },
             outcome: old.outcome,
         }

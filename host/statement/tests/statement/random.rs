@@ -15,7 +15,7 @@ use crate::world::{START, World};
 type Step = (u8, usize, u32);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    proptest::collection::vec((0..16_u8, 0..6_usize, 1..40_u32), 1..50)
+    proptest::collection::vec((0..19_u8, 0..6_usize, 1..40_u32), 1..50)
 }
 
 /// Cuts, in hours after the start; histories are about forty days long.
@@ -68,6 +68,17 @@ fn play(script: &[Step]) -> World {
             12 => world.ask(amend(&format!("e{one}")), usd(&amount)),
             13 => world.act(refund_grant(&new, &format!("n{which}"), None)),
             14 => world.ask(usage(&new), priced(&[fee("seat", "usd", &amount)])),
+            15 | 16 => {
+                let earlier = format!("e{}", (which + *much as usize) % 6);
+                let says = priced(&[
+                    back(&earlier, "tokens", "usd", "-0.6"),
+                    charge("work", "usd", &amount),
+                ]);
+                match what {
+                    15 => world.ask(usage(&format!("e{one}")), says),
+                    _ => world.ask(amend(&format!("e{one}")), says),
+                }
+            }
             _ => {
                 let mut monthly = order("credits", &amount);
                 monthly.expires = Some(Timestamp::from_micros(world.now.as_micros() + 5 * 86_400_000_000));

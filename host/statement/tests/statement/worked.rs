@@ -309,6 +309,56 @@ fn what_comes_back_to_an_expired_grant_expires() {
     );
 }
 
+/// Promotional 0.6 that expires, and bought value: 0.99 for a resolution. Opened again, 0.39 of it are there to come back.
+#[test]
+fn what_a_plan_gives_back_is_usage_of_its_code_and_negative() {
+    let mut world = World::new();
+    let promo = grant("p", "usd", "0.6").category(Category::Promotional);
+    world.ok(promo.expires(100).put());
+    world.ok(grant("g", "usd", "10").put());
+    world
+        .ask(usage("r"), priced(&[charge("resolution", "usd", "0.99")]))
+        .unwrap();
+    world.advance(200);
+    let mut given = back("r", "resolution", "usd", "-0.99");
+    given.quantity = n("-1");
+    let answer = priced(&[given, charge("work", "usd", "0.3")]);
+    world.ask(usage("o"), answer).unwrap();
+    assert_eq!(
+        lines(&of(&world, 0, 300), "usd"),
+        [
+            "opening 0 0 0 0",
+            "grant g (order): 10 0 0 0",
+            "grant p (order): 0.6 0 0 0",
+            "usage work in 0 x1: -0.3 0 0 0",
+            "expiry: -0.6 0 0 0",
+            "closing 9.7 0 0 0",
+        ]
+    );
+    assert_eq!(
+        lines(&of(&world, 150, 300), "usd"),
+        [
+            "opening 9.61 0 0 0",
+            "usage resolution in 0 x-1: 0.99 0 0 0",
+            "usage work in 0 x1: -0.3 0 0 0",
+            "expiry: -0.6 0 0 0",
+            "closing 9.7 0 0 0",
+        ]
+    );
+    world.advance(200);
+    world.ok(void("o"));
+    assert_eq!(
+        lines(&of(&world, 350, 500), "usd"),
+        [
+            "opening 9.7 0 0 0",
+            "void resolution of o in 0 x1: -0.99 0 0 0",
+            "void work of o in 0 x-1: 0.3 0 0 0",
+            "expiry of o: 0.6 0 0 0",
+            "closing 9.61 0 0 0",
+        ]
+    );
+}
+
 #[test]
 fn what_paid_a_debt_comes_back_as_bought_value_when_the_debt_was_none() {
     let mut world = World::new();

@@ -167,11 +167,8 @@ fn where_a_grant_is_good_for_some_codes_only_each_code_is_held() {
 }
 
 #[test]
-fn a_quote_that_gives_back_is_left_for_the_ledger_to_refuse() {
-    check(
-        "steps 80 usd",
-        "steps 1 usd, off -1 usd",
-        "steps 1 usd, off -1 usd",
-    );
-    check("off -1 usd", "steps 80 usd", "off -1 usd");
+fn what_a_quote_gives_back_is_not_relied_on() {
+    check("steps 80 usd", "steps 81 usd, off -1 usd", "steps 81 usd");
+    check("steps 80 usd, off -1 usd", "steps 79 usd", "steps 80 usd");
+    check("off -1 usd", "steps 80 usd", "steps 80 usd");
 }
