@@ -75,6 +75,7 @@ mod table;
 pub mod testing;
 mod tiers;
 mod time;
+pub mod tokens;
 mod usage;
 mod vocabulary;
 
