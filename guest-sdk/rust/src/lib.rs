@@ -67,6 +67,7 @@ mod outcome;
 mod parameters;
 mod plan;
 mod rate;
+pub mod rate_card;
 mod rejection;
 mod share;
 mod span;
