@@ -154,7 +154,7 @@ impl Plan for Hybrid {
             Change::Started => terms.begin(rest, None)?,
             Change::Renewed { remaining } => {
                 terms.begin(Share::WHOLE, None)?;
-                terms.roll_over(remaining)?;
+                terms.roll_over(remaining, None)?;
             }
             // A pause went on into a later period, whose rest is paid now.
             Change::Resumed if !paid => terms.begin(rest, None)?,
@@ -172,7 +172,7 @@ impl Plan for Hybrid {
                     }
                     Proration::AtPeriodEnd => {}
                 }
-                terms.roll_over(remaining)?;
+                terms.roll_over(remaining, Some(previous_plan))?;
             }
             _ => return Ok(()),
         }

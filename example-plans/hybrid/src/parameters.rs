@@ -93,6 +93,9 @@ pub struct Rollover {
     /// Whether credits that were rolled over before go on again; `true` unless told.
     #[serde(default = "yes")]
     pub again: bool,
+    /// Names of plans whose pool goes on when a customer changes from them to this one; none: that of every plan does.
+    #[serde(default)]
+    pub from: Option<Vec<String>>,
 }
 
 fn yes() -> bool {
@@ -124,6 +127,15 @@ pub(crate) struct Overage {
 pub(crate) struct RolledOver {
     pub max: Nanos,
     pub again: bool,
+    from: Option<Vec<String>>,
+}
+
+impl RolledOver {
+    /// Whether what is left of a plan's pool goes on behind a change to this one.
+    pub(crate) fn is_from(&self, plan: &str) -> bool {
+        let named = |names: &Vec<String>| names.iter().any(|name| name == plan);
+        self.from.as_ref().is_none_or(named)
+    }
 }
 
 impl Overage {
@@ -171,6 +183,7 @@ impl Parameters {
         let rollover = self.rollover.as_ref().map(|rollover| RolledOver {
             max: amount(&root.key("rollover").key("max"), rollover.max, &mut wrong),
             again: rollover.again,
+            from: rollover.from.clone(),
         });
         let mut table = Table::builder();
         for (name, fee) in self.replaces.iter() {

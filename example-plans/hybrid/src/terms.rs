@@ -56,10 +56,18 @@ impl<'a> Terms<'a> {
     }
 
     /// What was not used of the pool goes on for another period, up to a limit. It burns first.
-    pub(crate) fn roll_over(&mut self, remaining: &[RemainingGrant]) -> Result<(), Rejection> {
+    /// `previous` is the plan that gave it, where that is another one.
+    pub(crate) fn roll_over(
+        &mut self,
+        remaining: &[RemainingGrant],
+        previous: Option<&String>,
+    ) -> Result<(), Rejection> {
         let Some(rollover) = &self.deal.rollover else {
             return Ok(());
         };
+        if previous.is_some_and(|plan| !rollover.is_from(plan)) {
+            return Ok(());
+        }
         let once: Vec<RemainingGrant> = remaining
             .iter()
             .filter(|grant| rollover.again || grant.label != ROLLED_OVER)

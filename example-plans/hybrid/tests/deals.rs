@@ -123,3 +123,43 @@ fn who_resumes_in_the_same_period_has_paid() {
         ["20 usd on the statement"]
     );
 }
+
+#[test]
+fn the_pool_of_a_plan_that_is_not_named_is_lost_with_it() {
+    let deal = r#"{"fee": "20", "pool": {"credits": "100"}, "rates": {"actions": {"a": {"price": "1"}}},
+        "rollover": {"max": "500", "from": ["small"]}}"#;
+    let left = || {
+        vec![farebox_plan::RemainingGrant {
+            asset: hybrid::asset::CREDITS,
+            category: Category::Included,
+            label: "Included credits".to_string(),
+            granted: Nanos::units(50),
+            remaining: Nanos::units(30),
+            expires: None,
+        }]
+    };
+    for (previous, grants) in [("small", vec!["100", "30"]), ("large", vec!["100"])] {
+        let mut plan = Harness::<Hybrid>::new(deal).unwrap();
+        let Change::PlanChanged {
+            previous_plan,
+            previous_since,
+            proration,
+            ..
+        } = changed(previous, Proration::Now)
+        else {
+            unreachable!()
+        };
+        let change = Change::PlanChanged {
+            previous_plan,
+            previous_since,
+            remaining: left(),
+            proration,
+        };
+        let bill = plan.change(change).unwrap();
+        let given: Vec<String> = bill.grants.iter().map(|grant| grant.amount.to_string()).collect();
+        assert_eq!(given, grants, "{previous}");
+    }
+    // A renewal is no change of plan.
+    let mut plan = Harness::<Hybrid>::new(deal).unwrap();
+    assert_eq!(plan.renew_with(left()).unwrap().grants.len(), 2);
+}
