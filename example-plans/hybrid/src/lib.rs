@@ -9,13 +9,12 @@ mod terms;
 use farebox_plan::rate_card::{RateNames, What};
 use farebox_plan::tokens::{Kind, TokenNames};
 use farebox_plan::{
-    Change, ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Proration, Rejection, Share,
-    Transition, Usage,
+    ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Rejection, Transition, Usage,
 };
 use serde::{Deserialize, Serialize};
 
 pub use parameters::{Beyond, Collect, Parameters, Pool, Prepared, Rollover};
-use terms::Terms;
+pub use terms::Terms;
 
 farebox_plan::vocabulary! {
     assets {
@@ -87,10 +86,11 @@ fn code(what: What) -> ChargeCode {
     }
 }
 
-/// Which period was paid last: a pause may have left some out.
+/// What is remembered of a subscription.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    period: u32,
+    /// Which period was paid last: a pause may have left some out.
+    pub period: u32,
 }
 
 /// The plan.
@@ -126,18 +126,7 @@ impl Plan for Hybrid {
         _: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        deal.rates.items(&NAMES, usage, outcome, |outcome, item| {
-            let posted = item.post(outcome.charge(code(item.what()), asset::CREDITS))?;
-            if let Some(beyond) = &deal.beyond
-                && let Some(amount) = beyond.price(item.amount(), usage.purpose())?
-            {
-                match beyond.collect {
-                    Collect::Statement => posted.otherwise_invoice(deal.currency(), amount)?,
-                    Collect::Wallet => posted.otherwise(deal.currency(), amount)?,
-                };
-            }
-            Ok(())
-        })
+        charge_usage(deal, usage, outcome)
     }
 
     fn transition(
@@ -146,39 +135,26 @@ impl Plan for Hybrid {
         memory: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        let period = transition.period();
-        let rest = period.rest(transition.time);
-        let paid = memory.state.period == period.index;
-        let mut terms = Terms::new(deal, period, outcome);
-        match &transition.change {
-            Change::Started => terms.begin(rest, None)?,
-            Change::Renewed { remaining } => {
-                terms.begin(Share::WHOLE, None)?;
-                terms.roll_over(remaining, None)?;
-            }
-            // A pause went on into a later period, whose rest is paid now.
-            Change::Resumed if !paid => terms.begin(rest, None)?,
-            Change::PlanChanged {
-                previous_plan,
-                remaining,
-                proration,
-                ..
-            } => {
-                match proration {
-                    Proration::Now => terms.begin(rest, Some(previous_plan))?,
-                    // A period that begins is paid whole; one that goes on was paid to the plan before.
-                    Proration::AtPeriodEnd if transition.time <= period.start => {
-                        terms.begin(Share::WHOLE, None)?
-                    }
-                    Proration::AtPeriodEnd => {}
-                }
-                terms.roll_over(remaining, Some(previous_plan))?;
-            }
-            _ => return Ok(()),
-        }
-        memory.state.period = period.index;
-        Ok(())
+        let mut terms = Terms::new(deal, transition.period(), 1, outcome);
+        terms.carry_out(transition, &mut memory.state)
     }
 }
 
+/// Charges an event in credits, and says what each line would cost beyond the pool.
+pub fn charge_usage(deal: &Prepared, usage: &Usage<'_>, outcome: &mut Outcome) -> Result<(), Rejection> {
+    deal.rates.items(&NAMES, usage, outcome, |outcome, item| {
+        let posted = item.post(outcome.charge(code(item.what()), asset::CREDITS))?;
+        if let Some(beyond) = &deal.beyond
+            && let Some(amount) = beyond.price(item.amount(), usage.purpose())?
+        {
+            match beyond.collect {
+                Collect::Statement => posted.otherwise_invoice(deal.currency(), amount)?,
+                Collect::Wallet => posted.otherwise(deal.currency(), amount)?,
+            };
+        }
+        Ok(())
+    })
+}
+
+#[cfg(feature = "component")]
 farebox_plan::export!(Hybrid);

@@ -162,7 +162,7 @@ impl Prepared {
 
 impl Parameters {
     /// All mistakes at once.
-    pub(crate) fn prepare(&self) -> Result<Prepared, Vec<ParameterError>> {
+    pub fn prepare(&self) -> Result<Prepared, Vec<ParameterError>> {
         let root = Pointer::root();
         let mut wrong = Vec::new();
         let currency = VOCABULARY
