@@ -3,15 +3,15 @@
 //! Price per million by kind of token, dearer brackets for long prompts, multipliers for service tiers (batch,
 //! priority) and for where inference runs. Nothing depends on the events before, so any order gives the same charges.
 
-mod kind;
 mod price_list;
-mod prices;
-mod worst_case;
 
-use farebox_plan::{Description, Memory, Outcome, ParameterError, Plan, Rejection, Usage};
+use farebox_plan::tokens::{Assumed, Kind, TokenNames, TokenPrices};
+use farebox_plan::{
+    Asset, ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Pointer, Rejection, Usage,
+};
+use serde::{Deserialize, Serialize};
 
-pub use price_list::{Above, Bracket, Model, PriceList, Provider, ServiceTier};
-pub use prices::Prices;
+pub use price_list::PriceList;
 
 farebox_plan::vocabulary! {
     assets {
@@ -45,6 +45,70 @@ farebox_plan::vocabulary! {
     }
 }
 
+const NAMES: TokenNames = TokenNames {
+    model: attribute::MODEL,
+    service_tier: attribute::SERVICE_TIER,
+    inference_region: attribute::INFERENCE_REGION,
+    measures: [
+        measure::INPUT,
+        measure::CACHE_READ,
+        measure::CACHE_WRITE_5M,
+        measure::CACHE_WRITE_1H,
+        measure::OUTPUT,
+        measure::REASONING,
+    ],
+};
+
+/// The line of the statement that a kind of token makes.
+fn code(kind: Kind) -> ChargeCode {
+    match kind {
+        Kind::Input => charge::INPUT,
+        Kind::CacheRead => charge::CACHE_READ,
+        Kind::CacheWrite5m => charge::CACHE_WRITE_5M,
+        Kind::CacheWrite1h => charge::CACHE_WRITE_1H,
+        Kind::Output => charge::OUTPUT,
+        Kind::Reasoning => charge::REASONING,
+    }
+}
+
+/// A [`PriceList`], checked.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Prices {
+    /// Index into the assets of the vocabulary.
+    asset: u32,
+    tokens: TokenPrices,
+}
+
+impl Prices {
+    fn prepare(list: &PriceList) -> Result<Prices, Vec<ParameterError>> {
+        let root = Pointer::root();
+        let mut errors = Vec::new();
+        let asset = VOCABULARY.asset(&list.asset);
+        if asset.is_none() {
+            let known = VOCABULARY.assets.iter().map(|described| described.asset.name());
+            let known: Vec<_> = known.collect();
+            let message = format!("expected one of {}, found {:?}", known.join(", "), list.asset);
+            errors.push(root.key("asset").error(message));
+        }
+        let assumed = Assumed {
+            input_tokens: list.max_input_tokens,
+            output_tokens: list.max_output_tokens,
+        };
+        match (asset, TokenPrices::prepare(&list.providers, assumed, &root)) {
+            (Some(asset), Ok(tokens)) => Ok(Prices {
+                asset: asset.index(),
+                tokens,
+            }),
+            (_, Ok(_)) => Err(errors),
+            (_, Err(wrong)) => Err(errors.into_iter().chain(wrong).collect()),
+        }
+    }
+
+    fn asset(&self) -> Asset {
+        VOCABULARY.assets[self.asset as usize].asset
+    }
+}
+
 /// The plan.
 #[derive(Debug)]
 pub struct PerToken;
@@ -75,32 +139,10 @@ impl Plan for PerToken {
         _: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        let model = prices.model(usage, outcome)?;
-        let tokens = kind::tokens(usage)?;
-        if tokens.iter().all(Option::is_none) {
-            let message = "the call carries no count of tokens at all; 0 says that there were none";
-            return Err(Rejection::missing(measure::INPUT.name(), message));
-        }
-        let rates = model.rates(kind::prompt(&tokens)?, usage, outcome)?;
-        for kind in kind::ALL {
-            let Some(quantity) = tokens[kind as usize].filter(|quantity| quantity.is_positive()) else {
-                continue;
-            };
-            let rate = rates.of(kind)?;
-            outcome
-                .charge(kind.code(), prices.asset())
-                .at(rate, quantity, || rates.why(kind))?;
-        }
-        Ok(())
-    }
-
-    fn worst_case(
-        prices: &Prices,
-        usage: &Usage<'_>,
-        _: &mut Memory<Self>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Rejection> {
-        worst_case::quote(prices, usage, outcome)
+        prices.tokens.lines(&NAMES, usage, outcome, |outcome, line| {
+            line.post(outcome.charge(code(line.kind), prices.asset()))?;
+            Ok(())
+        })
     }
 }
 

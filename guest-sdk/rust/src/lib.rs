@@ -67,6 +67,7 @@ mod outcome;
 mod parameters;
 mod plan;
 mod rate;
+pub mod rate_card;
 mod rejection;
 mod share;
 mod span;
@@ -75,6 +76,7 @@ mod table;
 pub mod testing;
 mod tiers;
 mod time;
+pub mod tokens;
 mod usage;
 mod vocabulary;
 

@@ -4,6 +4,7 @@ mod check;
 mod new;
 mod remote;
 mod source;
+mod standard;
 mod test;
 
 use std::fs;
@@ -21,12 +22,23 @@ use source::Source;
 /// What can be done with plans.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:
+  farebox plan standard                   plans that need parameters only
   farebox plan new my-plan                make one
   farebox plan test my-plan               build it, and run its scenarios
   farebox plan push my-plan --activate    build it, send it, put it in force")]
 pub enum PlanCommand {
-    /// Make a folder with a plan, its price list and a scenario
+    /// Show the standard plans, which need parameters and no code
     #[command(after_help = "Examples:
+  farebox plan standard
+  farebox plan standard hybrid
+  farebox plan standard hybrid --example > prices.json
+  farebox plan push standard:hybrid --plan pro --activate prices.json")]
+    Standard(standard::Standard),
+    /// Make a folder with a plan, its price list and a scenario
+    ///
+    /// With --standard, the plan is one that this program carries: no code, and no compiler is needed.
+    #[command(after_help = "Examples:
+  farebox plan new my-plan --standard credits
   farebox plan new my-plan
   farebox plan new my-plan --sdk ../farebox/guest-sdk/rust")]
     New(new::New),
@@ -84,6 +96,7 @@ impl PlanCommand {
     /// Carries it out.
     pub fn run(&self, global: &Global) -> Result<Output, Failure> {
         match self {
+            PlanCommand::Standard(standard) => standard.run(),
             PlanCommand::New(new) => new.run(),
             PlanCommand::Build(build) => build.run(),
             PlanCommand::Check(check) => check.run(),

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use farebox_standard::StandardPlan;
 use serde_json::json;
 
+use super::source::named;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -28,11 +30,23 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 
+/// The files of a folder for a standard plan, but for its parameters.
+const STANDARD_FILES: [(&str, &str); 2] = [
+    ("plan.toml", include_str!("template/standard-plan.toml.in")),
+    (
+        "scenarios/start.toml",
+        include_str!("template/standard-start.toml.in"),
+    ),
+];
+
 /// See [`super::PlanCommand::New`].
 #[derive(Debug, Args)]
 pub struct New {
     /// Folder to make; its name is the plan's
     folder: PathBuf,
+    /// Use this standard plan, with its example parameters to be edited
+    #[arg(long, value_name = "NAME", conflicts_with = "sdk")]
+    standard: Option<String>,
     /// Folder of the SDK (guest-sdk/rust of Farebox) [default: fetched from its repository]
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
@@ -42,6 +56,7 @@ impl New {
     /// Makes the folder, which must not be there yet.
     pub fn run(&self) -> Result<Output, Failure> {
         let name = name_of(&self.folder)?;
+        let standard = self.standard.as_deref().map(named).transpose()?;
         let sdk = match &self.sdk {
             None => SDK.to_string(),
             Some(path) => {
@@ -59,12 +74,11 @@ impl New {
             )
             .hint("name a folder that is not there yet"));
         }
+        if let Some(standard) = standard {
+            return self.standard(&name, standard);
+        }
         for (file, template) in FILES {
-            let path = self.folder.join(file);
-            let folder = path.parent().unwrap_or(&self.folder);
-            fs::create_dir_all(folder).map_err(|error| Failure::io("cannot make", folder, &error))?;
-            let text = template.replace("{name}", &name).replace("{sdk}", &sdk);
-            fs::write(&path, text).map_err(|error| Failure::io("cannot write", &path, &error))?;
+            self.write(file, &template.replace("{name}", &name).replace("{sdk}", &sdk))?;
         }
         let folder = self.folder.display();
         let text = format!(
@@ -77,6 +91,40 @@ impl New {
             text,
             json!({ "name": name, "folder": self.folder, "files": files }),
         ))
+    }
+
+    /// A folder with nothing but parameters and a scenario.
+    fn standard(&self, name: &str, plan: &StandardPlan) -> Result<Output, Failure> {
+        for (file, template) in STANDARD_FILES {
+            let text = template.replace("{name}", name).replace("{standard}", plan.name);
+            self.write(file, &text)?;
+        }
+        self.write("parameters/prices.json", plan.example)?;
+        self.write("parameters.schema.json", plan.schema)?;
+        let (folder, standard) = (self.folder.display(), plan.name);
+        let text = format!(
+            "{folder} holds the price list of a {standard} plan and a scenario.\n\nNext:\n  \
+             farebox plan standard {standard}      # what it reads and how it charges\n  \
+             farebox plan test {folder}      # runs its scenarios\n  \
+             farebox plan push {folder} --activate"
+        );
+        let files = [
+            "plan.toml",
+            "parameters/prices.json",
+            "parameters.schema.json",
+            "scenarios/start.toml",
+        ];
+        Ok(Output::new(
+            text,
+            json!({ "name": name, "folder": self.folder, "standard": standard, "files": files }),
+        ))
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<(), Failure> {
+        let path = self.folder.join(file);
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(|error| Failure::io("cannot make", folder, &error))?;
+        fs::write(&path, text).map_err(|error| Failure::io("cannot write", &path, &error))
     }
 }
 
@@ -110,6 +158,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let new = New {
             folder: folder.path().join("my-plan"),
+            standard: None,
             sdk: None,
         };
         new.run().unwrap();
@@ -119,6 +168,23 @@ mod tests {
             "{manifest}"
         );
         assert_eq!(new.run().unwrap_err().code, "exists");
+    }
+
+    #[test]
+    fn a_folder_for_each_standard_plan_is_ready_to_be_tested() {
+        for plan in farebox_standard::PLANS {
+            let home = tempfile::tempdir().unwrap();
+            let new = New {
+                folder: home.path().join("ours"),
+                standard: Some(plan.name.to_string()),
+                sdk: None,
+            };
+            new.run().unwrap();
+            let source = crate::plan::source::Source::find(&new.folder).unwrap();
+            assert_eq!(source.component().unwrap().name, "ours");
+            let parameters = fs::read_to_string(source.parameters().unwrap()).unwrap();
+            assert_eq!(parameters, plan.example);
+        }
     }
 
     #[test]

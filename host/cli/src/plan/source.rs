@@ -1,9 +1,10 @@
-//! What a plan command works on: a folder with a plan in it, or a component that was built before.
+//! What a plan command works on: a folder with a plan in it, a component that was built before, or a standard plan.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use farebox_kit::build::{BuildError, BuildOptions, Built, build_plan};
+use farebox_standard::StandardPlan;
 use serde::Deserialize;
 
 use crate::failure::{Exit, Failure};
@@ -15,7 +16,7 @@ use crate::progress;
 pub struct PlanFile {
     /// The plan's name on a server.
     pub name: Option<String>,
-    /// A folder that is built, or a component; beside the file.
+    /// A folder that is built, or a component; beside the file. Or a plan that this program carries: `standard:credits`.
     pub component: Option<PathBuf>,
     /// Parameters; beside the file.
     pub parameters: Option<PathBuf>,
@@ -31,7 +32,12 @@ pub struct Source {
     file: PlanFile,
     /// Built already.
     component: Option<PathBuf>,
+    /// Carried by this program.
+    standard: Option<&'static StandardPlan>,
 }
+
+/// What the name of a standard plan stands behind, where a folder could stand.
+const STANDARD: &str = "standard:";
 
 /// A component, with where it is and what it is called.
 #[derive(Debug, Clone)]
@@ -45,8 +51,16 @@ pub struct Component {
 }
 
 impl Source {
-    /// Looks at a path: a folder, or a `.wasm` file.
+    /// Looks at a path: a folder, a `.wasm` file, or `standard:` and a name.
     pub fn find(path: &Path) -> Result<Source, Failure> {
+        if let Some(standard) = standard(path)? {
+            return Ok(Source {
+                folder: PathBuf::from("."),
+                file: PlanFile::default(),
+                component: None,
+                standard: Some(standard),
+            });
+        }
         let found = fs::metadata(path).map_err(|error| Failure::io("cannot use", path, &error))?;
         if found.is_file() {
             let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
@@ -54,6 +68,7 @@ impl Source {
                 folder,
                 file: PlanFile::default(),
                 component: Some(path.to_path_buf()),
+                standard: None,
             });
         }
         let manifest = path.join("plan.toml");
@@ -63,17 +78,30 @@ impl Source {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => PlanFile::default(),
             Err(error) => return Err(Failure::io("cannot read", &manifest, &error)),
         };
+        let standard = match &file.component {
+            Some(component) => standard(component)?,
+            None => None,
+        };
         let beside = file.component.as_ref().map(|component| path.join(component));
         let component = beside.filter(|component| component.extension().is_some_and(|e| e == "wasm"));
         Ok(Source {
             folder: path.to_path_buf(),
             file,
             component,
+            standard,
         })
     }
 
     /// The component, built where it is not one already.
     pub fn component(&self) -> Result<Component, Failure> {
+        if let Some(standard) = self.standard {
+            let name = self.file.name.clone();
+            return Ok(Component {
+                name: name.unwrap_or_else(|| standard.name.to_string()),
+                path: PathBuf::from(format!("{STANDARD}{}", standard.name)),
+                bytes: standard.component.to_vec(),
+            });
+        }
         let (name, path, bytes) = match &self.component {
             Some(path) => {
                 let bytes = fs::read(path).map_err(|error| Failure::io("cannot read", path, &error))?;
@@ -115,6 +143,25 @@ impl Source {
     }
 }
 
+/// The standard plan that stands in the place of a path; none where it is a path.
+fn standard(path: &Path) -> Result<Option<&'static StandardPlan>, Failure> {
+    let Some(name) = path.to_str().and_then(|path| path.strip_prefix(STANDARD)) else {
+        return Ok(None);
+    };
+    named(name).map(Some)
+}
+
+/// The standard plan with that name.
+pub fn named(name: &str) -> Result<&'static StandardPlan, Failure> {
+    farebox_standard::find(name).ok_or_else(|| {
+        let names: Vec<&str> = farebox_standard::PLANS.iter().map(|plan| plan.name).collect();
+        Failure::usage(format!("there is no standard plan {name:?}")).hint(format!(
+            "one of {}; `farebox plan standard` says what each is for",
+            names.join(", ")
+        ))
+    })
+}
+
 fn parse(path: &Path, text: &str) -> Result<PlanFile, Failure> {
     toml::from_str(text).map_err(|error| {
         Failure::usage(format!("{} cannot be used", path.display())).detail(error.to_string())
@@ -145,6 +192,33 @@ mod tests {
             error.text().contains("unknown field `parameter`"),
             "{}",
             error.text()
+        );
+    }
+
+    #[test]
+    fn a_standard_plan_needs_no_file_and_no_compiler() {
+        let component = Source::find(Path::new("standard:credits"))
+            .unwrap()
+            .component()
+            .unwrap();
+        assert_eq!(component.name, "credits");
+        assert!(component.bytes.starts_with(b"\0asm"));
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("plan.toml"),
+            "name = \"ours\"\ncomponent = \"standard:hybrid\"\nparameters = \"prices.json\"",
+        )
+        .unwrap();
+        let source = Source::find(folder.path()).unwrap();
+        assert_eq!(source.component().unwrap().name, "ours");
+        assert_eq!(source.parameters(), Some(folder.path().join("prices.json")));
+        let unknown = Source::find(Path::new("standard:free")).unwrap_err();
+        assert!(
+            unknown
+                .text()
+                .contains("per-token, credits, hybrid, seats-plus-credits"),
+            "{}",
+            unknown.text()
         );
     }
 

@@ -236,6 +236,9 @@ pub struct ChangePlan {
     /// A path from the scenario file's folder; none: those that the other plan's `plan.toml` names.
     #[serde(default)]
     pub parameters: Option<String>,
+    /// Under which name the other plan is in force; one is made of the number of the step, unless said.
+    #[serde(default)]
+    pub name: Option<String>,
     /// From when.
     #[serde(default)]
     pub from: Starting,

@@ -53,6 +53,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use farebox_record::ids::PlanName;
 use farebox_record::time::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
@@ -71,6 +72,9 @@ pub struct Scenario {
     /// What it shows, in a sentence or two.
     #[serde(default)]
     pub about: Option<String>,
+    /// Under which name the plan is in force; `plan` unless said.
+    #[serde(default)]
+    pub name: Option<String>,
     /// Parameters to use instead of those of `plan.toml`; a path beside the scenario file.
     #[serde(default)]
     pub parameters: Option<String>,
@@ -201,10 +205,18 @@ pub enum Action<'s> {
 #[error("{0}")]
 pub struct ScenarioError(String);
 
+fn check_name(name: Option<&str>) -> Result<(), String> {
+    match name.map(PlanName::new) {
+        Some(Err(error)) => Err(format!("name: {error}")),
+        _ => Ok(()),
+    }
+}
+
 impl Scenario {
     /// Reads a scenario and checks that every step does one thing and that time does not run backwards.
     pub fn parse(text: &str) -> Result<Scenario, ScenarioError> {
         let scenario: Scenario = toml::from_str(text).map_err(|error| ScenarioError(error.to_string()))?;
+        check_name(scenario.name.as_deref()).map_err(ScenarioError)?;
         let mut now: Option<Timestamp> = None;
         for step in &scenario.steps {
             let wrong = |message: &dyn fmt::Display| {
@@ -215,6 +227,9 @@ impl Scenario {
                 ScenarioError(format!("line {line}: {message}"))
             };
             step.get_ref().action().map_err(|error| wrong(&error))?;
+            if let Some(change) = &step.get_ref().change_plan {
+                check_name(change.name.as_deref()).map_err(|error| wrong(&error))?;
+            }
             let at = step.get_ref().at.map(|at| at.0);
             match (now, at) {
                 (None, None) => return Err(wrong(&"the first step needs a date: at = 2026-03-01")),

@@ -162,11 +162,14 @@ impl Stage {
         };
         let store = Arc::new(MemoryStore::new());
         let engine = Engine::by_hand(config, store, subject.runtime.clone(), Arc::clone(&clock) as _)?;
-        #[expect(clippy::expect_used, reason = "constants that are valid names")]
+        #[expect(
+            clippy::expect_used,
+            reason = "constants, and a name that was checked when it was read"
+        )]
         let (tenant, customer, plan) = (
             TenantId::new("default").expect("a name"),
             CustomerId::new("customer").expect("a name"),
-            PlanName::new("plan").expect("a name"),
+            PlanName::new(scenario.name.as_deref().unwrap_or("plan")).expect("a name"),
         );
         let component = engine.push_component(&tenant, &plan, subject.component)?.hash;
         let mut stage = Stage {
@@ -228,8 +231,9 @@ impl Stage {
                 return Err(unsupported(why.to_string()));
             }
         };
-        let name =
-            PlanName::new(&format!("plan-{}", self.steps)).map_err(|error| unsupported(error.to_string()))?;
+        let made_up = format!("plan-{}", self.steps);
+        let name = PlanName::new(change.name.as_deref().unwrap_or(&made_up))
+            .map_err(|error| unsupported(error.to_string()))?;
         let component = match &change.plan {
             None => self
                 .engine

@@ -2,23 +2,21 @@
 
 use std::rc::Rc;
 
-use farebox_plan::{
-    Asset, Brackets, Decimal, Nanos, Outcome, ParameterError, Per, Pointer, Rate, Rejection, Table, Usage,
-};
+use farebox_money::Nanos;
 use serde::{Deserialize, Serialize};
 
-use crate::kind::{ALL, KINDS, Kind};
-use crate::price_list::{Bracket, Model, PriceList, Provider, ServiceTier};
-use crate::{VOCABULARY, attribute};
+use super::kind::{ALL, KINDS, Kind, TokenNames};
+use super::price_list::{Bracket, Model, Provider, ServiceTier, TokenList};
+use crate::{
+    Brackets, Decimal, Entries, Measure, Outcome, ParameterError, Per, Pointer, Rate, Rejection, Table, Usage,
+};
 
 /// The terms of the price list itself, by name.
 const STANDARD: &str = "standard";
 
-/// A prepared price list.
+/// A prepared price list. [`call`](TokenPrices::call) and [`quote`](TokenPrices::quote) read it.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Prices {
-    /// Index into the assets of the vocabulary.
-    asset: u32,
+pub struct TokenPrices {
     models: Table<PricedModel>,
 }
 
@@ -40,63 +38,71 @@ pub(crate) struct PricedModel {
 }
 
 /// The prices of one request.
+#[derive(Debug)]
 pub(crate) struct RequestRates<'m> {
     model: &'m str,
     /// The threshold that its prompt lies above.
     above: Option<Nanos>,
     rates: Rates,
     terms: String,
+    measures: [Measure; KINDS],
 }
 
-impl Prices {
-    /// Checks everything that a request could run into, so that none does.
-    pub(crate) fn prepare(list: &PriceList) -> Result<Prices, Vec<ParameterError>> {
-        let root = Pointer::root();
+/// What a quote assumes where neither the event nor the model says it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Assumed {
+    /// Instead of `input_tokens`.
+    pub input_tokens: Option<u32>,
+    /// Instead of `output_tokens`.
+    pub output_tokens: Option<u32>,
+}
+
+impl TokenList {
+    /// The prices, or every mistake with its place below `place`.
+    pub fn prepare(&self, place: &Pointer) -> Result<TokenPrices, Vec<ParameterError>> {
+        let assumed = Assumed {
+            input_tokens: self.max_input_tokens,
+            output_tokens: self.max_output_tokens,
+        };
+        TokenPrices::prepare(&self.providers, assumed, place)
+    }
+}
+
+impl TokenPrices {
+    /// Checks everything that a request could run into, so that none does. `place` is where `providers` stands.
+    pub fn prepare(
+        providers: &Entries<Provider>,
+        assumed: Assumed,
+        place: &Pointer,
+    ) -> Result<TokenPrices, Vec<ParameterError>> {
         let mut errors = Vec::new();
-        let asset = VOCABULARY.asset(&list.asset);
-        if asset.is_none() {
-            let known: Vec<_> = VOCABULARY
-                .assets
-                .iter()
-                .map(|described| described.asset.name())
-                .collect();
-            let message = format!("expected one of {}, found {:?}", known.join(", "), list.asset);
-            errors.push(root.key("asset").error(message));
-        }
         let mut table = Table::builder();
-        for (provider_name, provider) in list.providers.iter() {
-            let models = root.key("providers").key(provider_name).key("models");
+        for (provider_name, provider) in providers.iter() {
+            let models = place.key("providers").key(provider_name).key("models");
             for (name, model) in provider.models.iter() {
                 let place = models.key(name);
-                let priced = PricedModel::prepare(name, model, provider, list, &place, &mut errors);
+                let priced = PricedModel::prepare(name, model, provider, assumed, &place, &mut errors);
                 let aliases = model.aliases.iter().map(String::as_str);
                 for taken in table.insert(std::iter::once(name).chain(aliases), &priced) {
                     errors.push(place.error(format!("the name {:?} is taken by another model", taken.name)));
                 }
             }
         }
-        match (asset, table.build()) {
-            (Some(asset), Some(models)) if errors.is_empty() => Ok(Prices {
-                asset: asset.index(),
-                models,
-            }),
-            (_, None) => Err(vec![root.error("the price list is too large")]),
-            _ => Err(errors),
+        match table.build() {
+            Some(models) if errors.is_empty() => Ok(TokenPrices { models }),
+            Some(_) => Err(errors),
+            None => Err(vec![place.error("the price list is too large")]),
         }
-    }
-
-    /// What prices are in.
-    pub(crate) fn asset(&self) -> Asset {
-        VOCABULARY.assets[self.asset as usize].asset
     }
 
     /// The model of a request.
     pub(crate) fn model(
         &self,
+        names: &TokenNames,
         usage: &Usage<'_>,
         outcome: &mut Outcome,
     ) -> Result<Rc<PricedModel>, Rejection> {
-        let name = usage.needed_attribute(attribute::MODEL)?;
+        let name = usage.needed_attribute(names.model)?;
         let model = self
             .models
             .get(name)
@@ -113,7 +119,7 @@ impl PricedModel {
         name: &str,
         model: &Model,
         provider: &Provider,
-        list: &PriceList,
+        assumed: Assumed,
         place: &Pointer,
         errors: &mut Vec<ParameterError>,
     ) -> PricedModel {
@@ -124,11 +130,11 @@ impl PricedModel {
             regions: regions(model, provider),
             max_input: model
                 .max_input_tokens
-                .or(list.max_input_tokens)
+                .or(assumed.input_tokens)
                 .map(|tokens| Nanos::units(tokens.into())),
             max_output: model
                 .max_output_tokens
-                .or(list.max_output_tokens)
+                .or(assumed.output_tokens)
                 .map(|tokens| Nanos::units(tokens.into())),
         };
         priced.check_terms(place, errors);
@@ -171,12 +177,13 @@ impl PricedModel {
     /// The prices of a request whose prompt has that size.
     pub(crate) fn rates(
         &self,
+        names: &TokenNames,
         prompt: Nanos,
         usage: &Usage<'_>,
         outcome: &mut Outcome,
     ) -> Result<RequestRates<'_>, Rejection> {
         let (above, rates) = self.brackets.at(prompt);
-        let request = self.with_terms(above, rates, usage)?;
+        let request = self.with_terms(names, above, rates, usage)?;
         outcome.explain("prompt", || (format!("{prompt} tokens"), request.bracket()));
         Ok(request)
     }
@@ -184,30 +191,36 @@ impl PricedModel {
     /// The prices of every bracket that a prompt of at most that size can meet, each with the largest such size.
     pub(crate) fn rates_up_to<'m>(
         &'m self,
+        names: &TokenNames,
         prompt: Nanos,
         usage: &Usage<'_>,
     ) -> impl Iterator<Item = Result<(Nanos, RequestRates<'m>), Rejection>> {
-        self.brackets
-            .up_to(prompt)
-            .map(move |(end, rates)| Ok((end, self.with_terms(self.brackets.at(end).0, rates, usage)?)))
+        self.brackets.up_to(prompt).map(move |(end, rates)| {
+            Ok((
+                end,
+                self.with_terms(names, self.brackets.at(end).0, rates, usage)?,
+            ))
+        })
     }
 
     /// Puts the multipliers on that the event asks for.
     fn with_terms(
         &self,
+        names: &TokenNames,
         above: Option<Nanos>,
         rates: &Rates,
         usage: &Usage<'_>,
     ) -> Result<RequestRates<'_>, Rejection> {
         let tier = usage
-            .attribute(attribute::SERVICE_TIER)
+            .attribute(names.service_tier)
             .filter(|tier| *tier != STANDARD);
-        let region = usage.attribute(attribute::INFERENCE_REGION);
+        let region = usage.attribute(names.inference_region);
         let mut request = RequestRates {
             model: &self.name,
             above,
             rates: *rates,
             terms: String::new(),
+            measures: names.measures,
         };
         if tier.is_none() && region.is_none() {
             return Ok(request);
@@ -253,7 +266,7 @@ impl RequestRates<'_> {
             Rejection::Unpriceable(format!(
                 "{} has no price for {}",
                 self.model,
-                kind.measure().name()
+                self.measures[kind as usize].name()
             ))
         })
     }

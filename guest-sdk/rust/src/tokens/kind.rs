@@ -1,22 +1,28 @@
-//! The kinds of tokens that providers price apart.
+//! The kinds of tokens that providers price apart, and how a plan names them.
 
-use farebox_plan::{ChargeCode, Measure, Nanos, Overflow, Rejection, Usage};
+use farebox_money::Nanos;
 
-use crate::{charge, measure};
+use crate::{Attribute, Measure, Overflow, Rejection, Usage};
 
 /// What a token is billed as. The pools are disjoint: a token read from the cache is no input token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Of the prompt, and in no cache.
     Input = 0,
+    /// Of the prompt, read from the cache.
     CacheRead = 1,
+    /// Of the prompt, written to the cache for 5 minutes.
     CacheWrite5m = 2,
+    /// Of the prompt, written to the cache for 1 hour.
     CacheWrite1h = 3,
+    /// Written by the model.
     Output = 4,
+    /// Written by the model for itself.
     Reasoning = 5,
 }
 
 /// How many there are.
-pub(crate) const KINDS: usize = 6;
+pub const KINDS: usize = 6;
 
 /// All, in the order of the statement.
 pub(crate) const ALL: [Kind; KINDS] = [
@@ -39,33 +45,31 @@ pub(crate) const PROMPT: [Kind; 4] = [
 /// Those that the model writes.
 pub(crate) const WRITTEN: [Kind; 2] = [Kind::Output, Kind::Reasoning];
 
-impl Kind {
-    /// The measure that counts them.
-    pub(crate) fn measure(self) -> Measure {
-        match self {
-            Kind::Input => measure::INPUT,
-            Kind::CacheRead => measure::CACHE_READ,
-            Kind::CacheWrite5m => measure::CACHE_WRITE_5M,
-            Kind::CacheWrite1h => measure::CACHE_WRITE_1H,
-            Kind::Output => measure::OUTPUT,
-            Kind::Reasoning => measure::REASONING,
-        }
-    }
+/// How a plan names what a call is priced by: constants of its [`vocabulary!`](crate::vocabulary).
+#[derive(Debug, Clone, Copy)]
+pub struct TokenNames {
+    /// Names the model: `model`.
+    pub model: Attribute,
+    /// Names other terms for the same tokens: `service_tier`.
+    pub service_tier: Attribute,
+    /// Names where inference runs: `inference_region`.
+    pub inference_region: Attribute,
+    /// Counts the tokens of each [`Kind`], in its order: `input_tokens` ...
+    pub measures: [Measure; KINDS],
+}
 
-    /// The line of the statement that they make.
-    pub(crate) fn code(self) -> ChargeCode {
-        match self {
-            Kind::Input => charge::INPUT,
-            Kind::CacheRead => charge::CACHE_READ,
-            Kind::CacheWrite5m => charge::CACHE_WRITE_5M,
-            Kind::CacheWrite1h => charge::CACHE_WRITE_1H,
-            Kind::Output => charge::OUTPUT,
-            Kind::Reasoning => charge::REASONING,
-        }
+impl TokenNames {
+    pub(crate) fn measure(&self, kind: Kind) -> Measure {
+        self.measures[kind as usize]
     }
+}
+
+impl Kind {
+    /// All, in the order of the statement.
+    pub const ALL: [Kind; KINDS] = ALL;
 
     /// Its field in the price list.
-    pub(crate) fn field(self) -> &'static str {
+    pub fn field(self) -> &'static str {
         match self {
             Kind::Input => "input",
             Kind::CacheRead => "cache_read",
@@ -78,10 +82,10 @@ impl Kind {
 }
 
 /// What the event says of each kind. Tokens are whole: half a token is a mistake of the sender.
-pub(crate) fn tokens(usage: &Usage<'_>) -> Result<[Option<Nanos>; KINDS], Rejection> {
+pub(crate) fn tokens(names: &TokenNames, usage: &Usage<'_>) -> Result<[Option<Nanos>; KINDS], Rejection> {
     let mut tokens = [None; KINDS];
     for kind in ALL {
-        tokens[kind as usize] = usage.whole(kind.measure())?;
+        tokens[kind as usize] = usage.whole(names.measure(kind))?;
     }
     Ok(tokens)
 }

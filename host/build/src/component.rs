@@ -4,7 +4,7 @@ use wit_component::ComponentEncoder;
 use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{IndexMap, WorldItem, WorldKey};
 
-use super::BuildError;
+use crate::BuildError;
 
 /// The interface that makes a component a plan.
 const INTERFACE: &str = "farebox:plan/pricing@";

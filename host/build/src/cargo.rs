@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use super::{BuildError, BuildOptions, MEMORY_BYTES, PROFILE, STACK_BYTES, TARGET};
+use crate::{BuildError, BuildOptions, MEMORY_BYTES, PROFILE, STACK_BYTES, TARGET};
 
 /// [`PROFILE`] for workspaces that do not define one: what the root manifest of Farebox says, setting by setting.
 const PROFILE_SETTINGS: [&str; 8] = [
@@ -260,7 +260,16 @@ fn cargo_home() -> Option<PathBuf> {
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     // Set by the outer cargo for its own purposes; they would change what this one builds.
-    command.env_remove("CARGO_BUILD_TARGET").env_remove("RUSTFLAGS");
+    let of_outer = [
+        "CARGO_BUILD_TARGET",
+        "RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CLIPPY_ARGS",
+    ];
+    for name in of_outer {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -10,72 +10,81 @@
 //! - Amounts are rounded up, and where prices have more digits than amounts, half a unit of the last digit is added
 //!   for each kind: usage is rounded per kind, and every one of them might go up.
 
-use farebox_plan::{Nanos, Outcome, Overflow, Rate, Rejection, Usage};
+use farebox_money::Nanos;
 
-use crate::kind::{ALL, KINDS, Kind, PROMPT, WRITTEN, tokens};
-use crate::prices::{PricedModel, Prices, RequestRates};
+use super::call::Line;
+use super::kind::{ALL, KINDS, Kind, PROMPT, TokenNames, WRITTEN, prompt, tokens};
+use super::prices::{PricedModel, RequestRates, TokenPrices};
+use crate::{Outcome, Overflow, Rate, Rejection, Usage};
 
 /// At most so many tokens, and the kind that they turn out as.
 #[derive(Clone, Copy)]
-struct Line {
+struct Part {
     kind: Kind,
     rate: Rate,
     quantity: Nanos,
 }
 
-/// The lines of one way, and what they come to.
+/// The parts of one way, and what they come to.
 struct Way<'m> {
     /// None for kinds that it has none of.
-    lines: [Option<Line>; KINDS],
+    parts: [Option<Part>; KINDS],
     total: Nanos,
     /// Of the total, what rounding kind by kind can add.
     slack: Nanos,
     rates: RequestRates<'m>,
 }
 
-/// Posts the dearest way.
-pub(crate) fn quote(prices: &Prices, usage: &Usage<'_>, outcome: &mut Outcome) -> Result<(), Rejection> {
-    let model = prices.model(usage, outcome)?;
-    let maximums = maximums(&model, usage)?;
-    let longest = crate::kind::prompt(&maximums)?;
-    let mut dearest: Option<Way<'_>> = None;
-    for bracket in model.rates_up_to(longest, usage) {
-        let (prompt, rates) = bracket?;
-        let way = dearest_way(&maximums, prompt, rates)?;
-        if dearest.as_ref().is_none_or(|most| way.total > most.total) {
-            dearest = Some(way);
+impl TokenPrices {
+    /// Gives the lines of the dearest way to `each`.
+    pub(super) fn quote(
+        &self,
+        names: &TokenNames,
+        usage: &Usage<'_>,
+        outcome: &mut Outcome,
+        mut each: impl FnMut(&mut Outcome, Line<'_>) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        let model = self.model(names, usage, outcome)?;
+        let maximums = maximums(names, &model, usage)?;
+        let longest = prompt(&maximums)?;
+        let mut dearest: Option<Way<'_>> = None;
+        for bracket in model.rates_up_to(names, longest, usage) {
+            let (prompt, rates) = bracket?;
+            let way = dearest_way(&maximums, prompt, rates)?;
+            if dearest.as_ref().is_none_or(|most| way.total > most.total) {
+                dearest = Some(way);
+            }
         }
+        let Some(way) = dearest else {
+            return Ok(());
+        };
+        let mut slack = way.slack;
+        for part in way.parts.iter().flatten() {
+            let amount = part.rate.price_at_most(part.quantity)?;
+            let line = Line {
+                kind: part.kind,
+                quantity: part.quantity,
+                rate: part.rate,
+                amount: amount.checked_add(std::mem::take(&mut slack)).ok_or(Overflow)?,
+                at_most: true,
+                rates: &way.rates,
+            };
+            each(outcome, line)?;
+        }
+        Ok(())
     }
-    let Some(Way {
-        lines,
-        mut slack,
-        rates,
-        ..
-    }) = dearest
-    else {
-        return Ok(());
-    };
-    for line in lines.iter().flatten() {
-        let amount = line
-            .rate
-            .price_at_most(line.quantity)?
-            .checked_add(slack)
-            .ok_or(Overflow)?;
-        slack = Nanos::ZERO;
-        let why = || format!("at most, rounded up: {}", rates.why(line.kind));
-        outcome
-            .charge(line.kind.code(), prices.asset())
-            .amount(amount, line.quantity, why)?;
-    }
-    Ok(())
 }
 
 /// What the caller states, with the defaults of the price list for the two budgets.
-fn maximums(model: &PricedModel, usage: &Usage<'_>) -> Result<[Option<Nanos>; KINDS], Rejection> {
-    let mut maximums = tokens(usage)?;
+fn maximums(
+    names: &TokenNames,
+    model: &PricedModel,
+    usage: &Usage<'_>,
+) -> Result<[Option<Nanos>; KINDS], Rejection> {
+    let mut maximums = tokens(names, usage)?;
     let missing = |kind: Kind| {
         let message = "a worst case needs a maximum, and the price list has no default for it";
-        Rejection::missing(kind.measure().name(), message)
+        Rejection::missing(names.measure(kind).name(), message)
     };
     let input = &mut maximums[Kind::Input as usize];
     *input = Some(input.or(model.max_input).ok_or_else(|| missing(Kind::Input))?);
@@ -92,25 +101,25 @@ fn dearest_way<'m>(
     prompt: Nanos,
     rates: RequestRates<'m>,
 ) -> Result<Way<'m>, Rejection> {
-    let mut lines = [None; KINDS];
-    let (prompt_lines, written_lines) = lines.split_at_mut(PROMPT.len());
-    candidates(&PROMPT, maximums, &rates, prompt_lines)?;
-    candidates(&WRITTEN, maximums, &rates, written_lines)?;
-    prompt_lines.sort_unstable_by_key(|line: &Option<Line>| std::cmp::Reverse(line.map(|line| line.rate)));
+    let mut parts = [None; KINDS];
+    let (prompt_parts, written_parts) = parts.split_at_mut(PROMPT.len());
+    candidates(&PROMPT, maximums, &rates, prompt_parts)?;
+    candidates(&WRITTEN, maximums, &rates, written_parts)?;
+    prompt_parts.sort_unstable_by_key(|part: &Option<Part>| std::cmp::Reverse(part.map(|part| part.rate)));
     let mut room = prompt;
-    for line in prompt_lines.iter_mut().flatten() {
-        line.quantity = line.quantity.min(room);
-        room = room.checked_sub(line.quantity).ok_or(Overflow)?;
+    for part in prompt_parts.iter_mut().flatten() {
+        part.quantity = part.quantity.min(room);
+        room = room.checked_sub(part.quantity).ok_or(Overflow)?;
     }
     let slack = slack(maximums, &rates);
     let mut total = slack;
-    for line in &mut lines {
-        *line = line.filter(|line| line.quantity.is_positive());
-        let amount = line.map_or(Ok(Nanos::ZERO), |line| line.rate.price_at_most(line.quantity))?;
+    for part in &mut parts {
+        *part = part.filter(|part| part.quantity.is_positive());
+        let amount = part.map_or(Ok(Nanos::ZERO), |part| part.rate.price_at_most(part.quantity))?;
         total = total.checked_add(amount).ok_or(Overflow)?;
     }
     Ok(Way {
-        lines,
+        parts,
         total,
         slack,
         rates,
@@ -122,11 +131,11 @@ fn candidates(
     kinds: &[Kind],
     maximums: &[Option<Nanos>; KINDS],
     rates: &RequestRates<'_>,
-    lines: &mut [Option<Line>],
+    parts: &mut [Option<Part>],
 ) -> Result<(), Rejection> {
     let budget = maximums[kinds[0] as usize].unwrap_or_default();
     let mut dearest = rates.find(kinds[0]).map(|rate| (rate, kinds[0]));
-    for (line, kind) in lines[1..].iter_mut().zip(&kinds[1..]) {
+    for (part, kind) in parts[1..].iter_mut().zip(&kinds[1..]) {
         match maximums[*kind as usize] {
             None => {
                 let other = rates.find(*kind).map(|rate| (rate, *kind));
@@ -136,7 +145,7 @@ fn candidates(
                 };
             }
             Some(quantity) if quantity.is_positive() => {
-                *line = Some(Line {
+                *part = Some(Part {
                     kind: *kind,
                     rate: rates.of(*kind)?,
                     quantity,
@@ -147,7 +156,7 @@ fn candidates(
     }
     match dearest {
         Some((rate, kind)) => {
-            lines[0] = Some(Line {
+            parts[0] = Some(Part {
                 kind,
                 rate,
                 quantity: budget,
