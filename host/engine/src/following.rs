@@ -12,7 +12,7 @@ use crate::projection::{
 impl Engine {
     /// A piece of the tenant's change feed. Blocks.
     pub fn changes(&self, tenant: &TenantId, query: &FeedQuery) -> Result<FeedPage, FeedError> {
-        feed_page(&*self.shared().store, &*self.shared().clock, tenant, query)
+        feed_page(&*self.shared().store, self.now(tenant), tenant, query)
     }
 
     /// A piece of what a customer used. Blocks.

@@ -60,7 +60,7 @@ pub const PROJECTION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub const PROJECTION_UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Feeds and wallets that one look visits, and rows that it removes of each.
 pub const PROJECTION_UPKEEP_MAX: usize = 256;
-/// How long an item of the change feed is kept, by the store's clock.
+/// How long an item of the change feed is kept, by its tenant's clock.
 pub const CHANGES_KEPT: Span = Span::days(35);
 /// Items of a feed that are looked at for one page; where a filter leaves few of them, the page is short and says so.
 pub const CHANGES_SCANNED_PER_PAGE_MAX: usize = 5_000;

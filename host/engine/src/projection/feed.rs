@@ -1,12 +1,12 @@
 //! Reading a tenant's change feed.
 
 use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::time::Timestamp;
 use farebox_store::{Store, StoreError};
 
 use super::change::{Change, FeedCursor, Kind};
 use super::pass::{decode, read};
 use super::rows;
-use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::limits::{CHANGES_KEPT, CHANGES_SCANNED_PER_PAGE_MAX};
 
@@ -59,10 +59,11 @@ impl From<StoreError> for FeedError {
     }
 }
 
-/// Reads a page. A place behind which something is gone is refused, never passed over in silence.
+/// Reads a page, `now` by the tenant's own clock. A place behind which something is gone is refused, never passed over in
+/// silence.
 pub(crate) fn page(
     store: &dyn Store,
-    clock: &dyn Clock,
+    now: Timestamp,
     tenant: &TenantId,
     query: &FeedQuery,
 ) -> Result<FeedPage, FeedError> {
@@ -71,7 +72,7 @@ pub(crate) fn page(
     if query.after.is_some_and(|after| after.position > durable) {
         return Err(FeedError::Ahead);
     }
-    let oldest = clock.now(tenant).saturating_sub(CHANGES_KEPT);
+    let oldest = now.saturating_sub(CHANGES_KEPT);
     let cut: Option<(u64, u16)> = read(store, &rows::cut(tenant))?;
     if let (Some(after), Some(cut)) = (query.after, cut)
         && (after.position.0, after.index) < cut

@@ -42,7 +42,7 @@ use upkeep::Upkeep;
 
 pub use farebox_store::Position;
 
-pub use change::{Change, FeedCursor, Kind, Revised, Subscribed, What};
+pub use change::{Change, Changed, FeedCursor, Kind, Revised, Subscribed, What};
 pub use changes_of::{changes_of, control_changes_of};
 pub(crate) use feed::page as feed_page;
 pub use feed::{FeedError, FeedPage, FeedQuery};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use farebox_record::Record;
 use farebox_record::codec::{self, CodecError};
-use farebox_record::control::ControlRecord;
+use farebox_record::control::{ControlEffect, ControlRecord, TenantKind};
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::Timestamp;
@@ -19,10 +19,22 @@ use super::usage::{Counted, Sign, Subjects, continued, revisions_of, usage_of};
 use crate::clock::Clock;
 use crate::limits::USAGE_COMBINATIONS_MAX;
 
+/// What it is now for a tenant, as far as records have been taken in: where its sandbox stands, or what `clock` says.
+pub(crate) fn now(
+    store: &dyn Projections,
+    clock: &dyn Clock,
+    tenant: &TenantId,
+) -> Result<Timestamp, StoreError> {
+    let stands = read(store, &rows::clock(tenant))?;
+    Ok(stands.unwrap_or_else(|| clock.now(tenant)))
+}
+
 /// Rows as they will be when the pass is written. What is not here is as the store has it.
 pub(crate) struct Pass<'s> {
     store: &'s dyn Projections,
     clock: &'s dyn Clock,
+    /// Where clocks of sandboxes stand that are moved.
+    clocks: BTreeMap<TenantId, Timestamp>,
     /// Written as they are: items of feeds.
     items: Vec<ProjectionChange>,
     notes: BTreeMap<Vec<u8>, Option<Counted>>,
@@ -39,6 +51,7 @@ impl<'s> Pass<'s> {
         Pass {
             store,
             clock,
+            clocks: BTreeMap::new(),
             items: Vec::new(),
             notes: BTreeMap::new(),
             usage: BTreeMap::new(),
@@ -53,6 +66,8 @@ impl<'s> Pass<'s> {
         if stored.wallet.is_control() {
             let record: ControlRecord = decode(&stored.body)?;
             self.newest = self.newest.max(Some(record.at));
+            self.clocks
+                .extend(clock_of(&record).map(|now| (record.tenant.clone(), now)));
             self.feed(&record.tenant, position, control_changes_of(&record));
             return Ok(());
         }
@@ -70,6 +85,8 @@ impl<'s> Pass<'s> {
     /// What the pass changes.
     pub(crate) fn finish(self) -> Vec<ProjectionChange> {
         let mut changes = self.items;
+        let clocks = self.clocks.iter();
+        changes.extend(clocks.map(|(tenant, now)| (rows::clock(tenant), Some(encode(now)))));
         let notes = self.notes.into_iter();
         changes.extend(notes.map(|(key, note)| (key, note.map(|counted| codec::encode(&counted)))));
         let subjects = self.subjects.into_iter().filter(|(_, (_, is_new))| *is_new);
@@ -161,7 +178,10 @@ impl<'s> Pass<'s> {
         sign: Sign,
         counted: &Counted,
     ) -> Result<(), StoreError> {
-        let now = self.clock.now(tenant);
+        let now = match self.clocks.get(tenant) {
+            Some(now) => *now,
+            None => now(self.store, self.clock, tenant)?,
+        };
         for every in Every::ALL {
             let time = every.floor(counted.time);
             if every.oldest_kept(now).is_some_and(|oldest| time < oldest) {
@@ -214,6 +234,17 @@ impl<'s> Pass<'s> {
             .insert(bucket.to_vec(), known + usize::from(free));
         Ok(free)
     }
+}
+
+/// Where a sandbox's clock stands, if a record says so.
+fn clock_of(record: &ControlRecord) -> Option<Timestamp> {
+    record.effects.iter().find_map(|effect| match effect {
+        ControlEffect::TenantPut(tenant) => match tenant.kind {
+            TenantKind::Sandbox { now } => Some(now),
+            TenantKind::Live => None,
+        },
+        _ => None,
+    })
 }
 
 /// The value of a key.

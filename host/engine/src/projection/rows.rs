@@ -22,12 +22,13 @@ use super::usage::Totals;
 use crate::limits::{USAGE_HOURS_KEPT, USAGE_MINUTES_KEPT};
 
 /// Format of keys and values; another one is thrown away and made again.
-pub(crate) const FORMAT: &[u8] = &[2];
+pub(crate) const FORMAT: &[u8] = &[3];
 pub(crate) const FORMAT_KEY: &[u8] = b"v";
 pub(crate) const FEED: u8 = b'f';
 const CUT: u8 = b'k';
 const NOTE: u8 = b'o';
 const SUBJECT: u8 = b's';
+const CLOCK: u8 = b't';
 
 /// A row of a combination of attributes.
 const COMBINATION: u8 = 1;
@@ -129,6 +130,11 @@ pub(crate) fn cursor_of(key: &[u8]) -> Option<FeedCursor> {
 /// Up to where a tenant's feed was cut off.
 pub(crate) fn cut(tenant: &TenantId) -> Vec<u8> {
     named(CUT, &[tenant.as_str()])
+}
+
+/// Where a sandbox's clock stands.
+pub(crate) fn clock(tenant: &TenantId) -> Vec<u8> {
+    named(CLOCK, &[tenant.as_str()])
 }
 
 pub(crate) fn note(tenant: &TenantId, customer: &CustomerId, event: &EventRef) -> Vec<u8> {

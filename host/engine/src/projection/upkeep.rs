@@ -5,7 +5,7 @@ use farebox_record::time::Timestamp;
 use farebox_store::{Position, ProjectionChange, ProjectionRow, Projections, StoreError};
 
 use super::change::Change;
-use super::pass::{decode, encode};
+use super::pass::{self, decode, encode};
 use super::rows::{self, Every};
 use crate::clock::Clock;
 use crate::limits::{CHANGES_KEPT, PROJECTION_UPKEEP_MAX};
@@ -42,7 +42,7 @@ impl Upkeep {
                 }
                 continue;
             };
-            let now = clock.now(&tenant);
+            let now = pass::now(store, clock, &tenant)?;
             if is_old(first, &prefix, now)? {
                 let old = match kind {
                     rows::FEED => old_items(store, &prefix, &tenant, now)?,

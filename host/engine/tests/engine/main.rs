@@ -13,6 +13,7 @@ mod following;
 mod giving;
 mod holds;
 mod house;
+mod kept;
 mod limits;
 mod limping;
 mod losses;

@@ -1,0 +1,122 @@
+//! What is kept of the change feed and of usage goes by the clock of its tenant, wherever a sandbox stands.
+
+use std::sync::Arc;
+
+use farebox_engine::projection::{Every, FeedCursor, FeedError, FeedQuery, Position, UsageQuery};
+use farebox_record::control::{ClockStep, NewTenant};
+use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
+use farebox_store::MemoryStore;
+
+use crate::house::{FIRST, House, usage};
+
+/// A sandbox beside `live`, which stands at `clock`, with one event of one customer.
+async fn sandbox(live: &House, name: &str, clock: &str) -> House {
+    let tenant = TenantId::new(name).unwrap();
+    let kind = NewTenant::Sandbox {
+        clock: Some(clock.parse().unwrap()),
+    };
+    let key = CallId::new("first").unwrap();
+    live.engine
+        .create_tenant(&tenant, kind, key, Hash::of(name.as_bytes()))
+        .unwrap();
+    let sandbox = House {
+        engine: live.engine.clone(),
+        clock: Arc::clone(&live.clock),
+        tenant,
+    };
+    sandbox.push();
+    sandbox.activate(FIRST);
+    sandbox.customer("ada", "10").await;
+    sandbox.done("ada", usage("e", "one", 1_000)).await;
+    sandbox
+}
+
+impl House {
+    async fn followed(&self) {
+        let durable = self.engine.durable().unwrap();
+        let mut watch = self.engine.watch_projections();
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), watch.until(durable)).await;
+        assert!(waited.is_ok(), "the feed and the usage follow");
+    }
+
+    /// Kinds of the items behind a place, and from where to read on.
+    async fn told(&self, after: Option<FeedCursor>) -> Result<(Vec<&'static str>, FeedCursor), FeedError> {
+        self.followed().await;
+        let query = FeedQuery {
+            after,
+            limit: 100,
+            ..FeedQuery::default()
+        };
+        let page = self.engine.changes(&self.tenant, &query)?;
+        let kinds = page.changes.iter().map(|(_, change)| change.what.kind().as_str());
+        Ok((kinds.collect(), page.next))
+    }
+
+    /// Events by the minute, by the hour, and by the day.
+    async fn counted(&self) -> [i64; 3] {
+        self.followed().await;
+        Every::ALL.map(|every| {
+            let query = UsageQuery {
+                from: "2020-01-01T00:00:00Z".parse().unwrap(),
+                to: "2040-01-01T00:00:00Z".parse().unwrap(),
+                every,
+                by: Vec::new(),
+                limit: 100,
+                after: None,
+            };
+            let ada = CustomerId::new("ada").unwrap();
+            let page = self.engine.usage(&self.tenant, &ada, &query).unwrap();
+            page.groups.iter().map(|group| group.totals.events).sum()
+        })
+    }
+
+    async fn lets_pass(&self, days: u32) {
+        let (engine, tenant) = (self.engine.clone(), self.tenant.clone());
+        let step = ClockStep::By(format!("P{days}D").parse().unwrap());
+        let advanced = tokio::task::spawn_blocking(move || engine.advance_clock(&tenant, None, step));
+        advanced.await.unwrap().unwrap();
+    }
+}
+
+/// The machine's clock stands in 2026. What a sandbox of 2024 did is new to it, and what one of 2030 did gets old.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_keeps_its_news_and_its_minutes_by_its_own_clock() {
+    let live = House::over(Arc::new(MemoryStore::new()));
+    let news = ["revision_activated", "grant_received", "subscription_started"];
+    for (name, clock) in [
+        ("past", "2024-01-31T12:00:00Z"),
+        ("future", "2030-06-01T00:00:00Z"),
+    ] {
+        let sandbox = sandbox(&live, name, clock).await;
+        let (kinds, place) = sandbox.told(None).await.unwrap();
+        assert_eq!(kinds, news, "{name}");
+        assert_eq!(sandbox.counted().await, [1, 1, 1], "{name}");
+
+        sandbox.lets_pass(35).await;
+        let (kinds, _) = sandbox.told(None).await.unwrap();
+        assert_eq!(kinds, [&news[..], &["subscription_renewed"]].concat(), "{name}");
+        // A day later nothing of the first day is told any more, and whoever read on before that misses nothing.
+        sandbox.lets_pass(1).await;
+        let (kinds, _) = sandbox.told(None).await.unwrap();
+        assert_eq!(kinds, ["subscription_renewed"], "{name}");
+        assert_eq!(
+            sandbox.told(Some(place)).await.unwrap().0,
+            ["subscription_renewed"]
+        );
+        let first = FeedCursor {
+            position: Position::default(),
+            index: 0,
+        };
+        let refused = sandbox.told(Some(first)).await;
+        assert!(matches!(refused, Err(FeedError::Expired)), "{refused:?}");
+        // Minutes go a little later; hours and days stay.
+        for _ in 0..400 {
+            if sandbox.counted().await[0] == 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        assert_eq!(sandbox.counted().await, [0, 1, 1], "{name}");
+    }
+    live.engine.stop().unwrap();
+}
