@@ -75,8 +75,16 @@ pub(crate) fn continued(record: &Record) -> Option<EventRef> {
     match &record.command {
         Command::Settle(settle) => Some(settle.hold.clone()),
         Command::RateUnpriced(rate) => Some(rate.event.reference()),
+        Command::Void(_) | Command::Amend(_) => waiting(record),
         _ => concluded(record).map(|standing| standing.event.reference()),
     }
+}
+
+/// The event that a record corrects, where it waited for a price: no plan had priced it, so only what was noted of it tells
+/// which attribute told no rows apart.
+fn waiting(record: &Record) -> Option<EventRef> {
+    let standing = original(record)?;
+    matches!(standing.status, StandingStatus::Unpriced(_)).then(|| standing.event.reference())
 }
 
 /// The event of a hold that was settled in part, where the record ends it without a last settlement.
@@ -173,16 +181,16 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
             ..Usage::default()
         },
         (Command::Void(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
-            taken: original(record).map(|standing| stands(subjects, standing)),
+            taken: before.or_else(|| original(record).map(|standing| stands(subjects, standing))),
             added: fees_of(record, charged_anew(record, subjects)),
             others: others(record, subjects),
-            ..Usage::default()
+            notes: waiting(record).map(|event| (event, None)).into_iter().collect(),
         },
         (Command::Amend(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
-            taken: original(record).map(|standing| stands(subjects, standing)),
+            taken: before.or_else(|| original(record).map(|standing| stands(subjects, standing))),
             added: corrected(record).map(|standing| stands(subjects, standing)),
             others: others(record, subjects),
-            ..Usage::default()
+            notes: waiting(record).map(|event| (event, None)).into_iter().collect(),
         },
         _ => Usage {
             added: fees(record),

@@ -1,4 +1,6 @@
 use farebox_record::command::{AboveHold, Finality, Release};
+use farebox_record::correction::{Amend, Original};
+use farebox_record::outcome::Corrected;
 
 use super::super::sample::*;
 use super::*;
@@ -220,6 +222,55 @@ fn identifiers_tell_no_rows_apart_and_long_attributes_are_other() {
     used.attributes
         .insert("note".into(), "n".repeat(USAGE_COMBINATION_BYTES_MAX - 11));
     assert_eq!(of(used), None);
+}
+
+/// A record that amends `event`, which waits for a price.
+fn amending(event: Event) -> Record {
+    let command = Command::Amend(Amend {
+        event: event.clone(),
+        id: "a".parse().unwrap(),
+    });
+    let corrected = Corrected {
+        reversed: Vec::new(),
+        paid: Vec::new(),
+        expired: Vec::new(),
+        charges: Vec::new(),
+        balances: Vec::new(),
+    };
+    let mut record = record(command, Answer::Corrected(Box::new(corrected)), Vec::new());
+    record.seen.original = Some(Box::new(Original {
+        standing: Standing {
+            event,
+            time: noon(),
+            priced: None,
+            status: StandingStatus::Unpriced(5),
+            lines: Vec::new(),
+            slices: Vec::new(),
+        },
+        ended: BTreeMap::new(),
+        give_backs: Default::default(),
+    }));
+    record
+}
+
+/// The plan that had no price for it follows the chat all the same; of what waits it is not known which plan that was.
+#[test]
+fn what_waited_and_is_corrected_leaves_the_row_that_it_was_put_in() {
+    let mut used = event("100");
+    used.attributes = attributes(&[("model", "one"), ("chat", "c-1")]);
+    let reason = farebox_record::outcome::UnpricedReason::NoSubscription;
+    let kept = record(Command::Usage(used.clone()), Answer::Unpriced(reason), Vec::new());
+    let mut kept = with_price(kept, &[]);
+    kept.seen.pricing.as_mut().unwrap().subject_attribute = Some("chat".into());
+    let kept = usage_of(&kept, None).added.unwrap();
+    assert_eq!(kept.attributes, Some(attributes(&[("model", "one")])));
+    let amended = amending(used);
+    assert_eq!(continued(&amended), Some(reference()));
+    let usage = usage_of(&amended, Some(kept.clone()));
+    assert_eq!(
+        (usage.taken, usage.notes),
+        (Some(kept), vec![(reference(), None)])
+    );
 }
 
 #[test]
