@@ -34,7 +34,8 @@ fn every_mistake_has_its_place() {
     );
     check(
         r#"{"rates": {"actions": {"a": {"price": "1"}}}, "welcome": {"credits": "0", "expires_days": 0},
-            "packs": {"p": {"price": "-5", "credits": "0"}, "q": {"price": "5", "credits": "1.0000000001", "expires_days": 3661}}}"#,
+            "packs": {"p": {"price": "-5", "credits": "0"},
+                "q": {"price": "5", "credits": "1.0000000001", "expires_days": 3661}}}"#,
         &[
             "/packs/p/price: expected 0 or more, found -5",
             "/packs/p/credits: expected more than 0: a pack of no credits is none",

@@ -1,7 +1,7 @@
 //! A subscription with a pool: a fee for each period, credits that come with it, and a price, or an end, for what goes beyond.
 //!
-//! The fee goes on the statement and never touches the pool. Usage costs credits; what the pool cannot cover is charged in money in
-//! exact proportion, which the ledger carries out, so usage costs the same in any order and at any moment.
+//! The fee goes on the statement and never touches the pool. Usage costs credits; what the pool cannot cover is charged in
+//! money in exact proportion, which the ledger carries out, so usage costs the same in any order and at any moment.
 
 mod parameters;
 mod terms;

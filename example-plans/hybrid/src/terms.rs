@@ -67,8 +67,8 @@ impl<'a> Terms<'a> {
         Ok(())
     }
 
-    /// Fee and pool for a share of the period. From a plan whose fee is known, the same share of that is taken off: the period was
-    /// paid to it.
+    /// Fee and pool for a share of the period. From a plan whose fee is known, the same share of that is taken off: the period
+    /// was paid to it.
     pub fn begin(&mut self, share: Share, previous: Option<&String>) -> Result<(), Rejection> {
         let fee = share.of_each(self.deal.fee, self.times)?;
         let paid = previous.and_then(|name| self.deal.replaces.get(name));

@@ -1,4 +1,5 @@
-//! What the deal says between usage, and what usage costs, worked out by hand: 20 usd for 2,000 credits, then 10 usd for a thousand.
+//! What the deal says between usage, and what usage costs, worked out by hand: 20 usd for 2,000 credits, then 10 usd for a
+//! thousand.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 

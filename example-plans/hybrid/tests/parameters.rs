@@ -1,7 +1,5 @@
 //! Deals with mistakes in them, and the schema.
 
-#![expect(clippy::panic, reason = "a test stops where it fails")]
-
 use farebox_plan::testing::Harness;
 use hybrid::Hybrid;
 

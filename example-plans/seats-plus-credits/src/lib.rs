@@ -1,7 +1,7 @@
 //! A fee for each seat, with credits that all seats share: the plan [`hybrid`], once for every seat.
 //!
-//! Seats come and go in the middle of a period: who comes pays the rest of it and brings the credits of the rest; for who goes the rest
-//! of the fee comes back as money to use, and the credits stay.
+//! Seats come and go in the middle of a period: who comes pays the rest of it and brings the credits of the rest; for who
+//! goes the rest of the fee comes back as money to use, and the credits stay.
 
 use farebox_plan::{
     Change, Description, Memory, Outcome, ParameterError, Plan, Proration, Rejection, Transition, Usage,

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! farebox plan build tests/sim/pool
-//! cargo run --release -p farebox-engine --example open_holds -- target/plans/sim-pool.wasm '{"low":"1","high":"2","dollars":"0.1"}' 1000
+//! cargo run --release -p farebox-engine --example open_holds -- \
+//!     target/plans/sim-pool.wasm '{"low":"1","high":"2","dollars":"0.1"}' 1000
 //! ```
 //!
 //! Calls have the type `tool.call` and one measure, `steps`. All of them are sent at once; the store is in memory, so what is

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use farebox_ledger::Wallet;
 use farebox_money::Asset;
-use farebox_record::command::Command;
+use farebox_record::command::{Command, DueItem};
 use farebox_record::correction::{AdjustTarget, RefundTarget};
 use farebox_record::outcome::{Account, Answer, Corrected, Effect, Pricing, Verdict};
 use farebox_record::plan::{Category, EventRef};
@@ -107,7 +107,11 @@ impl Books {
         let Some(Pricing {
             verdict: Verdict::Priced(priced),
             ..
-        }) = record.seen.pricing.as_ref().filter(|_| is_change)
+        }) = record
+            .seen
+            .pricing
+            .as_ref()
+            .filter(|_| is_change && concluded(record).is_none())
         else {
             return;
         };
@@ -164,8 +168,17 @@ impl Books {
         *self.told.entry(format!("{event:?}")).or_default() += sum(&corrected.charges) - back;
     }
 
-    /// What the event of a record costs by now, as callers were told.
+    /// What the event of a record costs by now, as callers were told. Nobody is told what the end of a call that was settled in
+    /// part still costs: that is what is posted for it.
     fn tell(&mut self, record: &Record) {
+        if let Some(event) = concluded(record) {
+            let revenue = record.outcome.effects.iter().filter_map(|effect| match effect {
+                Effect::Entry(entry) if entry.account == Account::Revenue => Some(entry.amount.get()),
+                _ => None,
+            });
+            *self.told.entry(format!("{event:?}")).or_default() += revenue.sum::<i128>();
+            return;
+        }
         let (event, cost) = match (&record.command, &record.outcome.answer) {
             (Command::Usage(event), Answer::Charged { charges, .. }) => (event.reference(), sum(charges)),
             (Command::RateUnpriced(rate), Answer::Charged { charges, .. }) => {
@@ -329,6 +342,18 @@ impl Books {
                 "callers were told of {told} nanos of {asset}, and {earned} were charged"
             )),
         }
+    }
+}
+
+/// The held call that a record ends without a last settlement.
+fn concluded(record: &Record) -> Option<&EventRef> {
+    match &record.command {
+        Command::Release(release) => Some(&release.hold),
+        Command::Due(due) => match &due.item {
+            DueItem::HoldExpiry(hold) => Some(hold),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

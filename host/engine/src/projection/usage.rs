@@ -163,7 +163,6 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
             added: Some(priced(record, &rate.event, subjects)),
             others: others(record, subjects),
             notes: vec![(rate.event.reference(), None)],
-            ..Usage::default()
         },
         (Command::Settle(settle), Answer::Settled(settled)) => {
             let now = settle_so_far(record, settle, before.as_ref(), subjects);
@@ -173,7 +172,6 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
                 added: Some(now),
                 others: others(record, subjects),
                 notes: vec![(settle.hold.clone(), note)],
-                ..Usage::default()
             }
         }
         (Command::Refund(_), Answer::Corrected(_)) => Usage {

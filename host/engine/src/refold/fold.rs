@@ -234,7 +234,7 @@ impl Work<'_> {
                 charges,
             });
         }
-        let bytes = record_bytes(&fold.refold.repriced);
+        let bytes = fold.record_bytes();
         Ok(match bytes > REFOLD_BYTES_MAX {
             true => Err(format!(
                 "the events behind it that would cost something else take {bytes} bytes, and a record has room for \
@@ -321,16 +321,6 @@ fn replaced_pricing(
     );
     pricing.term = closed.map(|term| Box::new(term.clone()));
     Some(pricing)
-}
-
-/// Bytes that repriced events take in a record, roughly: each stands in it as it was and as it is, with its entries.
-pub(super) fn record_bytes(repriced: &[Repriced]) -> usize {
-    const ENTRY: usize = 160;
-    let bytes = |repriced: &Repriced| {
-        let moves = repriced.standing.slices.len() + repriced.charges.len();
-        3 * codec::encode(repriced).len() + 2 * ENTRY * moves
-    };
-    repriced.iter().map(bytes).sum()
 }
 
 /// A fold on its way.

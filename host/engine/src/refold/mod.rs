@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use farebox_ledger::Wallet;
+use farebox_record::codec;
 use farebox_record::command::Command;
-use farebox_record::correction::{Consequence, Refold};
+use farebox_record::correction::{Consequence, Refold, Repriced};
 use farebox_record::event::Event;
 use farebox_record::ids::{GrantId, RevisionHash, TenantId};
 use farebox_record::outcome::Pricing;
@@ -70,8 +71,18 @@ pub(crate) struct Fold {
 impl Fold {
     /// Bytes of the record that carries it, roughly.
     pub fn record_bytes(&self) -> usize {
-        fold::record_bytes(&self.refold.repriced)
+        record_bytes(&self.refold.repriced)
     }
+}
+
+/// Bytes that repriced events take in a record, roughly: each stands in it as it was and as it is, with its entries.
+fn record_bytes(repriced: &[Repriced]) -> usize {
+    const ENTRY: usize = 160;
+    let bytes = |repriced: &Repriced| {
+        let moves = repriced.standing.slices.len() + repriced.charges.len();
+        3 * codec::encode(repriced).len() + 2 * ENTRY * moves
+    };
+    repriced.iter().map(bytes).sum()
 }
 
 /// Answers until every sender is gone, or the store fails.

@@ -1,6 +1,7 @@
 //! One ledger and one model that are given the same commands.
 
 mod corrections;
+mod waiting;
 
 use std::collections::VecDeque;
 
@@ -13,7 +14,7 @@ use farebox_record::ids::{CallId, EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
 use farebox_record::outcome::{Answer, Pricing};
 use farebox_record::plan::EventRef;
-use farebox_record::state::{DueChange, MissedChange, Part, Shortfall, UnpricedState, Waiting};
+use farebox_record::state::{Part, Shortfall};
 use farebox_record::time::Timestamp;
 
 use crate::agenda::Due;
@@ -21,7 +22,7 @@ use crate::calls::Call;
 use crate::corrections::Slice;
 use crate::reference::{Above, Model, Told};
 use crate::steps::{Reported, Step};
-use crate::subscriptions::{Asked, Change, DueKind, Waits};
+use crate::subscriptions::{Asked, Change, Waits};
 use crate::words::{ASSETS, CATEGORIES, Charge, Give, Order, PLANS, Says, Word};
 use crate::world::bound::{delete, limit};
 use crate::world::make;
@@ -507,54 +508,6 @@ impl Pair {
             self.quotes[index] = None;
         }
         (asked, told)
-    }
-
-    fn rate(&mut self, sequence: u64, waits: &Waits, word: &Word) -> Both {
-        let key = Part::Unpriced(sequence).key();
-        let kept: UnpricedState = codec::decode(&self.world.parts()[&key]).unwrap();
-        match (kept.what, waits) {
-            (Waiting::Event(event), Waits::Event(call, time)) => {
-                let command = Command::RateUnpriced(farebox_record::command::RateUnpriced {
-                    sequence,
-                    received: kept.received,
-                    event,
-                });
-                let pricing = self.pricing_at(call.kind, *time, word);
-                let asked = self.world.decide(command, pricing);
-                (asked, self.model.rate(sequence, call, *time, word))
-            }
-            (Waiting::Change(missed), Waits::Due { sub, at, kind }) => {
-                self.retry(sequence, missed, (sub, *at, *kind), word)
-            }
-            (what, _) => panic!("{what:?} waits, and not {waits:?}"),
-        }
-    }
-
-    fn retry(
-        &mut self,
-        sequence: u64,
-        missed: Box<MissedChange>,
-        (sub, at, kind): (&str, i64, DueKind),
-        word: &Word,
-    ) -> Both {
-        let told = match &missed.change {
-            DueChange::Renewed(_) => DueKind::Renewal,
-            DueChange::PlanChanged { .. } => DueKind::NewPlan,
-            DueChange::Cancelled(_) => DueKind::End,
-            DueChange::Timer(_) => DueKind::Timer,
-        };
-        let instant = since_start(missed.transition.due.instant);
-        assert_eq!((instant, told), (at, kind), "what fell due when");
-        let there = self.model.subs.iter().any(|s| s.id == sub);
-        let word = if there { word } else { &Word::Silent };
-        let asked = Asked {
-            sub: sub.into(),
-            term: None,
-        };
-        let pricing = self.pricing_by(&asked, word, at);
-        let command = Command::RetryChange(farebox_record::command::RetryChange { sequence, missed });
-        let asked = self.world.decide(command, pricing);
-        (asked, self.model.retry(sequence, sub, at, kind, word))
     }
 
     /// A hold: mostly one to which something can be done.

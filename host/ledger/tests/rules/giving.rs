@@ -89,7 +89,7 @@ fn what_comes_back_pays_for_what_is_charged() {
     world.ok(grant("g", "usd", "0.99").put());
     world.ask(usage("r"), resolution()).unwrap();
     let answer = priced(&[reopened("r"), charge("work", "usd", "0.9")]);
-    world.ask(usage("o"), answer.clone()).unwrap();
+    world.ask(usage("o"), answer).unwrap();
     assert_eq!(world.has("usd"), "0.09 0 0 0");
     // One-shot, where nothing may be owed: 0.09 and 0.9 are needed for 0.95.
     world

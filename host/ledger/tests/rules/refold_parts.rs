@@ -141,11 +141,11 @@ fn of_march(world: &mut World) -> Refold {
     let id = SubscriptionId::new("s").unwrap();
     assert_eq!(world.wallet.subscription(&id).unwrap().term, 1);
     let march = world.records.iter().flat_map(|record| &record.outcome.effects);
-    let march = march.filter_map(|effect| match effect {
+    let mut march = march.filter_map(|effect| match effect {
         Effect::TermPut(_, term) => Some(term.clone()),
         _ => None,
     });
-    let closed = march.last();
+    let closed = march.next_back();
     Refold {
         closed,
         state_version: 7,
