@@ -90,7 +90,9 @@ impl<'r> Half<'r> {
             let charges = charges_of(repriced, code);
             let grants = Grants::with_ended(draft.wallet, &original.ended);
             let covered = cover_code(grants, &charges, repriced, code, Funds::none())?;
-            grows |= !covered.uncovered.is_empty();
+            // What goes on the statement is covered by nothing that the wallet has: it is drawn though there are no funds.
+            let is_new = |draw: &Draw| draw.origin == Origin::Live;
+            grows |= !covered.uncovered.is_empty() || covered.draws.iter().any(is_new);
             let owned = covered.draws.iter().filter(|draw| is_taken(draw.origin));
             kept.extend(
                 owned.map(|draw| slice(code, &draw.slice.asset, &draw.slice.from, draw.slice.amount)),

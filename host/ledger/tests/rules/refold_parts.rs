@@ -195,3 +195,43 @@ fn a_fold_of_a_closed_term_is_of_one_before_the_present() {
         assert!(matches!(refused, Err(Refusal::CannotRefold(_))), "{refused:?}");
     }
 }
+
+#[test]
+fn what_is_billed_on_the_statement_grows_too() {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world
+        .ask(usage("a"), priced(&[fee("tokens", "usd", "8")]))
+        .unwrap();
+    world
+        .ask(usage("b"), priced(&[fee("tokens", "usd", "3")]))
+        .unwrap();
+    let found = behind(&world, &[("b", &[fee("tokens", "usd", "4")])]);
+    void_with(&mut world, "a", found);
+    assert_eq!(world.has("usd"), "0 0 0 4");
+}
+
+#[test]
+fn a_chain_onto_the_statement_grows_by_what_came_back_first() {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ok(grant("g", "credits", "3").put());
+    let billed = |amount: &str| {
+        let mut charge = chain("tokens", &[("credits", amount), ("usd", amount)]);
+        charge.otherwise[0].collect = farebox_record::plan::Collect::Invoice;
+        charge
+    };
+    world.ask(usage("a"), priced(&[billed("2")])).unwrap();
+    world.ask(usage("b"), priced(&[billed("3")])).unwrap();
+    assert_eq!(
+        (world.has("credits"), world.has("usd")),
+        ("0 0 0 0".into(), "0 0 0 2".into())
+    );
+    // 2 credits came back and pay for 2 of the 3 more; 1 more is billed.
+    let found = behind(&world, &[("b", &[billed("6")])]);
+    void_with(&mut world, "a", found);
+    assert_eq!(
+        (world.has("credits"), world.has("usd")),
+        ("0 0 0 0".into(), "0 0 0 3".into())
+    );
+}
