@@ -1,7 +1,6 @@
 //! Holds that end without a last settlement though parts were settled: what the call used so far is what it used. It is
 //! settled for good as that, so that parts that nobody finishes dodge no tier, and it can be refunded like any other.
 
-use farebox_record::command::AboveHold;
 use farebox_record::correction::{Standing, StandingStatus, TakenSlice};
 use farebox_record::outcome::{Answer, Effect, HoldEnd, Outcome, Pricing, Seen};
 use farebox_record::plan::Priced;
@@ -28,15 +27,10 @@ pub(crate) fn conclude(
     seen: &Seen,
     at: Timestamp,
 ) -> Outcome {
-    // What was let go stays let go, and nobody is left to be told that it costs more than was held.
-    let above = match usage.above {
-        AboveHold::AllowDebt | AboveHold::AsSubscribed => AboveHold::AllowDebt,
-        AboveHold::ChargeAvailable | AboveHold::Deny => AboveHold::ChargeAvailable,
-    };
     let answer = price(wallet, seen).ok();
     let answer = answer.filter(|(_, priced)| !gives_back(&priced.charges));
     let answered = answer.and_then(|(pricing, priced)| {
-        let reckoned = Reckoned::of(wallet, hold, priced, &usage.event, above).ok()?;
+        let reckoned = Reckoned::unfinished(wallet, hold, priced, usage).ok()?;
         Some((pricing, priced, reckoned))
     });
     let mut draft = Draft::new(wallet, at);

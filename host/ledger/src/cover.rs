@@ -120,6 +120,17 @@ pub(crate) fn cover(
     )
 }
 
+/// Covers `charges` as far as what their hold has goes, and never by what is free in the wallet.
+pub(crate) fn cover_by_hold(
+    wallet: &Wallet,
+    charges: &[Charge],
+    attributes: &BTreeMap<String, String>,
+    owned: Vec<Owned>,
+) -> Result<Covered, Uncoverable> {
+    let grants = Grants::of(wallet);
+    cover_from(grants, charges, attributes, [Vec::new(), owned], Funds::none())
+}
+
 /// Covers what an event costs behind a correction: first by what refunds gave back of it, then by what it took, then by
 /// `funds`. Both are in the order in which they were taken.
 pub(crate) fn cover_again(

@@ -15,7 +15,9 @@ use farebox_record::state::{HoldState, HoldUsage, Pin, Slice, SliceSource, Unpri
 use farebox_record::time::Timestamp;
 
 use crate::correct::priced_by;
-use crate::cover::{Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, lines, owned_by};
+use crate::cover::{
+    Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, cover_by_hold, lines, owned_by,
+};
 use crate::credit::{beyond, credit};
 use crate::draft::{Draft, attempt};
 use crate::giving::{Giving, UNPOSTABLE, check_final, gives_back};
@@ -221,14 +223,47 @@ impl Reckoned {
             AboveHold::ChargeAvailable => waive(&hold, &mut covered),
             AboveHold::AllowDebt | AboveHold::AsSubscribed => Vec::new(),
         };
+        Ok(Reckoned::owing(hold, earlier, covered, waived))
+    }
+
+    /// The end of a call of which parts were settled and that nobody settles for good. Whoever wanted no debt pays no more
+    /// than the hold has: what was let go before stays let go, though there may be value for it by now.
+    pub fn unfinished(
+        wallet: &Wallet,
+        hold: &HoldState,
+        priced: &Priced,
+        usage: &HoldUsage,
+    ) -> Result<Reckoned, Refusal> {
+        match usage.above {
+            AboveHold::AllowDebt | AboveHold::AsSubscribed => {
+                Reckoned::of(wallet, hold, priced, &usage.event, AboveHold::AllowDebt)
+            }
+            AboveHold::ChargeAvailable | AboveHold::Deny => {
+                let (hold, earlier) = renumbered(hold.clone(), &priced.charges);
+                let owned = owned_by(wallet, &hold);
+                let covered = cover_by_hold(wallet, &priced.charges, &usage.event.attributes, owned);
+                let mut covered = covered.map_err(unpostable)?;
+                let waived = waive(&hold, &mut covered);
+                Ok(Reckoned::owing(hold, earlier, covered, waived))
+            }
+        }
+    }
+
+    /// With what nothing covers, and nobody lets go of, as debt.
+    fn owing(
+        hold: HoldState,
+        earlier: Vec<String>,
+        mut covered: Covered,
+        waived: Vec<(Asset, Nanos)>,
+    ) -> Reckoned {
         let owed = std::mem::take(&mut covered.uncovered).into_iter().map(debt);
         covered.draws.extend(owed);
-        Ok(Reckoned {
+        Reckoned {
             hold,
             earlier,
             covered,
             waived,
-        })
+        }
     }
 
     /// Posts the difference to what was taken before. The hold stays: the caller ends it.

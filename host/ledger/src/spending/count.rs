@@ -104,10 +104,15 @@ pub(crate) fn count_settlement(
         };
         let apart = (counts != taken(&now, own)).then_some(counts);
         let change = Nanos::new(counts.get() - counted.get());
+        // Of a call that began in an earlier window nobody knows how much of it that one counted, so it frees nothing here: a
+        // limit may say no too early, and never too late.
+        let frees = before.opened >= bounds(terms.window, at).0;
         if limit.apart.get(&event).copied() != apart {
             count_apart(draft, &name, &event, apart);
         }
-        count(draft, &name, change, at);
+        if frees || !change.is_negative() {
+            count(draft, &name, change, at);
+        }
     }
 }
 

@@ -83,8 +83,14 @@ impl Model {
     }
 
     /// Counts what a settlement brought beyond what is counted of its call. `teams`: that of the settlement before it, or of
-    /// the authorize, and that of the settlement.
-    pub fn count_call(&mut self, id: &str, teams: (Option<&str>, Option<&str>), before: &Sums, after: &Sums) {
+    /// the authorize, and that of the settlement. Less of a call that was opened before the present window frees nothing.
+    pub fn count_call(
+        &mut self,
+        (id, opened): (&str, i64),
+        teams: (Option<&str>, Option<&str>),
+        before: &Sums,
+        after: &Sums,
+    ) {
         let now = since_1970(self.now);
         let call = reference(id);
         for (name, tally) in &mut self.limits {
@@ -97,7 +103,7 @@ impl Model {
                 (_, false) => 0,
             };
             tally.calls.insert(call.clone(), counts);
-            if counts != counted {
+            if counts > counted || (counts < counted && tally.reaches(since_1970(opened), now)) {
                 tally.add(now, counts - counted);
                 announce(tally, name, &mut self.announced);
             }

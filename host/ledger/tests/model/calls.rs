@@ -162,6 +162,7 @@ impl Model {
             kind: call.kind,
             team: call.team,
             time: call.time.unwrap_or(self.now),
+            opened: self.now,
             sub: asked.sub.clone(),
             term: asked.term.unwrap_or(self.sub(&asked.sub).term),
             expires: self.now + ttl,

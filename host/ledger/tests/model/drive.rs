@@ -532,6 +532,7 @@ fn above_hold(above: Above) -> AboveHold {
         Above::Available => AboveHold::ChargeAvailable,
         Above::Debt => AboveHold::AllowDebt,
         Above::Subscribed => AboveHold::AsSubscribed,
+        Above::HeldAlone => unreachable!("nobody says so"),
     }
 }
 

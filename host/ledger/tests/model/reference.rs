@@ -74,6 +74,8 @@ pub struct Hold {
     pub team: Option<&'static str>,
     /// When its event happened.
     pub time: i64,
+    /// When it was opened.
+    pub opened: i64,
     pub sub: String,
     pub term: u32,
     pub expires: i64,
@@ -145,6 +147,8 @@ pub enum Above {
     Debt,
     /// As the hold's subscription says.
     Subscribed,
+    /// What the hold has is charged and nothing that is free; so ends a call that nobody finished.
+    HeldAlone,
 }
 
 /// The whole wallet.

@@ -92,7 +92,7 @@ impl Model {
         let Parted { team, above } = self.holds[index].parted.unwrap();
         let above = match above {
             Above::Debt | Above::Subscribed => Above::Debt,
-            Above::Available | Above::Deny => Above::Available,
+            Above::Available | Above::Deny | Above::HeldAlone => Above::HeldAlone,
         };
         let Some(says) = word.orders().filter(|says| says.gives.is_empty()) else {
             let told = self.give_up(index);
@@ -147,7 +147,10 @@ impl Model {
     ) {
         let charges = &says.charges[..];
         let own = self.own(index);
-        let mut cover = self.cover(charges, team, own.clone());
+        let mut cover = match above {
+            Above::HeldAlone => self.without_free().cover(charges, team, own.clone()),
+            _ => self.cover(charges, team, own.clone()),
+        };
         // What goes beyond the hold's credit, charge by charge.
         let mut credit = self.holds[index].credit.clone();
         for (_, asset, missing) in &mut cover.missing {
@@ -155,7 +158,7 @@ impl Model {
             let covered = (*missing).min(*credit);
             *credit -= covered;
             let beyond = *missing - covered;
-            if above == Above::Available {
+            if matches!(above, Above::Available | Above::HeldAlone) {
                 told.add("waived", asset, beyond);
                 *missing = covered;
             }
@@ -283,7 +286,8 @@ impl Model {
             hold.id.clone(),
             hold.parted.map_or(hold.team, |parted| parted.team),
         );
-        self.count_call(&id, (before, team), earlier, &self.taken_by(index));
+        let opened = hold.opened;
+        self.count_call((&id, opened), (before, team), earlier, &self.taken_by(index));
     }
 
     /// A call is over, and stands as what it took.
@@ -299,13 +303,18 @@ impl Model {
 
     /// Whether the hold alone, with nothing else in the wallet, would not do.
     fn is_above(&self, index: usize, charges: &[Charge], team: Option<&str>) -> bool {
-        let mut alone = self.clone();
         let mut own = self.own(index);
         for (asset, credit) in &self.holds[index].credit {
             *own.entry((asset, Source::Debt)).or_default() += credit;
         }
+        !self.without_free().cover(charges, team, own).missing.is_empty()
+    }
+
+    /// The same wallet with nothing free in it.
+    fn without_free(&self) -> Model {
+        let mut alone = self.clone();
         alone.grants.iter_mut().for_each(|g| g.free = 0);
-        !alone.cover(charges, team, own).missing.is_empty()
+        alone
     }
 
     /// What a hold took so far, by asset.

@@ -25,6 +25,8 @@ pub struct Counted {
 
 /// What a call earned so far, with which attributes it was authorized, and which it has by now.
 struct Call {
+    /// When it was authorized, or reported.
+    opened: i64,
     earned: i128,
     attributes: Attributes,
     last: Attributes,
@@ -46,6 +48,7 @@ pub fn recount(records: &[Record], now: Timestamp) -> Counted {
         }
         if let Some((event, attributes, earned)) = earned(record, &calls) {
             let call = calls.entry(event.reference()).or_insert(Call {
+                opened: at,
                 earned: 0,
                 attributes: event.attributes.clone(),
                 last: event.attributes.clone(),
@@ -61,7 +64,10 @@ pub fn recount(records: &[Record], now: Timestamp) -> Counted {
                     (_, false) => 0,
                 };
                 tally.calls.insert(event.reference(), counts);
-                tally.add(at, counts - counted);
+                // What is taken back of a call from an earlier window frees nothing.
+                if counts > counted || tally.reaches(call.opened, at) {
+                    tally.add(at, counts - counted);
+                }
                 tally.announce(name, &mut announced);
             }
             call.last = attributes;

@@ -206,3 +206,29 @@ fn what_was_let_go_stays_let_go() {
     world.ask(release("a"), usd("8")).unwrap();
     assert_eq!(world.has("usd"), "0 0 3 0");
 }
+
+/// 5 usd, all of it held and used by a part; then 10 more come in, and the call ends at a price of 8.
+fn topped_up(above: AboveHold) -> World {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ok(grant("g", "usd", "5").put());
+    world.ask(hold("a"), usd("5")).unwrap();
+    // Refused is what costs more than the hold, so of that only 5 can be settled.
+    let price = if above == AboveHold::Deny { "5" } else { "8" };
+    world.ask(settling("a", "1", Partial, above), usd(price)).unwrap();
+    world.ok(grant("top", "usd", "10").put());
+    world
+}
+
+#[test]
+fn a_later_top_up_pays_nothing_of_what_was_let_go() {
+    for above in [AboveHold::ChargeAvailable, AboveHold::Deny] {
+        let mut world = topped_up(above);
+        world.ask(release("a"), usd("8")).unwrap();
+        assert_eq!(world.has("usd"), "10 0 0 0", "{above:?}");
+        let mut world = topped_up(above);
+        world.conclusions.push_back(usd("8"));
+        world.advance(900 + 3_600);
+        assert_eq!(world.has("usd"), "10 0 0 0", "{above:?}, forgotten");
+    }
+}

@@ -4,6 +4,8 @@ use farebox_record::ids::LimitName;
 use farebox_record::spending::CalendarUnit::{Day, Hour, Month, Week, Year};
 use farebox_record::spending::Used;
 
+use farebox_record::outcome::Verdict;
+
 use crate::world::World;
 use crate::world::bound::{Bound, limit};
 use crate::world::make::{Shape, grant, hold_for, n, one_shot, part, settle, usage, usd};
@@ -80,9 +82,45 @@ fn a_hold_over_the_boundary_counts_where_it_is_settled() {
     // Of 5, 4 were counted yesterday.
     world.ask(part("h", "p2"), usd("5")).unwrap();
     assert_eq!(world.limit("day"), "1 + 1, 8 left");
-    // 3 less than was counted, of which this window has 1: it never falls below zero.
+    // 3 less than was counted, nobody knows in which of the two days: the hold is over, and today stays as it was.
     world.ask(settle("h"), usd("2")).unwrap();
-    assert_eq!(world.limit("day"), "0 + 0, 10 left");
+    assert_eq!(world.limit("day"), "1 + 0, 9 left");
+}
+
+#[test]
+fn what_comes_back_of_a_call_of_yesterday_frees_nothing_today() {
+    let mut world = world();
+    world.ok(limit("day", "usd", "10").per(Day).set());
+    world.advance(DAY - 100);
+    world.ask(hold_for("h", 900), usd("10")).unwrap();
+    world.ask(part("h", "p"), usd("5")).unwrap();
+    world.advance(100);
+    world.ask(usage("u"), usd("5")).unwrap();
+    assert_eq!(world.limit("day"), "5 + 5, 0 left");
+    world.ask(settle("h"), usd("1")).unwrap();
+    assert_eq!(world.limit("day"), "5 + 0, 5 left");
+    // Of a call that began today it does.
+    world.ask(hold_for("today", 900), usd("5")).unwrap();
+    world.ask(part("today", "p"), usd("4")).unwrap();
+    world.ask(settle("today"), usd("1")).unwrap();
+    assert_eq!(world.limit("day"), "6 + 0, 4 left");
+}
+
+#[test]
+fn a_call_of_yesterday_that_gets_no_price_frees_nothing_today() {
+    let mut world = world();
+    world.ok(limit("day", "usd", "10").per(Day).set());
+    world.advance(DAY - 100);
+    world.ask(hold_for("h", 900), usd("10")).unwrap();
+    world.ask(part("h", "p"), usd("10")).unwrap();
+    world.advance(100);
+    world.ask(usage("u"), usd("8")).unwrap();
+    let failed = Verdict::Failed {
+        code: "trap".into(),
+        message: "it broke".into(),
+    };
+    world.ask(settle("h"), failed).unwrap();
+    assert_eq!(world.limit("day"), "8 + 0, 2 left");
 }
 
 #[test]
