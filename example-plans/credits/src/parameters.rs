@@ -7,7 +7,7 @@ use farebox_plan::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::VOCABULARY;
+use crate::{VOCABULARY, asset};
 
 /// Longest life of credits: ten years. What lives longer has no expiry.
 const LIFE_DAYS_MAX: u32 = 3_660;
@@ -115,13 +115,8 @@ impl Parameters {
     pub(crate) fn prepare(&self) -> Result<Prepared, Vec<ParameterError>> {
         let root = Pointer::root();
         let mut wrong = Vec::new();
-        let currency = VOCABULARY
-            .asset(&self.currency)
-            .filter(|_| ["usd", "eur"].contains(&self.currency.as_str()));
-        if currency.is_none() {
-            let message = format!("expected usd or eur, found {:?}", self.currency);
-            wrong.push(root.key("currency").error(message));
-        }
+        let money = [asset::USD, asset::EUR];
+        let currency = root.key("currency").asset(&self.currency, &money, &mut wrong);
         let rates = self.rates.prepare(&root.key("rates"));
         let rates = rates.map_err(|errors| wrong.extend(errors)).ok();
         let mut table = Table::builder();
@@ -154,26 +149,27 @@ impl Pack {
     fn prepare(&self, place: &Pointer, wrong: &mut Vec<ParameterError>) -> PricedPack {
         let free = Decimal::ZERO;
         PricedPack {
-            price: rate(&place.key("price"), self.price, wrong),
+            price: each(&place.key("price"), self.price, wrong),
             credits: positive(&place.key("credits"), self.credits, wrong),
-            bonus: rate(&place.key("bonus"), self.bonus.unwrap_or(free), wrong),
+            bonus: each(&place.key("bonus"), self.bonus.unwrap_or(free), wrong),
             life: life(place, self.expires_days, wrong),
         }
     }
 }
 
-fn rate(place: &Pointer, value: Decimal, wrong: &mut Vec<ParameterError>) -> Rate {
-    match (value.amount(), Rate::new(value, Per::Unit)) {
-        (Ok(_), Ok(rate)) if !rate.is_negative() => return rate,
-        (Err(error), _) => wrong.push(place.error(error.to_string())),
-        (_, Err(error)) => wrong.push(place.error(error.to_string())),
-        _ => wrong.push(place.error(format!("expected 0 or more, found {value}"))),
+/// An amount for one pack; with the decimals of an amount, so that no number of packs is rounded.
+fn each(place: &Pointer, value: Decimal, wrong: &mut Vec<ParameterError>) -> Rate {
+    match value.amount() {
+        Ok(_) => place.rate(value, Per::Unit, wrong),
+        Err(error) => {
+            wrong.push(place.error(error.to_string()));
+            Rate::FREE
+        }
     }
-    Rate::FREE
 }
 
 fn positive(place: &Pointer, value: Decimal, wrong: &mut Vec<ParameterError>) -> Rate {
-    let rate = rate(place, value, wrong);
+    let rate = each(place, value, wrong);
     if value == Decimal::ZERO {
         wrong.push(place.error("expected more than 0: a pack of no credits is none"));
     }

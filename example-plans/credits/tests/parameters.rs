@@ -24,7 +24,7 @@ fn every_mistake_has_its_place() {
         r#"{"currency": "credits", "rates": {"actions": {"a": {}, "b": {"price": "-1"}, "c": {"price": "1", "max_cost": "2"},
             "d": {"price": "1", "per_dollar": "2"}, "e": {"per_dollar": "1", "max_cost": "-2"}}}}"#,
         &[
-            "/currency: expected usd or eur, found \"credits\"",
+            "/currency: expected one of usd, eur, found \"credits\"",
             "/rates/actions/a: expected either `price` (for each) or `per_dollar` (of what it cost)",
             "/rates/actions/b/price: expected 0 or more, found -1",
             "/rates/actions/c/max_cost: is only meant together with `per_dollar`",

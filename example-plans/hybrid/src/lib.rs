@@ -7,7 +7,6 @@ mod parameters;
 mod terms;
 
 use farebox_plan::rate_card::{RateNames, What};
-use farebox_plan::tokens::{Kind, TokenNames};
 use farebox_plan::{
     ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Rejection, Transition, Usage,
 };
@@ -53,35 +52,12 @@ farebox_plan::vocabulary! {
     }
 }
 
-const NAMES: RateNames = RateNames {
-    call: event::CALL,
-    tokens: TokenNames {
-        model: attribute::MODEL,
-        service_tier: attribute::SERVICE_TIER,
-        inference_region: attribute::INFERENCE_REGION,
-        measures: [
-            measure::INPUT,
-            measure::CACHE_READ,
-            measure::CACHE_WRITE_5M,
-            measure::CACHE_WRITE_1H,
-            measure::OUTPUT,
-            measure::REASONING,
-        ],
-    },
-    perform: event::ACTION,
-    action: attribute::ACTION,
-    count: measure::COUNT,
-};
+const NAMES: RateNames = farebox_plan::rate_names!();
 
 /// The line of the statement.
 fn code(what: What) -> ChargeCode {
     match what {
-        What::Tokens(Kind::Input) => charge::INPUT,
-        What::Tokens(Kind::CacheRead) => charge::CACHE_READ,
-        What::Tokens(Kind::CacheWrite5m) => charge::CACHE_WRITE_5M,
-        What::Tokens(Kind::CacheWrite1h) => charge::CACHE_WRITE_1H,
-        What::Tokens(Kind::Output) => charge::OUTPUT,
-        What::Tokens(Kind::Reasoning) => charge::REASONING,
+        What::Tokens(kind) => farebox_plan::token_code!(kind),
         What::Action => charge::ACTIONS,
     }
 }

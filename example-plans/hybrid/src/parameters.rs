@@ -7,7 +7,7 @@ use farebox_plan::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::VOCABULARY;
+use crate::{VOCABULARY, asset};
 
 /// The deal. Amounts are per period.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -165,15 +165,13 @@ impl Parameters {
     pub fn prepare(&self) -> Result<Prepared, Vec<ParameterError>> {
         let root = Pointer::root();
         let mut wrong = Vec::new();
-        let currency = VOCABULARY
-            .asset(&self.currency)
-            .filter(|_| ["usd", "eur"].contains(&self.currency.as_str()));
-        if currency.is_none() {
-            let message = format!("expected usd or eur, found {:?}", self.currency);
-            wrong.push(root.key("currency").error(message));
-        }
-        let fee = amount(&root.key("fee"), self.fee, &mut wrong);
-        let pool = amount(&root.key("pool").key("credits"), self.pool.credits, &mut wrong);
+        let money = [asset::USD, asset::EUR];
+        let currency = root.key("currency").asset(&self.currency, &money, &mut wrong);
+        let fee = root.key("fee").amount(self.fee, &mut wrong);
+        let pool = root
+            .key("pool")
+            .key("credits")
+            .amount(self.pool.credits, &mut wrong);
         let rates = self.rates.prepare(&root.key("rates"));
         let rates = rates.map_err(|errors| wrong.extend(errors)).ok();
         let beyond = self.beyond.as_ref().map(|beyond| Overage {
@@ -181,13 +179,13 @@ impl Parameters {
             collect: beyond.collect,
         });
         let rollover = self.rollover.as_ref().map(|rollover| RolledOver {
-            max: amount(&root.key("rollover").key("max"), rollover.max, &mut wrong),
+            max: root.key("rollover").key("max").amount(rollover.max, &mut wrong),
             again: rollover.again,
             from: rollover.from.clone(),
         });
         let mut table = Table::builder();
         for (name, fee) in self.replaces.iter() {
-            let fee = amount(&root.key("replaces").key(name), *fee, &mut wrong);
+            let fee = root.key("replaces").key(name).amount(*fee, &mut wrong);
             // Keys of an object are there once.
             drop(table.insert([name], &fee));
         }
@@ -205,15 +203,6 @@ impl Parameters {
             _ => Err(wrong),
         }
     }
-}
-
-fn amount(place: &Pointer, value: Decimal, wrong: &mut Vec<ParameterError>) -> Nanos {
-    match value.amount() {
-        Ok(amount) if !amount.is_negative() => return amount,
-        Ok(_) => wrong.push(place.error(format!("expected 0 or more, found {value}"))),
-        Err(error) => wrong.push(place.error(error.to_string())),
-    }
-    Nanos::ZERO
 }
 
 fn rate(place: &Pointer, beyond: &Beyond, wrong: &mut Vec<ParameterError>) -> Rate {

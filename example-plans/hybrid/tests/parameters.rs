@@ -14,7 +14,7 @@ fn every_mistake_has_its_place() {
     assert_eq!(
         told,
         [
-            "/currency: expected usd or eur, found \"gold\"",
+            "/currency: expected one of usd, eur, found \"gold\"",
             "/fee: expected 0 or more, found -20",
             "/pool/credits: expected 0 or more, found -1",
             "/rates: expected `tokens` or `actions`, or both: nothing is priced",

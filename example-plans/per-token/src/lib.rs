@@ -5,10 +5,8 @@
 
 mod price_list;
 
-use farebox_plan::tokens::{Assumed, Kind, TokenNames, TokenPrices};
-use farebox_plan::{
-    Asset, ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Pointer, Rejection, Usage,
-};
+use farebox_plan::tokens::{Assumed, TokenNames, TokenPrices};
+use farebox_plan::{Asset, Description, Memory, Outcome, ParameterError, Plan, Pointer, Rejection, Usage};
 use serde::{Deserialize, Serialize};
 
 pub use price_list::PriceList;
@@ -45,31 +43,7 @@ farebox_plan::vocabulary! {
     }
 }
 
-const NAMES: TokenNames = TokenNames {
-    model: attribute::MODEL,
-    service_tier: attribute::SERVICE_TIER,
-    inference_region: attribute::INFERENCE_REGION,
-    measures: [
-        measure::INPUT,
-        measure::CACHE_READ,
-        measure::CACHE_WRITE_5M,
-        measure::CACHE_WRITE_1H,
-        measure::OUTPUT,
-        measure::REASONING,
-    ],
-};
-
-/// The line of the statement that a kind of token makes.
-fn code(kind: Kind) -> ChargeCode {
-    match kind {
-        Kind::Input => charge::INPUT,
-        Kind::CacheRead => charge::CACHE_READ,
-        Kind::CacheWrite5m => charge::CACHE_WRITE_5M,
-        Kind::CacheWrite1h => charge::CACHE_WRITE_1H,
-        Kind::Output => charge::OUTPUT,
-        Kind::Reasoning => charge::REASONING,
-    }
-}
+const NAMES: TokenNames = farebox_plan::token_names!();
 
 /// A [`PriceList`], checked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,13 +57,8 @@ impl Prices {
     fn prepare(list: &PriceList) -> Result<Prices, Vec<ParameterError>> {
         let root = Pointer::root();
         let mut errors = Vec::new();
-        let asset = VOCABULARY.asset(&list.asset);
-        if asset.is_none() {
-            let known = VOCABULARY.assets.iter().map(|described| described.asset.name());
-            let known: Vec<_> = known.collect();
-            let message = format!("expected one of {}, found {:?}", known.join(", "), list.asset);
-            errors.push(root.key("asset").error(message));
-        }
+        let assets = [asset::USD, asset::EUR, asset::CREDITS];
+        let asset = root.key("asset").asset(&list.asset, &assets, &mut errors);
         let assumed = Assumed {
             input_tokens: list.max_input_tokens,
             output_tokens: list.max_output_tokens,
@@ -140,7 +109,7 @@ impl Plan for PerToken {
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
         prices.tokens.lines(&NAMES, usage, outcome, |outcome, line| {
-            line.post(outcome.charge(code(line.kind), prices.asset()))?;
+            line.post(outcome.charge(farebox_plan::token_code!(line.kind), prices.asset()))?;
             Ok(())
         })
     }

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use farebox_money::Nanos;
+
+use crate::{Asset, Decimal, Per, Rate};
+
 /// What is wrong with the parameters, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterError {
@@ -50,6 +54,45 @@ impl Pointer {
     /// An entry of a list, counted from 0.
     pub fn index(&self, index: usize) -> Pointer {
         Pointer(format!("{}/{index}", self.0))
+    }
+
+    /// The amount that stands here, which must be 0 or more; where it is not, that is noted, and the amount is nothing.
+    ///
+    /// ```
+    /// use farebox_plan::{Nanos, Pointer};
+    /// let (place, mut wrong) = (Pointer::root().key("fee"), Vec::new());
+    /// assert_eq!(place.amount("20".parse().unwrap(), &mut wrong), Nanos::units(20));
+    /// assert_eq!(place.amount("-1".parse().unwrap(), &mut wrong), Nanos::ZERO);
+    /// assert_eq!(wrong[0].to_string(), "/fee: expected 0 or more, found -1");
+    /// ```
+    pub fn amount(&self, value: Decimal, wrong: &mut Vec<ParameterError>) -> Nanos {
+        match value.amount() {
+            Ok(amount) if !amount.is_negative() => return amount,
+            Ok(_) => wrong.push(self.error(format!("expected 0 or more, found {value}"))),
+            Err(error) => wrong.push(self.error(error.to_string())),
+        }
+        Nanos::ZERO
+    }
+
+    /// The price that stands here, for so many units, which must be 0 or more; where it is not, that is noted, and the price is
+    /// nothing.
+    pub fn rate(&self, price: Decimal, per: Per, wrong: &mut Vec<ParameterError>) -> Rate {
+        match Rate::new(price, per) {
+            Ok(rate) if !rate.is_negative() => return rate,
+            Ok(_) => wrong.push(self.error(format!("expected 0 or more, found {price}"))),
+            Err(error) => wrong.push(self.error(error.to_string())),
+        }
+        Rate::FREE
+    }
+
+    /// The asset whose name stands here, which must be one of these; where it is not, that is noted.
+    pub fn asset(&self, name: &str, among: &[Asset], wrong: &mut Vec<ParameterError>) -> Option<Asset> {
+        let found = among.iter().find(|asset| asset.name() == name).copied();
+        if found.is_none() {
+            let known: Vec<&str> = among.iter().map(|asset| asset.name()).collect();
+            wrong.push(self.error(format!("expected one of {}, found {name:?}", known.join(", "))));
+        }
+        found
     }
 
     /// Something wrong here.

@@ -51,21 +51,7 @@ enum Basis {
 impl ActionPrice {
     pub(super) fn prepare(&self, place: &Pointer) -> Result<ActionRate, Vec<ParameterError>> {
         let mut wrong = Vec::new();
-        let mut rate = |name: &str, price: Decimal| match Rate::new(price, Per::Unit) {
-            Ok(rate) if !rate.is_negative() => rate,
-            Ok(_) => {
-                wrong.push(
-                    place
-                        .key(name)
-                        .error(format!("expected 0 or more, found {price}")),
-                );
-                Rate::FREE
-            }
-            Err(error) => {
-                wrong.push(place.key(name).error(error.to_string()));
-                Rate::FREE
-            }
-        };
+        let mut rate = |name: &str, price: Decimal| place.key(name).rate(price, Per::Unit, &mut wrong);
         let priced = match (self.price, self.per_dollar) {
             (Some(price), None) => ActionRate::Each(rate("price", price)),
             (None, Some(price)) => ActionRate::Cost(rate("per_dollar", price), None),

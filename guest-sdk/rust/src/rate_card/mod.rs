@@ -47,6 +47,21 @@ pub struct RateNames {
     pub count: Measure,
 }
 
+/// [`RateNames`] of a plan whose vocabulary uses the usual constants: those of [`token_names!`](crate::token_names), events
+/// `CALL` and `ACTION`, the attribute `ACTION` and the measure `COUNT`.
+#[macro_export]
+macro_rules! rate_names {
+    () => {
+        $crate::rate_card::RateNames {
+            call: event::CALL,
+            tokens: $crate::token_names!(),
+            perform: event::ACTION,
+            action: attribute::ACTION,
+            count: measure::COUNT,
+        }
+    };
+}
+
 /// A [`RateList`], checked.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RateCard {

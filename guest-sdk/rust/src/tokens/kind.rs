@@ -58,6 +58,42 @@ pub struct TokenNames {
     pub measures: [Measure; KINDS],
 }
 
+/// [`TokenNames`] of a plan whose vocabulary uses the usual constants: attributes `MODEL`, `SERVICE_TIER` and
+/// `INFERENCE_REGION`, measures `INPUT`, `CACHE_READ`, `CACHE_WRITE_5M`, `CACHE_WRITE_1H`, `OUTPUT` and `REASONING`.
+#[macro_export]
+macro_rules! token_names {
+    () => {
+        $crate::tokens::TokenNames {
+            model: attribute::MODEL,
+            service_tier: attribute::SERVICE_TIER,
+            inference_region: attribute::INFERENCE_REGION,
+            measures: [
+                measure::INPUT,
+                measure::CACHE_READ,
+                measure::CACHE_WRITE_5M,
+                measure::CACHE_WRITE_1H,
+                measure::OUTPUT,
+                measure::REASONING,
+            ],
+        }
+    };
+}
+
+/// The charge of a [`Kind`], for a plan whose vocabulary has one for each, named like the measures of [`token_names!`].
+#[macro_export]
+macro_rules! token_code {
+    ($kind:expr) => {
+        match $kind {
+            $crate::tokens::Kind::Input => charge::INPUT,
+            $crate::tokens::Kind::CacheRead => charge::CACHE_READ,
+            $crate::tokens::Kind::CacheWrite5m => charge::CACHE_WRITE_5M,
+            $crate::tokens::Kind::CacheWrite1h => charge::CACHE_WRITE_1H,
+            $crate::tokens::Kind::Output => charge::OUTPUT,
+            $crate::tokens::Kind::Reasoning => charge::REASONING,
+        }
+    };
+}
+
 impl TokenNames {
     pub(crate) fn measure(&self, kind: Kind) -> Measure {
         self.measures[kind as usize]

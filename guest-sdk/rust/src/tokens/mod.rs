@@ -19,15 +19,7 @@
 //!     charges { TOKENS: "tokens", "Tokens", "tokens"; }
 //! }
 //!
-//! const NAMES: TokenNames = TokenNames {
-//!     model: attribute::MODEL,
-//!     service_tier: attribute::SERVICE_TIER,
-//!     inference_region: attribute::INFERENCE_REGION,
-//!     measures: [
-//!         measure::INPUT, measure::CACHE_READ, measure::CACHE_WRITE_5M,
-//!         measure::CACHE_WRITE_1H, measure::OUTPUT, measure::REASONING,
-//!     ],
-//! };
+//! const NAMES: TokenNames = token_names!();
 //!
 //! struct Credits;
 //!

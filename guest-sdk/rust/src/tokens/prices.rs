@@ -336,15 +336,8 @@ fn rates(bracket: &Bracket, place: &Pointer, errors: &mut Vec<ParameterError>) -
         let Some(price) = bracket.of(kind) else {
             continue;
         };
-        match Rate::new(price, Per::Million) {
-            Ok(rate) if !rate.is_negative() => rates[kind as usize] = Some(rate),
-            Ok(_) => errors.push(
-                place
-                    .key(kind.field())
-                    .error(format!("expected 0 or more, found {price}")),
-            ),
-            Err(error) => errors.push(place.key(kind.field()).error(error.to_string())),
-        }
+        let place = place.key(kind.field());
+        rates[kind as usize] = Some(place.rate(price, Per::Million, errors));
     }
     rates
 }

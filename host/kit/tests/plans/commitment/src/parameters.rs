@@ -1,6 +1,6 @@
 //! What the pricing team edits, and what the plan makes of it.
 
-use farebox_plan::{Decimal, Graduated, Nanos, ParameterError, Per, Pointer, Rate};
+use farebox_plan::{Decimal, Graduated, Nanos, ParameterError, Per, Pointer};
 use serde::{Deserialize, Serialize};
 
 /// The deal. Amounts are per period; dollars are US dollars.
@@ -57,7 +57,7 @@ impl Parameters {
             let place = root.key("credits_per_dollar");
             wrong.push(place.error("expected at least 1, found 0"));
         }
-        let mut amount = |name: &str, value: Decimal| amount(&root.key(name), value, &mut wrong);
+        let mut amount = |name: &str, value: Decimal| root.key(name).amount(value, &mut wrong);
         let [fee, credits, rollover_max, minimum, call_max] = [
             amount("fee", self.fee),
             amount("credits", self.credits),
@@ -65,12 +65,12 @@ impl Parameters {
             amount("minimum", self.minimum),
             amount("call_max", self.call_max),
         ];
-        let price = rate(&root.key("price"), self.price, &mut wrong);
+        let price = root.key("price").rate(self.price, Per::Unit, &mut wrong);
         let mut beyond = Vec::with_capacity(self.beyond.len());
         for (index, step) in self.beyond.iter().enumerate() {
             let place = root.key("beyond").index(index);
-            let above = self::amount(&place.key("above"), step.above, &mut wrong);
-            beyond.push((above, rate(&place.key("price"), step.price, &mut wrong)));
+            let above = place.key("above").amount(step.above, &mut wrong);
+            beyond.push((above, place.key("price").rate(step.price, Per::Unit, &mut wrong)));
         }
         let prices = Graduated::new(price, &beyond).map_err(|not| {
             let place = root.key("beyond").index(not.index).key("above");
@@ -89,22 +89,4 @@ impl Parameters {
             _ => Err(wrong),
         }
     }
-}
-
-fn amount(place: &Pointer, value: Decimal, wrong: &mut Vec<ParameterError>) -> Nanos {
-    match value.amount() {
-        Ok(amount) if !amount.is_negative() => return amount,
-        Ok(_) => wrong.push(place.error(format!("expected 0 or more, found {value}"))),
-        Err(error) => wrong.push(place.error(error.to_string())),
-    }
-    Nanos::ZERO
-}
-
-fn rate(place: &Pointer, price: Decimal, wrong: &mut Vec<ParameterError>) -> Rate {
-    match Rate::new(price, Per::Unit) {
-        Ok(rate) if !rate.is_negative() => return rate,
-        Ok(_) => wrong.push(place.error(format!("expected 0 or more, found {price}"))),
-        Err(error) => wrong.push(place.error(error.to_string())),
-    }
-    Rate::FREE
 }
