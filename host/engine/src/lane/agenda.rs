@@ -109,17 +109,7 @@ impl Lane {
                 });
             }
         };
-        let mut state = None;
-        if let Some(subject) = question.subject() {
-            state = turn.slot.subject(&question.subscription, subject);
-            if state.is_none() {
-                return Err(Load::Subject {
-                    wallet: turn.key.clone(),
-                    subscription: question.subscription.clone(),
-                    subject: subject.to_string(),
-                });
-            }
-        }
+        let state = turn.subject_state(&question)?;
         let verdict = question.ask_alone(&self.shared.runtime, wallet, None, state);
         Ok(verdict.map_or(nobody, |verdict| Step::Answered(question, verdict)))
     }

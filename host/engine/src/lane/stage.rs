@@ -481,18 +481,10 @@ impl Lane {
         let Some(wallet) = turn.slot.wallet.as_ref() else {
             return Next::NotYet;
         };
-        let mut state = None;
-        if let Some(subject) = question.subject() {
-            state = turn.slot.subject(&question.subscription, subject);
-            if state.is_none() {
-                let (subscription, subject) = (question.subscription.clone(), subject.to_string());
-                return Next::Wait(Load::Subject {
-                    wallet: turn.key.clone(),
-                    subscription,
-                    subject,
-                });
-            }
-        }
+        let state = match turn.subject_state(&question) {
+            Ok(state) => state,
+            Err(load) => return Next::Wait(load),
+        };
         let place = calls.ask(&turn.tenant, wallet, &question, state);
         let step = Step::Ask(question, place);
         if alone {

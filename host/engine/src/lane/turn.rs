@@ -19,6 +19,7 @@ use crate::controls::Controls;
 use crate::lane::job::Job;
 use crate::lane::pricing::{Place, Question};
 use crate::lane::slot::Slot;
+use crate::loader::Load;
 use crate::request::{Done, Reply};
 
 /// A wallet's part in a round.
@@ -96,6 +97,21 @@ impl Turn {
     /// What is known of closed terms.
     pub fn terms(&self) -> impl Fn(&SubscriptionId, u32) -> Option<Option<TermState>> {
         |subscription, number| Some(self.slot.term(subscription, number)?.cloned())
+    }
+
+    /// The state of the subject that a question is about; none where it is about none. An error is what must be loaded first.
+    pub fn subject_state(&self, question: &Question) -> Result<Option<&[u8]>, Load> {
+        let Some(subject) = question.subject() else {
+            return Ok(None);
+        };
+        match self.slot.subject(&question.subscription, subject) {
+            Some(state) => Ok(Some(state)),
+            None => Err(Load::Subject {
+                wallet: self.key.clone(),
+                subscription: question.subscription.clone(),
+                subject: subject.to_string(),
+            }),
+        }
     }
 
     /// Decides one command. Its answer is kept until everything that it shows is durable. Gives it back where the plan's
