@@ -83,7 +83,8 @@ fn stands(hold: &HoldState, usage: &HoldUsage, last: Option<(&Pricing, &Priced)>
     }
 }
 
-/// What a hold took, by the codes of its charges.
+/// What a hold took, by the codes of its charges. In which of its settlements it took each part is not known: it counts as
+/// posted when it was opened.
 pub(crate) fn taken(hold: &HoldState) -> Vec<TakenSlice> {
     let code = |charge: u16| hold.codes.get(usize::from(charge)).cloned().unwrap_or_default();
     let slices = hold.taken.iter().map(|slice| TakenSlice {
@@ -91,6 +92,7 @@ pub(crate) fn taken(hold: &HoldState) -> Vec<TakenSlice> {
         asset: slice.asset.clone(),
         from: slice.from.clone(),
         amount: slice.amount,
+        posted: Some(hold.opened),
     });
     slices.collect()
 }

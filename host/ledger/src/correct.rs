@@ -204,7 +204,7 @@ pub(crate) fn amend(
         }
         giving.take_again(&mut draft, at)?;
         let ready = Ready::behind_give_backs(draft.wallet, priced, &amend.event.attributes)?;
-        let slices = ready.slices();
+        let slices = ready.slices(at);
         match behind {
             // Its state is the one behind all events of the term, and what it gives it gave before.
             Some(_) => ready.charge(&mut draft, &amend.event, at),
@@ -436,6 +436,7 @@ fn taken(record: &Record) -> Vec<TakenSlice> {
             asset: entry.asset.clone(),
             from,
             amount: Nanos::new(-entry.amount.get()),
+            posted: Some(record.at),
         })
     });
     slices.collect()

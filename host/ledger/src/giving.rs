@@ -286,6 +286,7 @@ impl Again {
                 asset: draw.slice.asset.clone(),
                 from: draw.slice.from.clone(),
                 amount: draw.slice.amount,
+                posted: Some(at),
             });
             draw.slice.charge = draft.earlier_charge(code);
         }

@@ -46,8 +46,8 @@ impl<'p> Ready<'p> {
         Ok(Ready { priced, draws })
     }
 
-    /// What its charges take, and from where.
-    pub fn slices(&self) -> Vec<TakenSlice> {
+    /// What its charges take at `at`, and from where.
+    pub fn slices(&self, at: Timestamp) -> Vec<TakenSlice> {
         let taken = self.draws.iter().map(|draw| TakenSlice {
             code: self
                 .priced
@@ -58,6 +58,7 @@ impl<'p> Ready<'p> {
             asset: draw.slice.asset.clone(),
             from: draw.slice.from.clone(),
             amount: draw.slice.amount,
+            posted: Some(at),
         });
         taken.collect()
     }

@@ -51,7 +51,7 @@ impl Owed {
 /// An amount that an event made the customer owe, and that it does not cost after all.
 pub(crate) struct NotOwed<'a> {
     pub what: Owed,
-    /// When the event happened: what was written off before then was not owed for it.
+    /// When it was posted: what was written off before then was not owed for it.
     pub since: Timestamp,
     pub asset: &'a Asset,
     pub amount: Nanos,
@@ -118,7 +118,7 @@ pub(crate) fn give_back_paid(
     })
 }
 
-/// Which write-offs an amount was written off by is not known of each event: it was by those since it happened, as far as
+/// Which write-offs an amount was written off by is not known of each event: it was by those since it was posted, as far as
 /// they stand.
 fn take_back_write_offs(draft: &mut Draft<'_>, not: &NotOwed<'_>, most: Nanos) -> Nanos {
     let Some(mut write_offs) = draft.wallet.write_offs.get(not.asset).cloned() else {
@@ -138,16 +138,15 @@ fn take_back_write_offs(draft: &mut Draft<'_>, not: &NotOwed<'_>, most: Nanos) -
     Nanos::new(taken)
 }
 
-/// Notes that an amount was written off. Beyond [`WRITE_OFFS_PER_ASSET_MAX`] the two oldest are one from then on.
+/// Notes that an amount was written off. Beyond [`WRITE_OFFS_PER_ASSET_MAX`] the two oldest are one from then on, as old as
+/// the older: of what was posted between them nothing counts as written off by it, so that nobody loses what they paid.
 pub(crate) fn note_write_off(draft: &mut Draft<'_>, what: Owed, asset: &Asset, amount: Nanos, at: Timestamp) {
     let mut write_offs = draft.wallet.write_offs.get(asset).cloned().unwrap_or_default();
     let list = what.list(&mut write_offs);
     list.push(WriteOff { at, amount });
     if list.len() > WRITE_OFFS_PER_ASSET_MAX {
-        let oldest = list.remove(0).amount;
-        if let Some(next) = list.first_mut() {
-            next.amount = Nanos::new(next.amount.get() + oldest.get());
-        }
+        let next = list.remove(1).amount;
+        list[0].amount = Nanos::new(list[0].amount.get() + next.get());
     }
     draft.put(Effect::WriteOffsPut(asset.clone(), Box::new(write_offs)));
 }

@@ -10,7 +10,7 @@ use farebox_record::correction::{Original, Refold, Repriced, Standing, TakenSlic
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, RepricedEvent};
 use farebox_record::plan::{Charge, Priced};
-use farebox_record::state::SliceSource;
+use farebox_record::state::Slice;
 use farebox_record::time::Timestamp;
 
 use crate::cover::{Covered, Draw, Grants, Origin, Owned, cover_again, lines};
@@ -93,12 +93,11 @@ impl<'r> Half<'r> {
             // What goes on the statement is covered by nothing that the wallet has: it is drawn though there are no funds.
             let is_new = |draw: &Draw| draw.origin == Origin::Live;
             grows |= !covered.uncovered.is_empty() || covered.draws.iter().any(is_new);
-            let owned = covered.draws.iter().filter(|draw| is_taken(draw.origin));
-            kept.extend(
-                owned.map(|draw| slice(code, &draw.slice.asset, &draw.slice.from, draw.slice.amount)),
-            );
-            let gone = covered.left.iter().filter(|own| is_taken(own.origin));
-            left.extend(gone.map(|own| slice(code, &own.asset, &own.from, own.amount)));
+            let mut taken = slices_of(repriced, code);
+            for draw in covered.draws.iter().filter(|draw| is_taken(draw.origin)) {
+                keep(&mut taken, &draw.slice, &mut kept);
+            }
+            left.extend(taken);
         }
         let (back, _) = split(&left, None);
         let reversed = give_back(draft, &repriced.standing, &back, &original.ended, at);
@@ -137,12 +136,13 @@ impl<'r> Half<'r> {
             for draw in &mut draws {
                 draw.slice.charge = index;
                 charged.push((draw.slice.asset.clone(), draw.slice.amount));
-                self.kept.push(slice(
-                    code,
-                    &draw.slice.asset,
-                    &draw.slice.from,
-                    draw.slice.amount,
-                ));
+                self.kept.push(TakenSlice {
+                    code: code.to_string(),
+                    asset: draw.slice.asset.clone(),
+                    from: draw.slice.from.clone(),
+                    amount: draw.slice.amount,
+                    posted: Some(at),
+                });
             }
             draft.take(&draws);
             count_event(draft, event, &draws, at);
@@ -218,12 +218,39 @@ fn is_taken(origin: Origin) -> bool {
     matches!(origin, Origin::Taken(_))
 }
 
-fn slice(code: &str, asset: &Asset, from: &SliceSource, amount: Nanos) -> TakenSlice {
-    TakenSlice {
-        code: code.to_string(),
-        asset: asset.clone(),
-        from: from.clone(),
-        amount,
+fn slices_of(repriced: &Repriced, code: &str) -> Vec<TakenSlice> {
+    let same = repriced.standing.slices.iter().filter(|slice| slice.code == code);
+    same.cloned().collect()
+}
+
+/// Moves from `taken` to `kept` what is still needed of one source, what was posted first before the rest.
+fn keep(taken: &mut Vec<TakenSlice>, needed: &Slice, kept: &mut Vec<TakenSlice>) {
+    let mut rest = needed.amount.get();
+    for slice in taken
+        .iter_mut()
+        .filter(|s| s.from == needed.from && s.asset == needed.asset)
+    {
+        let part = slice.amount.get().min(rest);
+        rest -= part;
+        slice.amount = Nanos::new(slice.amount.get() - part);
+        if part > 0 {
+            put_with_its_like(kept, slice, part);
+        }
+    }
+    taken.retain(|slice| slice.amount.is_positive());
+}
+
+/// Adds this much of a slice, in one with what was taken from the same source at the same time for the same code.
+fn put_with_its_like(kept: &mut Vec<TakenSlice>, slice: &TakenSlice, amount: i128) {
+    let is_like = |s: &&mut TakenSlice| {
+        s.code == slice.code && s.from == slice.from && s.asset == slice.asset && s.posted == slice.posted
+    };
+    match kept.iter_mut().find(is_like) {
+        Some(known) => known.amount = Nanos::new(known.amount.get() + amount),
+        None => kept.push(TakenSlice {
+            amount: Nanos::new(amount),
+            ..slice.clone()
+        }),
     }
 }
 

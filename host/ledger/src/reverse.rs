@@ -131,6 +131,11 @@ pub(crate) fn give_back(
     }
 }
 
+/// When a slice was posted.
+pub(crate) fn posted(slice: &TakenSlice, standing: &Standing) -> Timestamp {
+    slice.posted.unwrap_or(standing.time)
+}
+
 /// What became of one slice.
 pub(crate) struct SliceBack {
     /// What of it paid debt and receivables, write-offs of them included.
@@ -176,7 +181,7 @@ pub(crate) fn give_back_slice(
     };
     let not = NotOwed {
         what,
-        since: standing.time,
+        since: posted(slice, standing),
         asset,
         amount,
         charge,

@@ -389,7 +389,7 @@ fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, hold: &HoldState
         let charge = taken_for(draft, own);
         let not = NotOwed {
             what: owed,
-            since: hold.time,
+            since: hold.opened,
             asset: &own.asset,
             amount: own.amount,
             charge,

@@ -3,18 +3,37 @@
 //! The format byte is read before anything else, so that a later version can still read what an earlier one wrote, and
 //! an earlier one refuses what it does not know instead of misreading it.
 
+use std::cell::Cell;
+
 use farebox_money::Asset;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::ids::{EventId, GrantId, LimitName, Source, SubscriptionId};
 use crate::plan::EventRef;
 use crate::state::Part;
 
-/// The format of everything in this crate. 2: a record says what a correction means to the plan, and
-/// which earlier events a plan gave back of.
-pub const FORMAT: u8 = 2;
-/// The oldest format that is read. Everything but records is the same in all of them.
+/// The format of everything in this crate. 2: a record says what a correction means to the plan, and which earlier events a
+/// plan gave back of. 3: what an event took says when it was posted.
+pub const FORMAT: u8 = 3;
+/// The oldest format that is read.
 pub const FORMAT_MIN: u8 = 1;
+
+thread_local! {
+    /// The format of what this thread reads: types that have grown ask for it, as serde has no other way to tell them.
+    static READING: Cell<u8> = const { Cell::new(FORMAT) };
+}
+
+/// Reads a field that there is since format `SINCE`; before, it is what a default is.
+pub(crate) fn since<'de, const SINCE: u8, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    match READING.get() < SINCE {
+        true => Ok(T::default()),
+        false => T::deserialize(deserializer),
+    }
+}
 
 /// Why bytes cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,9 +73,11 @@ pub fn naming<T: Serialize>(value: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     match bytes.split_first() {
         None => Err(CodecError::Empty),
-        Some((&(FORMAT_MIN..=FORMAT), rest)) => {
-            let (value, rest) =
-                postcard::take_from_bytes(rest).map_err(|e| CodecError::Malformed(e.to_string()))?;
+        Some((&format @ FORMAT_MIN..=FORMAT, rest)) => {
+            let before = READING.replace(format);
+            let read = postcard::take_from_bytes(rest);
+            READING.set(before);
+            let (value, rest) = read.map_err(|e| CodecError::Malformed(e.to_string()))?;
             match rest.is_empty() {
                 true => Ok(value),
                 false => Err(CodecError::Malformed(format!(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::event::Event;
 use crate::ids::{CallId, GrantId, RevisionHash, SubscriptionId};
 use crate::lifecycle::TermState;
@@ -153,6 +154,9 @@ pub struct TakenSlice {
     pub from: SliceSource,
     /// How much; more than zero.
     pub amount: Nanos,
+    /// When; of a call, when it was opened. None where a record before format 3 says so: then when the event happened.
+    #[serde(deserialize_with = "codec::since::<3, _, _>")]
+    pub posted: Option<Timestamp>,
 }
 
 /// What a correction was decided on: read from the wallet's history beside the lane.
@@ -163,7 +167,8 @@ pub struct Original {
     /// Grants that it took from and that the wallet no longer has, as they were opened; where other events are priced
     /// again, those that they took from too.
     pub ended: BTreeMap<GrantId, GrantState>,
-    /// What it gave back of other events, and which others gave back of it.
+    /// What it gave back of other events, and which others gave back of it. Since format 2.
+    #[serde(deserialize_with = "codec::since::<2, _, _>")]
     pub give_backs: GiveBacks,
 }
 

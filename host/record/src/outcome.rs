@@ -3,6 +3,7 @@
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::command::AboveHold;
 use crate::correction::{Consequence, GiveBacks, Original, Standing};
 use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
@@ -24,10 +25,12 @@ pub struct Seen {
     /// The event that is corrected, as it stood; none for commands that correct none.
     pub original: Option<Box<Original>>,
     /// What the correction means to the plan beyond the event itself; none for other commands, and for plans that price each
-    /// event by itself.
+    /// event by itself. Since format 2.
+    #[serde(deserialize_with = "codec::since::<2, _, _>")]
     pub consequence: Option<Box<Consequence>>,
     /// Events that the plan's answer gives back of, and those that a corrected event gave back of, as they stood, each once.
-    /// One that is named and not here is not known.
+    /// One that is named and not here is not known. Since format 2.
+    #[serde(deserialize_with = "codec::since::<2, _, _>")]
     pub named: Vec<Original>,
 }
 

@@ -8,8 +8,6 @@ use crate::ids::{CustomerId, Hash, TenantId};
 use crate::outcome::{Answer, Effect, Outcome, Seen, Verdict};
 use crate::time::Timestamp;
 
-mod v1;
-
 /// One command of one wallet, what it was decided on, and what came of it.
 ///
 /// Its hash covers all of it, the hash of the wallet's previous record included, and nothing that depends on where it is
@@ -42,10 +40,7 @@ impl Record {
 
     /// Reads what [`Record::encode`] made, now or in an earlier release.
     pub fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
-        match bytes.first() {
-            Some(&v1::FORMAT) => codec::decode::<v1::Record>(bytes).map(Record::from),
-            _ => codec::decode(bytes),
-        }
+        codec::decode(bytes)
     }
 
     /// Every identity under which this record is found again.

@@ -14,6 +14,7 @@ use farebox_record::time::Timestamp;
 
 use crate::cover::Draw;
 use crate::draft::Draft;
+use crate::reverse::posted;
 use crate::spending::window::{bounds, reached, used_at};
 
 /// Counts what an event took that no hold was open for.
@@ -27,7 +28,7 @@ pub(crate) fn count_event(draft: &mut Draft<'_>, event: &Event, draws: &[Draw], 
     }
 }
 
-/// Counts what an event gives back towards the limits that counted it: those that it happened within the present window
+/// Counts what an event gives back towards the limits that counted it: those that it was posted within the present window
 /// of. What a limit never counted, or counted in a window that is over, frees nothing of this one.
 pub(crate) fn count_back(draft: &mut Draft<'_>, standing: &Standing, slices: &[TakenSlice], at: Timestamp) {
     count_as_counted(draft, standing, slices, -1, at);
@@ -54,11 +55,9 @@ fn count_as_counted(
             .limits
             .get(&name)
             .map(|limit| limit.since.max(bounds(limit.terms.window, at).0));
-        if from.is_some_and(|from| standing.time < from) {
-            continue;
-        }
+        let counted = |slice: &&TakenSlice| from.is_none_or(|from| from <= posted(slice, standing));
         let same = slices.iter().filter(|slice| slice.asset == asset);
-        let amount: i128 = same.map(|slice| slice.amount.get()).sum();
+        let amount: i128 = same.filter(counted).map(|slice| slice.amount.get()).sum();
         count(draft, &name, Nanos::new(sign * amount), at);
     }
 }

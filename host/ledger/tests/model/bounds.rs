@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use farebox_record::ids::LimitName;
 use farebox_record::spending::{LimitTerms, OnExceed};
 
+use crate::corrections::Slice;
 use crate::reference::{Model, Sums, Told, of};
 use crate::world::make::reference;
 use crate::world::t;
@@ -69,14 +70,19 @@ impl Model {
         }
     }
 
-    /// Counts what an event gives back, towards the limits that counted it in their present window.
-    pub fn count_back(&mut self, team: Option<&str>, time: i64, back: &Sums) {
+    /// Counts what comes back of an event, or is taken again, towards the limits that counted it in their present window.
+    pub fn count_back(&mut self, team: Option<&str>, sign: i128, slices: &[Slice]) {
         let now = since_1970(self.now);
         for (name, tally) in &mut self.limits {
-            let amount = of(back, tally.terms.asset.as_str());
-            let counted = time >= self.counted_since[name] && tally.reaches(since_1970(time), now);
-            if covers(&tally.terms, team) && counted && amount != 0 {
-                tally.add(now, amount);
+            let since = self.counted_since[name];
+            let counted =
+                |slice: &&Slice| slice.posted >= since && tally.reaches(since_1970(slice.posted), now);
+            let same = slices
+                .iter()
+                .filter(|slice| slice.asset == tally.terms.asset.as_str());
+            let amount: i128 = same.filter(counted).map(|slice| slice.amount).sum();
+            if covers(&tally.terms, team) && amount != 0 {
+                tally.add(now, sign * amount);
                 announce(tally, name, &mut self.announced);
             }
         }

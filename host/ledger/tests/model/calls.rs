@@ -327,7 +327,7 @@ impl Model {
     ) {
         self.take_again(&gone);
         let cover = self.cover(&says.charges, call.team, BTreeMap::new());
-        let slices = Model::slices(&cover, &says.charges);
+        let slices = self.slices(&cover, &says.charges);
         self.post(&cover);
         let mut taken = Sums::new();
         for (asset, amount) in taken_of(&cover) {

@@ -17,6 +17,8 @@ pub struct Slice {
     pub asset: &'static str,
     pub source: Source,
     pub amount: i128,
+    /// When it was posted; of a call, when that was opened.
+    pub posted: i64,
 }
 
 /// Whether an event counts.
@@ -60,6 +62,7 @@ impl Model {
             asset: key.1,
             source: key.2.clone(),
             amount: hold.taken[key],
+            posted: hold.opened,
         };
         let event = Event {
             team,
@@ -232,7 +235,7 @@ impl Model {
             let cover = self.cover(&says.charges, event.team, BTreeMap::new());
             self.post(&cover);
             let mut taken = Sums::new();
-            for slice in Model::slices(&cover, &says.charges) {
+            for slice in self.slices(&cover, &says.charges) {
                 *taken.entry(slice.asset).or_default() += slice.amount;
             }
             self.count(event.team, &taken);
@@ -330,18 +333,16 @@ impl Model {
     /// What was taken comes back, slice by slice.
     fn give_back(&mut self, event: &Event, slices: &[Slice]) -> Told {
         let mut told = Told::new("corrected");
-        let mut back = Sums::new();
         for slice in slices {
             told.add("reversed", slice.asset, slice.amount);
-            *back.entry(slice.asset).or_default() -= slice.amount;
-            self.back(event, slice, &mut told);
+            self.back(slice, &mut told);
         }
-        self.count_back(event.team, event.time, &back);
+        self.count_back(event.team, -1, slices);
         told
     }
 
     /// One slice comes back. Tells what of it the customer does not get.
-    pub fn back(&mut self, event: &Event, slice: &Slice, told: &mut Told) -> i128 {
+    pub fn back(&mut self, slice: &Slice, told: &mut Told) -> i128 {
         let (asset, amount) = (slice.asset, slice.amount);
         *self.revenue.entry(asset).or_default() -= amount;
         match &slice.source {
@@ -365,7 +366,7 @@ impl Model {
                 0
             }
             source => {
-                let relieved = self.relieve(source, asset, event.time, amount);
+                let relieved = self.relieve(source, asset, slice.posted, amount);
                 let other = self.return_paid(asset, relieved.paid);
                 let other = other.map_or(0, |(_, paid)| paid);
                 told.add("paid", asset, relieved.unpaid + relieved.written_off + other);

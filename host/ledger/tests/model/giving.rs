@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::corrections::{Event, Slice, Stands, split};
 use crate::owed::WriteOff;
-use crate::reference::{Model, Source, Sums, Told};
+use crate::reference::{Model, Source, Told};
 use crate::words::{Charge, Give, Link};
 
 /// A slice of another event that came back because of this one.
@@ -95,17 +95,15 @@ impl Model {
             let event = self.events[&name].clone();
             let is_it = |slice: &Slice| slice.code == code && slice.asset == asset;
             let (back, stays) = split(&event.slices, Some(amount), is_it);
-            let mut sums = Sums::new();
+            self.count_back(event.team, -1, &back);
             for slice in back {
-                let lost = self.back(&event, &slice, &mut Told::default());
-                *sums.entry(asset).or_default() -= slice.amount;
+                let lost = self.back(&slice, &mut Told::default());
                 kept.push(Given {
                     event: name.clone(),
                     slice,
                     lost,
                 });
             }
-            self.count_back(event.team, event.time, &sums);
             self.events.get_mut(&name).unwrap().slices = stays;
         }
         (kept, gone)
@@ -159,12 +157,8 @@ impl Model {
         }
         let cover = self.cover(&charges, event.team, BTreeMap::new());
         self.post(&cover);
-        taken.extend(Model::slices(&cover, &charges));
-        let mut sums = Sums::new();
-        for slice in &taken {
-            *sums.entry(slice.asset).or_default() += slice.amount;
-        }
-        self.count_back(event.team, event.time, &sums);
+        taken.extend(self.slices(&cover, &charges));
+        self.count_back(event.team, 1, &taken);
         self.events.get_mut(name).unwrap().slices.extend(taken);
     }
 

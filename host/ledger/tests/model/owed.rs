@@ -51,8 +51,8 @@ impl Model {
         });
     }
 
-    /// An amount that an event of `since` made owed is not: first what nobody paid, then what was written off since it
-    /// happened, the oldest first, as if it never had been.
+    /// An amount that is owed since `since` is not: first what nobody paid, then what was written off since then, the
+    /// oldest first, as if it never had been.
     pub fn relieve(&mut self, of: &Source, asset: &'static str, since: i64, amount: i128) -> Relieved {
         let owed = self.owed(of, asset);
         let unpaid = amount.min(*owed);

@@ -322,7 +322,7 @@ impl Model {
     }
 
     /// What charges would take, were they posted now; in the order in which it would be taken, debt behind.
-    pub fn slices(cover: &Cover, charges: &[Charge]) -> Vec<crate::corrections::Slice> {
+    pub fn slices(&self, cover: &Cover, charges: &[Charge]) -> Vec<crate::corrections::Slice> {
         let debts = cover
             .missing
             .iter()
@@ -333,6 +333,7 @@ impl Model {
             asset,
             source,
             amount,
+            posted: self.now,
         })
         .collect()
     }

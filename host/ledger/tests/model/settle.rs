@@ -238,7 +238,7 @@ impl Model {
         let (mut values, mut owed): (Vec<_>, Vec<_>) =
             left.partition(|(source, ..)| matches!(source, Source::Grant(_)));
         owed.sort();
-        let since = self.holds[index].time;
+        let since = self.holds[index].opened;
         let mut relieved = Vec::new();
         for (source, asset, left) in &owed {
             relieved.push(self.relieve(source, asset, since, *left));

@@ -1,6 +1,7 @@
 //! What turns out not to be owed: what was paid comes back, what was written off does not; what comes back and is bought
 //! pays debt first.
 
+use farebox_record::command::Command;
 use farebox_record::correction::AdjustTarget::{Debt, Receivable};
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::Category::{Included, Promotional};
@@ -9,6 +10,7 @@ use farebox_record::state::Shortfall::Unlimited;
 use crate::world::World;
 use crate::world::make::*;
 use crate::world::say::say;
+use crate::world::t;
 
 #[test]
 fn what_was_written_off_does_not_come_back() {
@@ -291,4 +293,58 @@ fn an_event_takes_of_several_write_offs_no_more_than_it_owed() {
     world.ok(void("b"));
     assert_eq!(write_offs(&world).unwrap(), Vec::<String>::new());
     assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+}
+
+#[test]
+fn a_write_off_from_before_a_late_event_was_posted_is_not_its_own() {
+    const DAY: i64 = 86_400;
+    let mut world = World::new();
+    world.ask(usage("x"), usd("10")).unwrap();
+    world.advance(10 * DAY);
+    world.ok(adjust("off", Debt, "10"));
+    world.advance(DAY);
+    // It happened before the write-off, and was posted behind it.
+    let mut late = event("y");
+    late.time = Some(t(5 * DAY));
+    world.ask(Command::Usage(late), usd("8")).unwrap();
+    world.ok(grant("pays", "usd", "8").put());
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    // The 8 were paid, so they come back.
+    world.ok(void("y"));
+    assert_eq!(world.has("usd"), "8 0 0 0");
+}
+
+#[test]
+fn a_write_off_from_before_an_amendment_is_not_its_own() {
+    let mut world = World::new();
+    world.ask(usage("x"), usd("10")).unwrap();
+    world.ok(adjust("off", Debt, "10"));
+    world.advance(1);
+    // The 10 were written off, so nothing comes back; 4 are owed anew, and paid.
+    world.ask(amend("x"), usd("4")).unwrap();
+    world.ok(grant("pays", "usd", "4").put());
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    world.ok(void("x"));
+    assert_eq!(world.has("usd"), "4 0 0 0");
+}
+
+#[test]
+fn merged_write_offs_take_nothing_that_was_paid_between_them() {
+    let most = farebox_ledger::limits::WRITE_OFFS_PER_ASSET_MAX;
+    let mut world = World::owing(&[("usd", Unlimited)]);
+    world.ask(usage("old"), usd("100")).unwrap();
+    world.ok(adjust("off", Debt, "100"));
+    world.advance(1);
+    world.ask(usage("mid"), usd("500")).unwrap();
+    world.ok(grant("pays", "usd", "500").put());
+    for index in 0..most {
+        world.advance(1);
+        let id = format!("e{index}");
+        world.ask(usage(&id), usd("1")).unwrap();
+        world.ok(adjust(&id, Debt, "1"));
+    }
+    // The first of those behind it stands with the one before it, so all but that one count as written off of it: no more.
+    world.ok(void("mid"));
+    let back = 500 - (most - 1);
+    assert_eq!(world.has("usd"), format!("{back} 0 0 0"));
 }

@@ -180,6 +180,7 @@ fn a_refund_stands() {
             asset: asset("usd"),
             from: SliceSource::Grant(GrantId::new("paid").unwrap()),
             amount: n("1"),
+            posted: Some(crate::world::t(0)),
         };
         let found = behind(&world, &[("b", tokens(price), &[refunded])]);
         let said = void_with(&mut world, "a", found);

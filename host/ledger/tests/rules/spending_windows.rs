@@ -1,5 +1,6 @@
 //! Windows of spending limits, at their boundaries. The clock starts on Sunday, 1 March 2026, 00:00 UTC.
 
+use farebox_record::command::Command;
 use farebox_record::ids::LimitName;
 use farebox_record::spending::CalendarUnit::{Day, Hour, Month, Week, Year};
 use farebox_record::spending::Used;
@@ -8,8 +9,9 @@ use farebox_record::outcome::Verdict;
 
 use crate::world::World;
 use crate::world::bound::{Bound, limit};
-use crate::world::make::{Shape, grant, hold_for, n, one_shot, part, settle, usage, usd};
+use crate::world::make::{Shape, amend, event, grant, hold_for, n, one_shot, part, settle, usage, usd, void};
 use crate::world::say::say;
+use crate::world::t;
 
 const DAY: i64 = 86_400;
 
@@ -241,4 +243,34 @@ fn what_is_used_within_a_step_is_one_number() {
         *used,
         Used::Rolling(vec![(29_538_720, n("3")), (29_538_721, n("4"))])
     );
+}
+
+#[test]
+fn an_event_ahead_of_the_clock_counts_when_it_is_posted() {
+    let mut world = world();
+    world.ok(limit("day", "usd", "10").per(Day).set());
+    world.advance(DAY - 60);
+    let mut ahead = event("a");
+    ahead.time = Some(t(DAY + 60));
+    world.ask(Command::Usage(ahead), usd("8")).unwrap();
+    assert_eq!(world.limit("day"), "8 + 0, 2 left");
+    world.advance(120);
+    world.ask(usage("u"), usd("8")).unwrap();
+    // Yesterday counted it: taken back, it frees nothing of today, though it says that it happened today.
+    world.ok(void("a"));
+    assert_eq!(world.limit("day"), "8 + 0, 2 left");
+}
+
+#[test]
+fn what_an_amendment_takes_today_is_freed_today() {
+    let mut world = world();
+    world.ok(limit("day", "usd", "10").per(Day).set());
+    world.ask(usage("old"), usd("5")).unwrap();
+    world.advance(DAY + 10);
+    world.ask(usage("new"), usd("8")).unwrap();
+    // Yesterday's 5 free nothing; the 1 that it costs now is posted today.
+    world.ask(amend("old"), usd("1")).unwrap();
+    assert_eq!(world.limit("day"), "9 + 0, 1 left");
+    world.ok(void("old"));
+    assert_eq!(world.limit("day"), "8 + 0, 2 left");
 }
