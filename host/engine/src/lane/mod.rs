@@ -38,7 +38,7 @@ pub(crate) use folded::WorstCase;
 pub(crate) use job::{Job, Task, id_hashes};
 pub(crate) use pricing::{balances, balances_for, pricing};
 use slot::Slot;
-pub(crate) use transition::{change_of, state_before, wanted};
+pub(crate) use transition::{change_of, state_before, told_then, wanted};
 
 /// What a lane is told.
 pub(crate) enum Message {

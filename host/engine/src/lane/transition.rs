@@ -47,7 +47,7 @@ fn boundary(wallet: &Wallet, id: &SubscriptionId, kind: NextKind) -> Option<Chan
 }
 
 /// What a plan was told and had no answer to.
-fn told_then(change: &DueChange) -> Change {
+pub(crate) fn told_then(change: &DueChange) -> Change {
     match change {
         DueChange::Timer(key) => Change::Due { key: key.clone() },
         DueChange::Renewed(remaining) => Change::Renewed {

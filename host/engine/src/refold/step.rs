@@ -12,7 +12,7 @@ use farebox_record::record::Record;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Change, Proration};
 
-use crate::lane::wanted;
+use crate::lane::{told_then, wanted};
 
 /// Something that moved a plan's state, in the order in which it did.
 pub(super) enum Step {
@@ -158,7 +158,7 @@ pub(super) fn step_of(record: &Record, subscription: &SubscriptionId) -> Option<
         };
         return Some((Step::Event(Box::new(past)), closed));
     }
-    let (said, at) = told(record)?;
+    let (said, at) = told(&record.command, record.seen.time)?;
     if record.command.retried().is_some() && !is_carried_out(record, subscription, priced) {
         return None;
     }
@@ -220,17 +220,16 @@ fn standing_put<'r>(record: &'r Record, event: &EventRef) -> Option<&'r Standing
     })
 }
 
-/// What the plan was told by a record that is about no event, and when.
-fn told(record: &Record) -> Option<(Said, Timestamp)> {
-    let at = record.seen.time;
+/// What the plan was told by a command that is about no event, and when; `at` is its own time.
+fn told(command: &Command, at: Timestamp) -> Option<(Said, Timestamp)> {
     let timer = |key: &String| Said::Change(Change::Due { key: key.clone() });
-    if let Some((_, missed)) = record.command.retried() {
-        return Some(match &missed.due.item {
+    match command {
+        Command::RetryChange(retry) => Some((Said::Change(told_then(&retry.missed.change)), at)),
+        // It does not say what was left then.
+        Command::RetryTransition(retry) => Some(match &retry.missed.due.item {
             DueItem::Timer { key, .. } => (timer(key), at),
             _ => (Said::Wallet, at),
-        });
-    }
-    match &record.command {
+        }),
         Command::Due(due) => match &due.item {
             DueItem::Timer { key, .. } => Some((timer(key), due.instant)),
             DueItem::Renewal(_) => Some((Said::Wallet, due.instant)),
@@ -249,5 +248,56 @@ fn told(record: &Record) -> Option<(Said, Timestamp)> {
             Some((said, at))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use farebox_record::command::{Due, RetryChange, RetryTransition};
+    use farebox_record::state::{DueChange, MissedChange, MissedTransition};
+
+    use super::*;
+
+    fn missed(subscription: &SubscriptionId) -> MissedTransition {
+        MissedTransition {
+            due: Due {
+                instant: Timestamp::from_micros(1),
+                item: DueItem::Renewal(subscription.clone()),
+            },
+            period: Period {
+                start: Timestamp::from_micros(1),
+                end: Timestamp::from_micros(9),
+                index: 2,
+            },
+            seats: 3,
+        }
+    }
+
+    /// Events of the new period may stand before it, so its state must be what they leave now.
+    #[test]
+    fn a_renewal_that_was_answered_late_is_told_again() {
+        let subscription = SubscriptionId::new("s").unwrap();
+        let at = Timestamp::from_micros(5);
+        let again = Command::RetryChange(RetryChange {
+            sequence: 7,
+            missed: Box::new(MissedChange {
+                transition: missed(&subscription),
+                plan: "pool".parse().unwrap(),
+                change: DueChange::Renewed(Vec::new()),
+            }),
+        });
+        let Some((Said::Change(change), told_at)) = told(&again, at) else {
+            panic!("it stands as it was");
+        };
+        let renewed = Change::Renewed {
+            remaining: Vec::new(),
+        };
+        assert_eq!((change, told_at), (renewed, at));
+        // One that was kept before what it was told was kept too.
+        let old = Command::RetryTransition(RetryTransition {
+            sequence: 7,
+            missed: missed(&subscription),
+        });
+        assert!(matches!(told(&old, at), Some((Said::Wallet, _))));
     }
 }
