@@ -1,6 +1,7 @@
 //! What happens to a subscription besides usage.
 
 use farebox_money::Nanos;
+use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::farebox::plan::pricing as wit;
 use crate::usage::period;
@@ -18,7 +19,7 @@ pub enum Category {
 }
 
 /// An earlier event of the same customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRef {
     /// Where it came from.
     pub source: String,

@@ -66,6 +66,7 @@ mod json;
 mod outcome;
 mod parameters;
 mod plan;
+mod progress;
 mod rate;
 pub mod rate_card;
 mod rejection;
@@ -90,13 +91,14 @@ pub use farebox_money::Nanos;
 pub use outcome::{Charge, Grant, Outcome, Posted};
 pub use parameters::{ParameterError, Pointer};
 pub use plan::{Memory, Plan, Subject};
+pub use progress::{Charged, Claim, Progress};
 pub use rate::{Per, RATE_DECIMALS_MAX, Rate, RateError};
 pub use rejection::{Overflow, Problem, Rejection};
 pub use share::Share;
 pub use table::{NameTaken, Table, TableBuilder};
 pub use tiers::{Brackets, Graduated, NotAscending};
 pub use time::{Instant, Period};
-pub use usage::{Purpose, Usage};
+pub use usage::{EVENT_ID, EVENT_SOURCE, Purpose, Usage};
 pub use vocabulary::{
     Asset, AssetLabel, Attribute, ChargeCode, ChargeLabel, Description, EventType, Measure, Order, Vocabulary,
 };

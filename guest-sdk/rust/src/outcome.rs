@@ -112,7 +112,8 @@ impl Outcome {
         Ok(())
     }
 
-    /// Asks to be woken with [`Change::Due`](crate::Change::Due). A timer with the same key is replaced.
+    /// Asks to be woken with [`Change::Due`](crate::Change::Due). A timer with the same key is replaced. Each subject has timers
+    /// of its own; what is charged when one of them goes off belongs to the event that set it, and comes back with it.
     pub fn timer(&mut self, key: &str, at: Instant) {
         self.timers.push(wit::Timer {
             trigger: self.trigger,

@@ -88,7 +88,8 @@ impl<P: Plan> Harness<P> {
     /// Prices something that happened, and remembers what the plan remembers of it.
     pub fn use_(&mut self, event: &Event) -> Result<Bill, Rejection> {
         let outcomes = Exported::<P>::evaluate(self.batch(&[(event, Purpose::Usage)]));
-        self.keep(&outcomes, &[event]);
+        let subject = self.subject_of(event);
+        self.keep(&outcomes, |_| subject);
         self.bills(outcomes).pop().unwrap_or_else(|| Ok(Bill::default()))
     }
 
@@ -169,9 +170,21 @@ impl<P: Plan> Harness<P> {
             Change::PlanChanged { .. } => self.state.clear(),
             _ => {}
         }
-        let change = change::to_wit(change);
-        let outcomes = Exported::<P>::transition(self.batch(&[]), self.now.micros(), change);
-        self.keep(&outcomes, &[]);
+        self.tell(None, change)
+    }
+
+    /// A change that is about a subject: a timer of it, or that an event of it was taken back.
+    pub fn change_of(&mut self, subject: &str, change: Change) -> Result<Bill, Rejection> {
+        self.tell(Some(subject), change)
+    }
+
+    fn tell(&mut self, subject: Option<&str>, change: Change) -> Result<Bill, Rejection> {
+        let mut batch = self.batch(&[]);
+        if let Some(name) = subject {
+            self.put_subject(&mut batch, name);
+        }
+        let outcomes = Exported::<P>::transition(batch, self.now.micros(), change::to_wit(change));
+        self.keep(&outcomes, |_| subject);
         self.bills(outcomes).pop().unwrap_or_else(|| Ok(Bill::default()))
     }
 
@@ -261,19 +274,23 @@ impl<P: Plan> Harness<P> {
             }
         }
         for name in subjects {
-            let start = batch.text.len();
-            batch.text.push_str(name);
-            let name_span = span::between(start, batch.text.len());
-            let state = append(
-                &mut batch.bytes,
-                self.subjects.get(name).map_or(&[], Vec::as_slice),
-            );
-            batch.subjects.push(wit::Subject {
-                name: name_span,
-                state,
-            });
+            self.put_subject(&mut batch, name);
         }
         batch
+    }
+
+    fn put_subject(&self, batch: &mut wit::Batch, name: &str) {
+        let start = batch.text.len();
+        batch.text.push_str(name);
+        let name_span = span::between(start, batch.text.len());
+        let state = append(
+            &mut batch.bytes,
+            self.subjects.get(name).map_or(&[], Vec::as_slice),
+        );
+        batch.subjects.push(wit::Subject {
+            name: name_span,
+            state,
+        });
     }
 
     fn subject_of<'e>(&self, event: &'e Event) -> Option<&'e str> {
@@ -284,7 +301,7 @@ impl<P: Plan> Harness<P> {
     }
 
     /// Remembers what one trigger left.
-    fn keep(&mut self, outcomes: &wit::Outcomes, events: &[&Event]) {
+    fn keep<'s>(&mut self, outcomes: &wit::Outcomes, subject: impl Fn(u32) -> Option<&'s str>) {
         let bytes = |span| span::bytes(&outcomes.bytes, span).to_vec();
         if let Some(Ok(wit::Priced {
             state: Some(span), ..
@@ -293,10 +310,7 @@ impl<P: Plan> Harness<P> {
             self.state = bytes(*span);
         }
         for change in &outcomes.subjects {
-            let name = events
-                .get(change.trigger as usize)
-                .and_then(|event| self.subject_of(event));
-            if let Some(name) = name.map(str::to_string) {
+            if let Some(name) = subject(change.trigger).map(str::to_string) {
                 match bytes(change.state) {
                     state if state.is_empty() => self.subjects.remove(&name),
                     state => self.subjects.insert(name, state),

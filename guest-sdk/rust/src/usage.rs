@@ -3,13 +3,18 @@
 use farebox_money::Nanos;
 
 use crate::bindings::exports::farebox::plan::pricing as wit;
-use crate::{Asset, Attribute, EventType, Instant, Measure, Period, Rejection, Vocabulary};
+use crate::{Asset, Attribute, EventRef, EventType, Instant, Measure, Period, Rejection, Vocabulary};
 
 /// How a measure that the event does not carry crosses the contract: no valid amount.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
 /// One whole thing, in 10^-9.
 const UNIT: i64 = 1_000_000_000;
+
+/// The attribute in which the host says who sent an event. It is the host's own, whatever the event carries under that name.
+pub const EVENT_SOURCE: &str = "event.source";
+/// The attribute in which the host says the id of an event.
+pub const EVENT_ID: &str = "event.id";
 
 /// Whether something happened or may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,11 +127,29 @@ impl<'a> Usage<'a> {
 
     /// A text of the event, if it came and says anything.
     pub fn attribute(&self, attribute: Attribute) -> Option<&'a str> {
-        let index = self.row * self.vocabulary.attributes.len() + attribute.index() as usize;
+        self.text_of(attribute.index() as usize)
+    }
+
+    fn text_of(&self, attribute: usize) -> Option<&'a str> {
+        let index = self.row * self.vocabulary.attributes.len() + attribute;
         let ends = &self.batch.text_ends;
         let start = if index == 0 { 0 } else { ends[index - 1] };
         let text = &self.batch.text[start as usize..ends[index] as usize];
         (!text.is_empty()).then_some(text)
+    }
+
+    /// Under which name the event is known, to give back of it later. None for a plan that does not read both
+    /// [`EVENT_SOURCE`] and [`EVENT_ID`].
+    pub fn reference(&self) -> Option<EventRef> {
+        let read = |wanted: &str| {
+            let mut names = self.vocabulary.attributes.iter();
+            let index = names.position(|attribute| attribute.name() == wanted)?;
+            self.text_of(index).map(str::to_string)
+        };
+        Some(EventRef {
+            source: read(EVENT_SOURCE)?,
+            id: read(EVENT_ID)?,
+        })
     }
 
     /// A text without which there is no price.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use farebox_ledger::Wallet;
+use farebox_ledger::{Wallet, timer_of};
 use farebox_record::Record;
 use farebox_record::command::{AuthorizeMode, Command, DueItem};
 use farebox_record::correction::Consequence;
@@ -91,7 +91,13 @@ pub fn ask_again(
     };
     let term = pricing.term.as_deref();
     let state = state_before(wallet, &pricing.subscription, &record.command, &change, term);
-    let subject = original.and_then(|standing| followed(&standing.event));
+    let subject = match timer_of(&record.command) {
+        Some(about) => Some((
+            about.subject.clone(),
+            subjects(&pricing.subscription, &about.subject),
+        )),
+        None => original.and_then(|standing| followed(&standing.event)),
+    };
     let subject = subject.as_ref().map(|(name, state)| Subject { name, state });
     Some(
         runtime
@@ -197,6 +203,8 @@ fn event_again(
         cost: pricing.cost,
         measures: &event.measures,
         attributes: &event.attributes,
+        source: event.source.as_str(),
+        id: event.id.as_str(),
     });
     runtime.evaluate(&batch).verdicts.pop()
 }

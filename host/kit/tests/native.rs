@@ -160,6 +160,8 @@ fn the_component_and_the_native_plan_say_the_same() {
             cost: None,
             measures: &sample.measures,
             attributes: &sample.attributes,
+            source: "api",
+            id: "e",
         });
         let in_sandbox = component(runtime.evaluate(&batch).verdicts.pop().unwrap());
 

@@ -16,12 +16,13 @@ use crate::grant::{activate_grant, expire_grant, open_grant};
 use crate::hold;
 use crate::limits;
 use crate::refusal::{Refusal, too_many};
-use crate::renewal::{renew, wake};
+use crate::renewal::renew;
 use crate::retry::retry;
 use crate::settle;
 use crate::spending;
 use crate::subscription::start_subscription;
 use crate::term::remember_term;
+use crate::timer::wake;
 use crate::usage::{charge_usage, rate_unpriced};
 use crate::wallet::Wallet;
 
@@ -143,7 +144,11 @@ fn handle_due(wallet: &mut Wallet, due: &Due, seen: &Seen, at: Timestamp) -> Res
         DueItem::GrantExpiry(id) => Ok(expire_grant(wallet, id, at)),
         DueItem::GrantEffective(id) => Ok(activate_grant(wallet, id, at)),
         DueItem::Renewal(id) => renew(wallet, id, due, seen, at),
-        DueItem::Timer { subscription, key } => wake(wallet, subscription, key, due, seen, at),
+        DueItem::Timer {
+            subscription,
+            key,
+            about,
+        } => wake(wallet, subscription, key, about.as_deref(), due, seen, at),
     }
 }
 

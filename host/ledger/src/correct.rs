@@ -25,6 +25,7 @@ use crate::orders::{Cause, Ready};
 use crate::refold::{Refolding, fits};
 use crate::refusal::Refusal;
 use crate::reverse::{Reversed, give_back, split, take_back_given};
+use crate::timer::take_away_timers;
 use crate::wallet::Wallet;
 
 /// Gives money back: what an event took, to where it came from; or unused bought value, to the customer.
@@ -254,11 +255,13 @@ fn charges_of(seen: &Seen) -> usize {
     }
 }
 
-/// All that an event took comes back; one that waits for a price waits no longer.
+/// All that an event took comes back; one that waits for a price waits no longer, and the timers of its subject that it set
+/// go off no more.
 fn take_back(draft: &mut Draft<'_>, original: &Original, at: Timestamp) -> Reversed {
     if let StandingStatus::Unpriced(sequence) = original.standing.status {
         draft.put(Effect::UnpricedRated(sequence));
     }
+    take_away_timers(draft, &original.standing.event.reference());
     let (back, _) = split(&original.standing.slices, None);
     give_back(draft, &original.standing, &back, &original.ended, at)
 }

@@ -10,6 +10,8 @@ pub const GRANTS_PER_WALLET_MAX: usize = 1_000;
 pub const SUBSCRIPTIONS_PER_WALLET_MAX: usize = 64;
 /// Assets of one wallet.
 pub const ASSETS_PER_WALLET_MAX: usize = 32;
+/// Timers that the plans of one wallet have set at once. About 200 bytes of memory each.
+pub const TIMERS_PER_WALLET_MAX: usize = 65_536;
 /// Write-offs of debt, and of receivables, of one asset that are told apart by their time.
 pub const WRITE_OFFS_PER_ASSET_MAX: usize = 32;
 /// Charges of one answer that give back what earlier events took.

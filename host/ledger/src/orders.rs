@@ -1,19 +1,24 @@
 //! What a plan orders: its answer is checked against the wallet, then carried out.
 
-use farebox_record::correction::TakenSlice;
+use std::collections::BTreeMap;
+
+use farebox_record::command::TimerAbout;
+use farebox_record::correction::{Standing, TakenSlice};
 use farebox_record::event::Event;
 use farebox_record::lifecycle::TermState;
-use farebox_record::outcome::{Effect, Pricing};
-use farebox_record::plan::{GrantOrder, Priced};
+use farebox_record::outcome::{Effect, Line, Pricing};
+use farebox_record::plan::{EventRef, GrantOrder, Priced};
+use farebox_record::state::TimerState;
 use farebox_record::time::Timestamp;
 
-use crate::cover::{Origin, Uncoverable, Uncovered, cover};
+use crate::cover::{Origin, Uncoverable, Uncovered, cover, lines};
 use crate::draft::Draft;
 use crate::giving::check_none;
 use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::spending::count_event;
+use crate::timer::{check_timers, note_charged, put_timer};
 use crate::wallet::Wallet;
 
 /// A plan's answer that is known to fit the wallet: every charge has its slices.
@@ -27,7 +32,7 @@ impl<'p> Ready<'p> {
     pub fn new(
         wallet: &Wallet,
         priced: &'p Priced,
-        attributes: &std::collections::BTreeMap<String, String>,
+        attributes: &BTreeMap<String, String>,
     ) -> Result<Ready<'p>, Refusal> {
         check_none(&priced.charges)?;
         Ready::behind_give_backs(wallet, priced, attributes)
@@ -37,13 +42,18 @@ impl<'p> Ready<'p> {
     pub fn behind_give_backs(
         wallet: &Wallet,
         priced: &'p Priced,
-        attributes: &std::collections::BTreeMap<String, String>,
+        attributes: &BTreeMap<String, String>,
     ) -> Result<Ready<'p>, Refusal> {
         check_priced(wallet, priced)?;
         let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
         let mut draws = covered.draws;
         draws.extend(covered.uncovered.into_iter().map(debt));
         Ok(Ready { priced, draws })
+    }
+
+    /// What its plan said that it costs.
+    pub fn lines(&self) -> Vec<Line> {
+        lines(&self.priced.charges)
     }
 
     /// What its charges take at `at`, and from where.
@@ -86,6 +96,21 @@ impl<'p> Ready<'p> {
         }
         carry_out(draft, self.priced, pricing, cause, at);
     }
+
+    /// The same, noted with the event that its charges belong to.
+    pub fn post_for(
+        self,
+        draft: &mut Draft<'_>,
+        pricing: &Pricing,
+        cause: Cause<'_>,
+        owner: Option<&Standing>,
+        at: Timestamp,
+    ) {
+        if let Some(owner) = owner {
+            note_charged(draft, owner, &self, at);
+        }
+        self.post(draft, pricing, cause, at);
+    }
 }
 
 /// What a plan was asked about.
@@ -99,14 +124,44 @@ pub(crate) enum Cause<'e> {
     Start,
     /// Something that fell due at this instant.
     Due(Timestamp),
+    /// A timer of a subject that fell due at this instant, and the event that set it, where that still counts.
+    Timer(Timestamp, &'e TimerAbout, Option<&'e Event>),
 }
 
 impl<'e> Cause<'e> {
+    /// The event that what is charged is charged for.
     fn event(self) -> Option<&'e Event> {
         match self {
-            Cause::Event(event) | Cause::Reversal(event) => Some(event),
-            Cause::Start | Cause::Due(_) => None,
+            Cause::Event(event) | Cause::Reversal(event) | Cause::Timer(.., Some(event)) => Some(event),
+            Cause::Start | Cause::Due(_) | Cause::Timer(.., None) => None,
         }
+    }
+
+    /// The event that what is given is given for.
+    fn giver(self) -> Option<EventRef> {
+        match self {
+            Cause::Event(event) | Cause::Timer(.., Some(event)) => Some(event.reference()),
+            Cause::Reversal(_) | Cause::Start | Cause::Due(_) | Cause::Timer(.., None) => None,
+        }
+    }
+
+    /// When it should have happened, where that may be long before it is handled.
+    fn instant(self) -> Option<Timestamp> {
+        match self {
+            Cause::Due(instant) | Cause::Timer(instant, ..) => Some(instant),
+            Cause::Event(_) | Cause::Reversal(_) | Cause::Start => None,
+        }
+    }
+
+    /// The subject that the plan was asked about, and the event that its timers are set for.
+    fn subject(self, pricing: &Pricing) -> Option<(&'e str, EventRef)> {
+        let event = match self {
+            Cause::Event(event) | Cause::Reversal(event) => event,
+            Cause::Timer(_, about, _) => return Some((&about.subject, about.event.clone())),
+            Cause::Start | Cause::Due(_) => return None,
+        };
+        let subject = event.attributes.get(pricing.subject_attribute.as_ref()?)?;
+        Some((subject, event.reference()))
     }
 }
 
@@ -124,7 +179,9 @@ pub(crate) fn check_priced(wallet: &Wallet, priced: &Priced) -> Result<(), Refus
     let prices = charges.flat_map(|c| std::iter::once(&c.price).chain(&c.otherwise));
     let charged = prices.filter(|p| !p.amount.is_zero()).map(|p| &p.asset);
     let granted = priced.grants.iter().map(|order| &order.asset);
-    check_room(wallet, charged.chain(granted), priced.grants.len())
+    check_room(wallet, charged.chain(granted), priced.grants.len())?;
+    let set = priced.timers.iter().filter(|timer| timer.at.is_some()).count();
+    check_timers(wallet, set)
 }
 
 /// What a plan orders besides charges.
@@ -137,10 +194,7 @@ pub(crate) fn carry_out(
 ) {
     // What is caught up later than it fell due opens as it would have at its instant: a grant for the month after waits for
     // that month, though it may have begun by now.
-    let from = match cause {
-        Cause::Due(instant) => instant,
-        Cause::Event(_) | Cause::Reversal(_) | Cause::Start => at,
-    };
+    let from = cause.instant().unwrap_or(at);
     for (index, order) in priced.grants.iter().enumerate() {
         let sequence = draft.wallet.header.sequence + 1;
         // A subscription's name may take all of the room; its grants then go by the record alone.
@@ -152,8 +206,8 @@ pub(crate) fn carry_out(
             continue;
         };
         open_grant_state(draft, &id, ordered_grant(order, &pricing.subscription, from));
-        if let Cause::Event(event) = cause {
-            draft.put(Effect::GrantGiven(id, event.reference()));
+        if let Some(giver) = cause.giver() {
+            draft.put(Effect::GrantGiven(id, giver));
         }
     }
     let Some(subscription) = draft.wallet.subscription(&pricing.subscription) else {
@@ -176,16 +230,30 @@ pub(crate) fn carry_out(
     }
     // A plan that no longer serves the subscription sets no timers in it.
     let serves = pricing.term.as_ref().is_none_or(|term| term.plan == changed.plan);
+    let subject = cause.subject(pricing);
     for timer in priced.timers.iter().filter(|_| serves) {
-        match (timer.at, cause) {
-            // A plan that is woken can only ask for a later time: else it would be woken for ever at one instant.
-            (Some(at), Cause::Due(instant)) => {
-                let later = at.max(instant.saturating_add(limits::TIMER_STEP_MIN));
-                changed.timers.insert(timer.key.clone(), later)
+        // A plan that is woken can only ask for a later time: else it would be woken for ever at one instant.
+        let least = cause
+            .instant()
+            .map(|instant| instant.saturating_add(limits::TIMER_STEP_MIN));
+        let goes_off = timer.at.map(|at| least.map_or(at, |least| at.max(least)));
+        match (&subject, goes_off) {
+            (Some((subject, event)), goes_off) => {
+                let state = goes_off.map(|goes_off| TimerState {
+                    at: goes_off,
+                    set: at,
+                    plan: changed.plan.clone(),
+                    event: event.clone(),
+                });
+                put_timer(draft, &pricing.subscription, &timer.key, subject, state);
             }
-            (Some(at), _) => changed.timers.insert(timer.key.clone(), at),
-            (None, _) => changed.timers.remove(&timer.key),
-        };
+            (None, Some(goes_off)) => {
+                changed.timers.insert(timer.key.clone(), goes_off);
+            }
+            (None, None) => {
+                changed.timers.remove(&timer.key);
+            }
+        }
     }
     if draft.wallet.subscription(&pricing.subscription) != Some(&changed) {
         draft.put(Effect::SubscriptionPut(
@@ -193,13 +261,10 @@ pub(crate) fn carry_out(
             Box::new(changed),
         ));
     }
-    if let (Some(change), Some(event), Some(name)) =
-        (&priced.subject, cause.event(), &pricing.subject_attribute)
-        && let Some(subject) = event.attributes.get(name)
-    {
+    if let (Some(change), Some((subject, _))) = (&priced.subject, subject) {
         draft.put(Effect::SubjectPut(
             pricing.subscription.clone(),
-            subject.clone(),
+            subject.to_string(),
             change.clone(),
         ));
     }

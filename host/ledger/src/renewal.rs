@@ -1,6 +1,9 @@
 //! What happens at the end of a period: the next one begins, with what was scheduled for it.
 
+use std::collections::BTreeMap;
+
 use farebox_record::command::Due;
+use farebox_record::correction::Standing;
 use farebox_record::ids::{PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus};
 use farebox_record::outcome::{Answer, Effect, Outcome, Pricing, Seen, UnpricedReason, Verdict};
@@ -174,44 +177,32 @@ pub(crate) fn renew(
                 Answered::Missed(UnpricedReason::NoPlan),
                 DueChange::Renewed(remaining),
             ),
-            (_, told) => (answered(draft.wallet, seen, next.kind), told),
+            (_, told) if next.kind == NextKind::Paused => (Answered::Nobody, told),
+            (_, told) => (answered(draft.wallet, seen, None), told),
         };
-        finish(draft, id, changed, answer, due, told, at)
+        let cause = (Cause::Due(due.instant), None);
+        finish(draft, id, changed, answer, due, told, cause, at)
     })
 }
 
-/// A timer that a plan set.
-pub(crate) fn wake(
-    wallet: &mut Wallet,
-    id: &SubscriptionId,
-    key: &str,
-    due: &Due,
-    seen: &Seen,
-    at: Timestamp,
-) -> Result<Outcome, Refusal> {
-    let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
-    changed.timers.remove(key);
-    let answer = answered(wallet, seen, NextKind::Renewed);
-    let told = DueChange::Timer(key.to_string());
-    finish(Draft::new(wallet, at), id, changed, answer, due, told, at)
-}
-
 /// What a plan answered to a transition: an order to carry out, nothing because nobody was asked, or a reason to ask again.
-enum Answered<'s> {
+pub(crate) enum Answered<'s> {
     Orders(Ready<'s>, &'s Pricing),
     Nobody,
     Missed(UnpricedReason),
 }
 
-fn answered<'s>(wallet: &Wallet, seen: &'s Seen, kind: NextKind) -> Answered<'s> {
-    if kind == NextKind::Paused {
-        return Answered::Nobody;
-    }
+/// What the plan answered, fit to be posted; `attributes` are those of the event that it charges for.
+pub(crate) fn answered<'s>(
+    wallet: &Wallet,
+    seen: &'s Seen,
+    attributes: Option<&BTreeMap<String, String>>,
+) -> Answered<'s> {
     let Some(pricing) = &seen.pricing else {
         return Answered::Missed(UnpricedReason::NoPlan);
     };
     match &pricing.verdict {
-        Verdict::Priced(priced) => match Ready::new(wallet, priced, &Default::default()) {
+        Verdict::Priced(priced) => match Ready::new(wallet, priced, attributes.unwrap_or(&BTreeMap::new())) {
             Ok(ready) => Answered::Orders(ready, pricing),
             Err(refusal) => Answered::Missed(UnpricedReason::PlanFailed {
                 code: "unpostable".into(),
@@ -226,13 +217,15 @@ fn answered<'s>(wallet: &Wallet, seen: &'s Seen, kind: NextKind) -> Answered<'s>
     }
 }
 
-fn finish(
+/// Carries an answer out, or keeps what has none. `cause` names the event whose charges they are, where there is one.
+pub(crate) fn finish(
     mut draft: Draft<'_>,
     id: &SubscriptionId,
     mut changed: SubscriptionState,
     answer: Answered<'_>,
     due: &Due,
     told: DueChange,
+    (cause, owner): (Cause<'_>, Option<&Standing>),
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
     let missed = |changed: &SubscriptionState| MissedChange {
@@ -263,9 +256,11 @@ fn finish(
         }),
         Answered::Nobody | Answered::Orders(..) => None,
     };
-    draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
+    if draft.wallet.subscription(id) != Some(&changed) {
+        draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
+    }
     if let Answered::Orders(ready, pricing) = answer {
-        ready.post(&mut draft, pricing, Cause::Due(due.instant), at);
+        ready.post_for(&mut draft, pricing, cause, owner, at);
     }
     if let Some(kept) = kept {
         draft.put(Effect::UnpricedKept(Box::new(kept)));

@@ -1,5 +1,7 @@
 //! Renewals and timers that their plan had no answer to, asked again: what of the answer still applies is carried out.
 
+use std::collections::BTreeMap;
+
 use farebox_record::command::{Command, DueItem};
 use farebox_record::ids::SubscriptionId;
 use farebox_record::lifecycle::SubscriptionStatus;
@@ -11,9 +13,10 @@ use farebox_record::time::Timestamp;
 use crate::cover::lines;
 use crate::draft::Draft;
 use crate::missed::remaining;
-use crate::orders::{Cause, Ready};
+use crate::orders::Ready;
 use crate::refusal::Refusal;
 use crate::term::term_of;
+use crate::timer::{cause_of, is_void, timer_of};
 use crate::wallet::Wallet;
 
 /// What a plan that had no answer is to be told again.
@@ -154,6 +157,11 @@ impl Applies {
     }
 }
 
+/// A timer goes with the event that set it, also one that went off already and has no answer.
+fn is_voided(command: &Command, seen: &Seen) -> bool {
+    timer_of(command).is_some_and(|about| is_void(seen, &about.event))
+}
+
 /// A renewal or a timer that its plan had no answer to is asked again; without an answer it stays kept, unless nothing of it
 /// applies any more.
 pub(crate) fn retry(
@@ -164,7 +172,7 @@ pub(crate) fn retry(
 ) -> Result<Outcome, Refusal> {
     let (sequence, missed) = command.retried().ok_or(Refusal::NotDue)?;
     let applies = Missed::of(wallet, command, missed).map_or(Applies::Nothing, |missed| missed.applies());
-    if applies == Applies::Nothing {
+    if applies == Applies::Nothing || is_voided(command, seen) {
         let mut draft = Draft::new(wallet, at);
         draft.put(Effect::UnpricedRated(sequence));
         return Ok(draft.finish(|_| Answer::Handled));
@@ -174,10 +182,13 @@ pub(crate) fn retry(
         return Err(Refusal::NotDue);
     };
     let priced = applies.part_of(priced);
-    let ready = Ready::new(wallet, &priced, &Default::default()).map_err(|_| Refusal::NotDue)?;
+    let (owner, cause) = cause_of(missed.due.instant, timer_of(command), seen);
+    let none = BTreeMap::new();
+    let attributes = owner.map_or(&none, |owner| &owner.event.attributes);
+    let ready = Ready::new(wallet, &priced, attributes).map_err(|_| Refusal::NotDue)?;
     let mut draft = Draft::new(wallet, at);
     draft.put(Effect::UnpricedRated(sequence));
-    ready.post(&mut draft, pricing, Cause::Due(missed.due.instant), at);
+    ready.post_for(&mut draft, pricing, cause, owner, at);
     let charges = lines(&priced.charges);
     Ok(draft.finish(|wallet| Answer::Charged {
         charges,

@@ -19,8 +19,8 @@ use crate::pins::per_asset;
 use crate::spending::count_back;
 use crate::wallet::Wallet;
 
-/// What of the grants that an event gave is still free goes with it; what of them was used stays used. A timer that the
-/// event set stays: its plan may have set it again since, under the same key, for another event.
+/// What of the grants that an event gave is still free goes with it; what of them was used stays used. A timer of the
+/// subscription that the event set stays: its plan may have set it again since, under the same key, for another event.
 pub(crate) fn take_back_given(draft: &mut Draft<'_>, event: &EventRef) {
     let given = draft.wallet.given.iter().filter(|(_, of)| *of == event);
     let given: Vec<GrantId> = given.map(|(grant, _)| grant.clone()).collect();

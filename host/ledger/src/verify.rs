@@ -270,5 +270,6 @@ impl Wallet {
             && self.given == other.given
             && self.plan_since == other.plan_since
             && self.above_hold == other.above_hold
+            && self.timers == other.timers
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
-use farebox_record::command::{AboveHold, DueItem};
+use farebox_record::command::{AboveHold, DueItem, TimerAbout};
 use farebox_record::correction::GiveBacks;
 use farebox_record::ids::{GrantId, LimitName, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
@@ -12,7 +12,8 @@ use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::spending::LimitState;
 use farebox_record::state::{
-    AssetTotals, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part, SubscriptionState, WriteOffs,
+    AssetTotals, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part, SubjectTimer, SubscriptionState,
+    TimerState, WriteOffs,
 };
 use farebox_record::time::Timestamp;
 
@@ -39,6 +40,8 @@ pub struct Wallet {
     pub(crate) plan_since: BTreeMap<SubscriptionId, Timestamp>,
     /// What subscriptions say happens to a price above a hold.
     pub(crate) above_hold: BTreeMap<SubscriptionId, AboveHold>,
+    /// Timers of subjects.
+    pub(crate) timers: BTreeMap<SubjectTimer, TimerState>,
     /// What falls due, in the order in which it is handled. Follows from the parts.
     agenda: BTreeSet<(Timestamp, DueItem)>,
     /// Expired holds, by the end of their grace. Follows from the parts.
@@ -119,6 +122,11 @@ impl Wallet {
                 }
                 Part::AboveHold(id) => {
                     wallet.above_hold.insert(id, codec::decode(value).map_err(codec)?);
+                }
+                Part::SubjectTimer(timer) => {
+                    let state: TimerState = codec::decode(value).map_err(codec)?;
+                    wallet.agenda.insert(Wallet::timer_due(&timer, &state));
+                    wallet.timers.insert(timer, state);
                 }
                 Part::Subject(..)
                 | Part::Unpriced(_)
@@ -273,6 +281,16 @@ impl Wallet {
                 self.subscriptions.insert(id.clone(), (**subscription).clone());
                 self.dirty.insert(Part::Subscription(id.clone()));
             }
+            Effect::SubjectTimerPut(timer, state) => {
+                if let Some(before) = self.timers.remove(timer) {
+                    self.agenda.remove(&Wallet::timer_due(timer, &before));
+                }
+                if let Some(state) = state {
+                    self.agenda.insert(Wallet::timer_due(timer, state));
+                    self.timers.insert((**timer).clone(), (**state).clone());
+                }
+                self.dirty.insert(Part::SubjectTimer((**timer).clone()));
+            }
             Effect::SubjectPut(id, subject, change) => {
                 let value = (!change.state.is_empty()).then(|| codec::encode(change));
                 self.passed_on
@@ -372,6 +390,7 @@ impl Wallet {
                 Part::Given(grant) => self.given.get(grant).map(codec::encode),
                 Part::PlanSince(id) => self.plan_since.get(id).map(codec::encode),
                 Part::AboveHold(id) => self.above_hold.get(id).map(codec::encode),
+                Part::SubjectTimer(timer) => self.timers.get(timer).map(codec::encode),
                 Part::Subject(..)
                 | Part::Unpriced(_)
                 | Part::Term(..)
@@ -552,6 +571,19 @@ impl Wallet {
         }
     }
 
+    fn timer_due(timer: &SubjectTimer, state: &TimerState) -> (Timestamp, DueItem) {
+        let about = TimerAbout {
+            subject: timer.subject.clone(),
+            event: state.event.clone(),
+        };
+        let item = DueItem::Timer {
+            subscription: timer.subscription.clone(),
+            key: timer.key.clone(),
+            about: Some(Box::new(about)),
+        };
+        (state.at, item)
+    }
+
     fn subscription_due(id: &SubscriptionId, subscription: &SubscriptionState) -> Vec<(Timestamp, DueItem)> {
         if let SubscriptionStatus::Cancelled(_) = subscription.status {
             return Vec::new();
@@ -562,6 +594,7 @@ impl Wallet {
                 DueItem::Timer {
                     subscription: id.clone(),
                     key: key.clone(),
+                    about: None,
                 },
             )
         });

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::ids::{EventId, GrantId, LimitName, Source, SubscriptionId};
 use crate::plan::EventRef;
-use crate::state::Part;
+use crate::state::{Part, SubjectTimer};
 
 /// The format of everything in this crate. 2: a record says what a correction means to the plan, and which earlier events a
 /// plan gave back of. 3: what an event took says when it was posted.
@@ -102,6 +102,7 @@ const GIVEN: u8 = 0x07;
 const PLAN_SINCE: u8 = 0x08;
 const HOLD_USAGE: u8 = 0x09;
 const ABOVE_HOLD: u8 = 0x0a;
+const SUBJECT_TIMER: u8 = 0x0b;
 const SUBJECT: u8 = ON_DEMAND | 0x01;
 const UNPRICED: u8 = ON_DEMAND | 0x02;
 const TERM: u8 = ON_DEMAND | 0x03;
@@ -126,6 +127,10 @@ impl Part {
             Part::PlanSince(id) => key(PLAN_SINCE, &[id.as_str()]),
             Part::AboveHold(id) => key(ABOVE_HOLD, &[id.as_str()]),
             Part::Subject(id, subject) => key(SUBJECT, &[id.as_str(), subject]),
+            Part::SubjectTimer(timer) => key(
+                SUBJECT_TIMER,
+                &[timer.subscription.as_str(), &timer.key, &timer.subject],
+            ),
             Part::Unpriced(sequence) => {
                 let mut bytes = vec![UNPRICED];
                 bytes.extend_from_slice(&sequence.to_be_bytes());
@@ -171,6 +176,17 @@ impl Part {
             GIVEN => Part::Given(GrantId::new(next()?).map_err(name_error)?),
             PLAN_SINCE => Part::PlanSince(SubscriptionId::new(next()?).map_err(name_error)?),
             ABOVE_HOLD => Part::AboveHold(SubscriptionId::new(next()?).map_err(name_error)?),
+            SUBJECT_TIMER => {
+                let subscription = SubscriptionId::new(next()?).map_err(name_error)?;
+                let (key, subject) = next()?
+                    .split_once('\0')
+                    .ok_or_else(|| malformed("a name is missing"))?;
+                Part::SubjectTimer(SubjectTimer {
+                    subscription,
+                    key: key.to_string(),
+                    subject: subject.to_string(),
+                })
+            }
             SUBJECT => Part::Subject(
                 SubscriptionId::new(next()?).map_err(name_error)?,
                 next()?.to_string(),

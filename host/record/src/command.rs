@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::correction::{Adjust, Amend, Pay, Refund, RefundTarget, Void};
 use crate::event::Event;
 use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
@@ -262,6 +263,9 @@ pub enum DueItem {
         subscription: SubscriptionId,
         /// The plan's name for it.
         key: String,
+        /// Whom it is about, where the plan follows subjects; none: the subscription. Since format 3.
+        #[serde(deserialize_with = "codec::since::<3, _, _>")]
+        about: Option<Box<TimerAbout>>,
     },
     /// A period ends and the next begins.
     Renewal(SubscriptionId),
@@ -269,6 +273,15 @@ pub enum DueItem {
     GrantExpiry(GrantId),
     /// A grant becomes good.
     GrantEffective(GrantId),
+}
+
+/// Whom a timer of a subject is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TimerAbout {
+    /// The subject.
+    pub subject: String,
+    /// The event of it that set the timer: what is charged when it goes off is charged for that event.
+    pub event: EventRef,
 }
 
 /// See [`Command::PutLimit`].

@@ -10,7 +10,10 @@ use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
 use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
 use crate::spending::{CrossedThreshold, ExceededLimit, LimitState};
-use crate::state::{Customer, GrantState, HoldState, HoldUsage, SubscriptionState, UnpricedState, WriteOffs};
+use crate::state::{
+    Customer, GrantState, HoldState, HoldUsage, SubjectTimer, SubscriptionState, TimerState, UnpricedState,
+    WriteOffs,
+};
 use crate::time::{Period, Timestamp};
 
 /// What a decision was based on besides the wallet itself: enough to compute it again.
@@ -163,6 +166,8 @@ pub enum Effect {
     AboveHoldPut(SubscriptionId, AboveHold),
     /// What an event gives back of others, and which others gave back of it, is this now.
     GiveBacksPut(EventRef, Box<GiveBacks>),
+    /// A timer of a subject was set, or is gone.
+    SubjectTimerPut(Box<SubjectTimer>, Option<Box<TimerState>>),
 }
 
 /// A posting to one account. Positive: to the customer's good.

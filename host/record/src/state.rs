@@ -257,6 +257,30 @@ pub struct SubscriptionState {
     pub past: Vec<PastTerm>,
 }
 
+/// Which timer of which subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SubjectTimer {
+    /// Whose plan set it.
+    pub subscription: SubscriptionId,
+    /// The plan's name for it; it holds no zero byte.
+    pub key: String,
+    /// The subject.
+    pub subject: String,
+}
+
+/// A timer of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimerState {
+    /// When it goes off.
+    pub at: Timestamp,
+    /// When it was set.
+    pub set: Timestamp,
+    /// The plan that set it: under another one it goes off for nobody.
+    pub plan: PlanName,
+    /// The event that set it.
+    pub event: crate::plan::EventRef,
+}
+
 /// How long a period of a subscription is. All in UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -372,4 +396,6 @@ pub enum Part {
     AboveHold(SubscriptionId),
     /// The [`crate::correction::GiveBacks`] of an event that gave back of others, or that others gave back of. On demand.
     GiveBacks(crate::plan::EventRef),
+    /// A [`TimerState`].
+    SubjectTimer(SubjectTimer),
 }

@@ -116,6 +116,8 @@ fn measure(
                     cost: None,
                     measures: &measures,
                     attributes,
+                    source: "api",
+                    id: "e",
                 });
             }
             pushing += pushed.elapsed().as_secs_f64();

@@ -77,6 +77,25 @@ pub struct Trigger<'a> {
     pub measures: &'a BTreeMap<String, Nanos>,
     /// All attributes of the event; the plan gets those that it reads.
     pub attributes: &'a BTreeMap<String, String>,
+    /// Who sent the event, for plans that read [`EVENT_SOURCE`].
+    pub source: &'a str,
+    /// Its id, for plans that read [`EVENT_ID`].
+    pub id: &'a str,
+}
+
+/// The attribute in which a plan reads who sent an event: the host's own, whatever the event carries under that name.
+pub const EVENT_SOURCE: &str = "event.source";
+/// The attribute in which a plan reads the id of an event: what it gives back of that event later names both.
+pub const EVENT_ID: &str = "event.id";
+
+impl<'a> Trigger<'a> {
+    fn attribute(&self, name: &str) -> &'a str {
+        match name {
+            EVENT_SOURCE => self.source,
+            EVENT_ID => self.id,
+            name => self.attributes.get(name).map_or("", String::as_str),
+        }
+    }
 }
 
 /// Triggers of one revision that share a call. Never two tenants: the caller sees to that.
@@ -249,9 +268,7 @@ impl Batch {
         }
         // From here on nothing fails.
         for name in &plan.description.attributes {
-            self.columns
-                .text
-                .push_str(trigger.attributes.get(name).map_or("", String::as_str));
+            self.columns.text.push_str(trigger.attribute(name));
             self.columns.text_ends.push(offset(self.columns.text.len()));
         }
         self.columns.triggers.push(bindings::Trigger {

@@ -35,7 +35,9 @@ mod runtime;
 mod transition;
 
 pub use answer::Verdict;
-pub use batch::{Batch, Context, ContextIndex, Purpose, Subject, SubjectIndex, Trigger};
+pub use batch::{
+    Batch, Context, ContextIndex, EVENT_ID, EVENT_SOURCE, Purpose, Subject, SubjectIndex, Trigger,
+};
 pub use change::{Change, Proration, Replacement, ReversedCharge};
 pub use compile::{Compiler, compile_in_child};
 pub use error::RuntimeError;

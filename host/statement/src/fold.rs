@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
-use farebox_record::command::{Command, DueItem};
+use farebox_record::command::{Command, Due, DueItem, RetryTransition};
 use farebox_record::correction::{Consequence, Original, RefundTarget, Standing};
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Answer, Effect, Entry, Pricing, Verdict};
@@ -350,11 +350,10 @@ fn charge_key(record: &Record, index: u16, collect: Collect, whose: Whose) -> Ke
             return correction_key(record, part, code);
         }
         // The end of a call that was settled in part is about that call, whatever it is called for.
-        Command::Due(due) if !matches!(due.item, DueItem::HoldExpiry(_)) => LineKind::Fee,
-        Command::Subscribe(_)
-        | Command::ChangeSubscription(_)
-        | Command::RetryTransition(_)
-        | Command::RetryChange(_) => LineKind::Fee,
+        Command::Due(due) if is_fee(due) => LineKind::Fee,
+        Command::RetryTransition(RetryTransition { missed, .. }) if is_fee(&missed.due) => LineKind::Fee,
+        Command::RetryChange(retry) if is_fee(&retry.missed.transition.due) => LineKind::Fee,
+        Command::Subscribe(_) | Command::ChangeSubscription(_) => LineKind::Fee,
         _ if record.is_late() => LineKind::Late,
         _ if collect == Collect::Invoice => LineKind::Fee,
         _ => LineKind::Usage,
@@ -420,6 +419,14 @@ fn charges(record: &Record) -> &[Charge] {
         Some(Verdict::Priced(priced)) => &priced.charges,
         _ => &[],
     }
+}
+
+/// Whether what is charged then is for the subscription, and for no event of it.
+fn is_fee(due: &Due) -> bool {
+    !matches!(
+        due.item,
+        DueItem::HoldExpiry(_) | DueItem::Timer { about: Some(_), .. }
+    )
 }
 
 /// Whether the charges of the plan's answer were carried out for good: a quote is none, and neither is a part of a call.

@@ -92,6 +92,8 @@ fn sandboxed(runtime: &Runtime, revision: &Arc<Revision>, model: &str, size: usi
                 cost: None,
                 measures: &measures,
                 attributes: &attributes,
+                source: "api",
+                id: "e",
             });
         }
         let answer = runtime.evaluate(&batch);

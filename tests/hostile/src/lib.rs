@@ -81,6 +81,8 @@ impl Event {
             cost: None,
             measures: &self.measures,
             attributes: &self.attributes,
+            source: "api",
+            id: "e",
         }
     }
 }

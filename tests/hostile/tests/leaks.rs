@@ -129,6 +129,8 @@ fn conversations(revision: &Arc<Revision>, extra: &str, state: &[u8]) -> Batch {
             cost: None,
             measures: &measures,
             attributes: &attributes,
+            source: "api",
+            id: "e",
         });
     }
     batch

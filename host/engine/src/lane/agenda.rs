@@ -4,12 +4,13 @@ use farebox_ledger::Wallet;
 use farebox_record::command::{Command, Due, DueItem};
 use farebox_record::outcome::Pricing;
 use farebox_record::state::{HoldState, HoldUsage};
+use farebox_runtime::Subject;
 
 use crate::controls::Controls;
 use crate::lane::Lane;
 use crate::lane::job::Job;
 use crate::lane::pricing::{self, Needs, Reported};
-use crate::lane::transition;
+use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Staged, Step, Turn};
 use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
 use crate::loader::Load;
@@ -38,8 +39,11 @@ impl Lane {
             let job = Job::due(&turn.key, due.clone());
             let before = turn.slot.wallet.as_ref().map(|w| w.header().sequence);
             let staged = Staged { job, id: None, step };
-            let undecided = turn.decide(staged, controls, |_| None);
-            debug_assert!(undecided.is_none(), "what falls due gives nothing back");
+            if turn.decide(staged, controls, |_| None).is_some() {
+                // The event that a timer charges for must be looked for first.
+                self.look_for_wanted(turn);
+                return Agenda::Waits;
+            }
             if turn.slot.wallet.as_ref().map(|w| w.header().sequence) == before {
                 tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");
                 return Agenda::Empty;
@@ -70,8 +74,24 @@ impl Lane {
         if !Wallet::needs_plan(&due.item) {
             return Ok(plain(None));
         }
+        let mut subject = None;
+        if let DueItem::Timer {
+            subscription,
+            key,
+            about: Some(about),
+        } = &due.item
+        {
+            if wallet.is_over(subscription, key, about) {
+                return Ok(plain(None));
+            }
+            let (name, state) = (&about.subject, turn.state_of(subscription, &about.subject)?);
+            subject = Some(Subject { name, state });
+        }
         let command = Command::Due(due.clone());
-        let told = self.told(turn, controls);
+        let told = Told {
+            subject: subject.as_ref(),
+            ..self.told(turn, controls)
+        };
         Ok(plain(transition::due(&command, due, wallet, &told)))
     }
 

@@ -134,6 +134,8 @@ impl WorstCase<'_> {
             cost,
             measures: &event.measures,
             attributes: &event.attributes,
+            source: event.source.as_str(),
+            id: event.id.as_str(),
         }
     }
 }

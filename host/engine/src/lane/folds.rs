@@ -92,6 +92,7 @@ impl Fold {
             | Effect::CustomerPut(_)
             | Effect::UnpricedKept(_)
             | Effect::UnpricedRated(_)
+            | Effect::SubjectTimerPut(..)
             | Effect::StandingPut(..)
             | Effect::GiveBacksPut(..)
             | Effect::WriteOffsPut(..)

@@ -95,6 +95,8 @@ impl Question {
             cost: self.event.cost_usd(),
             measures: &self.event.measures,
             attributes: &self.event.attributes,
+            source: self.event.source.as_str(),
+            id: self.event.id.as_str(),
         })
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use farebox_ledger::{Refusal, Wallet, retold};
+use farebox_ledger::{Refusal, Wallet, retold, timer_of};
 use farebox_record::command::{Command, Identity};
 use farebox_record::outcome::{Effect, HoldEnd, Pricing};
 use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
-use farebox_runtime::Purpose;
+use farebox_runtime::{Purpose, Subject};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
@@ -181,7 +181,7 @@ impl Lane {
 
     /// Has a loader look for the events that the plan gives back of when it prices the head of the queue. True: the wallet
     /// waits for that. The plan is asked again then, about a wallet that may have moved on.
-    fn look_for_wanted(&self, turn: &mut Turn) -> bool {
+    pub(super) fn look_for_wanted(&self, turn: &mut Turn) -> bool {
         if !turn.slot.wants() {
             return false;
         }
@@ -379,8 +379,21 @@ impl Lane {
                 }
             }
         }
+        let mut subject = None;
+        if let (Some(about), true) = (timer_of(command), turn.staged.is_empty()) {
+            match turn.state_of(&again.subscription, &about.subject) {
+                Ok(state) => {
+                    let name = &about.subject;
+                    subject = Some(Subject { name, state });
+                }
+                Err(load) => return Next::Wait(load),
+            }
+        }
         self.transition(turn, |wallet| {
-            let told = self.told(turn, controls);
+            let told = Told {
+                subject: subject.as_ref(),
+                ..self.told(turn, controls)
+            };
             transition::retry(command, &again, term, wallet, &told, turn.now)
         })
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use farebox_ledger::{Refusal, Retry, Wallet, append, compare};
+use farebox_ledger::{Refusal, Retry, Wallet, append, compare, timer_of};
 use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::correction::Consequence;
 use farebox_record::ids::{CustomerId, GrantId, SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
-use farebox_record::outcome::{HoldEnd, Pricing, Seen};
+use farebox_record::outcome::{HoldEnd, Pricing, Seen, Verdict};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::state::GrantState;
@@ -104,18 +104,23 @@ impl Turn {
         let Some(subject) = question.subject() else {
             return Ok(None);
         };
-        match self.slot.subject(&question.subscription, subject) {
-            Some(state) => Ok(Some(state)),
+        self.state_of(&question.subscription, subject).map(Some)
+    }
+
+    /// The state of a subject. An error is what must be loaded first.
+    pub fn state_of(&self, subscription: &SubscriptionId, name: &str) -> Result<&[u8], Load> {
+        match self.slot.subject(subscription, name) {
+            Some(state) => Ok(state),
             None => Err(Load::Subject {
                 wallet: self.key.clone(),
-                subscription: question.subscription.clone(),
-                subject: subject.to_string(),
+                subscription: subscription.clone(),
+                subject: name.to_string(),
             }),
         }
     }
 
-    /// Decides one command. Its answer is kept until everything that it shows is durable. Gives it back where the plan's
-    /// answer gives back of events that must be looked for first.
+    /// Decides one command. Its answer is kept until everything that it shows is durable. Gives it back where events must be
+    /// looked for first: those that the plan's answer gives back of, or the one that a timer charges for.
     pub fn decide(
         &mut self,
         staged: Staged,
@@ -169,20 +174,21 @@ impl Turn {
             }
         };
         let command = job.command().cloned()?;
-        let gives_back = gives_back_of(&command, pricing.as_ref());
-        if !gives_back.is_empty() {
-            let corrects = job.corrects();
-            let unseen = |event: &&EventRef| !self.slot.looked_for(event, corrects.as_ref());
-            if gives_back.iter().any(|event| unseen(&event)) {
-                if gives_back
-                    .iter()
-                    .any(|event| self.slot.take_archived_original(event))
-                {
-                    self.slot.answered(job, Some(Reply::Archived));
-                    return None;
-                }
-                self.slot.want(gives_back);
+        let names = named_by(&command, pricing.as_ref());
+        let corrects = job.corrects();
+        if names
+            .iter()
+            .any(|event| !self.slot.looked_for(event, corrects.as_ref()))
+        {
+            let archived = names.iter().any(|event| self.slot.take_archived_original(event));
+            if !archived {
+                self.slot.want(names);
                 return Some(job);
+            }
+            // What a timer charges for an event that nobody can read any more belongs to the subscription alone.
+            if timer_of(&command).is_none() {
+                self.slot.answered(job, Some(Reply::Archived));
+                return None;
             }
         }
         let (mut original, mut named) = match command {
@@ -190,7 +196,7 @@ impl Turn {
             _ => (None, Vec::new()),
         };
         let known: Vec<EventRef> = named.iter().map(|o| o.standing.event.reference()).collect();
-        let more = self.slot.named(&gives_back).into_iter();
+        let more = self.slot.named(&names).into_iter();
         named.extend(more.filter(|o| !known.contains(&o.standing.event.reference())));
         let consequence = beyond.map(|(consequence, ended)| {
             if let Some(original) = &mut original {
@@ -251,6 +257,23 @@ impl Turn {
             return;
         };
         self.slot.answered(job, Some(reply(Arc::new(wallet))));
+    }
+}
+
+/// The events that must be known for an answer to be carried out.
+fn named_by(command: &Command, pricing: Option<&Pricing>) -> Vec<EventRef> {
+    let Some(about) = timer_of(command) else {
+        return gives_back_of(command, pricing);
+    };
+    let matters = pricing.is_some_and(|pricing| match &pricing.verdict {
+        // An answer that comes late counts for nothing where the event was taken back meanwhile.
+        Verdict::Priced(_) if command.retried().is_some() => true,
+        Verdict::Priced(priced) => !priced.charges.is_empty() || !priced.grants.is_empty(),
+        Verdict::Rejected(_) | Verdict::Failed { .. } => false,
+    });
+    match matters {
+        true => vec![about.event.clone()],
+        false => Vec::new(),
     }
 }
 

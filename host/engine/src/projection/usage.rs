@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use farebox_ledger::timer_of;
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{AuthorizeMode, Backfill, Command, DueItem, Settle};
@@ -190,6 +191,13 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
             others: others(record, subjects),
             notes: waiting(record).map(|event| (event, None)).into_iter().collect(),
         },
+        // What a timer charged belongs to the event that set it.
+        _ if timer_of(&record.command).is_some_and(|about| stands_now(record, &about.event).is_some()) => {
+            Usage {
+                others: others(record, subjects),
+                ..Usage::default()
+            }
+        }
         _ => Usage {
             added: fees(record),
             ..Usage::default()

@@ -175,6 +175,79 @@ fn fees_count_without_an_event() {
     );
 }
 
+/// What a timer charges counts where its event does, and at that event's time.
+#[test]
+fn a_timer_of_a_subject_counts_for_the_event_that_set_it() {
+    use farebox_record::command::{Due, DueItem, TimerAbout};
+    use farebox_record::correction::TakenSlice;
+    use farebox_record::outcome::Line;
+    use farebox_record::state::SliceSource;
+    let before = Standing {
+        event: event("100"),
+        time: noon(),
+        priced: None,
+        status: StandingStatus::Charged,
+        lines: Vec::new(),
+        slices: Vec::new(),
+    };
+    let after = Standing {
+        lines: vec![Line {
+            code: "tokens".into(),
+            asset: usd(),
+            amount: amount("0.99"),
+            quantity: amount("1"),
+        }],
+        slices: vec![TakenSlice {
+            code: "tokens".into(),
+            asset: usd(),
+            from: SliceSource::Grant(grant_id()),
+            amount: amount("0.99"),
+            posted: Some(noon()),
+        }],
+        ..before.clone()
+    };
+    let due = Command::Due(Due {
+        instant: noon(),
+        item: DueItem::Timer {
+            subscription: "s".parse().unwrap(),
+            key: "deadline".into(),
+            about: Some(Box::new(TimerAbout {
+                subject: "c1".into(),
+                event: reference(),
+            })),
+        },
+    });
+    let mut effects = charged("0.99", 0);
+    effects.push(Effect::StandingPut(reference(), Box::new(after)));
+    let mut timer = with_price(
+        record(due.clone(), Answer::Handled, effects),
+        &[("tokens", "0.99", "1")],
+    );
+    timer.seen.named.push(Original {
+        standing: before,
+        ended: BTreeMap::new(),
+        give_backs: Default::default(),
+    });
+    let usage = usage_of(&timer, None);
+    assert_eq!((usage.added, usage.others.len()), (None, 1));
+    let (before, now) = &usage.others[0];
+    assert_eq!(charges(&before.totals), []);
+    assert_eq!(charges(&now.totals), [row("0.99", "1")]);
+    assert_eq!(
+        (now.time, &now.attributes),
+        (noon(), &Some(attributes(&[("model", "one")])))
+    );
+    // Where nobody knows the event any more, it was earned without one.
+    let alone = with_price(
+        record(due, Answer::Handled, charged("0.99", 0)),
+        &[("tokens", "0.99", "1")],
+    );
+    assert_eq!(
+        charges(&usage_of(&alone, None).added.unwrap().totals),
+        [row("0.99", "1")]
+    );
+}
+
 #[test]
 fn a_renewal_that_could_not_be_posted_counts_for_nothing() {
     use farebox_record::command::{Due, DueItem};

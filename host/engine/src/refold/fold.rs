@@ -456,6 +456,8 @@ impl<'w> Run<'w> {
                     cost: item.event.cost_usd(),
                     measures: &item.event.measures,
                     attributes: &item.event.attributes,
+                    source: item.event.source.as_str(),
+                    id: item.event.id.as_str(),
                 });
                 taken += 1;
             }

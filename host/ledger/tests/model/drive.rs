@@ -570,7 +570,9 @@ fn due(due: &farebox_record::command::Due) -> Due {
     let none = String::new;
     match &due.item {
         D::HoldExpiry(EventRef { id, .. }) => (at, 0, id.to_string(), none()),
-        D::Timer { subscription, key } => (at, 1, subscription.to_string(), key.clone()),
+        D::Timer {
+            subscription, key, ..
+        } => (at, 1, subscription.to_string(), key.clone()),
         D::Renewal(id) => (at, 2, id.to_string(), none()),
         D::GrantExpiry(id) => (at, 3, id.to_string(), none()),
         D::GrantEffective(id) => (at, 4, id.to_string(), none()),

@@ -368,6 +368,7 @@ fn plans_are_asked_about_renewals_and_timers_alone() {
             DueItem::Timer {
                 subscription: subscription.clone(),
                 key: "k".into(),
+                about: None,
             },
             true,
         ),

@@ -37,5 +37,6 @@ mod spending_changes;
 mod spending_counts;
 mod spending_windows;
 mod subscribed_above;
+mod timers;
 mod usage;
 mod verify;

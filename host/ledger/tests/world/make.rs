@@ -287,6 +287,14 @@ pub fn revision() -> RevisionHash {
     }
 }
 
+/// The same of a plan that follows conversations.
+pub fn about(verdict: Verdict) -> Pricing {
+    Pricing {
+        subject_attribute: Some("conversation".into()),
+        ..pricing(verdict)
+    }
+}
+
 /// What the ledger sees of a plan's answer.
 pub fn pricing(verdict: Verdict) -> Pricing {
     Pricing {

@@ -10,7 +10,7 @@ pub mod tally;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use farebox_ledger::{Refusal, Wallet, append, gives_back_of, standing_of, verify};
+use farebox_ledger::{Refusal, Wallet, append, gives_back_of, standing_of, timer_of, verify};
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{Command, Due, DueItem};
@@ -21,7 +21,7 @@ use farebox_record::plan::EventRef;
 use farebox_record::state::{Shortfall, SliceSource};
 use farebox_record::time::{Span, Timestamp};
 
-use make::{asset, customer, pricing};
+use make::{about, asset, customer, pricing};
 
 /// Midnight of 1 March 2026: where every test begins.
 pub const START: Timestamp = Timestamp::from_micros(1_772_323_200_000_000);
@@ -92,7 +92,10 @@ impl World {
                 return;
             };
             let seen = match &due.item {
-                DueItem::Renewal(_) | DueItem::Timer { .. } => self.transitions.pop_front().map(pricing),
+                DueItem::Renewal(_) | DueItem::Timer { about: None, .. } => {
+                    self.transitions.pop_front().map(pricing)
+                }
+                DueItem::Timer { .. } => self.transitions.pop_front().map(about),
                 DueItem::HoldExpiry(hold) if self.wallet.hold(hold).is_some_and(|h| h.expired.is_some()) => {
                     self.conclusions.pop_front().map(pricing)
                 }
@@ -141,6 +144,7 @@ impl World {
                 original.ended.extend(self.original(&event).unwrap().ended);
             }
         }
+        let timer = timer_of(&command).map(|about| about.event.clone());
         let seen = Seen {
             control: 1,
             time: happened(&command, original.as_ref()).unwrap_or(self.now),
@@ -150,7 +154,7 @@ impl World {
             named: Vec::new(),
         };
         let seen = Seen {
-            named: self.named(&seen),
+            named: self.named(&seen, timer),
             ..seen
         };
         let decided = append(
@@ -287,8 +291,8 @@ impl World {
         })
     }
 
-    /// Events that an answer gives back of, and that a corrected event gave back of, as they stand.
-    fn named(&self, seen: &Seen) -> Vec<Original> {
+    /// Events that an answer gives back of, that a corrected event gave back of, and that set a timer, as they stand.
+    fn named(&self, seen: &Seen, timer: Option<EventRef>) -> Vec<Original> {
         let gave = seen
             .original
             .iter()
@@ -299,6 +303,7 @@ impl World {
             .iter()
             .flat_map(|pricing| gives_back_of(&pricing.verdict));
         events.extend(answer);
+        events.extend(timer);
         events.sort();
         events.dedup();
         events.iter().filter_map(|event| self.original(event)).collect()

@@ -79,6 +79,9 @@ impl Reader<'_> {
         if said.key.is_empty() {
             return Err(Fault::rule("timer-key", "a timer has an empty key"));
         }
+        if said.key.contains('\0') {
+            return Err(Fault::rule("timer-key", "a timer's key holds a zero byte"));
+        }
         Fault::check("name_bytes_max", said.key.len(), self.limits.name_bytes_max)?;
         Ok(TimerOrder {
             key: said.key,

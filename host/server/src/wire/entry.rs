@@ -183,6 +183,9 @@ fn event_of(command: &Command) -> Option<EventRefView> {
         Command::Release(release) => release.hold.clone(),
         Command::Due(due) => match &due.item {
             DueItem::HoldExpiry(hold) => hold.clone(),
+            DueItem::Timer {
+                about: Some(about), ..
+            } => about.event.clone(),
             _ => return None,
         },
         Command::Void(void) => void.event.clone(),

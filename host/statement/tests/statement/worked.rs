@@ -360,6 +360,31 @@ fn what_a_plan_gives_back_is_usage_of_its_code_and_negative() {
 }
 
 #[test]
+fn what_a_deadline_charges_for_an_event_is_usage() {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ok(grant("g", "usd", "10").put());
+    let used = event_with("a", &[("conversation", "c1")]);
+    let waits = about(wakes("deadline", t(100)));
+    world
+        .decide(farebox_record::command::Command::Usage(used), Some(waits))
+        .unwrap();
+    world.transitions.push_back(usd("0.99"));
+    world.advance(100);
+    world.decide(void("a"), Some(about(priced(&[])))).unwrap();
+    assert_eq!(
+        lines(&of(&world, 0, MONTH), "usd"),
+        [
+            "opening 0 0 0 0",
+            "grant g (order): 10 0 0 0",
+            "usage tokens in 0 x1: -0.99 0 0 0",
+            "void tokens of a in 0 x-1: 0.99 0 0 0",
+            "closing 10 0 0 0",
+        ]
+    );
+}
+
+#[test]
 fn what_paid_a_debt_comes_back_as_bought_value_when_the_debt_was_none() {
     let mut world = World::new();
     world.ask(usage("a"), usd("5")).unwrap();

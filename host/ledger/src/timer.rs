@@ -1,0 +1,163 @@
+//! Timers that plans set: of a subscription, or of a subject that the plan follows. What is charged when a subject's timer
+//! goes off belongs to the event that set it: it has its attributes, is found with it, and comes back with it.
+
+use farebox_record::command::{Command, Due, DueItem, TimerAbout};
+use farebox_record::correction::{Original, Standing, StandingStatus};
+use farebox_record::event::Event;
+use farebox_record::ids::SubscriptionId;
+use farebox_record::lifecycle::SubscriptionStatus;
+use farebox_record::outcome::{Answer, Effect, Outcome, Seen};
+use farebox_record::plan::EventRef;
+use farebox_record::state::{DueChange, SubjectTimer, TimerState};
+use farebox_record::time::Timestamp;
+
+use crate::draft::Draft;
+use crate::limits::TIMERS_PER_WALLET_MAX;
+use crate::orders::{Cause, Ready};
+use crate::refusal::{Refusal, too_many};
+use crate::renewal::{answered, finish};
+use crate::wallet::Wallet;
+
+impl Wallet {
+    /// Whether a timer of a subject has nobody to go off for: its subscription has ended, or has had another plan since.
+    pub fn is_over(&self, subscription: &SubscriptionId, key: &str, about: &TimerAbout) -> bool {
+        let timer = name(subscription, key, &about.subject);
+        let Some(state) = self.timers.get(&timer) else {
+            return true;
+        };
+        let serves = self
+            .subscription(subscription)
+            .is_some_and(|s| s.plan == state.plan && !matches!(s.status, SubscriptionStatus::Cancelled(_)));
+        let taken = self.plan_since.get(subscription);
+        !serves || taken.is_some_and(|taken| state.set < *taken)
+    }
+}
+
+/// The event that set the timer which a command is about: what is charged then belongs to it. None for every other command.
+pub fn timer_of(command: &Command) -> Option<&TimerAbout> {
+    let due = match command {
+        Command::Due(due) => due,
+        other => &other.retried()?.1.due,
+    };
+    match &due.item {
+        DueItem::Timer { about, .. } => about.as_deref(),
+        _ => None,
+    }
+}
+
+/// A timer goes off.
+pub(crate) fn wake(
+    wallet: &mut Wallet,
+    id: &SubscriptionId,
+    key: &str,
+    about: Option<&TimerAbout>,
+    due: &Due,
+    seen: &Seen,
+    at: Timestamp,
+) -> Result<Outcome, Refusal> {
+    if let Some(about) = about
+        && wallet.is_over(id, key, about)
+    {
+        let mut draft = Draft::new(wallet, at);
+        put_timer(&mut draft, id, key, &about.subject, None);
+        return Ok(draft.finish(|_| Answer::Handled));
+    }
+    let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
+    let told = DueChange::Timer(key.to_string());
+    let (owner, cause) = cause_of(due.instant, about, seen);
+    let attributes = owner.map(|owner| &owner.event.attributes);
+    let answer = answered(wallet, seen, attributes);
+    let mut draft = Draft::new(wallet, at);
+    match about {
+        Some(about) => put_timer(&mut draft, id, key, &about.subject, None),
+        None => {
+            changed.timers.remove(key);
+        }
+    }
+    finish(draft, id, changed, answer, due, told, (cause, owner), at)
+}
+
+/// What a plan that was woken is asked about, and the event that its charges belong to: the one that set the timer, where it
+/// is known and still counts.
+pub(crate) fn cause_of<'s>(
+    instant: Timestamp,
+    about: Option<&'s TimerAbout>,
+    seen: &'s Seen,
+) -> (Option<&'s Standing>, Cause<'s>) {
+    let Some(about) = about else {
+        return (None, Cause::Due(instant));
+    };
+    let owner = original(seen, &about.event).map(|original| &original.standing);
+    let owner = owner.filter(|standing| standing.status == StandingStatus::Charged);
+    let event: Option<&Event> = owner.map(|standing| &standing.event);
+    (owner, Cause::Timer(instant, about, event))
+}
+
+/// Notes what a timer charged with the event that it belongs to.
+pub(crate) fn note_charged(draft: &mut Draft<'_>, owner: &Standing, ready: &Ready<'_>, at: Timestamp) {
+    let lines = ready.lines();
+    if lines.is_empty() {
+        return;
+    }
+    let mut after = owner.clone();
+    after.lines.extend(lines);
+    after.slices.extend(ready.slices(at));
+    draft.put(Effect::StandingPut(after.event.reference(), Box::new(after)));
+}
+
+/// Sets a timer of a subject, or takes it away where it is set.
+pub(crate) fn put_timer(
+    draft: &mut Draft<'_>,
+    subscription: &SubscriptionId,
+    key: &str,
+    subject: &str,
+    state: Option<TimerState>,
+) {
+    let timer = name(subscription, key, subject);
+    if draft.wallet.timers.get(&timer) != state.as_ref() {
+        draft.put(Effect::SubjectTimerPut(Box::new(timer), state.map(Box::new)));
+    }
+}
+
+/// Takes away the timers that an event set, because it does not count any more.
+pub(crate) fn take_away_timers(draft: &mut Draft<'_>, event: &EventRef) {
+    let set = draft
+        .wallet
+        .timers
+        .iter()
+        .filter(|(_, state)| state.event == *event);
+    let set: Vec<SubjectTimer> = set.map(|(timer, _)| timer.clone()).collect();
+    for timer in set {
+        draft.put(Effect::SubjectTimerPut(Box::new(timer), None));
+    }
+}
+
+/// Whether the wallet has room for so many more timers.
+pub(crate) fn check_timers(wallet: &Wallet, more: usize) -> Result<(), Refusal> {
+    if more == 0 {
+        return Ok(());
+    }
+    let of_subscriptions: usize = wallet.subscriptions.values().map(|s| s.timers.len()).sum();
+    match wallet.timers.len() + of_subscriptions + more > TIMERS_PER_WALLET_MAX {
+        true => Err(too_many("timers", "TIMERS_PER_WALLET_MAX", TIMERS_PER_WALLET_MAX)),
+        false => Ok(()),
+    }
+}
+
+/// Whether an event was taken back.
+pub(crate) fn is_void(seen: &Seen, event: &EventRef) -> bool {
+    original(seen, event).is_some_and(|original| original.standing.status == StandingStatus::Voided)
+}
+
+fn original<'s>(seen: &'s Seen, event: &EventRef) -> Option<&'s Original> {
+    let mut known = seen.named.iter();
+    known.find(|original| original.standing.event.reference() == *event)
+}
+
+fn name(subscription: &SubscriptionId, key: &str, subject: &str) -> SubjectTimer {
+    SubjectTimer {
+        subscription: subscription.clone(),
+        key: key.to_string(),
+        subject: subject.to_string(),
+    }
+}

@@ -1,0 +1,289 @@
+//! Timers of the subjects that a plan follows. The plan charges when one goes off, and what it charges belongs to the event
+//! that set the timer.
+
+use farebox_record::command::{Command, DueItem, RetryChange};
+use farebox_record::correction::Amend;
+use farebox_record::lifecycle::{SubscriptionChange, When};
+use farebox_record::outcome::{Answer, Verdict};
+use farebox_record::plan::{Charge, Priced, SubjectChange, TimerOrder};
+use farebox_record::state::{Cadence, Part, SubjectTimer, Waiting};
+use farebox_record::time::Timestamp;
+
+use crate::world::World;
+use crate::world::bound::{Bound, limit};
+use crate::world::make::*;
+use crate::world::say::say;
+use crate::world::t;
+
+/// The plan's answer: charges, and a timer under this key.
+fn orders(charges: &[Charge], key: &str, at: Option<Timestamp>) -> Verdict {
+    Verdict::Priced(Priced {
+        charges: charges.to_vec(),
+        timers: vec![TimerOrder { key: key.into(), at }],
+        ..Priced::default()
+    })
+}
+
+fn outcome(amount: &str) -> Verdict {
+    priced(&[charge("outcome", "usd", amount)])
+}
+
+/// An answer in a conversation, whose outcome is waited for until then.
+fn answered(world: &mut World, event: &str, conversation: &str, until: i64) {
+    let used = event_with(event, &[("conversation", conversation)]);
+    let pricing = about(orders(&[], "resolved", Some(t(until))));
+    world.decide(Command::Usage(used), Some(pricing)).unwrap();
+}
+
+fn world() -> World {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ok(grant("g", "usd", "10").put());
+    world
+}
+
+/// Conversations with a timer that is set.
+fn waiting(world: &World) -> Vec<String> {
+    let parts = world.parts();
+    let timers = parts.keys().filter_map(|key| match Part::from_key(key) {
+        Ok(Part::SubjectTimer(timer)) => Some(timer.subject),
+        _ => None,
+    });
+    timers.collect()
+}
+
+#[test]
+fn each_subject_has_a_timer_of_its_own() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 100);
+    answered(&mut world, "b", "c2", 200);
+    assert_eq!(waiting(&world), ["c1", "c2"]);
+    // The same conversation again: its deadline moves, the other one's does not.
+    answered(&mut world, "a2", "c1", 300);
+    world.crash();
+    world.transitions.extend([outcome("0.99"), outcome("1.99")]);
+    world.advance(100);
+    assert_eq!(world.has("usd"), "10 0 0 0");
+    world.advance(100);
+    assert_eq!(world.has("usd"), "9.01 0 0 0");
+    world.advance(100);
+    assert_eq!(world.has("usd"), "7.02 0 0 0");
+    assert_eq!(waiting(&world), Vec::<String>::new());
+    let about: Vec<String> = world
+        .handled
+        .iter()
+        .map(|due| format!("{:?}", due.item))
+        .collect();
+    assert!(
+        about[0].contains("\"c2\"") && about[1].contains("\"c1\""),
+        "{about:?}"
+    );
+}
+
+#[test]
+fn a_name_may_hold_anything() {
+    let timer = SubjectTimer {
+        subscription: "s".parse().unwrap(),
+        key: "resolved".into(),
+        subject: "with a\0zero".into(),
+    };
+    let part = Part::SubjectTimer(timer);
+    assert_eq!(Part::from_key(&part.key()), Ok(part));
+}
+
+#[test]
+fn a_timer_can_be_taken_away() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 100);
+    let asks = event_with("asks", &[("conversation", "c1")]);
+    let away = about(orders(&[], "resolved", None));
+    world.decide(Command::Usage(asks), Some(away)).unwrap();
+    assert_eq!(waiting(&world), Vec::<String>::new());
+    world.advance(1_000);
+    assert_eq!(world.handled, []);
+}
+
+#[test]
+fn what_it_charges_comes_back_with_the_event_that_set_it() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 100);
+    world.transitions.push_back(outcome("0.99"));
+    world.advance(100);
+    let standing = world.original(&reference("a")).unwrap().standing;
+    assert_eq!(standing.lines[0].code, "outcome");
+    assert_eq!(world.has("usd"), "9.01 0 0 0");
+    // A part of it, and then the rest with the event.
+    world.ok(refund_event("r", "a", Some("0.09")));
+    assert_eq!(world.has("usd"), "9.1 0 0 0");
+    let reversed = Some(about(priced(&[])));
+    assert_eq!(
+        say(&world.decide(void("a"), reversed)),
+        "corrected, reversed usd 0.9"
+    );
+    assert_eq!(world.has("usd"), "10 0 0 0");
+}
+
+#[test]
+fn a_later_event_gives_back_what_it_charged() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 100);
+    world.transitions.push_back(outcome("0.99"));
+    world.advance(100);
+    world.advance(20 * 86_400);
+    let again = event_with("again", &[("conversation", "c1")]);
+    let given = about(priced(&[back("a", "outcome", "usd", "-0.99")]));
+    world.decide(Command::Usage(again), Some(given)).unwrap();
+    assert_eq!(world.has("usd"), "10 0 0 0");
+}
+
+#[test]
+fn an_event_that_is_taken_back_takes_its_timer_along() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 100);
+    answered(&mut world, "b", "c2", 100);
+    world.decide(void("a"), Some(about(priced(&[])))).unwrap();
+    assert_eq!(waiting(&world), ["c2"]);
+    // What takes the place of the other one sets the timer anew.
+    let later = event_with("b", &[("conversation", "c2")]);
+    let replaced = Command::Amend(Amend {
+        event: later,
+        id: "amend".parse().unwrap(),
+    });
+    world
+        .decide(replaced, Some(about(orders(&[], "resolved", Some(t(500))))))
+        .unwrap();
+    world.advance(100);
+    assert_eq!(world.handled, []);
+    world.transitions.push_back(outcome("0.99"));
+    world.advance(400);
+    assert_eq!(world.has("usd"), "9.01 0 0 0");
+    world.decide(void("b"), Some(about(priced(&[])))).unwrap();
+    assert_eq!(world.has("usd"), "10 0 0 0");
+}
+
+#[test]
+fn a_timer_that_is_set_again_when_it_goes_off_belongs_to_the_same_event() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 100);
+    // At once is a second later: else it would go off for ever at one instant.
+    let both = orders(&[charge("outcome", "usd", "1")], "resolved", Some(t(100)));
+    world.transitions.extend([both, outcome("2")]);
+    world.advance(100);
+    assert_eq!(world.has("usd"), "9 0 0 0");
+    world.advance(1);
+    assert_eq!(world.has("usd"), "7 0 0 0");
+    world.decide(void("a"), Some(about(priced(&[])))).unwrap();
+    assert_eq!(world.has("usd"), "10 0 0 0");
+}
+
+#[test]
+fn it_counts_and_burns_as_its_event_would() {
+    let mut world = world();
+    world.ok(grant("specific", "usd", "5").only("conversation", "c1").put());
+    world.ok(limit("c1", "usd", "2").on("conversation", "c1").set());
+    answered(&mut world, "a", "c1", 100);
+    answered(&mut world, "b", "c2", 100);
+    world.transitions.extend([outcome("1"), outcome("0.5")]);
+    world.advance(100);
+    // The first from the grant that is for its conversation, the other from the general one.
+    assert_eq!(world.limit("c1"), "1 + 0, 1 left");
+    assert_eq!(world.has("usd"), "13.5 0 0 0");
+    assert_eq!(world.burnt(), ["g 0.5"]);
+}
+
+#[test]
+fn it_has_nobody_to_go_off_for_behind_another_plan_or_the_end() {
+    let plan = SubscriptionChange::Plan {
+        plan: "other".parse().unwrap(),
+        cadence: None,
+    };
+    for to in [plan, SubscriptionChange::Cancel] {
+        let mut world = world();
+        answered(&mut world, "a", "c1", 100);
+        world.ask(change("now", to, When::Now), priced(&[])).unwrap();
+        world.transitions.push_back(outcome("0.99"));
+        world.advance(100);
+        assert_eq!(world.has("usd"), "10 0 0 0");
+        assert_eq!(waiting(&world), Vec::<String>::new());
+        assert_eq!(world.wallet.header().unpriced, 0);
+    }
+}
+
+/// The plan had no answer when it went off; what is to be asked again.
+fn missed(world: &mut World) -> Command {
+    answered(world, "a", "c1", 100);
+    world.transitions.push_back(Verdict::Failed {
+        code: "trap".into(),
+        message: "unreachable".into(),
+    });
+    world.advance(100);
+    assert_eq!(world.wallet.header().unpriced, 1);
+    let sequence = world.wallet.header().sequence;
+    let effects = &world.records.last().unwrap().outcome.effects;
+    let kept = effects.iter().find_map(|effect| match effect {
+        farebox_record::outcome::Effect::UnpricedKept(kept) => Some(&kept.what),
+        _ => None,
+    });
+    match kept {
+        Some(Waiting::Change(missed)) => Command::RetryChange(RetryChange {
+            sequence,
+            missed: missed.clone(),
+        }),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_answered_late_belongs_to_the_event_too() {
+    let mut world = world();
+    let again = missed(&mut world);
+    let subject = SubjectChange {
+        state: b"earned".to_vec(),
+        expires: t(1_000),
+    };
+    let late = Verdict::Priced(Priced {
+        charges: vec![charge("outcome", "usd", "0.99")],
+        subject: Some(subject),
+        ..Priced::default()
+    });
+    world.decide(again, Some(about(late))).unwrap();
+    assert_eq!(world.has("usd"), "9.01 0 0 0");
+    let part = Part::Subject("s".parse().unwrap(), "c1".into());
+    assert!(world.parts().contains_key(&part.key()));
+    world.decide(void("a"), Some(about(priced(&[])))).unwrap();
+    assert_eq!(world.has("usd"), "10 0 0 0");
+}
+
+#[test]
+fn an_event_that_was_taken_back_is_charged_nothing_late() {
+    let mut world = world();
+    let again = missed(&mut world);
+    world.decide(void("a"), Some(about(priced(&[])))).unwrap();
+    assert_eq!(
+        world.decide(again, Some(about(outcome("0.99")))).unwrap(),
+        Answer::Handled
+    );
+    assert_eq!(world.has("usd"), "10 0 0 0");
+    assert_eq!(world.wallet.header().unpriced, 0);
+}
+
+#[test]
+fn a_wallet_has_room_for_so_many() {
+    let mut world = world();
+    let most = farebox_ledger::limits::TIMERS_PER_WALLET_MAX;
+    let timers = (0..=most).map(|index| TimerOrder {
+        key: index.to_string(),
+        at: Some(t(100)),
+    });
+    let orders = Verdict::Priced(Priced {
+        timers: timers.collect(),
+        ..Priced::default()
+    });
+    let used = event_with("e", &[("conversation", "c")]);
+    let said = say(&world.decide(Command::Usage(used), Some(about(orders))));
+    assert!(said.contains("TIMERS_PER_WALLET_MAX"), "{said}");
+    assert_eq!(
+        world.wallet.next_due().map(|(_, item)| item),
+        Some(&DueItem::Renewal("s".parse().unwrap()))
+    );
+}
