@@ -6,7 +6,13 @@ use std::{env, fs};
 use farebox_build::{BuildOptions, build_plan};
 
 /// In the order in which they are listed.
-const PLANS: [&str; 4] = ["per-token", "credits", "hybrid", "seats-plus-credits"];
+const PLANS: [&str; 5] = [
+    "per-token",
+    "credits",
+    "hybrid",
+    "seats-plus-credits",
+    "per-outcome",
+];
 /// What they are made from, besides their own folders.
 const SOURCES: [&str; 5] = [
     "guest-sdk/rust",

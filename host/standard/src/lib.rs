@@ -43,7 +43,7 @@ macro_rules! standard {
 }
 
 /// All of them, the simplest first.
-pub const PLANS: [StandardPlan; 4] = [
+pub const PLANS: [StandardPlan; 5] = [
     standard!(
         "per-token",
         "list-prices.json",
@@ -63,6 +63,11 @@ pub const PLANS: [StandardPlan; 4] = [
         "seats-plus-credits",
         "example.json",
         "a fee for each seat, with credits that all seats share"
+    ),
+    standard!(
+        "per-outcome",
+        "example.json",
+        "a price for each outcome that counts, given back where somebody objects"
     ),
 ];
 

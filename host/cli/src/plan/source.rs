@@ -216,7 +216,7 @@ mod tests {
         assert!(
             unknown
                 .text()
-                .contains("per-token, credits, hybrid, seats-plus-credits"),
+                .contains("per-token, credits, hybrid, seats-plus-credits, per-outcome"),
             "{}",
             unknown.text()
         );

@@ -6,6 +6,7 @@ mod backfill;
 mod classes;
 mod concurrency;
 mod corrections;
+mod deadlines;
 mod feed;
 mod fixtures;
 mod folded;

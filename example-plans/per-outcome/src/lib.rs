@@ -1,0 +1,268 @@
+//! A price for each outcome: a conversation that was resolved, a task that was done. Nothing is charged for trying.
+//!
+//! An outcome is claimed by an event, and counts when somebody confirms it or nobody objects in time. What counts is charged
+//! once, however often it is claimed; where somebody comes back within the reversal window, what was charged is given back, in
+//! whatever period that is.
+
+mod parameters;
+mod terms;
+
+use farebox_plan::{
+    Charged, Description, Memory, Nanos, Order, Outcome, ParameterError, Plan, Progress, Rejection,
+    Transition, Usage,
+};
+use serde::{Deserialize, Serialize};
+
+pub use parameters::{Parameters, Prepared};
+
+use crate::terms::Terms;
+
+farebox_plan::vocabulary! {
+    assets {
+        USD: "usd", "US dollars";
+        EUR: "eur", "Euros";
+    }
+    events {
+        CLAIMED: "outcome.claimed";
+        CONFIRMED: "outcome.confirmed";
+        OBJECTED: "outcome.objected";
+    }
+    measures {}
+    attributes {
+        SUBJECT: "conversation";
+        KIND: "outcome";
+        EVENT_SOURCE: "event.source";
+        EVENT_ID: "event.id";
+    }
+    charges {
+        OUTCOME: "outcomes", "Outcomes", "outcomes";
+        SEATS: "seats", "Seats", "seats";
+        MINIMUM: "minimum", "Minimum commitment", "periods";
+    }
+}
+
+/// The timer that ends the wait for an objection.
+const DEADLINE: &str = "deadline";
+
+/// What is remembered of a subscription.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Which period it is about: a pause may have left some out.
+    pub period: u32,
+    /// What outcomes cost in that period, less what was given back in it.
+    pub charged: Nanos,
+}
+
+/// The plan.
+#[derive(Debug)]
+pub struct PerOutcome;
+
+impl Plan for PerOutcome {
+    type Parameters = Parameters;
+    type Prepared = Prepared;
+    type State = State;
+    type Subject = Progress;
+    const PARAMETERS_SCHEMA: &'static str = include_str!("../parameters.schema.json");
+
+    fn describe() -> Description {
+        Description {
+            order: Order::Sequential,
+            subject: Some(attribute::SUBJECT),
+            ..Description::new(
+                "per-outcome",
+                env!("CARGO_PKG_VERSION"),
+                "A price for each outcome that counts, given back where somebody objects later.",
+                VOCABULARY,
+            )
+        }
+    }
+
+    fn prepare(parameters: Parameters) -> Result<Prepared, Vec<ParameterError>> {
+        parameters.prepare()
+    }
+
+    fn evaluate(
+        deal: &Prepared,
+        usage: &Usage<'_>,
+        memory: &mut Memory<Self>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Rejection> {
+        if memory.subject.name().is_none() {
+            return Err(Rejection::missing(
+                attribute::SUBJECT.name(),
+                "this plan prices what came of it",
+            ));
+        }
+        let period = usage.period().index;
+        if usage.is(event::CLAIMED) {
+            claim(deal, usage, memory, outcome)
+        } else if usage.is(event::CONFIRMED) {
+            confirm(deal, usage, memory, outcome, period)
+        } else {
+            object(deal, usage, memory, outcome, period)
+        }
+    }
+
+    fn transition(
+        deal: &Prepared,
+        transition: &Transition<'_>,
+        memory: &mut Memory<Self>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Rejection> {
+        let period = transition.period();
+        match &transition.change {
+            farebox_plan::Change::Due { .. } => keep(deal, transition, memory, outcome),
+            farebox_plan::Change::Reversed { event, .. } => {
+                // The host gives back what was charged; another claim may come.
+                let charged = memory.subject.get().and_then(Progress::charged);
+                if let Some(charged) = charged.filter(|charged| charged.event == *event) {
+                    if period.start <= charged.at {
+                        let amount = charged.amount;
+                        memory.state.less(period.index, amount)?;
+                    }
+                    memory.subject.forget();
+                } else if memory
+                    .subject
+                    .get()
+                    .and_then(Progress::kept)
+                    .is_some_and(|claim| claim.event == *event)
+                {
+                    memory.subject.forget();
+                }
+                Ok(())
+            }
+            _ => Terms::new(deal, period, outcome).carry_out(transition, &mut memory.state),
+        }
+    }
+}
+
+/// The work is done, and nobody has said yet whether it is good.
+fn claim(
+    deal: &Prepared,
+    usage: &Usage<'_>,
+    memory: &mut Memory<PerOutcome>,
+    outcome: &mut Outcome,
+) -> Result<(), Rejection> {
+    let kind = usage.needed_attribute(attribute::KIND)?;
+    if deal.ignores(kind) {
+        return Ok(());
+    }
+    deal.price(kind)?;
+    let Some(pending) = Progress::claimed(memory.subject.get(), kind, reference(usage)?) else {
+        return Ok(());
+    };
+    let (until, forgotten) = deal.wait(usage.time());
+    memory.subject.keep(pending, forgotten);
+    match until {
+        Some(until) => outcome.timer(DEADLINE, until),
+        None => outcome.cancel_timer(DEADLINE),
+    }
+    Ok(())
+}
+
+/// Somebody says that it is good, or it is of a kind that needs no more.
+fn confirm(
+    deal: &Prepared,
+    usage: &Usage<'_>,
+    memory: &mut Memory<PerOutcome>,
+    outcome: &mut Outcome,
+    period: u32,
+) -> Result<(), Rejection> {
+    let kind = usage.attribute(attribute::KIND);
+    if kind.is_some_and(|kind| deal.ignores(kind)) {
+        return Ok(());
+    }
+    let Some(claim) = Progress::confirmed(memory.subject.get(), kind, reference(usage)?) else {
+        return Ok(());
+    };
+    let amount = deal.price(&claim.kind)?;
+    charge(deal, outcome, amount, &claim.kind)?;
+    memory.state.more(period, amount)?;
+    let at = usage.time();
+    memory.subject.keep(claim.earned(amount, at), deal.remembered(at));
+    outcome.cancel_timer(DEADLINE);
+    Ok(())
+}
+
+/// Nobody objected in time.
+fn keep(
+    deal: &Prepared,
+    transition: &Transition<'_>,
+    memory: &mut Memory<PerOutcome>,
+    outcome: &mut Outcome,
+) -> Result<(), Rejection> {
+    let Some(claim) = memory.subject.get().and_then(Progress::kept) else {
+        return Ok(());
+    };
+    let amount = deal.price(&claim.kind)?;
+    charge(deal, outcome, amount, &claim.kind)?;
+    memory.state.more(transition.period().index, amount)?;
+    let at = transition.time;
+    memory.subject.keep(claim.earned(amount, at), deal.remembered(at));
+    Ok(())
+}
+
+/// Somebody comes back: what was pending is nothing, what was charged is given back.
+fn object(
+    deal: &Prepared,
+    usage: &Usage<'_>,
+    memory: &mut Memory<PerOutcome>,
+    outcome: &mut Outcome,
+    period: u32,
+) -> Result<(), Rejection> {
+    outcome.cancel_timer(DEADLINE);
+    let charged = memory.subject.get().and_then(Progress::charged).cloned();
+    memory.subject.forget();
+    let Some(Charged {
+        event, amount, at, ..
+    }) = charged
+    else {
+        return Ok(());
+    };
+    if deal.remembered(at) <= usage.time() || !amount.is_positive() {
+        return Ok(());
+    }
+    outcome
+        .give_back(charge::OUTCOME, deal.currency(), event)
+        .amount(amount, Nanos::units(1), || "somebody came back".into())?;
+    memory.state.less(period, amount)
+}
+
+fn charge(deal: &Prepared, outcome: &mut Outcome, amount: Nanos, kind: &str) -> Result<(), Rejection> {
+    outcome
+        .charge(charge::OUTCOME, deal.currency())
+        .amount(amount, Nanos::units(1), || format!("the price of a {kind}"))?;
+    Ok(())
+}
+
+fn reference(usage: &Usage<'_>) -> Result<farebox_plan::EventRef, Rejection> {
+    usage
+        .reference()
+        .ok_or_else(|| Rejection::missing(attribute::EVENT_ID.name(), "the host says which event it is"))
+}
+
+impl State {
+    fn of(&mut self, period: u32) -> &mut Nanos {
+        if self.period != period {
+            *self = State {
+                period,
+                charged: Nanos::ZERO,
+            };
+        }
+        &mut self.charged
+    }
+
+    fn more(&mut self, period: u32, amount: Nanos) -> Result<(), Rejection> {
+        let charged = self.of(period);
+        *charged = charged.checked_add(amount).ok_or(farebox_plan::Overflow)?;
+        Ok(())
+    }
+
+    fn less(&mut self, period: u32, amount: Nanos) -> Result<(), Rejection> {
+        let charged = self.of(period);
+        *charged = charged.checked_sub(amount).ok_or(farebox_plan::Overflow)?;
+        Ok(())
+    }
+}
+
+farebox_plan::export!(PerOutcome);

@@ -1,0 +1,110 @@
+//! What happens between outcomes: seats, and the minimum of a period.
+
+use farebox_plan::{
+    Change, Grant, Nanos, Outcome, Period, Proration, Rejection, Share, Transition, shortfall,
+};
+
+use crate::parameters::Prepared;
+use crate::{State, charge};
+
+/// The deal in a period.
+pub(crate) struct Terms<'a> {
+    deal: &'a Prepared,
+    period: Period,
+    outcome: &'a mut Outcome,
+}
+
+impl<'a> Terms<'a> {
+    /// What it comes to is put into `outcome`.
+    pub fn new(deal: &'a Prepared, period: Period, outcome: &'a mut Outcome) -> Terms<'a> {
+        Terms {
+            deal,
+            period,
+            outcome,
+        }
+    }
+
+    /// What follows from a change of the subscription.
+    pub fn carry_out(&mut self, transition: &Transition<'_>, state: &mut State) -> Result<(), Rejection> {
+        let rest = self.period.rest(transition.time);
+        let seats = transition.seats();
+        match &transition.change {
+            Change::Started => self.seats(seats, rest)?,
+            Change::Renewed { .. } => {
+                self.settle(state)?;
+                self.seats(seats, Share::WHOLE)?;
+            }
+            Change::Resumed if state.period != self.period.index => {
+                self.settle(state)?;
+                self.seats(seats, rest)?;
+            }
+            Change::PlanChanged { proration, .. } => {
+                let share = match proration {
+                    Proration::Now => rest,
+                    // A period that begins is paid whole; one that goes on was paid to the plan before.
+                    Proration::AtPeriodEnd if transition.time <= self.period.start => Share::WHOLE,
+                    Proration::AtPeriodEnd => Share::NONE,
+                };
+                self.seats(seats, share)?;
+            }
+            Change::SeatsChanged {
+                before,
+                after,
+                proration: Proration::Now,
+            } => {
+                return match after.checked_sub(*before) {
+                    Some(more) => self.seats(more, rest),
+                    None => self.give_back(before.abs_diff(*after), rest),
+                };
+            }
+            Change::Cancelled { .. } => return self.settle(state),
+            _ => return Ok(()),
+        }
+        *state = State {
+            period: self.period.index,
+            charged: Nanos::ZERO,
+        };
+        Ok(())
+    }
+
+    /// The period is over: what is missing to its minimum.
+    fn settle(&mut self, state: &State) -> Result<(), Rejection> {
+        let missing = shortfall(self.deal.minimum, state.charged)?;
+        if missing.is_positive() {
+            let (minimum, charged) = (self.deal.minimum, state.charged);
+            self.outcome
+                .charge(charge::MINIMUM, self.deal.currency())
+                .invoice()
+                .amount(missing, Nanos::units(1), || {
+                    format!("at least {minimum} for the period, {charged} were charged for outcomes")
+                })?;
+        }
+        Ok(())
+    }
+
+    fn seats(&mut self, seats: u32, share: Share) -> Result<(), Rejection> {
+        let fee = share.of_each(self.deal.seat, seats)?;
+        if fee.is_positive() {
+            self.outcome
+                .charge(charge::SEATS, self.deal.currency())
+                .invoice()
+                .amount(fee, Nanos::units(seats.into()), || {
+                    "for each seat, for the part of the period that it covers".to_string()
+                })?;
+        }
+        Ok(())
+    }
+
+    /// The unused part of a fee comes back as money to use.
+    fn give_back(&mut self, seats: u32, share: Share) -> Result<(), Rejection> {
+        let unused = share.of_each(self.deal.seat, seats)?;
+        match unused.is_positive() {
+            true => {
+                let label = "Unused part of a fee";
+                self.outcome
+                    .grant(Grant::promotional(self.deal.currency(), unused, label))
+            }
+            false => Ok(()),
+        }
+    }
+}
