@@ -2,12 +2,14 @@
 
 use farebox_record::state::Cadence;
 
+use crate::corrections::Stands;
 use crate::reference::{GRACE, Hold, Model, Told};
 use crate::subscriptions::{Change, DueKind, Status, Waits, period, take_plan};
-use crate::words::{Says, Word};
+use crate::timers::About;
+use crate::words::{Says, TEAMS, Word};
 
-/// What falls due: the instant, the rank within it, whose it is, and the name of a timer.
-pub type Due = (i64, u8, String, String);
+/// What falls due: the instant, the rank within it, whose it is, the name of a timer, and whom that is about.
+pub type Due = (i64, u8, String, String, Option<(String, String)>);
 
 /// What of a late answer still makes sense.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,26 +26,30 @@ impl Model {
         let mut due: Vec<Due> = Vec::new();
         let none = String::new;
         for hold in self.holds.iter().filter(|h| !h.expired && !h.ended) {
-            due.push((hold.expires, 0, hold.id.clone(), none()));
+            due.push((hold.expires, 0, hold.id.clone(), none(), None));
         }
         // One that was settled in part, once more when its grace is over.
         let parted = |h: &&Hold| h.expired && h.parted.is_some() && !h.ended;
         for hold in self.holds.iter().filter(parted) {
-            due.push((hold.expires + GRACE, 0, hold.id.clone(), none()));
+            due.push((hold.expires + GRACE, 0, hold.id.clone(), none(), None));
         }
         for sub in &self.subs {
             if matches!(sub.status, Status::Cancelled(_)) {
                 continue;
             }
             for (key, at) in &sub.timers {
-                due.push((*at, 1, sub.id.clone(), key.to_string()));
+                due.push((*at, 1, sub.id.clone(), key.to_string(), None));
             }
-            due.push((sub.period.1, 2, sub.id.clone(), none()));
+            due.push((sub.period.1, 2, sub.id.clone(), none(), None));
+        }
+        for ((sub, key, team), timer) in &self.timers {
+            let about = (team.to_string(), timer.event.clone());
+            due.push((timer.at, 1, sub.clone(), key.to_string(), Some(about)));
         }
         for grant in self.grants.iter().filter(|g| !g.dead && !self.spent(g)) {
             match (grant.waiting, grant.until) {
-                (true, _) => due.push((grant.from, 4, grant.id.clone(), none())),
-                (false, Some(until)) => due.push((until, 3, grant.id.clone(), none())),
+                (true, _) => due.push((grant.from, 4, grant.id.clone(), none(), None)),
+                (false, Some(until)) => due.push((until, 3, grant.id.clone(), none(), None)),
                 (false, None) => {}
             }
         }
@@ -51,7 +57,8 @@ impl Model {
     }
 
     /// Handles what falls due. `word` is what the plan says, for a renewal, a timer, or a call that was settled in part.
-    pub fn handle(&mut self, (at, rank, id, key): &Due, word: &Word) {
+    pub fn handle(&mut self, due: &Due, word: &Word) {
+        let (at, rank, id, key, about) = due;
         let hold = self.holds.iter().position(|h| *rank == 0 && h.id == *id);
         if let Some(index) = hold.filter(|index| self.holds[*index].expired) {
             self.conclude(index, word);
@@ -64,10 +71,21 @@ impl Model {
                 self.give_up(index);
                 self.holds[index].expired = true;
             }
-            1 => {
-                self.sub_mut(id).unwrap().timers.remove(key.as_str());
-                self.hear(id, *at, word, DueKind::Timer);
-            }
+            1 => match about {
+                None => {
+                    self.sub_mut(id).unwrap().timers.remove(key.as_str());
+                    self.hear(id, *at, word, DueKind::Timer, None);
+                }
+                Some((team, event)) => {
+                    let is_over = self.is_for_nobody(due);
+                    self.take_timer(id, key, team);
+                    let team = TEAMS.iter().find(|known| *known == team).unwrap();
+                    if !is_over {
+                        let about = Some((*team, event.clone()));
+                        self.hear(id, *at, word, DueKind::Timer, about);
+                    }
+                }
+            },
             2 => self.renew(id, *at, word),
             3 => self.kill(id),
             _ => {
@@ -77,12 +95,13 @@ impl Model {
     }
 
     /// What a plan says about something that fell due is carried out, or waits.
-    fn hear(&mut self, id: &str, at: i64, word: &Word, kind: DueKind) {
-        match word.orders() {
-            Some(says) => self.obey(says, id, at, Some(at)),
-            None => {
+    fn hear(&mut self, id: &str, at: i64, word: &Word, kind: DueKind, about: Option<About>) {
+        match (word.orders(), about) {
+            (Some(says), None) => self.obey(says, id, at, Some(at)),
+            (Some(says), Some(about)) => self.obey_timer(says, id, at, &about),
+            (None, about) => {
                 let sub = id.into();
-                let waits = Waits::Due { sub, at, kind };
+                let waits = Waits::Due { sub, at, kind, about };
                 self.unpriced.insert(self.records, waits);
             }
         }
@@ -170,12 +189,21 @@ impl Model {
             (false, Some(_)) if !stays => DueKind::NewPlan,
             _ => DueKind::Renewal,
         };
-        self.hear(id, at, word, kind);
+        self.hear(id, at, word, kind, None);
     }
 
     /// What fell due and was not answered is asked again; of the answer, what still makes sense is carried out.
-    pub fn retry(&mut self, sequence: u64, id: &str, at: i64, kind: DueKind, word: &Word) -> Told {
-        let Some(rest) = self.still_applies(id, at, kind) else {
+    pub fn retry(
+        &mut self,
+        sequence: u64,
+        (id, at, kind): (&str, i64, DueKind),
+        about: Option<&About>,
+        word: &Word,
+    ) -> Told {
+        // A timer goes with the event that set it.
+        let is_void = |(_, event): &About| self.events[event].stands == Stands::Voided;
+        let rest = self.still_applies(id, at, kind);
+        let Some(rest) = rest.filter(|_| !about.is_some_and(is_void)) else {
             self.record();
             self.unpriced.remove(&sequence);
             return Told::new("handled");
@@ -196,7 +224,10 @@ impl Model {
         }
         self.record();
         self.unpriced.remove(&sequence);
-        self.obey(&says, id, at, Some(at));
+        match about {
+            None => self.obey(&says, id, at, Some(at)),
+            Some(about) => self.obey_timer(&says, id, at, about),
+        }
         Told::new("charged")
     }
 

@@ -336,7 +336,8 @@ impl Model {
         self.count(call.team, &taken);
         self.charged(call, slices, asked);
         self.note_given(&call.id, gave);
-        self.carry_out(says, asked, self.now, None, Some(&call.id));
+        let about = self.about(asked, call.team, &call.id);
+        self.carry_out(says, asked, self.now, None, Some(&call.id), about);
     }
 
     pub fn usage(&mut self, call: &Call, word: &Word) -> Told {

@@ -229,7 +229,7 @@ impl Model {
             },
         };
         self.record();
-        let told = self.take_back(&event);
+        let told = self.take_back(id, &event);
         self.take_given(id);
         if let Some(says) = says {
             let cover = self.cover(&says.charges, event.team, BTreeMap::new());
@@ -244,7 +244,8 @@ impl Model {
                 term: None,
             };
             // What is given because it was taken back does not go with it.
-            self.carry_out(says, &asked, self.now, None, None);
+            let about = self.about(&asked, event.team, id);
+            self.carry_out(says, &asked, self.now, None, None, about);
         }
         self.take_again(&event.gave);
         self.note_given(id, Vec::new());
@@ -285,7 +286,7 @@ impl Model {
             },
         };
         self.record();
-        let told = self.take_back(&event);
+        let told = self.take_back(&call.id, &event);
         let given = self.give(&call.id, &says.gives);
         self.take_given(&call.id);
         self.charge_behind(call, says, &asked, given);
@@ -305,7 +306,8 @@ impl Model {
         }
     }
 
-    fn take_back(&mut self, event: &Event) -> Told {
+    fn take_back(&mut self, id: &str, event: &Event) -> Told {
+        self.timers.retain(|_, timer| timer.event != id);
         if let Stands::Unpriced(sequence) = event.stands {
             self.unpriced.remove(&sequence);
         }

@@ -91,13 +91,13 @@ impl Pair {
             let (Some(due), Some(theirs)) = (next, theirs) else {
                 return;
             };
-            let (_, rank, id, _) = &due;
+            let (_, rank, id, ..) = &due;
             let hold = self.model.holds.iter().position(|h| *rank == 0 && h.id == *id);
             // A call that was settled in part has its last word when its grace is over.
             let hold = hold.filter(|index| self.model.holds[*index].expired);
             let is_asked = match rank {
                 0 => hold.is_some(),
-                1 => true,
+                1 => !self.model.is_for_nobody(&due),
                 2 => self.model.asks_at_end(id),
                 _ => false,
             };
@@ -114,7 +114,7 @@ impl Pair {
         }
     }
 
-    fn pricing_of_due(&self, (at, rank, id, _): &Due, word: &Word) -> Option<Pricing> {
+    fn pricing_of_due(&self, (at, rank, id, ..): &Due, word: &Word) -> Option<Pricing> {
         let verdict = word.verdict(*at)?;
         let new_plan = if *rank == 2 {
             self.model.plan_at_end(id)
@@ -336,9 +336,11 @@ impl Pair {
     fn pricing_by(&self, asked: &Asked, word: &Word, base: i64) -> Option<Pricing> {
         let subscription = SubscriptionId::new(&asked.sub).unwrap();
         let term = asked.term.map(|number| self.term(&subscription, number));
+        let follows = self.model.follows(asked);
         Some(Pricing {
             subscription,
             term: term.map(Box::new),
+            subject_attribute: follows.then(|| "team".into()),
             ..make::pricing(word.verdict(base)?)
         })
     }
@@ -569,12 +571,19 @@ fn due(due: &farebox_record::command::Due) -> Due {
     let at = since_start(due.instant);
     let none = String::new;
     match &due.item {
-        D::HoldExpiry(EventRef { id, .. }) => (at, 0, id.to_string(), none()),
+        D::HoldExpiry(EventRef { id, .. }) => (at, 0, id.to_string(), none(), None),
         D::Timer {
-            subscription, key, ..
-        } => (at, 1, subscription.to_string(), key.clone()),
-        D::Renewal(id) => (at, 2, id.to_string(), none()),
-        D::GrantExpiry(id) => (at, 3, id.to_string(), none()),
-        D::GrantEffective(id) => (at, 4, id.to_string(), none()),
+            subscription,
+            key,
+            about,
+        } => {
+            let about = about
+                .as_ref()
+                .map(|about| (about.subject.clone(), about.event.id.to_string()));
+            (at, 1, subscription.to_string(), key.clone(), about)
+        }
+        D::Renewal(id) => (at, 2, id.to_string(), none(), None),
+        D::GrantExpiry(id) => (at, 3, id.to_string(), none(), None),
+        D::GrantEffective(id) => (at, 4, id.to_string(), none(), None),
     }
 }

@@ -26,6 +26,7 @@ mod same;
 mod settle;
 mod steps;
 mod subscriptions;
+mod timers;
 mod told;
 mod words;
 

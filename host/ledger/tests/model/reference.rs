@@ -176,6 +176,8 @@ pub struct Model {
     pub above: BTreeMap<String, Above>,
     /// What was written off and stands so.
     pub written_off: Vec<WriteOff>,
+    /// Timers of teams.
+    pub timers: BTreeMap<crate::timers::Name, crate::timers::Timer>,
     pub announced: Vec<String>,
     pub debt: Sums,
     pub receivable: Sums,

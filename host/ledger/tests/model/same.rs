@@ -7,13 +7,14 @@ use farebox_money::Nanos;
 use farebox_record::codec;
 use farebox_record::ids::{LimitName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus, TermState};
-use farebox_record::state::{GrantPhase, Part, SliceSource, SubscriptionState};
+use farebox_record::state::{GrantPhase, Part, SliceSource, SubscriptionState, TimerState};
 use farebox_record::time::Period;
 use proptest::prelude::*;
 
 use crate::drive::{Pair, since_start};
 use crate::reference::{Model, Source, Sums, of};
 use crate::subscriptions::{Change, Status, Sub, Term};
+use crate::timers::Timer;
 use crate::words::{ASSETS, PLANS};
 use crate::world::{World, bound, make, t};
 
@@ -29,7 +30,37 @@ pub fn same(pair: &Pair) -> Result<(), TestCaseError> {
     lifetimes(world)?;
     same_subscriptions(world, model)?;
     same_terms(world, model)?;
+    same_timers(world, model)?;
     same_limits(world, model)
+}
+
+fn same_timers(world: &World, model: &Model) -> Result<(), TestCaseError> {
+    let mut stored = Vec::new();
+    for (key, value) in world.parts() {
+        if let Ok(Part::SubjectTimer(timer)) = Part::from_key(&key) {
+            let state: TimerState = codec::decode(&value).unwrap();
+            stored.push(format!(
+                "{} {} {} {} {} {} {}",
+                timer.subscription,
+                timer.key,
+                timer.subject,
+                since_start(state.at),
+                since_start(state.set),
+                state.plan,
+                state.event.id
+            ));
+        }
+    }
+    let expected = model.timers.iter().map(|((sub, key, team), timer)| {
+        let plan = PLANS[timer.plan].0;
+        let Timer { at, set, event, .. } = timer;
+        format!("{sub} {key} {team} {at} {set} {plan} {event}")
+    });
+    let mut expected: Vec<String> = expected.collect();
+    stored.sort();
+    expected.sort();
+    prop_assert_eq!(stored, expected, "timers of teams");
+    Ok(())
 }
 
 fn same_totals(world: &World, model: &Model) -> Result<(), TestCaseError> {

@@ -217,7 +217,8 @@ impl Model {
             self.end_call(index, team);
             let asked = self.asked_of_hold(index);
             let id = self.holds[index].id.clone();
-            self.carry_out(says, &asked, self.now, None, Some(&id));
+            let about = self.about(&asked, team, &id);
+            self.carry_out(says, &asked, self.now, None, Some(&id), about);
         } else {
             self.holds[index].parted = Some(Parted { team, above });
             self.tell_held(index, told);

@@ -7,6 +7,7 @@ use farebox_record::state::Cadence;
 
 use crate::calls::Call;
 use crate::reference::{Above, Model, Told};
+use crate::timers::{About, Timer};
 use crate::words::{PLANS, Says, Word};
 use crate::world::START;
 use crate::world::dates::{DAY, date, days};
@@ -91,8 +92,13 @@ pub enum DueKind {
 pub enum Waits {
     /// Usage, and when it happened.
     Event(Call, i64),
-    /// What fell due for a subscription, and when.
-    Due { sub: String, at: i64, kind: DueKind },
+    /// What fell due for a subscription, when, and about whom.
+    Due {
+        sub: String,
+        at: i64,
+        kind: DueKind,
+        about: Option<About>,
+    },
 }
 
 /// For how long a term is kept after its end.
@@ -202,7 +208,7 @@ impl Model {
     }
 
     /// Grants, state and timers that a plan orders; it was asked at `base`, because of something that fell due then where
-    /// `due` says so. What is given for `event` goes with it.
+    /// `due` says so. What is given for `event` goes with it; timers are those of the team that it is `about`.
     pub fn carry_out(
         &mut self,
         says: &Says,
@@ -210,6 +216,7 @@ impl Model {
         base: i64,
         due: Option<i64>,
         event: Option<&str>,
+        about: Option<About>,
     ) {
         for (index, order) in says.grants.iter().enumerate() {
             let id = format!("{}:{}:{index}", asked.sub, self.records);
@@ -231,6 +238,20 @@ impl Model {
             return;
         }
         for (key, after) in &says.timers {
+            if let Some((team, event)) = &about {
+                let name = (asked.sub.clone(), *key, *team);
+                let timer = after.map(|after| Timer {
+                    at: due.map_or(base + after, |due| (base + after).max(due + 1)),
+                    set: self.now,
+                    plan: sub.plan,
+                    event: event.clone(),
+                });
+                match timer {
+                    Some(timer) => self.timers.insert(name, timer),
+                    None => self.timers.remove(&name),
+                };
+                continue;
+            }
             match (after, due) {
                 (Some(after), Some(due)) => sub.timers.insert(key, (base + after).max(due + 1)),
                 (Some(after), None) => sub.timers.insert(key, base + after),
@@ -247,7 +268,7 @@ impl Model {
             sub: sub.into(),
             term: None,
         };
-        self.carry_out(says, &asked, base, due, None);
+        self.carry_out(says, &asked, base, due, None, None);
     }
 
     pub fn subscribe(

@@ -6,6 +6,7 @@ use farebox_record::state::{DueChange, MissedChange, Part, UnpricedState, Waitin
 
 use super::{Both, Pair, since_start};
 use crate::subscriptions::{Asked, DueKind, Waits};
+use crate::timers::About;
 use crate::words::Word;
 
 impl Pair {
@@ -23,8 +24,8 @@ impl Pair {
                 let asked = self.world.decide(command, pricing);
                 (asked, self.model.rate(sequence, call, *time, word))
             }
-            (Waiting::Change(missed), Waits::Due { sub, at, kind }) => {
-                self.retry(sequence, missed, (sub, *at, *kind), word)
+            (Waiting::Change(missed), Waits::Due { sub, at, kind, about }) => {
+                self.retry(sequence, missed, (sub, *at, *kind), about.as_ref(), word)
             }
             (what, _) => panic!("{what:?} waits, and not {waits:?}"),
         }
@@ -35,6 +36,7 @@ impl Pair {
         sequence: u64,
         missed: Box<MissedChange>,
         (sub, at, kind): (&str, i64, DueKind),
+        about: Option<&About>,
         word: &Word,
     ) -> Both {
         let told = match &missed.change {
@@ -54,6 +56,6 @@ impl Pair {
         let pricing = self.pricing_by(&asked, word, at);
         let command = Command::RetryChange(farebox_record::command::RetryChange { sequence, missed });
         let asked = self.world.decide(command, pricing);
-        (asked, self.model.retry(sequence, sub, at, kind, word))
+        (asked, self.model.retry(sequence, (sub, at, kind), about, word))
     }
 }

@@ -1,0 +1,88 @@
+//! Timers of subjects, naively. All plans but the first follow the team that an event names.
+
+use std::collections::BTreeMap;
+
+use crate::agenda::Due;
+use crate::corrections::Stands;
+use crate::reference::{Model, Sums};
+use crate::subscriptions::{Asked, Status};
+use crate::words::Says;
+
+/// Whose timer, its name, and the team that it is about.
+pub type Name = (String, &'static str, &'static str);
+
+/// A timer that is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timer {
+    pub at: i64,
+    pub set: i64,
+    pub plan: usize,
+    pub event: String,
+}
+
+/// Whom a plan is asked about: the team, and the event whose timers are set.
+pub type About = (&'static str, String);
+
+impl Model {
+    /// Whether the plan that is asked follows teams.
+    pub fn follows(&self, asked: &Asked) -> bool {
+        let plan = match asked.term {
+            Some(number) => Some(self.terms[&(asked.sub.clone(), number)].plan),
+            None => self.subs.iter().find(|s| s.id == asked.sub).map(|s| s.plan),
+        };
+        plan.is_some_and(|plan| plan != 0)
+    }
+
+    /// Whom a plan is asked about with an event.
+    pub fn about(&self, asked: &Asked, team: Option<&'static str>, event: &str) -> Option<About> {
+        let team = team.filter(|_| self.follows(asked))?;
+        Some((team, event.to_string()))
+    }
+
+    /// Whether a timer of a team goes off for nobody: its subscription has ended, or another plan serves.
+    pub fn is_for_nobody(&self, (_, _, id, key, about): &Due) -> bool {
+        let Some((team, _)) = about else { return false };
+        let (_, timer) = self.timer(id, key, team);
+        let sub = self.subs.iter().find(|s| s.id == *id);
+        let serves = sub.is_some_and(|s| s.plan == timer.plan && !matches!(s.status, Status::Cancelled(_)));
+        let since = self.plan_since.get(id).copied();
+        !serves || since.is_some_and(|since| timer.set < since)
+    }
+
+    fn timer(&self, id: &str, key: &str, team: &str) -> (&Name, &Timer) {
+        let mut timers = self.timers.iter();
+        timers
+            .find(|((sub, name, about), _)| sub == id && *name == key && *about == team)
+            .unwrap()
+    }
+
+    /// It goes off, and is no more.
+    pub fn take_timer(&mut self, id: &str, key: &str, team: &str) {
+        let name = self.timer(id, key, team).0.clone();
+        self.timers.remove(&name);
+    }
+
+    /// What a plan orders when a timer of a team goes off: it belongs to the event that set it, where that still counts.
+    pub fn obey_timer(&mut self, says: &Says, sub: &str, at: i64, (team, event): &About) {
+        let owner = self.events.get(event).filter(|e| e.stands == Stands::Charged);
+        let owner = owner.cloned();
+        let of_team = owner.as_ref().and_then(|owner| owner.team);
+        let cover = self.cover(&says.charges, of_team, BTreeMap::new());
+        let slices = self.slices(&cover, &says.charges);
+        self.post(&cover);
+        if owner.is_some() {
+            let mut taken = Sums::new();
+            for slice in &slices {
+                *taken.entry(slice.asset).or_default() += slice.amount;
+            }
+            self.count(of_team, &taken);
+            self.events.get_mut(event).unwrap().slices.extend(slices);
+        }
+        let asked = Asked {
+            sub: sub.into(),
+            term: None,
+        };
+        let giver = owner.map(|_| event.as_str());
+        self.carry_out(says, &asked, at, Some(at), giver, Some((*team, event.clone())));
+    }
+}
