@@ -102,7 +102,7 @@ pub enum What {
         /// How much of it.
         amount: Nanos,
     },
-    /// A settlement showed that debt of an earlier part of the same call was not owed.
+    /// Debt turned out not to be owed: its call cost less, its event was corrected, or it was written off.
     DebtCancelled {
         /// In which asset.
         asset: Asset,

@@ -292,30 +292,42 @@ fn breakage(record: &Record) -> Vec<What> {
         .collect()
 }
 
-/// What the record did to the customer's debt, asset by asset.
+/// What the record did to the customer's debt, asset by asset: what usage made of it or took back, then what was paid.
 fn debt(record: &Record) -> Vec<What> {
-    let mut moved: BTreeMap<&Asset, i128> = BTreeMap::new();
+    // What usage makes, or shows not to be owed, belongs to a charge; what is written off was not owed either.
+    let is_written_off = matches!(record.command, Command::Adjust(_));
+    let mut moved: BTreeMap<&Asset, (i128, i128)> = BTreeMap::new();
     for effect in &record.outcome.effects {
         if let Effect::Entry(entry) = effect
             && entry.account == Account::Debt
         {
-            *moved.entry(&entry.asset).or_default() += entry.amount.get();
+            let (owed, paid) = moved.entry(&entry.asset).or_default();
+            match entry.charge.is_some() || is_written_off {
+                true => *owed += entry.amount.get(),
+                false => *paid += entry.amount.get(),
+            }
         }
     }
-    let told = |(asset, moved): (&Asset, i128)| {
-        let (asset, amount) = (asset.clone(), Nanos::new(moved.abs()));
-        match (moved.signum(), &record.command) {
-            (0, _) => None,
-            (-1, _) => Some(What::DebtIncurred { asset, amount }),
-            // A settlement or a correction pays nothing: what it puts back was not owed.
-            (_, Command::Settle(_) | Command::Refund(_) | Command::Void(_) | Command::Amend(_)) => {
-                Some(What::DebtCancelled { asset, amount })
-            }
-            (_, Command::Adjust(_)) => Some(What::DebtCancelled { asset, amount }),
-            _ => Some(What::DebtPaid { asset, amount }),
+    let mut told = Vec::new();
+    for (asset, (owed, paid)) in moved {
+        let (asset, amount) = (asset.clone(), Nanos::new(owed.abs()));
+        match owed {
+            0 => {}
+            ..0 => told.push(What::DebtIncurred {
+                asset: asset.clone(),
+                amount,
+            }),
+            1.. => told.push(What::DebtCancelled {
+                asset: asset.clone(),
+                amount,
+            }),
         }
-    };
-    moved.into_iter().filter_map(told).collect()
+        if paid != 0 {
+            let amount = Nanos::new(paid);
+            told.push(What::DebtPaid { asset, amount });
+        }
+    }
+    told
 }
 
 #[cfg(test)]

@@ -44,6 +44,13 @@ fn settle_command() -> Command {
     })
 }
 
+fn release_command() -> Command {
+    Command::Release(Release {
+        hold: reference(),
+        id: "r".parse().unwrap(),
+    })
+}
+
 #[test]
 fn a_denial_says_what_was_needed() {
     let why = Denied {
@@ -81,12 +88,8 @@ fn what_goes_as_it_should_is_no_news() {
         .is_empty()
     );
     assert!(kinds(&record(Command::Usage(event("1")), answered(), charged("0.5", 0))).is_empty());
-    let release = Command::Release(Release {
-        hold: reference(),
-        id: "r".parse().unwrap(),
-    });
     let ended = vec![Effect::HoldEnded(reference(), HoldEnd::Released)];
-    assert!(kinds(&record(release, Answer::Handled, ended)).is_empty());
+    assert!(kinds(&record(release_command(), Answer::Handled, ended)).is_empty());
 }
 
 #[test]
@@ -127,6 +130,30 @@ fn debt_is_told_as_it_moves() {
         entry(Account::Debt, "-1", Some(1)),
     ];
     assert!(kinds(&record(settle_command(), settled(true), nothing)).is_empty());
+}
+
+/// What a hold no longer needs is bought value that pays; what the end of a call shows was not owed, nobody pays.
+#[test]
+fn debt_that_is_paid_is_told_from_debt_that_is_not_owed() {
+    let paid = || vec![entry(Account::Debt, "2", None)];
+    let paid_and_not_owed = || {
+        vec![
+            entry(Account::Debt, "1", Some(0)),
+            entry(Account::Debt, "2", None),
+        ]
+    };
+    let incurred_and_paid = || {
+        vec![
+            entry(Account::Debt, "-1", Some(0)),
+            entry(Account::Debt, "2", None),
+        ]
+    };
+    for command in [settle_command, release_command] {
+        let told = |effects| kinds(&record(command(), settled(true), effects));
+        assert_eq!(told(paid()), ["debt_paid"]);
+        assert_eq!(told(paid_and_not_owed()), ["debt_cancelled", "debt_paid"]);
+        assert_eq!(told(incurred_and_paid()), ["debt_incurred", "debt_paid"]);
+    }
 }
 
 #[test]
