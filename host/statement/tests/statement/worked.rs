@@ -61,6 +61,38 @@ fn paid_and_promotional_value_a_fee_debt_and_what_paid_them() {
     );
 }
 
+/// What a settlement takes back of debt lowers the usage that made it, whether it was still owed or was paid meanwhile; holds
+/// move value and change no total.
+#[test]
+fn debt_that_a_settlement_shows_was_not_owed_is_no_usage() {
+    for (last, closing, holds) in [
+        (settle("h"), "closing 2 0 0 0", None),
+        (part("h", "2"), "closing 0 2 0 0", Some("holds: -2 2 0 0")),
+    ] {
+        let mut world = World::new();
+        world.ok(grant("g", "usd", "6").put());
+        world.ask(hold("h"), usd("6")).unwrap();
+        world.ask(part("h", "1"), usd("9")).unwrap(); // 3 owed
+        world.ok(grant("top-up", "usd", "2").put()); // pays 2 of them
+        world.ask(last, usd("6")).unwrap(); // 1 is not owed, and 2 were not
+        let told = lines(&of(&world, 0, MONTH), "usd");
+        let usage = match holds {
+            None => "usage tokens in 0 x1: -4 0 -2 0",
+            Some(_) => "usage tokens in 0: -4 0 -2 0", // counts when it is settled for good
+        };
+        let mut expected = vec![
+            "opening 0 0 0 0",
+            "grant g (order): 6 0 0 0",
+            "grant top-up (order): 2 0 0 0",
+            usage,
+            "debt_paid: -2 0 2 0",
+        ];
+        expected.extend(holds);
+        expected.push(closing);
+        assert_eq!(told, expected);
+    }
+}
+
 #[test]
 fn a_hold_open_across_the_boundary_is_held_there_and_used_behind_it() {
     let mut world = World::new();
