@@ -6,15 +6,12 @@ use anyhow::{Context as _, bail, ensure};
 use farebox_ledger::{Wallet, verify};
 use farebox_record::command::Identity;
 use farebox_record::ids::Hash;
-use farebox_record::record::Record;
 use farebox_record::state::Part;
-use farebox_store::{JournalStore, Store as _, StoredRecord, WalletKey};
+use farebox_store::{JournalStore, Store as _, WalletKey};
 
 use crate::books::Books;
+use crate::history::History;
 use crate::log::{Log, Owner};
-
-/// Records that are read at once.
-const PAGE: usize = 500;
 
 /// Checks a wallet as it is shown: its own rules.
 ///
@@ -34,44 +31,33 @@ pub fn wallet(owner: &Owner, wallet: &Wallet) -> anyhow::Result<()> {
 pub fn history(
     store: &JournalStore,
     log: &Log,
-    owner: &Owner,
-    shown: &Wallet,
+    history: &History,
     before: Option<(u64, Hash)>,
 ) -> anyhow::Result<[u8; 32]> {
-    let key = WalletKey::new(owner.0.as_str(), owner.1.as_str());
-    let records = read(store, &key)?;
+    let (owner, shown) = (&history.owner, &*history.shown);
     let mut folded = Wallet::default();
     let mut books = Books::default();
     let mut identities: BTreeMap<Identity, u64> = BTreeMap::new();
-    let mut decoded = Vec::with_capacity(records.len());
-    for (stored, sequence) in records.iter().zip(1..) {
-        ensure!(
-            stored.sequence == sequence,
-            "{owner:?}: record {} stands at {sequence}",
-            stored.sequence
-        );
-        let record = Record::decode(&stored.body).with_context(|| format!("{owner:?}: record {sequence}"))?;
-        ensure!(
-            (&record.tenant, &record.customer) == (&owner.0, &owner.1),
-            "{owner:?} has a record of another"
-        );
+    for (stored, record) in history.stored.iter().zip(&history.records) {
         folded
-            .replay(&record, &stored.body)
+            .replay(record, &stored.body)
             .with_context(|| format!("{owner:?}"))?;
         books
-            .enter(&record)
+            .enter(record)
             .map_err(|what| anyhow::anyhow!("{owner:?}: {what}"))?;
         for identity in record.identities() {
-            if let Some(first) = identities.insert(identity.clone(), sequence) {
-                bail!("{owner:?}: records {first} and {sequence} both answer for {identity:?}");
+            if let Some(first) = identities.insert(identity.clone(), record.sequence) {
+                bail!(
+                    "{owner:?}: records {first} and {} both answer for {identity:?}",
+                    record.sequence
+                );
             }
         }
-        decoded.push(record);
     }
     ensure!(
         folded.same_state(shown),
         "{owner:?}: the wallet is not the fold of its {} records",
-        records.len()
+        history.records.len()
     );
     wallet(owner, &folded)?;
     books
@@ -80,7 +66,7 @@ pub fn history(
     if let Some((sequence, chain)) = before.filter(|(sequence, _)| *sequence > 0) {
         let record = usize::try_from(sequence)
             .ok()
-            .and_then(|sequence| records.get(sequence - 1));
+            .and_then(|sequence| history.stored.get(sequence - 1));
         let is_kept = record.is_some_and(|record| Hash::of(&record.body) == chain);
         ensure!(
             is_kept,
@@ -96,7 +82,7 @@ pub fn history(
         );
         let record = usize::try_from(told.sequence)
             .ok()
-            .and_then(|sequence| decoded.get(sequence - 1));
+            .and_then(|sequence| history.records.get(sequence - 1));
         let is_it =
             record.is_some_and(|record| record.outcome.answer == told.answer && record.command == *command);
         ensure!(
@@ -105,6 +91,7 @@ pub fn history(
             told.sequence
         );
     }
+    let key = WalletKey::new(owner.0.as_str(), owner.1.as_str());
     let waiting = store.parts(&key, Part::UNPRICED_PREFIX, None, usize::MAX)?;
     ensure!(
         waiting.len() as u64 == shown.header().unpriced,
@@ -119,31 +106,13 @@ pub fn history(
 ///
 /// # Errors
 /// How much the two differ.
-pub fn told(store: &JournalStore, owner: &Owner) -> anyhow::Result<()> {
+pub fn told(history: &History) -> anyhow::Result<()> {
     let mut books = Books::default();
-    for stored in read(store, &WalletKey::new(owner.0.as_str(), owner.1.as_str()))? {
-        let entered = books.enter(&Record::decode(&stored.body)?);
-        entered.map_err(|what| anyhow::anyhow!("{owner:?}: {what}"))?;
+    for record in &history.records {
+        let entered = books.enter(record);
+        entered.map_err(|what| anyhow::anyhow!("{:?}: {what}", history.owner))?;
     }
     books
         .compare_told("usd")
-        .map_err(|what| anyhow::anyhow!("{owner:?}: {what}"))
-}
-
-/// All records of a wallet, oldest first.
-fn read(store: &JournalStore, key: &WalletKey) -> anyhow::Result<Vec<StoredRecord>> {
-    let mut records = Vec::new();
-    let mut before = None;
-    loop {
-        let page = store.history(key, before, PAGE)?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.sequence);
-        let is_all = last.sequence == 1;
-        records.extend(page);
-        if is_all {
-            break;
-        }
-    }
-    records.reverse();
-    Ok(records)
+        .map_err(|what| anyhow::anyhow!("{:?}: {what}", history.owner))
 }

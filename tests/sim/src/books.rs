@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use farebox_ledger::Wallet;
 use farebox_money::Asset;
-use farebox_record::command::{Command, DueItem};
+use farebox_record::command::Command;
 use farebox_record::correction::{AdjustTarget, RefundTarget};
 use farebox_record::outcome::{Account, Answer, Corrected, Effect, Pricing, Verdict};
 use farebox_record::plan::{Category, EventRef};
 use farebox_record::record::Record;
 use farebox_record::state::GrantPhase;
+
+use crate::history::concluded;
 
 /// Per asset.
 type Sums = BTreeMap<String, i128>;
@@ -28,8 +30,10 @@ pub struct Books {
     fees: Sums,
     /// Event -> what callers were told that it costs.
     told: BTreeMap<String, i128>,
-    /// What adjustments took away, less what they wrote off, as callers said it.
+    /// What adjustments took away, less what they wrote off, as callers said it, and less what of that was not owed.
     adjusted: Sums,
+    /// What is written off.
+    written_off: Sums,
     /// Events that wait for a price.
     waiting: i64,
 }
@@ -61,6 +65,7 @@ impl Books {
         }
         self.order(record);
         self.correct(record)?;
+        self.undo_write_offs(record)?;
         self.tell(record);
         Ok(())
     }
@@ -132,11 +137,15 @@ impl Books {
                 *self.put_in.entry(paid_in(&pay.asset)).or_default() += pay.amount.get();
             }
             (Command::Adjust(adjust), _) => {
+                let (asset, amount) = (adjust.asset.to_string(), adjust.amount.get());
                 let amount = match adjust.target {
-                    AdjustTarget::Balance => adjust.amount.get(),
-                    AdjustTarget::Debt | AdjustTarget::Receivable => -adjust.amount.get(),
+                    AdjustTarget::Balance => amount,
+                    AdjustTarget::Debt | AdjustTarget::Receivable => {
+                        *self.written_off.entry(asset.clone()).or_default() += amount;
+                        -amount
+                    }
                 };
-                *self.adjusted.entry(adjust.asset.to_string()).or_default() += amount;
+                *self.adjusted.entry(asset).or_default() += amount;
             }
             (Command::Refund(refund), Answer::Corrected(corrected)) => match &refund.target {
                 RefundTarget::Grant { .. } => {
@@ -158,6 +167,30 @@ impl Books {
                 self.take_back(&amend.event.reference(), corrected);
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// What was written off and turns out not to be owed is written off no more.
+    fn undo_write_offs(&mut self, record: &Record) -> Result<(), String> {
+        if matches!(record.command, Command::Adjust(_)) {
+            return Ok(());
+        }
+        for effect in &record.outcome.effects {
+            let Effect::Entry(entry) = effect else { continue };
+            if entry.account != Account::Adjustments {
+                continue;
+            }
+            let (asset, amount) = (entry.asset.to_string(), entry.amount.get());
+            let left = self.written_off.entry(asset.clone()).or_default();
+            *left -= amount;
+            if *left < 0 || entry.charge.is_none() {
+                return Err(format!(
+                    "record {} takes {amount} nanos of {asset} back of what was written off, which leaves {left}",
+                    record.sequence
+                ));
+            }
+            *self.adjusted.entry(asset).or_default() += amount;
         }
         Ok(())
     }
@@ -191,6 +224,8 @@ impl Books {
                 let waived: i128 = settled.waived.iter().map(|(_, amount)| amount.get()).sum();
                 (settle.hold.clone(), sum(&settled.charges) - waived)
             }
+            // The parts before came back until the whole has a price.
+            (Command::Settle(settle), Answer::Unpriced(_)) => (settle.hold.clone(), 0),
             _ => return,
         };
         self.told.insert(format!("{event:?}"), cost);
@@ -342,18 +377,6 @@ impl Books {
                 "callers were told of {told} nanos of {asset}, and {earned} were charged"
             )),
         }
-    }
-}
-
-/// The held call that a record ends without a last settlement.
-fn concluded(record: &Record) -> Option<&EventRef> {
-    match &record.command {
-        Command::Release(release) => Some(&release.hold),
-        Command::Due(due) => match &due.item {
-            DueItem::HoldExpiry(hold) => Some(hold),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

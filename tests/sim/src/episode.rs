@@ -1,41 +1,37 @@
 //! One life of a store: from an empty disk, through calls, faults, crashes and starts, to a last look at everything.
 
+mod ends;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use farebox_engine::Reply;
 use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::event::Event;
-use farebox_record::ids::{CustomerId, EventType, GrantId, Hash, SubscriptionId, TenantId};
+use farebox_record::ids::{EventType, GrantId, Hash, SubscriptionId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::{Span, Timestamp};
 use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::audit;
-use crate::control::Plane;
 use crate::disk::{Ending, Fault};
+use crate::house::House;
 use crate::log::{Asked, Log, Owner};
+use crate::look::{Look, Looked, Shown};
 use crate::operations::{OPERATIONS, Operation, Scene, altered};
 use crate::report::Tally;
-use crate::world::{Derived, DiskIs, Item, Pace, World};
+use crate::world::{DiskIs, Item, Pace, World};
 
 /// Operations of an episode. Beyond, checking all of history after each start would take longer than making it.
 pub const EPISODE_OPERATIONS: u64 = 400;
 
-const TENANTS: [&str; 2] = ["acme", "zeta"];
-/// Of each tenant. The first of each is never on the plan that charges in two assets.
-const CUSTOMERS: [&str; 3] = ["ada", "ben", "cleo"];
 /// Operations between two looks at every wallet.
 const LOOK_EVERY: u64 = 32;
 /// Disk operations within which an armed fault strikes.
 const FAULT_WITHIN: u64 = 12;
 /// Calls under way before work is done until none is.
 const CALLS_MAX: usize = 24;
-/// Requests of one call when answers are repeated.
-const REPEATED_PER_CALL: usize = 32;
-/// Answers from before the last start that are repeated after a start, at random; all are at the end.
-const OLDER_REPEATED: usize = 40;
 /// Operations for which a slow disk keeps everything waiting.
 const SLOW_MAX: u64 = 12;
 /// Operations for which a nearly full disk takes nothing new.
@@ -84,7 +80,9 @@ pub struct Episode {
     random: SmallRng,
     world: World,
     log: Log,
-    planes: Vec<Plane>,
+    houses: Vec<House>,
+    /// What earlier looks remember.
+    look: Look,
     known: BTreeMap<Owner, Known>,
     /// The newest of each wallet that a read showed: its sequence and the hash of its newest record.
     shown: BTreeMap<Owner, (u64, Hash)>,
@@ -109,17 +107,18 @@ impl Episode {
     pub fn run(seed: u64, operations: u64) -> (Tally, Result<[u8; 32], (u64, anyhow::Error)>) {
         let mut random = SmallRng::seed_from_u64(seed);
         let lanes = random.random_range(1..=3);
-        let world = match World::new(random.random(), lanes) {
-            Ok(world) => world,
+        let built =
+            World::new(random.random(), lanes).and_then(|world| Ok((world, House::street(&mut random)?)));
+        let (world, houses) = match built {
+            Ok(built) => built,
             Err(error) => return (Tally::default(), Err((0, error))),
         };
-        #[expect(clippy::expect_used, reason = "constants of this file")]
-        let planes = TENANTS.map(|name| Plane::new(TenantId::new(name).expect("a name")));
         let mut episode = Episode {
             random,
             world,
             log: Log::default(),
-            planes: planes.into(),
+            houses,
+            look: Look::default(),
             known: BTreeMap::new(),
             shown: BTreeMap::new(),
             newest: VecDeque::new(),
@@ -139,7 +138,6 @@ impl Episode {
 
     fn live(&mut self, operations: u64, done: &mut u64) -> anyhow::Result<[u8; 32]> {
         self.start()?;
-        self.people()?;
         for number in 0..operations {
             *done = number + 1;
             self.step().with_context(|| format!("operation {}", number + 1))?;
@@ -152,16 +150,20 @@ impl Episode {
         self.last_look()
     }
 
-    /// Customers, each with something in the wallet and a plan, so that what follows has something to work on.
+    /// Customers of tenants that are there and have none, each with something in the wallet and a plan, so that what follows
+    /// has something to work on.
     fn people(&mut self) -> anyhow::Result<()> {
-        for tenant in TENANTS {
-            for customer in CUSTOMERS {
-                let owner = (TenantId::new(tenant)?, CustomerId::new(customer)?);
+        for house in 0..self.houses.len() {
+            if !self.houses[house].wants_people() {
+                continue;
+            }
+            for owner in self.houses[house].owners()? {
                 for name in ["put customer", "grant", "grant", "subscribe", "subscribe"] {
                     let operation = OPERATIONS.iter().find(|operation| operation.name == name);
                     self.operate_on(&owner, operation.context(name)?)?;
                 }
             }
+            self.houses[house].has_people = true;
         }
         let came = self.world.settle(&mut self.random)?;
         self.judge(came)
@@ -181,9 +183,10 @@ impl Episode {
             63..=71 => self.retry()?,
             72..=74 => self.contradict()?,
             75..=78 => self.read()?,
-            79..=86 => self.pass_time(),
-            87..=89 => self.change_plane()?,
-            90..=95 => self.arm(),
+            79..=85 => self.pass_time(),
+            86..=88 => self.change_plane()?,
+            89..=91 => self.advance()?,
+            92..=95 => self.arm(),
             96 => self.stop()?,
             97 => self.restart(Ending::Program)?,
             _ => self.restart(Ending::Power)?,
@@ -210,9 +213,9 @@ impl Episode {
     }
 
     fn owner(&mut self) -> anyhow::Result<Owner> {
-        let tenant = TENANTS[self.random.random_range(0..TENANTS.len())];
-        let customer = CUSTOMERS[self.random.random_range(0..CUSTOMERS.len())];
-        Ok((TenantId::new(tenant)?, CustomerId::new(customer)?))
+        let owners = House::all_owners(&self.houses)?;
+        let owner = owners.choose(&mut self.random);
+        owner.cloned().context("a world without customers")
     }
 
     fn operate(&mut self) -> anyhow::Result<()> {
@@ -237,7 +240,7 @@ impl Episode {
             events: &known.events,
             grants: &known.grants,
             subscriptions: &known.subscriptions,
-            may_pool: owner.1.as_str() != CUSTOMERS[0],
+            may_pool: House::may_pool(owner),
         };
         let commands = (operation.make)(&mut scene);
         *self.tally.by_name.entry(operation.name).or_default() += commands.len() as u64;
@@ -250,7 +253,7 @@ impl Episode {
     }
 
     fn ask(&mut self, owner: &Owner, mut commands: Vec<Command>, asked: Asked) -> anyhow::Result<()> {
-        let now = self.world.engine()?.now(&owner.0);
+        let now = self.world.now(&owner.0);
         commands.retain(|command| self.log.may_ask(owner, command, now));
         if commands.is_empty() {
             return Ok(());
@@ -329,8 +332,50 @@ impl Episode {
     }
 
     fn change_plane(&mut self) -> anyhow::Result<()> {
-        let plane = self.random.random_range(0..self.planes.len());
-        self.planes[plane].change(self.world.engine()?, &mut self.random)
+        let house = self.random.random_range(0..self.houses.len());
+        let engine = self.world.engine()?;
+        match self.houses[house].is_there() {
+            true => self.houses[house].plane.change(engine, &mut self.random),
+            // The tenant is made at last, with all that happens meanwhile.
+            false => {
+                self.houses[house].build(engine)?;
+                self.recover()?;
+                self.people()
+            }
+        }
+    }
+
+    /// The clock of a sandbox moves; sometimes the disk fails under it.
+    fn advance(&mut self) -> anyhow::Result<()> {
+        let boxes = 0..self.houses.len();
+        let boxes: Vec<usize> = boxes
+            .filter(|house| self.houses[*house].is_there() && self.houses[*house].sandbox.is_some())
+            .collect();
+        let Some(house) = boxes.choose(&mut self.random).copied() else {
+            return self.operate();
+        };
+        if self.random.random_range(0..2) == 0 {
+            let came = self.world.settle(&mut self.random)?;
+            self.judge(came)?;
+            self.recover()?;
+        }
+        if self.random.random_range(0..3) == 0 {
+            self.arm();
+        }
+        let quiet = self.world.calls() == 0 && self.world.engine()?.waiting().is_empty();
+        let faults = self.world.disk.tally().faults;
+        let done = House::advance(
+            &mut self.houses,
+            house,
+            self.world.engine()?,
+            self.world.store()?,
+            quiet,
+            &mut self.random,
+        );
+        let came = self.world.replies();
+        self.judge(came)?;
+        let struck = self.world.disk.tally().faults > faults || self.was_struck();
+        House::judge_advance(&mut self.houses, house, done?, self.world.store()?, struck)
     }
 
     fn arm(&mut self) {
@@ -346,154 +391,6 @@ impl Episode {
             .arm(fault, self.random.random_range(0..FAULT_WITHIN));
     }
 
-    /// Whether the disk failed under the program that runs.
-    fn was_struck(&self) -> bool {
-        self.world.disk.tally().faults > self.faults_before
-    }
-
-    /// If the engine has stopped, a fault is the reason; then the next program finds what is left.
-    fn recover(&mut self) -> anyhow::Result<()> {
-        let Some(why) = self.world.failure() else {
-            return Ok(());
-        };
-        ensure!(
-            self.was_struck(),
-            "the engine stopped although nothing failed: {why}"
-        );
-        self.tally.stops += 1;
-        let endings = [Ending::Program, Ending::ProgramAndCache, Ending::Power];
-        let ending = match self.world.disk.is_off() {
-            true => Ending::Power,
-            false => endings[self.random.random_range(0..endings.len())],
-        };
-        self.restart(ending)
-    }
-
-    /// Stops in order, if nothing fails meanwhile.
-    fn stop(&mut self) -> anyhow::Result<()> {
-        let stopped = self.world.stop();
-        match stopped {
-            Ok(came) => {
-                self.tally.stopped += 1;
-                self.judge(came)?;
-                self.start()
-            }
-            Err(error) => {
-                ensure!(self.was_struck(), "it does not stop in order: {error:#}");
-                self.restart(Ending::Power)
-            }
-        }
-    }
-
-    fn restart(&mut self, ending: Ending) -> anyhow::Result<()> {
-        self.tally.crashes += 1;
-        let came = self.world.crash(ending)?;
-        self.judge(came)?;
-        self.start()
-    }
-
-    /// Starts on what is left, sometimes through another fault, and checks that nothing answered is missing.
-    fn start(&mut self) -> anyhow::Result<()> {
-        loop {
-            for part in ["state", "ids"] {
-                let derived = match self.random.random_range(0..6) {
-                    0 => Derived::Gone,
-                    1..=2 => Derived::Older,
-                    _ => Derived::Kept,
-                };
-                self.world.derive(part, derived, &mut self.random)?;
-            }
-            if self.random.random_range(0..8) == 0 {
-                self.world
-                    .disk
-                    .arm(Fault::PowerCut, self.random.random_range(0..12));
-            }
-            self.faults_before = self.world.disk.tally().faults;
-            let started = self.world.start(&mut self.random);
-            self.world.disk.disarm();
-            let struck = self.was_struck();
-            match started {
-                Ok(()) if !struck => break,
-                Err(error) if !struck => return Err(error.context("it does not start")),
-                _ => {
-                    self.tally.crashes += 1;
-                    let came = self.world.crash(Ending::Power)?;
-                    self.judge(came)?;
-                }
-            }
-        }
-        for plane in &mut self.planes {
-            plane.set_up(self.world.engine()?)?;
-        }
-        self.tally.starts += 1;
-        let (older, newer) = (self.log.repeated, self.log.answers());
-        self.repeat_between(older, newer)?;
-        for _ in 0..OLDER_REPEATED.min(older) {
-            let number = self.random.random_range(0..older);
-            self.repeat_between(number, number + 1)?;
-        }
-        self.log.repeated = newer;
-        // Whoever got no answer asks again; some only later.
-        for (owner, command) in self.log.open() {
-            if self.random.random_range(0..4) > 0 {
-                self.ask(&owner, vec![command], Asked::Plainly)?;
-            }
-        }
-        let came = self.world.settle(&mut self.random)?;
-        self.judge(came)?;
-        self.look_at_all()?;
-        Ok(())
-    }
-
-    /// Repeats the first `count` answered requests.
-    fn repeat(&mut self, count: usize) -> anyhow::Result<()> {
-        for (owner, command) in self.log.open() {
-            self.ask(&owner, vec![command], Asked::Plainly)?;
-        }
-        self.repeat_between(0, count)
-    }
-
-    fn repeat_between(&mut self, from: usize, to: usize) -> anyhow::Result<()> {
-        let mut calls: BTreeMap<TenantId, Vec<Item>> = BTreeMap::new();
-        for number in from..to {
-            let Some((owner, entry)) = self.log.answer(number) else {
-                break;
-            };
-            let tenant = owner.0.clone();
-            if !self
-                .log
-                .may_ask(owner, &entry.command, self.world.engine()?.now(&tenant))
-            {
-                continue;
-            }
-            let items = calls.entry(tenant.clone()).or_default();
-            items.push(Item {
-                owner: owner.clone(),
-                command: Some(entry.command.clone()),
-                asked: Asked::Plainly,
-            });
-            if items.len() >= REPEATED_PER_CALL {
-                let items = std::mem::take(items);
-                self.world.call(&tenant, items)?;
-            }
-        }
-        for (tenant, items) in calls.into_iter().filter(|(_, items)| !items.is_empty()) {
-            self.world.call(&tenant, items)?;
-        }
-        let came = self.world.settle(&mut self.random)?;
-        let settled = came
-            .iter()
-            .filter(|(_, reply)| !matches!(reply, Reply::Stopped))
-            .count();
-        ensure!(
-            settled == came.len(),
-            "{} of {} requests got no answer",
-            came.len() - settled,
-            came.len()
-        );
-        self.judge(came)
-    }
-
     fn judge(&mut self, came: Vec<(Item, Reply)>) -> anyhow::Result<()> {
         for (item, reply) in came {
             match (&item.command, &reply) {
@@ -503,7 +400,7 @@ impl Episode {
                 }
                 (None, Reply::Wallet(wallet)) => {
                     self.tally.reads += 1;
-                    audit::wallet(&item.owner, wallet)?;
+                    crate::audit::wallet(&item.owner, wallet)?;
                     let header = wallet.header();
                     self.shown.insert(item.owner, (header.sequence, header.chain));
                 }
@@ -531,37 +428,35 @@ impl Episode {
             return Ok(Vec::new());
         }
         self.tally.looks += 1;
-        for plane in &self.planes {
-            plane.check(self.world.engine()?)?;
+        // First everything that is due is handled; then nothing moves any more.
+        let mut shown: Vec<Shown> = Vec::new();
+        for owner in House::all_owners(&self.houses)? {
+            let before = self.shown.get(&owner).copied();
+            self.show(&owner)?;
+            let came = self.world.settle(&mut self.random)?;
+            let wallet = came.iter().find_map(|(item, reply)| match reply {
+                Reply::Wallet(wallet) if item.owner == owner => Some(wallet.clone()),
+                _ => None,
+            });
+            self.judge(came)?;
+            let wallet = wallet.with_context(|| format!("{owner:?} was not shown"))?;
+            shown.push((owner, wallet, before));
         }
-        let mut chains = Vec::new();
-        for tenant in TENANTS {
-            for customer in CUSTOMERS {
-                let owner = (TenantId::new(tenant)?, CustomerId::new(customer)?);
-                let before = self.shown.get(&owner).copied();
-                self.show(&owner)?;
-                let came = self.world.settle(&mut self.random)?;
-                let shown = came.iter().find_map(|(item, reply)| match reply {
-                    Reply::Wallet(wallet) if item.owner == owner => Some(wallet.clone()),
-                    _ => None,
-                });
-                self.judge(came)?;
-                let shown = shown.with_context(|| format!("{owner:?} was not shown"))?;
-                let store = self.world.store()?;
-                chains.push(audit::history(store, &self.log, &owner, &shown, before)?);
-                if customer == CUSTOMERS[0] {
-                    audit::told(store, &owner)?;
-                }
-            }
-        }
+        let (engine, store) = (self.world.engine()?, self.world.store()?);
+        let Looked { chains, tally } =
+            self.look
+                .at_all(engine, store, &self.log, &self.houses, &shown, &mut self.random)?;
+        self.tally.add_looked(&tally);
         Ok(chains)
     }
 
     fn last_look(&mut self) -> anyhow::Result<[u8; 32]> {
         let chains = self.look_at_all()?;
-        let now: Timestamp = self.world.engine()?.now(&TenantId::new(TENANTS[0])?);
         let mut digest = blake3::Hasher::new();
-        digest.update(&now.as_micros().to_le_bytes());
+        for house in &self.houses {
+            let now: Timestamp = self.world.engine()?.now(house.tenant());
+            digest.update(&now.as_micros().to_le_bytes());
+        }
         digest.update(&self.world.disk.tally().operations.to_le_bytes());
         for chain in &chains {
             digest.update(chain);

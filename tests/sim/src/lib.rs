@@ -13,6 +13,11 @@
 //! next is drawn, and nothing runs beside it), the journal's disk ([`disk`]), and the clock. What follows from the journal
 //! (sled, runs of ids) and blobs lie in a folder; at a start the former are as they were left, or older, or gone.
 //!
+//! # Who is there
+//! Two live tenants and up to two sandboxes ([`house`]), one of which is made in the middle of everything. Sandboxes stand years
+//! before, at or years after the machine's time, and are advanced ([`sandbox`]) by seconds, days and months, to the instant at
+//! which something falls due and to just before it, also through a disk that fails meanwhile.
+//!
 //! # What reproduces
 //! With the same sources and the same Rust, all of it: operations, the order of all work, faults by the count of disk
 //! operations, what a power cut leaves of each sector, every answer and every record. A run says a hash of all answers and
@@ -23,21 +28,48 @@
 //! [`log`]: an answer once given is given again exactly, whatever happened since (of usage: for as long as its id is kept);
 //! another request under its id is a conflict. After every start all answers since the start before are asked for again, and
 //! some older ones; at the end all.
-//! [`audit`]: after every start, every 32 operations and at the end, of every wallet: the rules of `farebox_ledger::verify`; the
-//! fold of its history is the wallet that is shown; the sequence is dense and the hash chain holds; each id is
-//! answered by one record, and that record says what was answered. [`books`]: an independent set of books that knows sums
-//! alone: what was put in and is owed is what is there, was earned, or expired; what is held is what open holds have pinned;
-//! callers were charged what they were told. [`control`]: what was put in force is.
+//!
+//! [`look`]: after every start, every 32 operations and at the end, once nothing moves any more:
+//! - [`audit`], of every wallet: the rules of `farebox_ledger::verify`; the fold of its history is the wallet that is shown; the
+//!   sequence is dense and the hash chain holds; each id is answered by one record, and that record says what was answered.
+//! - [`books`], which know sums alone: what was put in and is owed is what is there, was earned, or expired; what is held is
+//!   what open holds have pinned; callers were charged what they were told.
+//! - [`agenda`]: what fell due was handled before anything else and in its order, never before its time, and nothing is overdue.
+//! - [`spending`]: what each limit counts is what the records say; nothing that was allowed passed a limit, a denial names one
+//!   that had no room, and each threshold was announced when it was reached, once.
+//! - [`usage`]: minutes, hours and days, by any attributes, are the sums of the events as they stand; days sum to the ledger.
+//! - [`feed`]: a reader of each change feed who goes on through all crashes was told everything that records are news of
+//!   ([`news`]) once and in order; the feed says the same from its beginning, and from anywhere.
+//! - [`statements`]: all of a wallet's life, cut at random instants: each statement leads from the sum of the entries before it
+//!   to the sum behind it, in each account; one of a range that is over never changes.
+//! - [`sandbox`]: each record is from where its tenant's clock stood; an advance moved it once, told how much it handled, and
+//!   wrote to nobody else.
+//! - [`control`]: what was put in force is.
+//!
+//! All of these work from records and answers with arithmetic of their own, so that a mistake in the product and one here would
+//! have to agree.
 
+pub mod agenda;
 pub mod audit;
 pub mod books;
+pub mod calendar;
 pub mod cli;
 pub mod control;
 pub mod disk;
 pub mod episode;
+pub mod feed;
+pub mod history;
+pub mod house;
 pub mod log;
+pub mod look;
+pub mod news;
 pub mod operations;
 pub mod plans;
 pub mod report;
 pub mod run;
+pub mod sandbox;
+pub mod spending;
+pub mod statements;
+pub mod usage;
+pub mod window;
 pub mod world;

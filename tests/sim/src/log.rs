@@ -22,7 +22,7 @@ pub type Owner = (TenantId, CustomerId);
 pub struct Entry {
     /// What was asked.
     pub command: Command,
-    /// When it was asked for first.
+    /// When it was asked for first, by the machine's clock: ids age by that in a sandbox too.
     pub asked: Timestamp,
     /// What was answered; none: refused without a trace, or not answered yet.
     pub told: Option<Told>,

@@ -123,7 +123,7 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "put limit",
-        weight: 4,
+        weight: 6,
         make: terms::put_limit,
     },
     Operation {
@@ -363,11 +363,17 @@ fn settle(scene: &mut Scene<'_>) -> Vec<Command> {
         return Vec::new();
     };
     let most = if scene.one_in(8) { 160 } else { 60 };
+    // Another model answered than was asked for: it may count towards other limits.
+    let mut attributes = BTreeMap::new();
+    if event_type.as_str() == "llm.call" && scene.one_in(6) {
+        let model = ["one", "two"].choose(scene.random).copied().unwrap_or("one");
+        attributes.insert("model".to_string(), model.to_string());
+    }
     vec![Command::Settle(Settle {
         hold,
         id: scene.call_id(),
         measures: scene.measures(&event_type, most),
-        attributes: BTreeMap::new(),
+        attributes,
         finality: if scene.one_in(3) {
             Finality::Partial
         } else {

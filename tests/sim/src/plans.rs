@@ -71,6 +71,7 @@ pub fn runtime() -> anyhow::Result<Runtime> {
             limits: Limits {
                 // Of no interest here, and everything else may be slow on a machine that runs other tests too.
                 compile_seconds_max: 600,
+                epoch_deadline_ms: 600_000,
                 ..Limits::default()
             },
             ..Config::default()

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::disk::DiskTally;
 use crate::log::Log;
+use crate::look::LookTally;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Tally {
     pub stopped: u64,
     /// Times that the engine stopped by itself because the disk failed.
     pub stops: u64,
+    /// What looks found.
+    pub looked: LookTally,
     /// What the disk did.
     pub disk: DiskTally,
 }
@@ -55,6 +58,17 @@ impl Tally {
         self.refused += log.refused;
     }
 
+    /// Adds what a look of the same episode found.
+    pub fn add_looked(&mut self, look: &LookTally) {
+        self.looked.news += look.news;
+        self.looked.rows += look.rows;
+        self.looked.statements += look.statements;
+        // Each look sees them all.
+        self.looked.advances = look.advances;
+        self.looked.thresholds = look.thresholds;
+        self.looked.denials = look.denials;
+    }
+
     /// Adds another episode's.
     pub fn add(&mut self, other: &Tally) {
         for (name, count) in &other.by_name {
@@ -72,6 +86,12 @@ impl Tally {
             (&mut self.crashes, other.crashes),
             (&mut self.stopped, other.stopped),
             (&mut self.stops, other.stops),
+            (&mut self.looked.news, other.looked.news),
+            (&mut self.looked.rows, other.looked.rows),
+            (&mut self.looked.statements, other.looked.statements),
+            (&mut self.looked.advances, other.looked.advances),
+            (&mut self.looked.thresholds, other.looked.thresholds),
+            (&mut self.looked.denials, other.looked.denials),
         ] {
             *sum += more;
         }
@@ -84,7 +104,9 @@ impl Tally {
         format!(
             "{} operations: {commands} commands, {} answers ({} given again and compared), {} conflicts, {} refusals\n\
              {} starts after {} crashes and {} stops in order; the disk failed {} times, the engine stopped {} times for it\n\
-             {} disk operations, {} syncs, {} crashes with something unsynced; every wallet checked against its history {} times",
+             {} disk operations, {} syncs, {} crashes with something unsynced; every wallet checked against its history {} times\n\
+             {} advances of sandboxes; {} thresholds and {} denials of spending limits; \
+             compared were {} items of change feeds, {} rows of usage and {} statements",
             self.operations,
             self.answers,
             self.compared,
@@ -99,6 +121,12 @@ impl Tally {
             self.disk.syncs,
             self.disk.torn,
             self.looks,
+            self.looked.advances,
+            self.looked.thresholds,
+            self.looked.denials,
+            self.looked.news,
+            self.looked.rows,
+            self.looked.statements,
         )
     }
 
@@ -121,6 +149,12 @@ impl Tally {
             "syncs": self.disk.syncs,
             "faults": self.disk.faults,
             "torn": self.disk.torn,
+            "advances": self.looked.advances,
+            "thresholds": self.looked.thresholds,
+            "denials_by_limits": self.looked.denials,
+            "news": self.looked.news,
+            "usage_rows": self.looked.rows,
+            "statements": self.looked.statements,
         })
     }
 }

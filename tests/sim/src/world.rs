@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use anyhow::Context as _;
-use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, Rejected, Reply, Request, Work};
+use farebox_engine::{
+    Ask, Clock as _, Config, Engine, LedgerFold, ManualClock, Rejected, Reply, Request, Work,
+};
 use farebox_record::command::Command;
 use farebox_record::ids::TenantId;
+use farebox_record::time::Timestamp;
 use farebox_store::{Chore, JournalStore, Options, Packing, StoreError};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
@@ -188,6 +191,11 @@ impl World {
     /// If it was not opened.
     pub fn store(&self) -> anyhow::Result<&Arc<JournalStore>> {
         Ok(&self.running.as_ref().context("nothing runs")?.store)
+    }
+
+    /// The machine's time. A sandbox has its own.
+    pub fn now(&self, tenant: &TenantId) -> Timestamp {
+        self.clock.now(tenant)
     }
 
     /// Why the engine has stopped by itself, if it has.

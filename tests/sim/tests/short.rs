@@ -46,6 +46,10 @@ fn fixed_seeds() {
     assert!(all.crashes > 20, "{} crashes", all.crashes);
     assert!(all.stops > 5, "{} stops", all.stops);
     assert!(all.disk.torn > 5, "{} torn", all.disk.torn);
+    let looked = &all.looked;
+    assert!(looked.advances > 5, "{} advances", looked.advances);
+    assert!(looked.thresholds > 10, "{} thresholds", looked.thresholds);
+    assert!(looked.denials > 1, "{} denials by limits", looked.denials);
 }
 
 #[test]

@@ -58,7 +58,9 @@ pub(super) fn put_limit(scene: &mut Scene<'_>) -> Vec<Command> {
     let windows = [
         Window::Calendar(CalendarUnit::Hour),
         Window::Calendar(CalendarUnit::Day),
+        Window::Calendar(CalendarUnit::Week),
         Window::Calendar(CalendarUnit::Month),
+        Window::Calendar(CalendarUnit::Year),
         Window::Rolling {
             step: Span::seconds(600),
             steps: 12,
@@ -66,10 +68,17 @@ pub(super) fn put_limit(scene: &mut Scene<'_>) -> Vec<Command> {
     ];
     let terms = LimitTerms {
         asset: scene.asset(),
-        amount: scene.amount(400),
+        amount: {
+            let most = [20, 100, 400].choose(scene.random).copied().unwrap_or(400);
+            scene.amount(most)
+        },
         scope,
         window: windows.choose(scene.random).copied().unwrap_or(windows[0]),
-        thresholds: vec![Threshold::Percent(50), Threshold::Amount(Nanos::new(200_000_000))],
+        thresholds: vec![
+            Threshold::Percent(33),
+            Threshold::Percent(100),
+            Threshold::Amount(Nanos::new(200_000_000)),
+        ],
         on_exceed: if scene.one_in(2) {
             OnExceed::Notify
         } else {

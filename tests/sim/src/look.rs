@@ -1,0 +1,122 @@
+//! A look at everything while nothing moves: every wallet with all of its history, every control plane, and all that is
+//! made of them.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use farebox_engine::Engine;
+use farebox_ledger::Wallet;
+use farebox_record::ids::Hash;
+use farebox_store::JournalStore;
+use rand::rngs::SmallRng;
+
+use crate::feed::Readers;
+use crate::history::{self, History};
+use crate::house::House;
+use crate::log::{Log, Owner};
+use crate::statements::Closed;
+use crate::{agenda, audit, spending, usage};
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+pub struct Look {
+    readers: Readers,
+    closed: Closed,
+}
+
+/// What there was to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LookTally {
+    /// Items of change feeds that were compared.
+    pub news: u64,
+    /// Rows of usage that were compared.
+    pub rows: u64,
+    /// Statements that were read.
+    pub statements: u64,
+    /// Advances of sandboxes' clocks, as of now.
+    pub advances: u64,
+    /// Thresholds of spending limits that were announced, as of now.
+    pub thresholds: u64,
+    /// Calls that a spending limit denied, as of now.
+    pub denials: u64,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub struct Looked {
+    /// Hashes of all histories.
+    pub chains: Vec<[u8; 32]>,
+    /// How much there was.
+    pub tally: LookTally,
+}
+
+/// A wallet as it was just shown, and what an earlier read showed.
+pub type Shown = (Owner, Arc<Wallet>, Option<(u64, Hash)>);
+
+impl Look {
+    /// Looks. Nothing is on its way, nothing is due, and everything is followed.
+    ///
+    /// # Errors
+    /// What is not as it must be.
+    pub fn at_all(
+        &mut self,
+        engine: &Engine,
+        store: &JournalStore,
+        log: &Log,
+        houses: &[House],
+        shown: &[Shown],
+        random: &mut SmallRng,
+    ) -> anyhow::Result<Looked> {
+        let mut looked = Looked {
+            chains: Vec::new(),
+            tally: LookTally::default(),
+        };
+        let (followed, durable) = (engine.projected()?, engine.durable()?);
+        ensure!(
+            followed >= durable,
+            "the feed and usage are at {followed:?}, and records reach to {durable:?}"
+        );
+        for house in houses.iter().filter(|house| house.is_there()) {
+            let tenant = house.tenant();
+            house.plane.check(engine)?;
+            let control = history::control(store, tenant)?;
+            let mut histories = Vec::new();
+            for (owner, wallet, before) in shown.iter().filter(|(owner, ..)| owner.0 == *tenant) {
+                let history = History::read(store, owner, Arc::clone(wallet))?;
+                looked.chains.push(audit::history(store, log, &history, *before)?);
+                if !House::may_pool(owner) {
+                    audit::told(&history)?;
+                }
+                self.wallet(engine, &history, &mut looked.tally, random)?;
+                histories.push(history);
+            }
+            looked.tally.news += self.readers.check(engine, tenant, &histories, &control, random)?;
+            if let Some(sandbox) = &house.sandbox {
+                let advances = sandbox.check(engine, &control, &histories);
+                looked.tally.advances += advances.with_context(|| tenant.to_string())?;
+            }
+        }
+        Ok(looked)
+    }
+
+    fn wallet(
+        &mut self,
+        engine: &Engine,
+        history: &History,
+        tally: &mut LookTally,
+        random: &mut SmallRng,
+    ) -> anyhow::Result<()> {
+        let owner = &history.owner;
+        let now = engine.now(&owner.0);
+        agenda::check(history, now).with_context(|| format!("the agenda of {owner:?}"))?;
+        let counts = spending::check(history, now);
+        let counts = counts.with_context(|| format!("the spending limits of {owner:?}"))?;
+        tally.thresholds += counts.thresholds;
+        tally.denials += counts.denials;
+        let rows = usage::check(engine, history, random);
+        tally.rows += rows.with_context(|| format!("the usage of {owner:?}"))?;
+        let statements = self.closed.check(engine, history, now, random);
+        tally.statements += statements.with_context(|| format!("the statements of {owner:?}"))?;
+        Ok(())
+    }
+}
