@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use farebox_ledger::Wallet;
 use farebox_money::Asset;
-use farebox_record::command::Command;
+use farebox_record::command::{Backfill, Command};
 use farebox_record::correction::{AdjustTarget, RefundTarget};
 use farebox_record::outcome::{Account, Answer, Corrected, Effect, Pricing, Verdict};
 use farebox_record::plan::{Category, EventRef};
@@ -213,7 +213,10 @@ impl Books {
             return;
         }
         let (event, cost) = match (&record.command, &record.outcome.answer) {
-            (Command::Usage(event), Answer::Charged { charges, .. }) => (event.reference(), sum(charges)),
+            (
+                Command::Usage(event) | Command::Backfill(Backfill { event, .. }),
+                Answer::Charged { charges, .. },
+            ) => (event.reference(), sum(charges)),
             (Command::RateUnpriced(rate), Answer::Charged { charges, .. }) => {
                 (rate.event.reference(), sum(charges))
             }

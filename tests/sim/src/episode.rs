@@ -15,6 +15,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::backfills::{Place, excused};
 use crate::disk::{Ending, Fault};
 use crate::house::House;
 use crate::log::{Asked, Log, Owner};
@@ -73,6 +74,26 @@ fn keep<T>(kept: &mut Vec<T>, new: T) {
         kept.remove(0);
     }
     kept.push(new);
+}
+
+/// What an operation on a wallet may look at.
+fn scene<'s>(
+    random: &'s mut SmallRng,
+    now: Timestamp,
+    next: &'s mut u64,
+    known: &'s Known,
+    owner: &Owner,
+) -> Scene<'s> {
+    Scene {
+        random,
+        now,
+        next,
+        held: &known.held,
+        events: &known.events,
+        grants: &known.grants,
+        subscriptions: &known.subscriptions,
+        may_pool: House::may_pool(owner),
+    }
 }
 
 /// See the module.
@@ -174,7 +195,8 @@ impl Episode {
         self.tally.operations += 1;
         match self.random.random_range(0..100) {
             0..=24 if self.slow > 0 => self.retry()?,
-            0..=61 => self.operate()?,
+            0..=58 => self.operate()?,
+            59..=61 => self.backfill()?,
             62 => self.slow = self.random.random_range(2..SLOW_MAX),
             63 if self.full == 0 => {
                 self.full = self.random.random_range(2..FULL_MAX);
@@ -232,16 +254,8 @@ impl Episode {
 
     fn operate_on(&mut self, owner: &Owner, operation: &Operation) -> anyhow::Result<()> {
         let known = self.known.entry(owner.clone()).or_default();
-        let mut scene = Scene {
-            random: &mut self.random,
-            now: self.world.engine()?.now(&owner.0),
-            next: &mut self.next,
-            held: &known.held,
-            events: &known.events,
-            grants: &known.grants,
-            subscriptions: &known.subscriptions,
-            may_pool: House::may_pool(owner),
-        };
+        let now = self.world.engine()?.now(&owner.0);
+        let mut scene = scene(&mut self.random, now, &mut self.next, known, owner);
         let commands = (operation.make)(&mut scene);
         *self.tally.by_name.entry(operation.name).or_default() += commands.len() as u64;
         commands.iter().for_each(|command| known.note(command));
@@ -376,6 +390,58 @@ impl Episode {
         self.judge(came)?;
         let struck = self.world.disk.tally().faults > faults || self.was_struck();
         House::judge_advance(&mut self.houses, house, done?, self.world.store()?, struck)
+    }
+
+    /// Something is done about a backfill; sometimes the disk fails under it.
+    fn backfill(&mut self) -> anyhow::Result<()> {
+        let house = self.random.random_range(0..self.houses.len());
+        let owners = self.houses[house].owners()?;
+        if owners.is_empty() {
+            return self.operate();
+        }
+        if self.random.random_range(0..3) > 0 {
+            let came = self.world.settle(&mut self.random)?;
+            self.judge(came)?;
+            self.recover()?;
+        }
+        if self.random.random_range(0..4) == 0 {
+            self.arm();
+        }
+        let mut events = Vec::new();
+        if self.houses[house].backfills.wants_more(&mut self.random) {
+            for _ in 0..self.random.random_range(1..8) {
+                let owner = owners.choose(&mut self.random).context("nobody")?;
+                let known = self.known.entry(owner.clone()).or_default();
+                let again = known.events.choose(&mut self.random).cloned();
+                let event = match again.filter(|_| self.random.random_range(0..10) == 0) {
+                    Some(again) => again,
+                    None => {
+                        let now = self.world.engine()?.now(&owner.0);
+                        scene(&mut self.random, now, &mut self.next, known, owner).old_event()
+                    }
+                };
+                // May be corrected by hand, too.
+                keep(&mut known.events, event.clone());
+                events.push((owner.1.clone(), event));
+            }
+        }
+        let quiet = self.world.calls() == 0 && self.world.engine()?.waiting().is_empty();
+        let faults = self.world.disk.tally().faults;
+        let House { plane, backfills, .. } = &mut self.houses[house];
+        let place = Place {
+            tenant: plane.tenant(),
+            engine: self.world.engine()?,
+            store: self.world.store()?,
+            quiet,
+        };
+        let done = backfills.go_on(place, events, &mut self.random)?;
+        let came = self.world.replies();
+        self.judge(came)?;
+        let struck = self.world.disk.tally().faults > faults || self.was_struck();
+        match done {
+            Err(error) if !excused(&error, struck) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn arm(&mut self) {

@@ -9,6 +9,7 @@ use farebox_store::{JournalStore, Store as _, WalletKey};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
+use crate::backfills::Backfills;
 use crate::control::Plane;
 use crate::log::Owner;
 use crate::sandbox::{Advance, Sandbox};
@@ -25,6 +26,8 @@ const TESTERS: [&str; 2] = ["ada", "cleo"];
 pub struct House {
     /// What it was told of its control plane.
     pub plane: Plane,
+    /// What was posted of long ago.
+    pub backfills: Backfills,
     /// None: it is live.
     pub sandbox: Option<Sandbox>,
     /// Whether its customers were made.
@@ -63,6 +66,7 @@ impl House {
     fn new(name: &str, sandbox: Option<Sandbox>, is_wanted: bool) -> anyhow::Result<House> {
         Ok(House {
             plane: Plane::new(TenantId::new(name)?),
+            backfills: Backfills::default(),
             sandbox,
             has_people: false,
             is_wanted,

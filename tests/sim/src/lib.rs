@@ -45,12 +45,15 @@
 //! - [`sandbox`]: each record is from where its tenant's clock stood; an advance moved it once, told how much it handled, and
 //!   wrote to nobody else.
 //! - [`control`]: what was put in force is.
+//! - [`backfills`]: a look at one leaves no trace and says what comes of it; each event is posted once, and none stands once all
+//!   are taken back.
 //!
 //! All of these work from records and answers with arithmetic of their own, so that a mistake in the product and one here would
 //! have to agree.
 
 pub mod agenda;
 pub mod audit;
+pub mod backfills;
 pub mod books;
 pub mod calendar;
 pub mod cli;

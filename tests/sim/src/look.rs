@@ -33,6 +33,8 @@ pub struct LookTally {
     pub rows: u64,
     /// Statements that were read.
     pub statements: u64,
+    /// Events of backfills that were posted, as of now.
+    pub backfilled: u64,
     /// Advances of sandboxes' clocks, as of now.
     pub advances: u64,
     /// Thresholds of spending limits that were announced, as of now.
@@ -91,6 +93,7 @@ impl Look {
                 histories.push(history);
             }
             looked.tally.news += self.readers.check(engine, tenant, &histories, &control, random)?;
+            looked.tally.backfilled += house.backfills.check(engine, tenant, &histories)?;
             if let Some(sandbox) = &house.sandbox {
                 let advances = sandbox.check(engine, &control, &histories);
                 looked.tally.advances += advances.with_context(|| tenant.to_string())?;

@@ -235,6 +235,15 @@ impl Scene<'_> {
         }
     }
 
+    /// One from before the late window, or sometimes from within it, where a backfill has no place for it.
+    pub fn old_event(&mut self) -> Event {
+        let days = if self.one_in(8) { 1..35 } else { 35..90 };
+        let ago = Span::days(self.random.random_range(days));
+        let mut event = self.event(20);
+        event.time = Some(self.now.saturating_sub(ago).saturating_sub(Span::seconds(7)));
+        event
+    }
+
     /// Mostly now; sometimes late, and sometimes too late or too early to be taken.
     fn event_time(&mut self) -> Option<Timestamp> {
         match self.random.random_range(0..40) {

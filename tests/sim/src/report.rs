@@ -64,6 +64,7 @@ impl Tally {
         self.looked.rows += look.rows;
         self.looked.statements += look.statements;
         // Each look sees them all.
+        self.looked.backfilled = look.backfilled;
         self.looked.advances = look.advances;
         self.looked.thresholds = look.thresholds;
         self.looked.denials = look.denials;
@@ -89,6 +90,7 @@ impl Tally {
             (&mut self.looked.news, other.looked.news),
             (&mut self.looked.rows, other.looked.rows),
             (&mut self.looked.statements, other.looked.statements),
+            (&mut self.looked.backfilled, other.looked.backfilled),
             (&mut self.looked.advances, other.looked.advances),
             (&mut self.looked.thresholds, other.looked.thresholds),
             (&mut self.looked.denials, other.looked.denials),
@@ -104,8 +106,10 @@ impl Tally {
         format!(
             "{} operations: {commands} commands, {} answers ({} given again and compared), {} conflicts, {} refusals\n\
              {} starts after {} crashes and {} stops in order; the disk failed {} times, the engine stopped {} times for it\n\
-             {} disk operations, {} syncs, {} crashes with something unsynced; every wallet checked against its history {} times\n\
-             {} advances of sandboxes; {} thresholds and {} denials of spending limits; \
+             {} disk operations, {} syncs, {} crashes with something unsynced; \
+             every wallet checked against its history {} times\n\
+             {} events of backfills; {} advances of sandboxes; \
+             {} thresholds and {} denials of spending limits; \
              compared were {} items of change feeds, {} rows of usage and {} statements",
             self.operations,
             self.answers,
@@ -121,6 +125,7 @@ impl Tally {
             self.disk.syncs,
             self.disk.torn,
             self.looks,
+            self.looked.backfilled,
             self.looked.advances,
             self.looked.thresholds,
             self.looked.denials,
@@ -149,6 +154,7 @@ impl Tally {
             "syncs": self.disk.syncs,
             "faults": self.disk.faults,
             "torn": self.disk.torn,
+            "backfilled": self.looked.backfilled,
             "advances": self.looked.advances,
             "thresholds": self.looked.thresholds,
             "denials_by_limits": self.looked.denials,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use farebox_ledger::{LimitView, Wallet};
 use farebox_money::{Asset, Nanos};
-use farebox_record::command::Command;
+use farebox_record::command::{Backfill, Command};
 use farebox_record::correction::RefundTarget;
 use farebox_record::event::Event;
 use farebox_record::ids::LimitName;
@@ -113,7 +113,10 @@ impl Recount {
     fn count(&mut self, record: &Record, announced: &mut Vec<CrossedThreshold>) -> anyhow::Result<()> {
         let (_, forth) = earned(record);
         match (&record.command, &record.outcome.answer) {
-            (Command::Usage(event), Answer::Charged { .. } | Answer::Unpriced(_)) => {
+            (
+                Command::Usage(event) | Command::Backfill(Backfill { event, .. }),
+                Answer::Charged { .. } | Answer::Unpriced(_),
+            ) => {
                 self.charge(record, event, record.at, &forth, announced);
             }
             (Command::RateUnpriced(rate), Answer::Charged { .. }) => {

@@ -47,6 +47,7 @@ fn fixed_seeds() {
     assert!(all.stops > 5, "{} stops", all.stops);
     assert!(all.disk.torn > 5, "{} torn", all.disk.torn);
     let looked = &all.looked;
+    assert!(looked.backfilled > 10, "{} backfilled", looked.backfilled);
     assert!(looked.advances > 5, "{} advances", looked.advances);
     assert!(looked.thresholds > 10, "{} thresholds", looked.thresholds);
     assert!(looked.denials > 1, "{} denials by limits", looked.denials);
