@@ -55,8 +55,11 @@ pub(super) fn read(
             let event = standing.event.reference();
             let is_own =
                 matches!(&record.command, Command::Backfill(posted) if Some(&posted.backfill) == own);
-            if wanted.contains(&event) && !is_own {
-                known.insert(event);
+            match wanted.contains(&event) {
+                // What corrected or rated it since came behind it, and made it no other's.
+                true if is_own => drop(known.remove(&event)),
+                true => drop(known.insert(event)),
+                false => {}
             }
         }
         for effect in record.outcome.effects.iter().rev() {
