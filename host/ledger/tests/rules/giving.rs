@@ -1,6 +1,8 @@
 //! Give-backs: a plan's answer takes back what an earlier event was charged, to where it came from, all of it or nothing.
 
+mod bounds;
 mod less;
+mod noted;
 
 use farebox_record::command::{AboveHold, Command, Finality, RateUnpriced};
 use farebox_record::correction::AdjustTarget;

@@ -31,6 +31,14 @@ fn pro() -> Change {
     }
 }
 
+/// The plan has no answer.
+fn failed() -> Verdict {
+    Verdict::Failed {
+        code: "trap".into(),
+        message: "it broke".into(),
+    }
+}
+
 /// The last transition that nobody answered.
 fn missed(world: &World) -> Command {
     let kept = world.records.iter().rev().find_map(|record| {
@@ -146,6 +154,23 @@ fn a_period_that_ended_as_it_began_owes_nothing() {
 }
 
 #[test]
+fn a_new_plan_that_ended_as_it_began_owes_nothing() {
+    let mut world = started();
+    world
+        .ask(change("1", pro(), When::PeriodEnd), priced(&[]))
+        .unwrap();
+    world.transitions.push_back(failed());
+    world.advance(MONTH);
+    let retry = missed(&world);
+    assert_eq!(told(&world, &retry).0, "plan changed");
+    world
+        .ask(change("2", Change::Cancel, When::Now), priced(&[]))
+        .unwrap();
+    assert_eq!(say(&world.ask(retry, everything())), "handled");
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
+#[test]
 fn a_timer_of_a_term_that_is_over_is_told_by_the_present_state() {
     let mut world = World::new();
     world
@@ -202,11 +227,7 @@ fn a_new_plan_at_the_end_of_a_period_is_told_as_a_new_plan() {
     world
         .ask(change("1", pro(), When::PeriodEnd), priced(&[]))
         .unwrap();
-    let failed = Verdict::Failed {
-        code: "trap".into(),
-        message: "it broke".into(),
-    };
-    world.transitions.push_back(failed);
+    world.transitions.push_back(failed());
     world.advance(MONTH);
     let retry = missed(&world);
     assert_eq!(told(&world, &retry), ("plan changed", None));

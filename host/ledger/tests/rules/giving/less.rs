@@ -74,6 +74,15 @@ fn what_is_given_less_takes_what_was_written_off_first() {
         ]
     );
     assert_eq!(world.has("usd"), "0 0 0.19 0");
+    // What was written off once more is taken of the event as well: 0.99 - 0.3 are left of it.
+    assert_eq!(
+        left(&world, "r"),
+        [
+            "resolution 0.39 Debt",
+            "resolution 0.11 Debt",
+            "resolution 0.19 Debt"
+        ]
+    );
 }
 
 /// More of one charge of the event comes back, and less of another.
@@ -95,7 +104,19 @@ fn what_is_left_of_an_event_is_told_behind_both() {
             "work 1.5 Grant(\"g\")",
         ]
     );
-    assert_eq!(say(&world.act(void("r"))), "corrected, reversed usd 2.5");
+    // A part of what was taken last comes back of that alone.
+    world
+        .ask(usage("o2"), priced(&[back("r", "work", "usd", "-0.3")]))
+        .unwrap();
+    assert_eq!(
+        left(&world, "r"),
+        [
+            "resolution 0.5 Grant(\"g\")",
+            "work 0.5 Grant(\"g\")",
+            "work 1.2 Grant(\"g\")",
+        ]
+    );
+    assert_eq!(say(&world.act(void("r"))), "corrected, reversed usd 2.2");
     assert_eq!(world.has("usd"), "10 0 0 0");
 }
 
