@@ -18,12 +18,11 @@ pub(super) fn shown(event: &Value) -> String {
     let rows = list(event, "/records").iter().map(|record| {
         let why = ["/reason", "/detail"].map(|path| field(record, path));
         let why = why.into_iter().find(|text| text != "-").unwrap_or_default();
-        vec![
-            field(record, "/at"),
-            field(record, "/kind"),
-            field(record, "/answer"),
-            why,
-        ]
+        let done = match record.get("event") {
+            Some(other) => format!("{} of {}", field(record, "/kind"), field(other, "/id")),
+            None => field(record, "/kind"),
+        };
+        vec![field(record, "/at"), done, field(record, "/answer"), why]
     });
     text = format!("{text}\n\n{}", table(&["at", "done", "answer", "why"], &[], rows));
     let Some(standing) = event.get("standing") else {
@@ -43,24 +42,39 @@ pub(super) fn shown(event: &Value) -> String {
     }
     let taken = list(standing, "/taken");
     if !taken.is_empty() {
-        let rows = taken.iter().map(|part| {
-            let from = match part.get("grant") {
-                Some(_) => format!("grant {}", field(part, "/grant")),
-                None => field(part, "/from"),
-            };
-            vec![
-                field(part, "/code"),
-                field(part, "/amount"),
-                field(part, "/asset"),
-                from,
-            ]
-        });
-        text = format!(
-            "{text}\n\n{}",
-            table(&["taken for", "amount", "asset", "from"], &[1], rows)
-        );
+        let columns = ["taken for", "amount", "asset", "from"];
+        text = format!("{text}\n\n{}", table(&columns, &[1], taken.iter().map(part)));
+    }
+    let given = [
+        ("/given_back", ["given back of", "amount", "asset", "to", "by"]),
+        ("/gave_back", ["gave back of", "amount", "asset", "to", "event"]),
+    ];
+    for (path, columns) in given {
+        let parts = list(standing, path);
+        if !parts.is_empty() {
+            let rows = parts.iter().map(|given| {
+                let mut row = part(given);
+                row.push(field(given, "/event/id"));
+                row
+            });
+            text = format!("{text}\n\n{}", table(&columns, &[1], rows));
+        }
     }
     text
+}
+
+/// Part of a charge, and where it was taken from.
+fn part(part: &Value) -> Vec<String> {
+    let from = match part.get("grant") {
+        Some(_) => format!("grant {}", field(part, "/grant")),
+        None => field(part, "/from"),
+    };
+    vec![
+        field(part, "/code"),
+        field(part, "/amount"),
+        field(part, "/asset"),
+        from,
+    ]
 }
 
 /// What kind of usage, how much, what for: on one line.
@@ -100,6 +114,27 @@ mod tests {
                 "charges": [{"code": "input-tokens", "asset": "usd", "amount": "0.3", "quantity": "300000"}],
                 "taken": [{"code": "input-tokens", "asset": "usd", "amount": "0.1", "from": "grant", "grant": "topup-1"},
                     {"code": "input-tokens", "asset": "usd", "amount": "0.1", "from": "debt"}]},
+        });
+        insta::assert_snapshot!(shown(&event));
+    }
+
+    #[test]
+    fn an_event_is_shown_with_what_others_gave_back_of_it() {
+        let event = json!({
+            "id": "solved-1", "source": "api", "customer": "acme", "type": "ticket.resolved",
+            "received_at": "2026-11-23T09:30:00Z", "measures": {}, "attributes": {},
+            "records": [
+                {"sequence": 4, "at": "2026-11-23T09:30:00Z", "kind": "usage", "answer": "charged"},
+                {"sequence": 5, "at": "2026-11-23T09:31:00Z", "kind": "usage", "answer": "charged",
+                    "event": {"source": "api", "id": "opened-1"}},
+            ],
+            "standing": {"status": "charged", "type": "ticket.resolved", "measures": {}, "attributes": {},
+                "charges": [{"code": "resolution", "asset": "usd", "amount": "0.99", "quantity": "1"}],
+                "taken": [],
+                "given_back": [{"event": {"source": "api", "id": "opened-1"}, "code": "resolution", "asset": "usd",
+                    "amount": "0.99", "from": "grant", "grant": "topup-1"}],
+                "gave_back": [{"event": {"source": "api", "id": "solved-0"}, "code": "resolution", "asset": "usd",
+                    "amount": "0.5", "from": "debt"}]},
         });
         insta::assert_snapshot!(shown(&event));
     }

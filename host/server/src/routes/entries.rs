@@ -8,7 +8,7 @@ use farebox_record::command::{Command, Identity, default_source};
 use farebox_record::correction::RefundTarget;
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
-use farebox_record::outcome::Answer;
+use farebox_record::outcome::{Answer, Effect};
 use farebox_record::plan::EventRef;
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ use crate::limits::{RECORDS_PER_PAGE_MAX, RECORDS_PER_READ};
 use crate::problem::Problem;
 use crate::routes::Page;
 use crate::server::Server;
-use crate::wire::entry::{EntryPage, EventView, entries};
+use crate::wire::entry::{self as wire, EntryPage, EventView, entries};
 
 /// Lists what was posted to a wallet, newest first.
 ///
@@ -153,25 +153,21 @@ pub(crate) async fn event(
         )
     };
     let looked_up = reference.clone();
-    let (records, standing) = server
+    let (records, standing, given) = server
         .blocking(move |engine| {
             let standing = engine.standing(&caller.tenant, &customer, &looked_up)?;
+            let given = engine.given(&caller.tenant, &customer, &looked_up)?;
             let mut records = records_of(engine, &caller.tenant, &customer, &looked_up)?;
-            records.extend(corrections_of(
-                engine,
-                &caller.tenant,
-                &customer,
-                &looked_up,
-                &records,
-            )?);
-            Ok::<_, EngineError>((records, standing))
+            let later = later_of(engine, &caller.tenant, &customer, &looked_up, &records)?;
+            records.extend(later);
+            Ok::<_, EngineError>((records, standing, given))
         })
         .await?;
     let reported = records
         .first()
         .and_then(|record| event_of(&record.command))
         .ok_or_else(unknown)?;
-    let view = EventView::new(reported, &records, standing.as_ref()).ok_or_else(unknown)?;
+    let view = EventView::new(reported, &records, standing.as_ref(), &given).ok_or_else(unknown)?;
     Ok(answer(Made::Done, &view))
 }
 
@@ -206,9 +202,10 @@ fn records_of(
     Ok(records)
 }
 
-/// Refunds of the event, its void and its amendments, oldest first. Their identities hold keys that only their callers know,
-/// so they are looked for in the wallet's history: from its end back to the event, as far as one page of entries reads.
-fn corrections_of(
+/// Refunds of the event, its void and its amendments, and what was done with other events that moved this one, oldest first.
+/// Their identities hold what only their callers know, so they are looked for in the wallet's history: from its end back to
+/// the event, as far as one page of entries reads.
+fn later_of(
     engine: &Engine,
     tenant: &TenantId,
     customer: &CustomerId,
@@ -228,7 +225,7 @@ fn corrections_of(
         read += page.len();
         let oldest = page.last().map(|record| record.sequence);
         let mine = page.into_iter().filter(|record| record.sequence > received);
-        found.extend(mine.filter(|record| corrects(record, event)));
+        found.extend(mine.filter(|record| corrects(record, event) || moves(record, event)));
         match oldest {
             Some(oldest) if oldest > received => before = Some(oldest),
             _ => break,
@@ -254,6 +251,16 @@ fn corrects(record: &Record, event: &EventRef) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a record is about another event that gave back of this one, or took again what it had given.
+fn moves(record: &Record, event: &EventRef) -> bool {
+    let is_moved = |effect: &Effect| match effect {
+        Effect::StandingPut(moved, _) | Effect::GiveBacksPut(moved, _) => moved == event,
+        _ => false,
+    };
+    wire::event_of(&record.command).is_some_and(|about| about != *event)
+        && record.outcome.effects.iter().any(is_moved)
 }
 
 fn event_of(command: &Command) -> Option<&Event> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use farebox_engine::Given;
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::default_source;
 use farebox_record::correction::{
@@ -26,6 +27,7 @@ use crate::wire::account::choice;
 use crate::wire::amount::{Amount, AssetAmount};
 use crate::wire::balance::{BalanceView, LineView};
 use crate::wire::event::RevisionView;
+use crate::wire::given::GivenBackView;
 use crate::wire::measures::{Attributes, Measures};
 use crate::wire::text::Label;
 use crate::wire::time::{PeriodView, Time};
@@ -378,6 +380,11 @@ pub struct StandingView {
     pub charges: Vec<LineView>,
     /// What it took and has not given back, in the order in which it was taken.
     pub taken: Vec<TakenView>,
+    /// What later events gave back of it because the plan said so, each part with the event that gave it. What refunds gave
+    /// back is not among it.
+    pub given_back: Vec<GivenBackView>,
+    /// What it gave back of earlier events because the plan said so, and has not taken again.
+    pub gave_back: Vec<GivenBackView>,
     /// The revision that priced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<RevisionView>,
@@ -418,7 +425,7 @@ fn source_schema() -> Object {
 
 impl StandingView {
     /// As it is kept.
-    pub fn new(standing: &Standing) -> StandingView {
+    pub fn new(standing: &Standing, given: &Given) -> StandingView {
         let priced = standing.priced.as_ref();
         StandingView {
             status: match standing.status {
@@ -432,6 +439,8 @@ impl StandingView {
             attributes: standing.event.attributes.clone(),
             charges: LineView::list(&standing.lines),
             taken: standing.slices.iter().map(TakenView::new).collect(),
+            given_back: GivenBackView::of_it(given),
+            gave_back: GivenBackView::by_it(given),
             revision: priced.map(|by| by.revision.into()),
             subscription: priced.map(|by| by.subscription.to_string()),
             period: priced.map(|by| by.period.into()),
@@ -448,7 +457,8 @@ pub(crate) fn shown(measures: &BTreeMap<String, Nanos>) -> BTreeMap<String, Amou
 }
 
 impl TakenView {
-    fn new(slice: &TakenSlice) -> TakenView {
+    /// As it is kept.
+    pub fn new(slice: &TakenSlice) -> TakenView {
         let (from, grant) = match &slice.from {
             SliceSource::Grant(grant) => ("grant", Some(grant.to_string())),
             SliceSource::Debt => ("debt", None),

@@ -1,11 +1,13 @@
 //! A wallet's history, line by line, each line with what it came from.
 
+use farebox_engine::Given;
 use farebox_money::Asset;
 use farebox_record::Record;
 use farebox_record::command::{Command, DueItem};
 use farebox_record::correction::{RefundTarget, Standing};
 use farebox_record::event::Event;
 use farebox_record::outcome::{Account, Answer, Effect, Entry};
+use farebox_record::plan::EventRef;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -70,6 +72,16 @@ pub struct EventRefView {
     pub id: String,
 }
 
+impl EventRefView {
+    /// As it is kept.
+    pub fn new(event: &EventRef) -> EventRefView {
+        EventRefView {
+            source: event.source.to_string(),
+            id: event.id.to_string(),
+        }
+    }
+}
+
 /// A page of a wallet's entries, newest record first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EntryPage)]
@@ -108,7 +120,7 @@ fn view(record: &Record, entry: &Entry) -> EntryView {
         grant,
         asset: entry.asset.clone(),
         amount: Amount(entry.amount),
-        event: event_of(&record.command),
+        event: event_of(&record.command).as_ref().map(EventRefView::new),
         revision: pricing.map(|pricing| pricing.revision.into()),
         subscription: pricing.map(|pricing| pricing.subscription.to_string()),
         reason: reason(&record.command),
@@ -172,7 +184,8 @@ fn kind(command: &Command) -> &'static str {
     }
 }
 
-fn event_of(command: &Command) -> Option<EventRefView> {
+/// The event that a command is about.
+pub(crate) fn event_of(command: &Command) -> Option<EventRef> {
     let reference = match command {
         Command::Authorize(authorize) => authorize.event.reference(),
         Command::Usage(event) => event.reference(),
@@ -206,10 +219,7 @@ fn event_of(command: &Command) -> Option<EventRefView> {
         | Command::Adjust(_)
         | Command::Pay(_) => return None,
     };
-    Some(EventRefView {
-        source: reference.source.to_string(),
-        id: reference.id.to_string(),
-    })
+    Some(reference)
 }
 
 /// An event as it was received, every record that it led to, and how it stands.
@@ -239,9 +249,9 @@ pub struct EventView {
     /// denied, or its hold is open or was given back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<StandingView>,
-    /// What was done with it, oldest first: how it was received, how its hold ended or how it was priced later, and how it
-    /// was corrected. Settlements in part stand in the wallet's entries; so do corrections that lie further back than the
-    /// newest 2000 records of the wallet.
+    /// What was done with it, oldest first: how it was received, how its hold ended or how it was priced later, how it was
+    /// corrected, and which other events gave back of it, or were corrected so that it costs something else. Settlements in
+    /// part stand in the wallet's entries; so does what lies further back than the newest 2000 records of the wallet.
     pub records: Vec<EventRecordView>,
 }
 
@@ -256,6 +266,9 @@ pub struct EventRecordView {
     /// What: `usage`, `authorize`, `settle`, `release`, `hold_expired`, `usage_rated`, `refund`, `void`, `amend`.
     #[schema(example = "usage")]
     pub kind: &'static str,
+    /// The event that this was done with, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventRefView>,
     /// What came of it: `charged`, `unpriced`, `allowed`, `denied`, `settled`, `released`, `expired`,
     /// `corrected`.
     #[schema(example = "charged")]
@@ -280,7 +293,13 @@ pub struct EventRecordView {
 
 impl EventView {
     /// `records`: oldest first; the first received the event.
-    pub fn new(event: &Event, records: &[Record], standing: Option<&Standing>) -> Option<EventView> {
+    pub fn new(
+        event: &Event,
+        records: &[Record],
+        standing: Option<&Standing>,
+        given: &Given,
+    ) -> Option<EventView> {
+        let reference = event.reference();
         let first = records.first()?;
         Some(EventView {
             id: event.id.to_string(),
@@ -291,18 +310,23 @@ impl EventView {
             received_at: Time(first.at),
             measures: shown(&event.measures),
             attributes: event.attributes.clone(),
-            standing: standing.map(StandingView::new),
-            records: records.iter().map(EventRecordView::new).collect(),
+            standing: standing.map(|standing| StandingView::new(standing, given)),
+            records: records
+                .iter()
+                .map(|record| EventRecordView::new(record, &reference))
+                .collect(),
         })
     }
 }
 
 impl EventRecordView {
-    fn new(record: &Record) -> EventRecordView {
+    fn new(record: &Record, shown: &EventRef) -> EventRecordView {
+        let about = event_of(&record.command).filter(|event| event != shown);
         let mut view = EventRecordView {
             sequence: record.sequence,
             at: Time(record.at),
             kind: kind(&record.command),
+            event: about.as_ref().map(EventRefView::new),
             answer: "handled",
             code: None,
             detail: None,

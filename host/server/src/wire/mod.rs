@@ -8,6 +8,7 @@ pub mod change;
 pub mod correction;
 pub mod entry;
 pub mod event;
+pub mod given;
 pub mod hold;
 pub mod limit;
 pub mod measures;

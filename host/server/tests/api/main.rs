@@ -9,6 +9,7 @@ mod corrections;
 mod customers;
 mod edge;
 mod events;
+mod giving;
 mod keys;
 mod lifecycle;
 mod limits;

@@ -305,6 +305,16 @@ impl Answer {
     }
 }
 
+/// The plan of the kit's tests in which an event gives back what an earlier one took, built once per test run.
+pub fn outcomes() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kit/tests/plans/outcomes");
+        let built = farebox_kit::build::build_plan(&dir, &Default::default());
+        built.unwrap_or_else(|error| panic!("{error}")).component
+    })
+}
+
 /// The plan in `tests/plans/team`, built once per test run: seats on the statement, and calls that depend on those before.
 pub fn team() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
