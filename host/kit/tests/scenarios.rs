@@ -98,6 +98,9 @@ fn what_a_plan_gives_back_is_what_an_accountant_works_out() {
     let outcomes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/outcomes");
     let steps = every_scenario_holds(&outcomes);
     assert!(steps >= 7, "{steps}");
+    let graduated = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/graduated-outcomes");
+    let steps = every_scenario_holds(&graduated);
+    assert!(steps >= 9, "{steps}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn plan() -> PlanName {
 }
 
 /// The plan in force, and a customer with 10 usd on it.
-async fn house(store: Arc<dyn Store>) -> House {
+pub async fn house(store: Arc<dyn Store>) -> House {
     let house = House::without_plan(store);
     let engine = &house.engine;
     engine
@@ -62,7 +62,7 @@ async fn house(store: Arc<dyn Store>) -> House {
     house
 }
 
-fn resolved(id: &str) -> Event {
+pub fn resolved(id: &str) -> Event {
     Event {
         source: default_source(),
         id: EventId::new(id).unwrap(),
@@ -73,7 +73,7 @@ fn resolved(id: &str) -> Event {
     }
 }
 
-fn reopened(id: &str, of: &str, minutes: i64) -> Event {
+pub fn reopened(id: &str, of: &str, minutes: i64) -> Event {
     Event {
         event_type: "ticket.reopened".parse().unwrap(),
         measures: amounts(&[("minutes", minutes)]),
@@ -93,7 +93,7 @@ fn authorize(event: Event, mode: AuthorizeMode) -> Command {
     })
 }
 
-fn void(event: &str) -> Command {
+pub fn void(event: &str) -> Command {
     Command::Void(Void {
         event: hold(event),
         id: CallId::new("void").unwrap(),
@@ -101,7 +101,7 @@ fn void(event: &str) -> Command {
     })
 }
 
-fn amend(event: Event) -> Command {
+pub fn amend(event: Event) -> Command {
     Command::Amend(Amend {
         event,
         id: CallId::new("amend").unwrap(),

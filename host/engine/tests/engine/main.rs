@@ -25,6 +25,7 @@ mod plans;
 mod pooled;
 mod rating;
 mod refold;
+mod refold_giving;
 mod restart;
 mod retried;
 mod room;
