@@ -5,6 +5,8 @@
 //! opened by every later one. `FAREBOX_REFRESH_FIXTURES=1 cargo test --workspace --test engine fixtures` writes the newest
 //! again.
 
+mod giving;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
