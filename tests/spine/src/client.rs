@@ -90,12 +90,17 @@ impl Client {
 
     /// Pushes the per-token plan as `tokens`, and puts these prices in force.
     pub async fn push_plan(&self, prices: &str) -> Result<()> {
+        self.push("tokens", per_token()?, prices).await
+    }
+
+    /// Pushes a component under a plan's name, and puts it in force with these parameters.
+    pub async fn push(&self, plan: &str, component: &[u8], parameters: &str) -> Result<()> {
         let response = self
             .http
-            .post(format!("{}/v1/plans/tokens/components", self.url))
+            .post(format!("{}/v1/plans/{plan}/components", self.url))
             .bearer_auth(&self.key)
             .header("content-type", "application/wasm")
-            .body(per_token()?.to_vec())
+            .body(component.to_vec())
             .send()
             .await?;
         let status = response.status();
@@ -107,9 +112,11 @@ impl Client {
             .or(pushed["component"].as_str())
             .context("a hash")?
             .to_string();
-        let parameters: Value = serde_json::from_str(prices)?;
+        let parameters: Value = serde_json::from_str(parameters)?;
         let revision = json!({"component": component, "parameters": parameters});
-        self.post("/v1/plans/tokens/revisions", &revision).await?.ok()?;
+        self.post(&format!("/v1/plans/{plan}/revisions"), &revision)
+            .await?
+            .ok()?;
         Ok(())
     }
 
