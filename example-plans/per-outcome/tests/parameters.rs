@@ -1,5 +1,7 @@
 //! Deals with mistakes in them, and the schema.
 
+#![expect(clippy::panic, reason = "a test stops where it fails")]
+
 use farebox_plan::testing::Harness;
 use per_outcome::PerOutcome;
 

@@ -180,8 +180,13 @@ pub(crate) fn renew(
             (_, told) if next.kind == NextKind::Paused => (Answered::Nobody, told),
             (_, told) => (answered(draft.wallet, seen, None), told),
         };
-        let cause = (Cause::Due(due.instant), None);
-        finish(draft, id, changed, answer, due, told, cause, at)
+        let fell = FellDue {
+            due,
+            told,
+            cause: Cause::Due(due.instant),
+            owner: None,
+        };
+        finish(draft, id, changed, answer, fell, at)
     })
 }
 
@@ -217,25 +222,32 @@ pub(crate) fn answered<'s>(
     }
 }
 
-/// Carries an answer out, or keeps what has none. `cause` names the event whose charges they are, where there is one.
+/// What fell due, and what its plan was told.
+pub(crate) struct FellDue<'d> {
+    pub due: &'d Due,
+    pub told: DueChange,
+    pub cause: Cause<'d>,
+    /// The event that the charges belong to, as it stands.
+    pub owner: Option<&'d Standing>,
+}
+
+/// Carries an answer out, or keeps what has none.
 pub(crate) fn finish(
     mut draft: Draft<'_>,
     id: &SubscriptionId,
     mut changed: SubscriptionState,
     answer: Answered<'_>,
-    due: &Due,
-    told: DueChange,
-    (cause, owner): (Cause<'_>, Option<&Standing>),
+    fell: FellDue<'_>,
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
     let missed = |changed: &SubscriptionState| MissedChange {
         transition: MissedTransition {
-            due: due.clone(),
+            due: fell.due.clone(),
             period: changed.period,
             seats: changed.seats,
         },
         plan: changed.plan.clone(),
-        change: told,
+        change: fell.told,
     };
     let begins = draft
         .wallet
@@ -260,7 +272,7 @@ pub(crate) fn finish(
         draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
     }
     if let Answered::Orders(ready, pricing) = answer {
-        ready.post_for(&mut draft, pricing, cause, owner, at);
+        ready.post_for(&mut draft, pricing, fell.cause, fell.owner, at);
     }
     if let Some(kept) = kept {
         draft.put(Effect::UnpricedKept(Box::new(kept)));

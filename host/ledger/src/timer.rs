@@ -15,7 +15,7 @@ use crate::draft::Draft;
 use crate::limits::TIMERS_PER_WALLET_MAX;
 use crate::orders::{Cause, Ready};
 use crate::refusal::{Refusal, too_many};
-use crate::renewal::{answered, finish};
+use crate::renewal::{FellDue, answered, finish};
 use crate::wallet::Wallet;
 
 impl Wallet {
@@ -63,7 +63,6 @@ pub(crate) fn wake(
         return Ok(draft.finish(|_| Answer::Handled));
     }
     let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
-    let told = DueChange::Timer(key.to_string());
     let (owner, cause) = cause_of(due.instant, about, seen);
     let attributes = owner.map(|owner| &owner.event.attributes);
     let answer = answered(wallet, seen, attributes);
@@ -74,7 +73,13 @@ pub(crate) fn wake(
             changed.timers.remove(key);
         }
     }
-    finish(draft, id, changed, answer, due, told, (cause, owner), at)
+    let fell = FellDue {
+        due,
+        told: DueChange::Timer(key.to_string()),
+        cause,
+        owner,
+    };
+    finish(draft, id, changed, answer, fell, at)
 }
 
 /// What a plan that was woken is asked about, and the event that its charges belong to: the one that set the timer, where it

@@ -10,7 +10,7 @@ use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Answer, Effect, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
-use farebox_record::state::{GrantPhase, SubscriptionState};
+use farebox_record::state::{GrantPhase, SubjectTimer, SubscriptionState};
 use farebox_record::time::{Span, Timestamp};
 
 use crate::history::History;
@@ -30,6 +30,8 @@ struct Agenda {
     grants: BTreeMap<GrantId, Life>,
     renewals: BTreeMap<SubscriptionId, Timestamp>,
     timers: BTreeMap<(SubscriptionId, String), Timestamp>,
+    /// Those of subjects.
+    subject_timers: BTreeMap<SubjectTimer, Timestamp>,
 }
 
 /// What is next in the life of a grant.
@@ -106,8 +108,22 @@ impl Agenda {
     fn place(&self, item: &DueItem) -> Option<Place> {
         Some(match item {
             DueItem::HoldExpiry(event) => (*self.holds.get(event)?, 0),
-            DueItem::Timer { subscription, key } => {
-                (*self.timers.get(&(subscription.clone(), key.clone()))?, 1)
+            DueItem::Timer {
+                subscription,
+                key,
+                about: None,
+            } => (*self.timers.get(&(subscription.clone(), key.clone()))?, 1),
+            DueItem::Timer {
+                subscription,
+                key,
+                about: Some(about),
+            } => {
+                let timer = SubjectTimer {
+                    subscription: subscription.clone(),
+                    key: key.clone(),
+                    subject: about.subject.clone(),
+                };
+                (*self.subject_timers.get(&timer)?, 1)
             }
             DueItem::Renewal(subscription) => (*self.renewals.get(subscription)?, 2),
             DueItem::GrantExpiry(grant) => self.grants.get(grant)?.ends()?,
@@ -117,7 +133,8 @@ impl Agenda {
 
     fn next(&self) -> Option<Place> {
         let holds = self.holds.values().map(|at| (*at, 0));
-        let timers = self.timers.values().map(|at| (*at, 1));
+        let timers = self.timers.values().chain(self.subject_timers.values());
+        let timers = timers.map(|at| (*at, 1));
         let renewals = self.renewals.values().map(|at| (*at, 2));
         let ends = self.grants.values().filter_map(Life::ends);
         let begins = self.grants.values().filter_map(Life::begins);
@@ -158,6 +175,10 @@ impl Agenda {
             }
             Effect::GrantExpired(id) | Effect::GrantEnded(id) => drop(self.grants.remove(id)),
             Effect::SubscriptionPut(id, state) => self.subscription(id, state),
+            Effect::SubjectTimerPut(timer, Some(state)) => {
+                self.subject_timers.insert((**timer).clone(), state.at);
+            }
+            Effect::SubjectTimerPut(timer, None) => drop(self.subject_timers.remove(timer)),
             _ => {}
         }
     }

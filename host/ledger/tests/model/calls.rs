@@ -337,7 +337,7 @@ impl Model {
         self.charged(call, slices, asked);
         self.note_given(&call.id, gave);
         let about = self.about(asked, call.team, &call.id);
-        self.carry_out(says, asked, self.now, None, Some(&call.id), about);
+        self.carry_out(says, asked, self.now, None, Some(&call.id), about.as_ref());
     }
 
     pub fn usage(&mut self, call: &Call, word: &Word) -> Told {

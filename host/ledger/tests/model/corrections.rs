@@ -245,7 +245,7 @@ impl Model {
             };
             // What is given because it was taken back does not go with it.
             let about = self.about(&asked, event.team, id);
-            self.carry_out(says, &asked, self.now, None, None, about);
+            self.carry_out(says, &asked, self.now, None, None, about.as_ref());
         }
         self.take_again(&event.gave);
         self.note_given(id, Vec::new());

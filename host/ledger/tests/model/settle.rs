@@ -218,7 +218,7 @@ impl Model {
             let asked = self.asked_of_hold(index);
             let id = self.holds[index].id.clone();
             let about = self.about(&asked, team, &id);
-            self.carry_out(says, &asked, self.now, None, Some(&id), about);
+            self.carry_out(says, &asked, self.now, None, Some(&id), about.as_ref());
         } else {
             self.holds[index].parted = Some(Parted { team, above });
             self.tell_held(index, told);

@@ -216,7 +216,7 @@ impl Model {
         base: i64,
         due: Option<i64>,
         event: Option<&str>,
-        about: Option<About>,
+        about: Option<&About>,
     ) {
         for (index, order) in says.grants.iter().enumerate() {
             let id = format!("{}:{}:{index}", asked.sub, self.records);
@@ -238,7 +238,7 @@ impl Model {
             return;
         }
         for (key, after) in &says.timers {
-            if let Some((team, event)) = &about {
+            if let Some((team, event)) = about {
                 let name = (asked.sub.clone(), *key, *team);
                 let timer = after.map(|after| Timer {
                     at: due.map_or(base + after, |due| (base + after).max(due + 1)),

@@ -63,7 +63,8 @@ impl Model {
     }
 
     /// What a plan orders when a timer of a team goes off: it belongs to the event that set it, where that still counts.
-    pub fn obey_timer(&mut self, says: &Says, sub: &str, at: i64, (team, event): &About) {
+    pub fn obey_timer(&mut self, says: &Says, sub: &str, at: i64, about: &About) {
+        let (_, event) = about;
         let owner = self.events.get(event).filter(|e| e.stands == Stands::Charged);
         let owner = owner.cloned();
         let of_team = owner.as_ref().and_then(|owner| owner.team);
@@ -83,6 +84,6 @@ impl Model {
             term: None,
         };
         let giver = owner.map(|_| event.as_str());
-        self.carry_out(says, &asked, at, Some(at), giver, Some((*team, event.clone())));
+        self.carry_out(says, &asked, at, Some(at), giver, Some(about));
     }
 }
