@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use farebox_ledger::{LimitView, Wallet};
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Backfill, Command};
-use farebox_record::correction::RefundTarget;
+use farebox_record::correction::{RefundTarget, Standing};
 use farebox_record::event::Event;
 use farebox_record::ids::LimitName;
 use farebox_record::outcome::{Account, Answer, Corrected, DenialReason, Denied, Effect, RepricedEvent};
@@ -40,12 +40,50 @@ pub struct Counts {
 struct Call {
     /// When it was authorized or reported.
     opened: Timestamp,
-    /// When it happened.
-    time: Timestamp,
     own: Attributes,
     /// As it turned out.
     attributes: Attributes,
     earned: Sums,
+    /// What of it has not come back, by when it was posted; of a held call, when that was opened.
+    posted: BTreeMap<(Asset, Timestamp), i128>,
+}
+
+impl Call {
+    fn post(&mut self, at: Timestamp, amounts: &Sums) {
+        for (asset, amount) in amounts {
+            *self.posted.entry((asset.clone(), at)).or_default() += amount;
+        }
+    }
+
+    /// Takes back what of an amount was posted when: what a record says that is left of it tells.
+    fn take_back(
+        &mut self,
+        record: &Record,
+        event: &EventRef,
+        asset: &Asset,
+        amount: i128,
+    ) -> Vec<(Timestamp, i128)> {
+        let left = |posted: Timestamp| -> i128 {
+            let slices = stands(record, event).map_or(&[][..], |standing| &standing.slices);
+            let same = slices
+                .iter()
+                .filter(|s| s.asset == *asset && s.posted == Some(posted));
+            same.map(|slice| slice.amount.get()).sum()
+        };
+        let (mut rest, mut back) = (amount, Vec::new());
+        for ((of, posted), had) in &mut self.posted {
+            // What was posted by this very record is behind what comes back.
+            if of == asset && *posted < record.at {
+                let gone = (*had - left(*posted)).clamp(0, rest);
+                rest -= gone;
+                *had -= gone;
+                back.push((*posted, gone));
+            }
+        }
+        *self.posted.entry((asset.clone(), record.at)).or_default() -= rest;
+        back.push((record.at, rest));
+        back
+    }
 }
 
 #[derive(Debug, Default)]
@@ -117,13 +155,13 @@ impl Recount {
                 Command::Usage(event) | Command::Backfill(Backfill { event, .. }),
                 Answer::Charged { .. } | Answer::Unpriced(_),
             ) => {
-                self.charge(record, event, record.at, &forth, announced);
+                self.charge(record, event, &forth, announced);
             }
             (Command::RateUnpriced(rate), Answer::Charged { .. }) => {
-                self.charge(record, &rate.event, rate.received, &forth, announced);
+                self.charge(record, &rate.event, &forth, announced);
             }
             (Command::Authorize(authorize), Answer::Allowed(_)) => {
-                self.charge(record, &authorize.event, record.at, &forth, announced);
+                self.charge(record, &authorize.event, &forth, announced);
             }
             (Command::Settle(settle), Answer::Settled(_) | Answer::Unpriced(_)) => {
                 let mut attributes = self.call(&settle.hold)?.own.clone();
@@ -164,17 +202,17 @@ impl Recount {
         &mut self,
         record: &Record,
         event: &Event,
-        received: Timestamp,
         earned: &Sums,
         announced: &mut Vec<CrossedThreshold>,
     ) {
-        let call = Call {
+        let mut call = Call {
             opened: record.at,
-            time: event.time.unwrap_or(received),
             own: event.attributes.clone(),
             attributes: event.attributes.clone(),
             earned: earned.clone(),
+            posted: BTreeMap::new(),
         };
+        call.post(record.at, earned);
         self.calls.insert(event.reference(), call);
         self.add(record, &event.attributes, earned, announced);
         for limit in self.limits.values_mut() {
@@ -209,12 +247,20 @@ impl Recount {
         amounts: &[(Asset, Nanos)],
         announced: &mut Vec<CrossedThreshold>,
     ) -> anyhow::Result<()> {
-        let Call { time, attributes, .. } = self.call(event)?.clone();
+        let call = self.call(event)?;
+        let attributes = call.attributes.clone();
+        let mut back: Vec<(&Asset, Timestamp, i128)> = Vec::new();
+        for (asset, amount) in amounts {
+            let parts = call.take_back(record, event, asset, amount.get());
+            back.extend(parts.into_iter().map(|(posted, amount)| (asset, posted, amount)));
+        }
         for (name, limit) in &mut self.limits {
-            let counted = time >= limit.since.max(limit.counter.bounds(record.at).0);
-            if counted && limit.terms.scope.holds(&attributes) {
-                let of_it = amounts.iter().filter(|(asset, _)| *asset == limit.terms.asset);
-                let amount: i128 = of_it.map(|(_, amount)| amount.get()).sum();
+            let from = limit.since.max(limit.counter.bounds(record.at).0);
+            if limit.terms.scope.holds(&attributes) {
+                let counted = |(asset, posted, _): &&(&Asset, Timestamp, i128)| {
+                    **asset == limit.terms.asset && *posted >= from
+                };
+                let amount: i128 = back.iter().filter(counted).map(|(.., amount)| amount).sum();
                 limit.add(name, record.at, -amount, announced);
             }
         }
@@ -254,15 +300,19 @@ impl Recount {
         let call = self.call(&event)?;
         if let Command::Amend(amend) = &record.command {
             call.attributes.clone_from(&amend.event.attributes);
-            call.time = amend.event.time.unwrap_or(call.time);
         }
+        call.post(record.at, &forth);
         let attributes = call.attributes.clone();
         self.add(record, &attributes, &forth, announced);
         for repriced in repriced {
-            let attributes = self.call(&repriced.event)?.attributes.clone();
             let charged = repriced.charged.iter();
-            let charged = charged.map(|(asset, amount)| (asset.clone(), amount.get()));
-            self.add(record, &attributes, &charged.collect(), announced);
+            let charged: Sums = charged
+                .map(|(asset, amount)| (asset.clone(), amount.get()))
+                .collect();
+            let call = self.call(&repriced.event)?;
+            call.post(record.at, &charged);
+            let attributes = call.attributes.clone();
+            self.add(record, &attributes, &charged, announced);
         }
         Ok(())
     }
@@ -281,6 +331,7 @@ impl Recount {
         for (asset, amount) in &net {
             *call.earned.entry(asset.clone()).or_default() += amount;
         }
+        call.post(call.opened, &net);
         for (name, limit) in &mut self.limits {
             let of = |sums: &Sums| sums.get(&limit.terms.asset).copied().unwrap_or(0);
             // One that is younger than the call counts what it takes from then on, and nothing of it below that.
@@ -480,6 +531,15 @@ fn earned(record: &Record) -> (Sums, Sums) {
         }
     }
     (back, forth)
+}
+
+/// How an event stands behind a record that says so.
+fn stands<'r>(record: &'r Record, event: &EventRef) -> Option<&'r Standing> {
+    let mut effects = record.outcome.effects.iter().rev();
+    effects.find_map(|effect| match effect {
+        Effect::StandingPut(name, standing) if name == event => Some(&**standing),
+        _ => None,
+    })
 }
 
 fn net(record: &Record) -> Sums {
