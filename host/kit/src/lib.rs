@@ -1,5 +1,8 @@
-//! What a pricing team works with before anything is shipped: building plans, and reading scenario files.
+//! What a pricing team works with before anything is shipped: building plans, asking them about events, and running scenario
+//! files.
 
 pub use farebox_build as build;
 
+pub mod events;
+pub mod probe;
 pub mod scenario;

@@ -1,6 +1,9 @@
 //! What falls due for a wallet, in order of instant; at one instant in the order of [`DueItem`]'s variants.
 
-use farebox_record::command::{Due, DueItem};
+use farebox_record::command::{Due, DueItem, TimerAbout};
+use farebox_record::ids::{GrantId, SubscriptionId};
+use farebox_record::lifecycle::SubscriptionStatus;
+use farebox_record::state::{GrantPhase, GrantState, SubjectTimer, SubscriptionState, TimerState};
 use farebox_record::time::Timestamp;
 
 use crate::wallet::Wallet;
@@ -19,5 +22,50 @@ impl Wallet {
     /// Whether handling this item needs the plan.
     pub fn needs_plan(item: &DueItem) -> bool {
         matches!(item, DueItem::Renewal(_) | DueItem::Timer { .. })
+    }
+
+    /// What the next step of a grant's life is.
+    pub(crate) fn grant_due(id: &GrantId, grant: &GrantState) -> Option<(Timestamp, DueItem)> {
+        match grant.phase {
+            GrantPhase::Waiting => Some((grant.effective, DueItem::GrantEffective(id.clone()))),
+            GrantPhase::Active => Some((grant.expires?, DueItem::GrantExpiry(id.clone()))),
+            GrantPhase::Expired => None,
+        }
+    }
+
+    /// When a timer of a subject goes off.
+    pub(crate) fn timer_due(timer: &SubjectTimer, state: &TimerState) -> (Timestamp, DueItem) {
+        let about = TimerAbout {
+            subject: timer.subject.clone(),
+            event: state.event.clone(),
+        };
+        let item = DueItem::Timer {
+            subscription: timer.subscription.clone(),
+            key: timer.key.clone(),
+            about: Some(Box::new(about)),
+        };
+        (state.at, item)
+    }
+
+    /// What falls due for a subscription: its timers, and the end of its period.
+    pub(crate) fn subscription_due(
+        id: &SubscriptionId,
+        subscription: &SubscriptionState,
+    ) -> Vec<(Timestamp, DueItem)> {
+        if let SubscriptionStatus::Cancelled(_) = subscription.status {
+            return Vec::new();
+        }
+        let timers = subscription.timers.iter().map(|(key, at)| {
+            (
+                *at,
+                DueItem::Timer {
+                    subscription: id.clone(),
+                    key: key.clone(),
+                    about: None,
+                },
+            )
+        });
+        let renewal = (subscription.period.end, DueItem::Renewal(id.clone()));
+        timers.chain([renewal]).collect()
     }
 }

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
-use farebox_record::command::{AboveHold, DueItem, TimerAbout};
+use farebox_record::command::{AboveHold, DueItem};
 use farebox_record::correction::GiveBacks;
 use farebox_record::ids::{GrantId, LimitName, SubscriptionId};
-use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::spending::LimitState;
@@ -489,15 +488,6 @@ impl Wallet {
         Ok(())
     }
 
-    /// What the next step of a grant's life is.
-    fn grant_due(id: &GrantId, grant: &GrantState) -> Option<(Timestamp, DueItem)> {
-        match grant.phase {
-            GrantPhase::Waiting => Some((grant.effective, DueItem::GrantEffective(id.clone()))),
-            GrantPhase::Active => Some((grant.expires?, DueItem::GrantExpiry(id.clone()))),
-            GrantPhase::Expired => None,
-        }
-    }
-
     fn enter_grant(&mut self, id: &GrantId, grant: &GrantState) {
         self.agenda.extend(Wallet::grant_due(id, grant));
     }
@@ -569,37 +559,6 @@ impl Wallet {
         for due in Wallet::subscription_due(id, subscription) {
             self.agenda.remove(&due);
         }
-    }
-
-    fn timer_due(timer: &SubjectTimer, state: &TimerState) -> (Timestamp, DueItem) {
-        let about = TimerAbout {
-            subject: timer.subject.clone(),
-            event: state.event.clone(),
-        };
-        let item = DueItem::Timer {
-            subscription: timer.subscription.clone(),
-            key: timer.key.clone(),
-            about: Some(Box::new(about)),
-        };
-        (state.at, item)
-    }
-
-    fn subscription_due(id: &SubscriptionId, subscription: &SubscriptionState) -> Vec<(Timestamp, DueItem)> {
-        if let SubscriptionStatus::Cancelled(_) = subscription.status {
-            return Vec::new();
-        }
-        let timers = subscription.timers.iter().map(|(key, at)| {
-            (
-                *at,
-                DueItem::Timer {
-                    subscription: id.clone(),
-                    key: key.clone(),
-                    about: None,
-                },
-            )
-        });
-        let renewal = (subscription.period.end, DueItem::Renewal(id.clone()));
-        timers.chain([renewal]).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a plan says, as plain data. The runtime lifts it out of a component; the ledger carries it out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
@@ -252,6 +253,17 @@ pub enum Rejection {
         /// Why, for people.
         message: String,
     },
+}
+
+/// In words, for the person who sent the event.
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rejection::InvalidEvent { field, message, .. } => write!(f, "{field}: {message}"),
+            Rejection::Unpriceable { message } | Rejection::NotAllowed { message } => f.write_str(message),
+            Rejection::Overflow => f.write_str("the amounts leave the range of the plan contract"),
+        }
+    }
 }
 
 /// What is wrong with a measure or an attribute.

@@ -136,17 +136,8 @@ pub(crate) fn denied(denied: &Denied, replayed: bool) -> Problem {
     }
 }
 
-/// What a plan says of something that it does not price.
-pub(crate) fn rejection_text(rejection: &Rejection) -> String {
-    match rejection {
-        Rejection::InvalidEvent { field, message, .. } => format!("{field}: {message}"),
-        Rejection::Unpriceable { message } | Rejection::NotAllowed { message } => message.clone(),
-        Rejection::Overflow => "the amounts leave the range of the plan contract".to_string(),
-    }
-}
-
 fn rejected(code: Code, rejection: &Rejection) -> Problem {
-    let problem = Problem::new(code, rejection_text(rejection));
+    let problem = Problem::new(code, rejection.to_string());
     match rejection {
         Rejection::InvalidEvent { field, .. } => problem.with("field", field.clone()),
         Rejection::Unpriceable { .. } | Rejection::NotAllowed { .. } | Rejection::Overflow => problem,

@@ -1,6 +1,9 @@
 //! `farebox plan`: from an idea to a price in force.
 
+mod asked;
+mod bench;
 mod check;
+mod explain;
 mod new;
 mod remote;
 mod source;
@@ -63,6 +66,25 @@ pub enum PlanCommand {
   farebox plan test example-plans/per-token --steps
   farebox plan test --scenario scenarios/holds.toml --parameters new-prices.json")]
     Test(test::Test),
+    /// Say why events cost what they cost, without a server
+    ///
+    /// Events are asked about one after the other, as if a customer had just begun with the plan: what it remembers is kept from
+    /// one to the next. They come in the form of the API, from a file or, with -, from standard input; without --events, the
+    /// plan's scenarios give them.
+    #[command(after_help = "Examples:
+  farebox plan explain example-plans/per-token
+  farebox plan explain standard:hybrid --parameters prices.json --events event.json
+  echo '{\"type\": \"llm.call\", \"attributes\": {\"model\": \"gpt-5\"}, \"measures\": {\"input_tokens\": 1000}}' |
+    farebox plan explain example-plans/per-token --events -
+  farebox plan explain example-plans/per-token --events event.json --worst-case")]
+    Explain(explain::Explain),
+    /// Measure how fast a plan prices events, and what fuel they take
+    ///
+    /// On this machine, without a server or a disk: the plan alone, in the sandbox in which a server runs it.
+    #[command(after_help = "Examples:
+  farebox plan bench example-plans/per-token
+  farebox plan bench example-plans/per-token --events events.jsonl --seconds 10")]
+    Bench(bench::Bench),
     /// Send a component to a server; with --activate, put it in force too
     #[command(after_help = "Examples:
   farebox plan push example-plans/per-token
@@ -101,6 +123,8 @@ impl PlanCommand {
             PlanCommand::Build(build) => build.run(),
             PlanCommand::Check(check) => check.run(),
             PlanCommand::Test(test) => test.run(),
+            PlanCommand::Explain(explain) => explain.run(),
+            PlanCommand::Bench(bench) => bench.run(),
             PlanCommand::Push(push) => push.run(global),
             PlanCommand::Activate(activate) => activate.run(global),
             PlanCommand::Rollback(named) => named.roll_back(global),

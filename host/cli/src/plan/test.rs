@@ -73,25 +73,7 @@ impl Test {
             Failure::usage("there are no scenarios to run")
                 .hint("name a folder with `scenarios` in plan.toml, or files with --scenario")
         })?;
-        let listing = |error| Failure::io("cannot list", &folder, &error);
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(listing)? {
-            let path = entry.map_err(listing)?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        match files.is_empty() {
-            // Nothing that fails is not the same as something that holds.
-            true => Err(Failure::new(
-                Exit::Refused,
-                "no_scenarios",
-                format!("no scenario in {}", folder.display()),
-            )
-            .hint("a scenario is a file such as first-call.toml; `farebox plan new` shows one")),
-            false => Ok(files),
-        }
+        files_in(&folder)
     }
 
     fn text(&self, tested: &[Tested]) -> String {
@@ -139,6 +121,29 @@ impl Test {
             let _ = write!(text, "\n        {}", steps.replace('\n', "\n        "));
         }
         text
+    }
+}
+
+/// The scenario files of a folder, by name; at least one.
+pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let listing = |error| Failure::io("cannot list", folder, &error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(listing)? {
+        let path = entry.map_err(listing)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    match files.is_empty() {
+        // Nothing that fails is not the same as something that holds.
+        true => Err(Failure::new(
+            Exit::Refused,
+            "no_scenarios",
+            format!("no scenario in {}", folder.display()),
+        )
+        .hint("a scenario is a file such as first-call.toml; `farebox plan new` shows one")),
+        false => Ok(files),
     }
 }
 

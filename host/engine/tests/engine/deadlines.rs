@@ -1,4 +1,5 @@
-//! Timers of subjects, with the standard plan that charges for outcomes: what a deadline charges belongs to the event that set it.
+//! Timers of subjects, with the standard plan that charges for outcomes: what a deadline charges belongs to the event that set
+//! it.
 //!
 //! A resolution is 1 usd, a handoff 0.50, a day after it was claimed.
 

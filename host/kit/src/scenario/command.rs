@@ -298,7 +298,7 @@ fn refunded(refund: &action::Refund, said: &Said) -> Result<RefundTarget, Unsupp
     }
 }
 
-fn used(usage: &action::Use, number: usize) -> Result<Event, Unsupported> {
+pub(super) fn used(usage: &action::Use, number: usize) -> Result<Event, Unsupported> {
     let named = |error: farebox_record::ids::NameError| Unsupported(error.to_string());
     let made = format!("step-{number}");
     let mut measures = measures(&usage.measures);

@@ -53,6 +53,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use farebox_record::event::Event;
 use farebox_record::ids::PlanName;
 use farebox_record::time::Timestamp;
 use serde::Deserialize;
@@ -62,6 +63,7 @@ use super::action::{
     Adjust, Amend, Authorize, Cancel, ChangePlan, ChangeSeats, Extend, Nothing, Pause, Pay, Refund, Release,
     Revise, Settle, Subscribe, TopUp, Use, Void,
 };
+use super::command::used;
 use super::expect::Expect;
 use super::value::{At, Count};
 
@@ -240,6 +242,23 @@ impl Scenario {
             }
         }
         Ok(scenario)
+    }
+}
+
+impl Scenario {
+    /// The usage that its steps report, each at the time of its step.
+    pub fn usage(&self) -> Vec<Event> {
+        let (mut now, mut events) = (None, Vec::new());
+        for (index, step) in self.steps.iter().enumerate() {
+            let step = step.get_ref();
+            now = step.at.map(|at| at.0).or(now);
+            // What cannot be said as an event is told when the scenario runs.
+            if let Some(Ok(mut event)) = step.use_.as_ref().map(|said| used(said, index + 1)) {
+                event.time = event.time.or(now);
+                events.push(event);
+            }
+        }
+        events
     }
 }
 

@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::decode::body::{Raw, decode_aside};
 use crate::decode::events::{Item, Sent, events};
 use crate::problem::Problem;
-use crate::refusal::{internal, rejection_text};
+use crate::refusal::internal;
 use crate::server::{Server, unexpected};
 use crate::watch;
 use crate::wire::balance::LineView;
@@ -205,9 +205,9 @@ pub(crate) fn unpriced(reason: &UnpricedReason) -> (Code, String) {
             "no subscription of the customer prices this type of event".to_string(),
         ),
         UnpricedReason::Rejected(rejection @ farebox_record::plan::Rejection::InvalidEvent { .. }) => {
-            (Code::InvalidEvent, rejection_text(rejection))
+            (Code::InvalidEvent, rejection.to_string())
         }
-        UnpricedReason::Rejected(rejection) => (Code::Unpriceable, rejection_text(rejection)),
+        UnpricedReason::Rejected(rejection) => (Code::Unpriceable, rejection.to_string()),
         UnpricedReason::NoPlan => (
             Code::UnknownPlan,
             "no revision of the subscription's plan is in force".to_string(),

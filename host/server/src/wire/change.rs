@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::refusal::rejection_text;
 use crate::routes::events::unpriced;
 use crate::wire::amount::AssetAmount;
 use crate::wire::balance::LineView;
@@ -229,7 +228,7 @@ fn denial(reason: &DenialReason) -> (&'static str, Option<String>) {
         DenialReason::InsufficientFunds => ("insufficient_funds", None),
         DenialReason::Debt => ("debt", None),
         DenialReason::NoSubscription => ("no_subscription", None),
-        DenialReason::Unpriceable(rejection) => ("unpriceable", Some(rejection_text(rejection))),
+        DenialReason::Unpriceable(rejection) => ("unpriceable", Some(rejection.to_string())),
         DenialReason::Paused => ("subscription_paused", None),
         DenialReason::Limit(why) => {
             let message = format!("limit {} at {}", why.limit, why.level);
