@@ -71,8 +71,8 @@ impl Bench {
         let at = |percent: usize| fuel[(fuel.len() - 1) * percent / 100];
         let events = ready.events.len();
         let text = format!(
-            "{events} events, of which the plan prices {priced}\n\n{speed}\n\nFuel of one event by itself: p50 {}, p95 {}, p99 {}, \
-             at most {}",
+            "{events} events, of which the plan prices {priced}\n\n{speed}\n\n\
+             Fuel of one event by itself: p50 {}, p95 {}, p99 {}, at most {}",
             at(50),
             at(95),
             at(99),

@@ -210,8 +210,9 @@ mod tests {
 
     #[test]
     fn what_has_no_price_says_why() {
-        let calls = r#"{"id": "known", "type": "llm.call", "attributes": {"model": "claude-sonnet-4-6"}, "measures": {"output_tokens": 1}}
-            {"id": "unknown", "type": "llm.call", "attributes": {"model": "nobody's"}, "measures": {"output_tokens": 1}}"#;
+        let calls = r#"{"id": "known", "type": "llm.call", "measures": {"output_tokens": 1},
+            "attributes": {"model": "claude-sonnet-4-6"}}
+            {"id": "unknown", "type": "llm.call", "measures": {"output_tokens": 1}, "attributes": {"model": "nobody's"}}"#;
         let output = explained(calls, &[]);
         assert_eq!(output.json["events"][0]["no_price"], Value::Null);
         let why = output.json["events"][1]["no_price"].as_str().unwrap();

@@ -1,7 +1,7 @@
 //! Timers of the subjects that a plan follows. The plan charges when one goes off, and what it charges belongs to the event
 //! that set the timer.
 
-use farebox_record::command::{Command, DueItem, RetryChange};
+use farebox_record::command::{Command, RetryChange};
 use farebox_record::correction::Amend;
 use farebox_record::lifecycle::{SubscriptionChange, When};
 use farebox_record::outcome::{Answer, Verdict};
@@ -209,6 +209,43 @@ fn it_has_nobody_to_go_off_for_behind_another_plan_or_the_end() {
     }
 }
 
+/// The memory of a plan that comes back begins anew: what it waited for before is nothing to it.
+#[test]
+fn a_plan_that_comes_back_knows_nothing_of_timers_from_before() {
+    let to = |plan: &str| SubscriptionChange::Plan {
+        plan: plan.parse().unwrap(),
+        cadence: None,
+    };
+    let mut world = world();
+    answered(&mut world, "a", "c1", 100);
+    world.advance(1);
+    for (id, plan) in [("away", "other"), ("back", "plan")] {
+        world.ask(change(id, to(plan), When::Now), priced(&[])).unwrap();
+    }
+    // At the very instant, and behind it: these are its own.
+    answered(&mut world, "b", "c2", 100);
+    world.advance(1);
+    answered(&mut world, "c", "c3", 100);
+    world
+        .transitions
+        .extend([outcome("1"), outcome("2"), outcome("4")]);
+    world.advance(98);
+    // The first of the three goes off for nobody.
+    let charged: Vec<String> = ["a", "b", "c"]
+        .iter()
+        .map(|event| {
+            world
+                .original(&reference(event))
+                .unwrap()
+                .standing
+                .lines
+                .len()
+                .to_string()
+        })
+        .collect();
+    assert_eq!(charged, ["0", "1", "1"]);
+}
+
 /// The plan had no answer when it went off; what is to be asked again.
 fn missed(world: &mut World) -> Command {
     answered(world, "a", "c1", 100);
@@ -269,21 +306,26 @@ fn an_event_that_was_taken_back_is_charged_nothing_late() {
 
 #[test]
 fn a_wallet_has_room_for_so_many() {
-    let mut world = world();
-    let most = farebox_ledger::limits::TIMERS_PER_WALLET_MAX;
-    let timers = (0..=most).map(|index| TimerOrder {
-        key: index.to_string(),
-        at: Some(t(100)),
-    });
-    let orders = Verdict::Priced(Priced {
-        timers: timers.collect(),
-        ..Priced::default()
-    });
-    let used = event_with("e", &[("conversation", "c")]);
-    let said = say(&world.decide(Command::Usage(used), Some(about(orders))));
+    let mut world = World::new();
+    // One of the subscription's own counts too.
+    world
+        .ask(subscribe("s", Cadence::Monthly), wakes("own", t(200)))
+        .unwrap();
+    let most = farebox_ledger::limits::TIMERS_PER_WALLET_MAX - 1;
+    let sets = |from: usize, to: usize| {
+        let timers = (from..to).map(|index| TimerOrder {
+            key: index.to_string(),
+            at: Some(t(100)),
+        });
+        about(Verdict::Priced(Priced {
+            timers: timers.collect(),
+            ..Priced::default()
+        }))
+    };
+    let used = |id: &str| Command::Usage(event_with(id, &[("conversation", "c")]));
+    world.decide(used("all"), Some(sets(0, most))).unwrap();
+    assert_eq!(waiting(&world).len(), most);
+    let said = say(&world.decide(used("more"), Some(sets(most, most + 1))));
     assert!(said.contains("TIMERS_PER_WALLET_MAX"), "{said}");
-    assert_eq!(
-        world.wallet.next_due().map(|(_, item)| item),
-        Some(&DueItem::Renewal("s".parse().unwrap()))
-    );
+    assert_eq!(waiting(&world).len(), most);
 }
