@@ -8,8 +8,8 @@ mod parameters;
 mod terms;
 
 use farebox_plan::{
-    Charged, Description, Memory, Nanos, Order, Outcome, ParameterError, Plan, Progress, Rejection,
-    Transition, Usage,
+    Change, Charged, Claim, Description, EventRef, Instant, Memory, Nanos, Order, Outcome, Overflow,
+    ParameterError, Plan, Progress, Rejection, Transition, Usage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +111,8 @@ impl Plan for PerOutcome {
     ) -> Result<(), Rejection> {
         let period = transition.period();
         match &transition.change {
-            farebox_plan::Change::Due { .. } => keep(deal, transition, memory, outcome),
-            farebox_plan::Change::Reversed { event, .. } => {
+            Change::Due { .. } => keep(deal, transition, memory, outcome),
+            Change::Reversed { event, .. } => {
                 // The host gives back what was charged; another claim may come.
                 let charged = memory.subject.get().and_then(Progress::charged);
                 if let Some(charged) = charged.filter(|charged| charged.event == *event) {
@@ -175,11 +175,7 @@ fn confirm(
     let Some(claim) = Progress::confirmed(memory.subject.get(), kind, reference(usage)?) else {
         return Ok(());
     };
-    let amount = deal.price(&claim.kind)?;
-    charge(deal, outcome, amount, &claim.kind)?;
-    memory.state.more(period, amount)?;
-    let at = usage.time();
-    memory.subject.keep(claim.earned(amount, at), deal.remembered(at));
+    earn(deal, claim, usage.time(), memory, outcome, period)?;
     outcome.cancel_timer(DEADLINE);
     Ok(())
 }
@@ -191,15 +187,13 @@ fn keep(
     memory: &mut Memory<PerOutcome>,
     outcome: &mut Outcome,
 ) -> Result<(), Rejection> {
-    let Some(claim) = memory.subject.get().and_then(Progress::kept) else {
-        return Ok(());
-    };
-    let amount = deal.price(&claim.kind)?;
-    charge(deal, outcome, amount, &claim.kind)?;
-    memory.state.more(transition.period().index, amount)?;
-    let at = transition.time;
-    memory.subject.keep(claim.earned(amount, at), deal.remembered(at));
-    Ok(())
+    match memory.subject.get().and_then(Progress::kept) {
+        Some(claim) => {
+            let period = transition.period().index;
+            earn(deal, claim, transition.time, memory, outcome, period)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Somebody comes back: what was pending is nothing, what was charged is given back.
@@ -228,14 +222,27 @@ fn object(
     memory.state.less(period, amount)
 }
 
-fn charge(deal: &Prepared, outcome: &mut Outcome, amount: Nanos, kind: &str) -> Result<(), Rejection> {
+/// An outcome counts: it is charged, and remembered for as long as it can be given back.
+fn earn(
+    deal: &Prepared,
+    claim: Claim,
+    at: Instant,
+    memory: &mut Memory<PerOutcome>,
+    outcome: &mut Outcome,
+    period: u32,
+) -> Result<(), Rejection> {
+    let amount = deal.price(&claim.kind)?;
     outcome
         .charge(charge::OUTCOME, deal.currency())
-        .amount(amount, Nanos::units(1), || format!("the price of a {kind}"))?;
+        .amount(amount, Nanos::units(1), || {
+            format!("the price of a {}", claim.kind)
+        })?;
+    memory.state.more(period, amount)?;
+    memory.subject.keep(claim.earned(amount, at), deal.remembered(at));
     Ok(())
 }
 
-fn reference(usage: &Usage<'_>) -> Result<farebox_plan::EventRef, Rejection> {
+fn reference(usage: &Usage<'_>) -> Result<EventRef, Rejection> {
     usage
         .reference()
         .ok_or_else(|| Rejection::missing(attribute::EVENT_ID.name(), "the host says which event it is"))
@@ -254,13 +261,13 @@ impl State {
 
     fn more(&mut self, period: u32, amount: Nanos) -> Result<(), Rejection> {
         let charged = self.of(period);
-        *charged = charged.checked_add(amount).ok_or(farebox_plan::Overflow)?;
+        *charged = charged.checked_add(amount).ok_or(Overflow)?;
         Ok(())
     }
 
     fn less(&mut self, period: u32, amount: Nanos) -> Result<(), Rejection> {
         let charged = self.of(period);
-        *charged = charged.checked_sub(amount).ok_or(farebox_plan::Overflow)?;
+        *charged = charged.checked_sub(amount).ok_or(Overflow)?;
         Ok(())
     }
 }
