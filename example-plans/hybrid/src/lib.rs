@@ -3,6 +3,8 @@
 //! The fee goes on the statement and never touches the pool. Usage costs credits; what the pool cannot cover is charged in
 //! money in exact proportion, which the ledger carries out, so usage costs the same in any order and at any moment.
 
+mod allowance;
+mod daily;
 mod parameters;
 mod terms;
 
@@ -10,8 +12,9 @@ use farebox_plan::rate_card::{RateNames, What};
 use farebox_plan::{
     ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Rejection, Transition, Usage,
 };
-use serde::{Deserialize, Serialize};
 
+pub use allowance::Daily;
+pub use daily::State;
 pub use parameters::{Beyond, Collect, Parameters, Pool, Prepared, Rollover};
 pub use terms::Terms;
 
@@ -60,13 +63,6 @@ fn code(what: What) -> ChargeCode {
         What::Tokens(kind) => farebox_plan::token_code!(kind),
         What::Action => charge::ACTIONS,
     }
-}
-
-/// What is remembered of a subscription.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// Which period was paid last: a pause may have left some out.
-    pub period: u32,
 }
 
 /// The plan.

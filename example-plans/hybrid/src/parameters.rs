@@ -7,6 +7,7 @@ use farebox_plan::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::{Daily, DailyCredits};
 use crate::{VOCABULARY, asset};
 
 /// The deal. Amounts are per period.
@@ -20,6 +21,9 @@ pub struct Parameters {
     pub fee: Decimal,
     /// What comes with the fee.
     pub pool: Pool,
+    /// Credits that come each day and end with it. None: there are none.
+    #[serde(default)]
+    pub daily: Option<Daily>,
     /// What things cost, in credits.
     pub rates: RateList,
     /// What happens beyond the pool. None: it ends there.
@@ -109,6 +113,7 @@ pub struct Prepared {
     currency: u32,
     pub(crate) fee: Nanos,
     pub(crate) pool: Nanos,
+    pub(crate) daily: Option<DailyCredits>,
     pub(crate) rates: RateCard,
     pub(crate) beyond: Option<Overage>,
     pub(crate) rollover: Option<RolledOver>,
@@ -172,6 +177,8 @@ impl Parameters {
             .key("pool")
             .key("credits")
             .amount(self.pool.credits, &mut wrong);
+        let daily = self.daily.as_ref();
+        let daily = daily.map(|daily| daily.prepare(&root.key("daily"), &mut wrong));
         let rates = self.rates.prepare(&root.key("rates"));
         let rates = rates.map_err(|errors| wrong.extend(errors)).ok();
         let beyond = self.beyond.as_ref().map(|beyond| Overage {
@@ -194,6 +201,7 @@ impl Parameters {
                 currency: currency.index(),
                 fee,
                 pool,
+                daily,
                 rates,
                 beyond,
                 rollover,

@@ -5,6 +5,7 @@ use farebox_plan::{
     Transition, unused,
 };
 
+use crate::daily::{DAILY, Day};
 use crate::parameters::Prepared;
 use crate::{State, asset, charge};
 
@@ -45,6 +46,7 @@ impl<'a> Terms<'a> {
             }
             // A pause went on into a later period, whose rest is paid now.
             Change::Resumed if !paid => self.begin(rest, None)?,
+            Change::Resumed => {}
             Change::PlanChanged {
                 previous_plan,
                 remaining,
@@ -61,10 +63,18 @@ impl<'a> Terms<'a> {
                 }
                 self.roll_over(remaining, Some(previous_plan))?;
             }
-            _ => return Ok(()),
+            _ => return self.day(Day::of(transition), state),
         }
-        state.period = self.period.index;
-        Ok(())
+        state.enter(self.period.index);
+        self.day(Day::of(transition), state)
+    }
+
+    /// The credits of a day.
+    fn day(&mut self, day: Day<'_>, state: &mut State) -> Result<(), Rejection> {
+        match &self.deal.daily {
+            Some(daily) => daily.carry_out(day, self.period, self.times, state, self.outcome),
+            None => Ok(()),
+        }
     }
 
     /// Fee and pool for a share of the period. From a plan whose fee is known, the same share of that is taken off: the period
@@ -122,6 +132,7 @@ impl<'a> Terms<'a> {
         let once: Vec<RemainingGrant> = remaining
             .iter()
             .filter(|grant| rollover.again || grant.label != ROLLED_OVER)
+            .filter(|grant| grant.label != DAILY)
             .filter(|grant| grant.category == Category::Included)
             .cloned()
             .collect();

@@ -366,9 +366,14 @@ impl Grant {
     }
 
     /// Only for events whose attribute has this value.
-    pub fn only_where(mut self, attribute: Attribute, value: &str) -> Grant {
-        self.attributes
-            .push((attribute.name().to_string(), value.to_string()));
+    pub fn only_where(self, attribute: Attribute, value: &str) -> Grant {
+        self.only_with(attribute.name(), value)
+    }
+
+    /// Only for events that carry this attribute with this value, also where the plan does not read it: for parameters that
+    /// name one.
+    pub fn only_with(mut self, attribute: &str, value: &str) -> Grant {
+        self.attributes.push((attribute.to_string(), value.to_string()));
         self
     }
 }
