@@ -20,6 +20,8 @@ pub(crate) struct Draft<'w> {
     pub wallet: &'w mut Wallet,
     effects: Vec<Effect>,
     touched: Vec<GrantId>,
+    /// Grants for what came back, by asset.
+    returned: BTreeMap<Asset, GrantId>,
     /// How many charges the plan's answer of this record holds.
     answered: usize,
     /// See [`Outcome::earlier`].
@@ -34,6 +36,7 @@ impl<'w> Draft<'w> {
             wallet,
             effects: Vec::new(),
             touched: Vec::new(),
+            returned: BTreeMap::new(),
             answered: 0,
             earlier: Vec::new(),
         };
@@ -181,8 +184,8 @@ impl<'w> Draft<'w> {
             .find(|id| !self.wallet.grants.contains_key(id))
     }
 
-    /// Opens a grant for bought value that comes back because what it paid was not owed, and gives its name. The caller
-    /// posts the value.
+    /// The grant for bought value that comes back because what it paid was not owed, by its name: one for each asset, however
+    /// many events it comes back from. The caller posts the value.
     pub fn open_returned(
         &mut self,
         event: &EventRef,
@@ -190,8 +193,20 @@ impl<'w> Draft<'w> {
         amount: Nanos,
         at: Timestamp,
     ) -> Option<GrantId> {
+        let label = format!("Returned from {}", event.id);
+        let known = self.returned.get(asset);
+        if let Some((id, grant)) = known.and_then(|id| Some((id.clone(), self.wallet.grants.get(id)?))) {
+            let mut more = grant.clone();
+            more.amount = Nanos::new(more.amount.get() + amount.get());
+            if more.label.as_ref() != Some(&label) {
+                more.label = Some("Returned from several events".to_string());
+            }
+            self.put(Effect::GrantReopened(id.clone(), Box::new(more)));
+            return Some(id);
+        }
         let sequence = self.wallet.header.sequence + 1;
         let id = self.unused_grant_id(&[format!("returned:{sequence}:{asset}")])?;
+        self.returned.insert(asset.clone(), id.clone());
         let grant = GrantState {
             asset: asset.clone(),
             amount,
@@ -202,7 +217,7 @@ impl<'w> Draft<'w> {
             effective: at,
             expires: None,
             applies_to: AppliesTo::default(),
-            label: Some(format!("Returned from {}", event.id)),
+            label: Some(label),
             subscription: None,
             phase: GrantPhase::Active,
         };

@@ -5,8 +5,9 @@
 
 /// Largest encoded record.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
-/// Ids that one record may answer for.
-pub const IDS_PER_RECORD_MAX: usize = 4;
+/// Ids that one record may answer for: the command's own few, and one for each grant that it opens. That are 16 of each of two
+/// answers of a plan, and what comes back in each of 32 assets.
+pub const IDS_PER_RECORD_MAX: usize = 128; // below 256: a byte says how many
 /// Fewest records of a commit: one without any would change a wallet without a version to show for it.
 pub const RECORDS_PER_COMMIT_MIN: usize = 1;
 /// Shortest name of a tenant or a wallet.

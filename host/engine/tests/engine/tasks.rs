@@ -424,3 +424,30 @@ async fn what_is_kept_from_quote_to_quote_makes_no_difference() {
         house.engine.stop().unwrap();
     }
 }
+
+/// As many as an answer may hold: each is found by an id of its own, in the record of the subscription.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_may_begin_with_sixteen_grants() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JournalStore::open(dir.path(), Options::default(), Arc::new(LedgerFold)).unwrap();
+    let house = house(Arc::new(store));
+    let hash = Hash::of(component());
+    house
+        .engine
+        .activate(
+            &house.tenant,
+            &plan(),
+            hash,
+            r#"{"gifts": 16}"#,
+            None,
+            OpenHolds::Quoted,
+        )
+        .unwrap();
+    customer(&house, "ada", "1", "1").await;
+    let wallet = house.wallet("ada").await;
+    let gifts = wallet
+        .grants()
+        .filter(|(_, grant)| grant.label.as_deref() == Some("gift"));
+    assert_eq!(gifts.count(), 16);
+    house.engine.stop().unwrap();
+}

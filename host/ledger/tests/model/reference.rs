@@ -280,14 +280,12 @@ impl Model {
         Told::new("granted").with("paid debt", order.asset, paid)
     }
 
-    /// Opens a grant for bought value that comes back, and gives its name.
+    /// Bought value that comes back, all of one record in one grant for each asset. Gives its name.
     pub fn open_returned(&mut self, asset: &'static str, amount: i128) -> String {
-        let wanted = format!("returned:{}:{asset}", self.records);
-        let mut id = wanted.clone();
-        let mut number = 2;
-        while self.grants.iter().any(|g| g.id == id) {
-            id = format!("{wanted}:{number}");
-            number += 1;
+        let id = format!("returned:{}:{asset}", self.records);
+        if let Some(known) = self.grants.iter_mut().find(|g| g.id == id) {
+            known.free += amount;
+            return id;
         }
         self.grants.push(Grant {
             id: id.clone(),

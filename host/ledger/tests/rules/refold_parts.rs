@@ -235,3 +235,32 @@ fn a_chain_onto_the_statement_grows_by_what_came_back_first() {
         ("0 0 0 0".into(), "0 0 0 3".into())
     );
 }
+
+/// Of every event behind a corrected one the customer paid more than it costs now. What comes back is one grant: a record names
+/// each grant that it opens, and has room for so many names.
+#[test]
+fn what_comes_back_of_many_events_is_one_grant() {
+    let mut world = World::owing(&[("usd", farebox_record::state::Shortfall::Unlimited)]);
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ask(usage("a"), usd("1")).unwrap();
+    let events: Vec<String> = (0..300).map(|index| format!("e{index}")).collect();
+    for event in &events {
+        world.ask(usage(event), usd("1")).unwrap();
+    }
+    world.ok(grant("pays", "usd", "301").put());
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    let half = [tokens("0.5")];
+    let repriced: Vec<(&str, &[Charge])> = events.iter().map(|event| (event.as_str(), &half[..])).collect();
+    let found = behind(&world, &repriced);
+    void_with(&mut world, "a", found);
+    // 1 of the voided event, and half of each of the 300.
+    assert_eq!(world.has("usd"), "151 0 0 0");
+    let grants: Vec<String> = world
+        .wallet
+        .grants()
+        .map(|(_, grant)| format!("{} {}", grant.amount, grant.label.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(grants, ["151 Returned from several events"]);
+    // The correction's own, and that of the grant.
+    assert_eq!(world.records.last().unwrap().identities().len(), 2);
+}

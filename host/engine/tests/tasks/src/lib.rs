@@ -3,7 +3,10 @@
 //! The first hundred steps are taken from a pool, for a credit each; further ones cost half a dollar. From the third call of a
 //! task on, each takes ten steps more. It is no example of pricing: every amount is easy to work out by hand.
 
-use farebox_plan::{Description, Memory, Nanos, Order, Outcome, ParameterError, Plan, Rejection, Usage};
+use farebox_plan::{
+    Change, Description, Grant, Memory, Nanos, Order, Outcome, ParameterError, Plan, Rejection, Transition,
+    Usage,
+};
 use serde::{Deserialize, Serialize};
 
 farebox_plan::vocabulary! {
@@ -33,10 +36,14 @@ const SHORT_CALLS: u32 = 2;
 /// Steps that each further one takes on top.
 const LONG_STEPS: i64 = 10;
 
-/// There are none.
+/// What a subscription begins with.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parameters {}
+pub struct Parameters {
+    /// So many grants of a credit each.
+    #[serde(default)]
+    gifts: u32,
+}
 
 /// What is remembered of a subscription.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -50,7 +57,7 @@ pub struct Tasks;
 
 impl Plan for Tasks {
     type Parameters = Parameters;
-    type Prepared = ();
+    type Prepared = u32;
     type State = State;
     type Subject = u32;
     const PARAMETERS_SCHEMA: &'static str = "{}";
@@ -68,12 +75,26 @@ impl Plan for Tasks {
         }
     }
 
-    fn prepare(_: Parameters) -> Result<(), Vec<ParameterError>> {
+    fn prepare(parameters: Parameters) -> Result<u32, Vec<ParameterError>> {
+        Ok(parameters.gifts)
+    }
+
+    fn transition(
+        gifts: &u32,
+        transition: &Transition<'_>,
+        _: &mut Memory<Self>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Rejection> {
+        if let Change::Started = transition.change {
+            for _ in 0..*gifts {
+                outcome.grant(Grant::promotional(asset::CREDITS, Nanos::units(1), "gift"))?;
+            }
+        }
         Ok(())
     }
 
     fn evaluate(
-        (): &(),
+        _: &u32,
         usage: &Usage<'_>,
         memory: &mut Memory<Self>,
         outcome: &mut Outcome,
