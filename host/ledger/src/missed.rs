@@ -41,6 +41,7 @@ pub(crate) fn told_at_the_end(
             since: before.since,
             remaining,
         },
+        NextKind::Pauses => DueChange::Paused,
         NextKind::Renewed | NextKind::Paused => DueChange::Renewed(remaining),
     }
 }

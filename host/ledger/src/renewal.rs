@@ -48,6 +48,8 @@ pub enum NextKind {
     PlanChanged,
     /// It ends.
     Cancelled,
+    /// It rests from then on.
+    Pauses,
     /// It is paused: the period passes, and nobody is told.
     Paused,
 }
@@ -91,8 +93,10 @@ fn next_kind(subscription: &SubscriptionState) -> NextKind {
     let paused = matches!(subscription.status, SubscriptionStatus::Paused(_));
     if scheduled(|change| *change == SubscriptionChange::Cancel) {
         NextKind::Cancelled
-    } else if paused || scheduled(|change| *change == SubscriptionChange::Pause) {
+    } else if paused {
         NextKind::Paused
+    } else if scheduled(|change| *change == SubscriptionChange::Pause) {
+        NextKind::Pauses
     } else if scheduled(|change| matches!(change, SubscriptionChange::Plan { .. })) {
         NextKind::PlanChanged
     } else {
@@ -143,16 +147,13 @@ pub(crate) fn renew(
         changed.seats = next.seats;
         changed.period = next.period;
         changed.status = match next.kind {
-            NextKind::Paused => match before.status {
-                SubscriptionStatus::Active => SubscriptionStatus::Paused(due.instant),
-                paused => paused,
-            },
+            NextKind::Pauses => SubscriptionStatus::Paused(due.instant),
             NextKind::Cancelled => SubscriptionStatus::Cancelled(due.instant),
-            NextKind::Renewed | NextKind::PlanChanged => before.status,
+            NextKind::Paused | NextKind::Renewed | NextKind::PlanChanged => before.status,
         };
         let stays = next.kind == NextKind::PlanChanged && !serves(draft.wallet, id, seen);
         // A new plan waits until it is asked: nobody is, while the subscription is paused.
-        let waits = stays || next.kind == NextKind::Paused;
+        let waits = stays || matches!(next.kind, NextKind::Pauses | NextKind::Paused);
         changed
             .scheduled
             .retain(|scheduled| waits && matches!(scheduled.change, SubscriptionChange::Plan { .. }));

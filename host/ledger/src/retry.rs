@@ -38,9 +38,10 @@ pub fn retold(wallet: &Wallet, command: &Command) -> Option<Retold> {
     if asked.applies() == Applies::Nothing {
         return None;
     }
-    // A timer goes on from the present state.
-    let begun = match missed.due.item {
-        DueItem::Renewal(_) => term_of(asked.subscription, asked.instant),
+    // A timer goes on from the present state, and so does a rest.
+    let begun = match (&missed.due.item, &asked.change) {
+        (_, DueChange::Paused) => None,
+        (DueItem::Renewal(_), _) => term_of(asked.subscription, asked.instant),
         _ => None,
     };
     let begun = begun.filter(|past| past.since <= asked.instant);
@@ -116,6 +117,11 @@ impl<'w> Missed<'w> {
             // At the very instant something else came of it, and nothing was served in between.
             DueChange::Renewed(_) if same_instant(self.ended) || same_instant(self.taken) => Applies::Nothing,
             DueChange::PlanChanged { .. } if same_instant(self.ended) => Applies::Nothing,
+            // As long as it rests since then.
+            DueChange::Paused if self.subscription.status == SubscriptionStatus::Paused(self.instant) => {
+                Applies::All
+            }
+            DueChange::Paused => Applies::Nothing,
             DueChange::Renewed(_) | DueChange::PlanChanged { .. } if self.ended.is_some() || replaced => {
                 Applies::Charges
             }

@@ -361,6 +361,8 @@ pub enum DueChange {
     Cancelled(Vec<RemainingGrant>),
     /// A timer went off; its key.
     Timer(String),
+    /// The subscription rests from now on.
+    Paused,
 }
 
 /// A part of a wallet: what is read and written as a unit.
@@ -394,7 +396,8 @@ pub enum Part {
     PlanSince(SubscriptionId),
     /// What a subscription says happens to a price above a hold, where it says it: an [`AboveHold`].
     AboveHold(SubscriptionId),
-    /// The [`crate::correction::GiveBacks`] of an event that gave back of others, or that others gave back of. On demand.
+    /// The [`crate::correction::GiveBacks`] of an event that gave back of others, or that others gave back of:
+    /// [`crate::correction::Noted`]. On demand.
     GiveBacks(crate::plan::EventRef),
     /// A [`TimerState`].
     SubjectTimer(SubjectTimer),

@@ -40,6 +40,7 @@ pub(crate) fn change_of(command: &Command, wallet: &Wallet, original: Option<&St
 fn boundary(wallet: &Wallet, id: &SubscriptionId, kind: NextKind) -> Option<Change> {
     match kind {
         NextKind::Paused => None,
+        NextKind::Pauses => Some(Change::Paused),
         NextKind::Renewed => Some(renewed(wallet, id)),
         NextKind::Cancelled => Some(cancelled(wallet, id)),
         NextKind::PlanChanged => plan_changed(wallet, id, Proration::None),
@@ -56,6 +57,7 @@ pub(crate) fn told_then(change: &DueChange) -> Change {
         DueChange::Cancelled(remaining) => Change::Cancelled {
             remaining: remaining.clone(),
         },
+        DueChange::Paused => Change::Paused,
         DueChange::PlanChanged {
             previous,
             since,

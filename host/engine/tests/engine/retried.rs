@@ -78,6 +78,27 @@ async fn an_end_is_no_renewal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_told_of_a_rest_that_was_scheduled() {
+    let store = Arc::new(MemoryStore::new());
+    let house = house(Arc::clone(&store) as _, "0").await;
+    until(&house, "2026-01-31T12:00:00Z").await;
+    house.done("ada", at_period_end(SubscriptionChange::Pause)).await;
+    activate(&house, "pool", DEAF, OpenHolds::Quoted);
+    until(&house, "2026-02-01T12:00:00Z").await;
+    assert_eq!(
+        house.wallet("ada").await.header().unpriced,
+        1,
+        "it had no answer to that"
+    );
+    activate(&house, "pool", PRICES, OpenHolds::Quoted);
+    nothing_waits(&house).await;
+    // The fee of January alone: while it rests, periods pass.
+    assert_eq!(balance(&house, "usd").await, "0 0 0 5");
+    assert!(proved(&house, &*store) > 3);
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_takes_over_is_told_so() {
     let store = Arc::new(MemoryStore::new());
     let house = house(Arc::clone(&store) as _, "0").await;

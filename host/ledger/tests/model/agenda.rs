@@ -121,11 +121,10 @@ impl Model {
         })
     }
 
-    /// Whether a plan is asked at the end of the present period.
+    /// Whether a plan is asked at the end of the present period: of a subscription that rests already, only about its end.
     pub fn asks_at_end(&self, id: &str) -> bool {
         let sub = self.sub(id);
-        let paused = matches!(sub.status, Status::Paused(_)) || sub.scheduled.contains(&Change::Pause);
-        sub.scheduled.contains(&Change::Cancel) || !paused
+        sub.scheduled.contains(&Change::Cancel) || !matches!(sub.status, Status::Paused(_))
     }
 
     fn renew(&mut self, id: &str, at: i64, word: &Word) {
@@ -134,7 +133,10 @@ impl Model {
         let over: Vec<String> = over.map(|g| g.id.clone()).collect();
         over.iter().for_each(|grant| self.kill(grant));
         let new_plan = self.plan_at_end(id);
-        let asks = self.asks_at_end(id);
+        let (asks, pauses) = (
+            self.asks_at_end(id),
+            self.sub(id).scheduled.contains(&Change::Pause),
+        );
         // A plan that nobody answers for, or whose types another subscription owns, cannot take over.
         let silent = matches!(word, Word::Silent);
         let stays = new_plan.is_some_and(|(plan, _)| silent || self.is_owned(plan, id));
@@ -186,6 +188,7 @@ impl Model {
         }
         let kind = match (cancelled, new_plan) {
             (true, _) => DueKind::End,
+            (false, _) if pauses => DueKind::Pause,
             (false, Some(_)) if !stays => DueKind::NewPlan,
             _ => DueKind::Renewal,
         };
@@ -247,12 +250,13 @@ impl Model {
             DueKind::Timer => ended.is_some() || of_old_plan,
             DueKind::Renewal => ended == Some(at) || since == Some(at),
             DueKind::NewPlan => ended == Some(at),
+            DueKind::Pause => sub.status != Status::Paused(at),
             DueKind::End => false,
         };
         if gone {
             return None;
         }
-        Some(if kind == DueKind::End {
+        Some(if matches!(kind, DueKind::End | DueKind::Pause) {
             Rest::All
         } else if ended.is_some() || of_old_plan {
             Rest::Charges

@@ -84,6 +84,7 @@ pub enum DueKind {
     Renewal,
     NewPlan,
     End,
+    Pause,
     Timer,
 }
 

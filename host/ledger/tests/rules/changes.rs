@@ -206,7 +206,7 @@ fn wishes_of_several_kinds_wait_side_by_side_until_one_ends_it_all() {
     world.ok(change("2", Change::Pause, When::PeriodEnd));
     world.ok(change("3", Change::Seats(4), When::PeriodEnd));
     let next = next_period(now(&world));
-    assert_eq!((next.kind, next.seats), (NextKind::Paused, 4));
+    assert_eq!((next.kind, next.seats), (NextKind::Pauses, 4));
     world.ok(change("4", Change::Cancel, When::PeriodEnd));
     world.ok(change("5", Change::Seats(9), When::PeriodEnd));
     // Seats were asked for again behind the end, so they are not those of anything.

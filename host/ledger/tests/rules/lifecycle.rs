@@ -7,7 +7,7 @@ use farebox_ledger::{NextKind, next_period, term_of};
 use farebox_record::ids::{EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, SubscriptionStatus, When};
 use farebox_record::outcome::{Account, Answer, Effect, Pricing, Verdict};
-use farebox_record::plan::{Category, Priced, Rejection};
+use farebox_record::plan::{Category, Priced, Rejection, TimerOrder};
 use farebox_record::state::{Cadence, Part, SubscriptionState};
 use farebox_record::time::Timestamp;
 
@@ -524,7 +524,7 @@ fn a_late_event_takes_its_term_to_its_own_revision_and_sets_no_timer_for_another
     });
     let closed = closed.collect::<Vec<_>>().remove(0);
     let mut priced = Priced {
-        timers: vec![farebox_record::plan::TimerOrder {
+        timers: vec![TimerOrder {
             key: "k".into(),
             at: Some(t(DAY)),
         }],

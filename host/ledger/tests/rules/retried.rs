@@ -65,6 +65,7 @@ fn told(world: &World, retry: &Command) -> (&'static str, Option<u32>) {
         DueChange::PlanChanged { .. } => "plan changed",
         DueChange::Cancelled(_) => "cancelled",
         DueChange::Timer(_) => "timer",
+        DueChange::Paused => "paused",
     };
     (kind, again.term)
 }
@@ -271,6 +272,32 @@ fn a_timer_ends_with_its_plan_and_with_its_subscription() {
             ("0 0 0 0".into(), "0 0 0 0".into())
         );
     }
+}
+
+#[test]
+fn a_rest_that_was_not_answered_is_told_as_long_as_it_lasts() {
+    let paused = || {
+        let mut world = started();
+        world.ok(change("1", Change::Pause, When::PeriodEnd));
+        world.advance(MONTH);
+        let retry = missed(&world);
+        (world, retry)
+    };
+    // In a later period of it too.
+    let (mut world, retry) = paused();
+    world.advance(40 * DAY);
+    assert_eq!(told(&world, &retry), ("paused", None));
+    assert_eq!(
+        after(&mut world, retry),
+        "0 0 0 20, 100 0 0 0, \"late\", 1 timers"
+    );
+    let (mut world, retry) = paused();
+    world
+        .ask(change("2", Change::Resume, When::Now), priced(&[]))
+        .unwrap();
+    assert_eq!(retold(&world.wallet, &retry), None);
+    assert_eq!(say(&world.ask(retry, everything())), "handled");
+    assert_eq!(world.wallet.header().unpriced, 0);
 }
 
 /// As the first format of records kept what waits.

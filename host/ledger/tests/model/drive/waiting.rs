@@ -43,6 +43,7 @@ impl Pair {
             DueChange::Renewed(_) => DueKind::Renewal,
             DueChange::PlanChanged { .. } => DueKind::NewPlan,
             DueChange::Cancelled(_) => DueKind::End,
+            DueChange::Paused => DueKind::Pause,
             DueChange::Timer(_) => DueKind::Timer,
         };
         let instant = since_start(missed.transition.due.instant);

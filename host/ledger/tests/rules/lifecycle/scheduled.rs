@@ -113,13 +113,33 @@ fn a_new_plan_whose_event_types_were_taken_meanwhile_waits() {
 
 #[test]
 fn a_pause_that_was_scheduled_begins_with_the_next_period() {
-    let mut world = started(priced(&[]));
+    let mut world = started(wakes("nightly", t(50 * DAY)));
     world.ok(change("1", Change::Pause, When::PeriodEnd));
     assert_eq!(now(&world).status, SubscriptionStatus::Active);
+    // The plan is told, and what it says is carried out: it takes its timer away.
+    world.transitions.push_back(Verdict::Priced(Priced {
+        charges: vec![fee("keeping", "usd", "1")],
+        timers: vec![TimerOrder {
+            key: "nightly".into(),
+            at: None,
+        }],
+        ..Priced::default()
+    }));
     world.advance(MONTH);
     assert_eq!(now(&world).status, SubscriptionStatus::Paused(t(MONTH)));
     assert_eq!((now(&world).period.index, now(&world).scheduled.len()), (1, 0));
-    assert_eq!(world.wallet.header().unpriced, 0, "nobody is asked");
+    assert_eq!(
+        (now(&world).timers.len(), world.has("usd")),
+        (0, "0 0 0 1".into())
+    );
+    // The period behind passes, and nobody is asked.
+    world.transitions.push_back(priced(&[fee("keeping", "usd", "1")]));
+    world.advance(30 * DAY);
+    assert_eq!(
+        (now(&world).period.index, world.has("usd")),
+        (2, "0 0 0 1".into())
+    );
+    assert_eq!(world.wallet.header().unpriced, 0);
 }
 
 #[test]
