@@ -3,15 +3,14 @@
 //! The giver keeps what it gave and has not taken again; the event that it was given of keeps who gave. So both sides are
 //! read from what the wallet holds, without its history.
 
-use farebox_record::codec;
 use farebox_record::correction::{GiveBacks, GivenBack};
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
-use farebox_record::state::Part;
 use farebox_store::WalletKey;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::loader;
 
 /// How an event stands to others by what their plan gave back, and did not take again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,10 +46,6 @@ impl Engine {
     }
 
     fn give_backs(&self, wallet: &WalletKey, event: &EventRef) -> Result<GiveBacks, EngineError> {
-        let part = Part::GiveBacks(event.clone()).key();
-        match self.shared().store.part(wallet, &part)? {
-            None => Ok(GiveBacks::default()),
-            Some(bytes) => codec::decode(&bytes).map_err(|e| EngineError::State(e.to_string())),
-        }
+        Ok(loader::give_backs(&*self.shared().store, wallet, event)?)
     }
 }

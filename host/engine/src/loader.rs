@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use farebox_record::codec;
-use farebox_record::correction::{Original, Standing};
+use farebox_record::correction::{GiveBacks, Original, Standing};
 use farebox_record::ids::{SubscriptionId, TenantId};
 use farebox_record::plan::{EventRef, SubjectChange};
 use farebox_record::record::Record;
@@ -91,6 +91,15 @@ pub(crate) fn standing(
     event: &EventRef,
 ) -> Result<Option<Standing>, StoreError> {
     original::standing(store, wallet, event)
+}
+
+/// What an event gave back, and who gave back of it.
+pub(crate) fn give_backs(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    event: &EventRef,
+) -> Result<GiveBacks, StoreError> {
+    original::give_backs(store, wallet, event)
 }
 
 /// An event as it stands, with the grants that it took from; none where no record charges it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
 use farebox_record::command::{AboveHold, DueItem};
-use farebox_record::correction::GiveBacks;
+use farebox_record::correction::{GiveBacks, Noted};
 use farebox_record::ids::{GrantId, LimitName, SubscriptionId};
 use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
@@ -326,13 +326,14 @@ impl Wallet {
             }
             Effect::StandingPut(event, standing) => {
                 let part = Part::Standing(event.clone());
-                self.passed_on.insert(part, Some(codec::encode(&**standing)));
+                self.passed_on
+                    .insert(part, Some(Noted::encode(&**standing, self.header.sequence + 1)));
             }
             Effect::GiveBacksPut(event, give_backs) => {
                 let part = Part::GiveBacks(event.clone());
                 let kept = **give_backs != GiveBacks::default();
-                self.passed_on
-                    .insert(part, kept.then(|| codec::encode(&**give_backs)));
+                let value = kept.then(|| Noted::encode(&**give_backs, self.header.sequence + 1));
+                self.passed_on.insert(part, value);
             }
             Effect::PlanTaken(id, since) => {
                 self.plan_since.insert(id.clone(), *since);

@@ -172,6 +172,24 @@ pub struct Original {
     pub give_backs: GiveBacks,
 }
 
+/// What a wallet keeps of an event. An id may come again for another event when it was forgotten; what was noted before that
+/// event came is not about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted<T> {
+    /// What is kept: how it stands, or what was given back.
+    pub what: T,
+    /// Sequence of the record that noted it; none where that was before format 3.
+    #[serde(deserialize_with = "codec::since::<3, _, _>")]
+    pub by: Option<u64>,
+}
+
+impl<T: Serialize> Noted<T> {
+    /// As it is kept, noted by the record of this sequence.
+    pub fn encode(what: T, by: u64) -> Vec<u8> {
+        codec::encode(&Noted { what, by: Some(by) })
+    }
+}
+
 /// How an event stands to others by what their plan gave back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GiveBacks {

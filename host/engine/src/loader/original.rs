@@ -6,13 +6,14 @@ use std::sync::Arc;
 use farebox_ledger::standing_of;
 use farebox_record::codec;
 use farebox_record::command::Identity;
-use farebox_record::correction::{GiveBacks, Original, Standing};
+use farebox_record::correction::{GiveBacks, Noted, Original, Standing};
 use farebox_record::ids::{CustomerId, GrantId, TenantId};
 use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
 use farebox_record::state::{GrantState, Part, SliceSource};
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
+use serde::de::DeserializeOwned;
 
 use crate::limits::CORRECTION_RECORDS_MAX;
 
@@ -79,6 +80,20 @@ fn find_behind(
     }))
 }
 
+/// What the event gave back, and who gave back of it.
+pub(super) fn give_backs(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    event: &EventRef,
+) -> Result<GiveBacks, StoreError> {
+    let history = History {
+        store,
+        wallet,
+        behind: &[],
+    };
+    history.give_backs(event)
+}
+
 /// The event as it stands; none where no record charges it.
 pub(super) fn standing(
     store: &dyn Store,
@@ -111,13 +126,9 @@ impl History<'_> {
                 return Ok(Some(standing));
             }
         }
-        if let Some(value) = self
-            .store
-            .part(self.wallet, &Part::Standing(event.clone()).key())?
-        {
-            return codec::decode(&value)
-                .map(Some)
-                .map_err(|e| self.state(&e.to_string()));
+        let came = self.came(event)?;
+        if let Some(standing) = self.noted(&Part::Standing(event.clone()), came)? {
+            return Ok(Some(standing));
         }
         let identities = [
             Identity::Rated(event.clone()),
@@ -127,7 +138,9 @@ impl History<'_> {
             Identity::Backfilled(event.clone()),
         ];
         for identity in identities {
-            if let Some(standing) = self.record(&identity)?.as_ref().and_then(standing_of) {
+            let record = self.record(&identity)?;
+            let about_it = record.filter(|record| came.is_none_or(|came| came <= record.sequence));
+            if let Some(standing) = about_it.as_ref().and_then(standing_of) {
                 return Ok(Some(standing));
             }
         }
@@ -167,11 +180,29 @@ impl History<'_> {
         if let Some(give_backs) = behind {
             return Ok(give_backs);
         }
-        let key = Part::GiveBacks(event.clone()).key();
-        match self.store.part(self.wallet, &key)? {
-            None => Ok(GiveBacks::default()),
-            Some(value) => codec::decode(&value).map_err(|e| self.state(&e.to_string())),
+        let came = self.came(event)?;
+        let noted = self.noted(&Part::GiveBacks(event.clone()), came)?;
+        Ok(noted.unwrap_or_default())
+    }
+
+    /// Sequence of the record with which the event came, while its id is remembered. An id that was forgotten may have come
+    /// again, for another event: nothing from before is about that one.
+    fn came(&self, event: &EventRef) -> Result<Option<u64>, StoreError> {
+        match self.record(&Identity::Event(event.clone())) {
+            // An id that came again came lately.
+            Err(StoreError::Archived { .. }) => Ok(None),
+            record => Ok(record?.map(|record| record.sequence)),
         }
+    }
+
+    /// What the wallet keeps of an event, where it was noted since the event came.
+    fn noted<T: DeserializeOwned>(&self, part: &Part, came: Option<u64>) -> Result<Option<T>, StoreError> {
+        let Some(value) = self.store.part(self.wallet, &part.key())? else {
+            return Ok(None);
+        };
+        let noted: Noted<T> = codec::decode(&value).map_err(|e| self.state(&e.to_string()))?;
+        let about_it = noted.by.zip(came).is_none_or(|(by, came)| came <= by);
+        Ok(about_it.then_some(noted.what))
     }
 
     /// A grant as it was opened.

@@ -180,6 +180,17 @@ async fn corrections_find_what_was_charged_after_its_id_was_forgotten() {
     // The rest of the first one, now from its standing.
     house.done("ada", void("e")).await;
     assert_eq!(house.balance("ada").await.0, "10");
+    // Its id comes again, for another event: that one stands by itself, and is taken back by itself.
+    house.done("ada", usage("e", "one", 1_000_000)).await;
+    assert_eq!(house.balance("ada").await.0, "9");
+    house.done("ada", refund("r2", "e", "0.25")).await;
+    let again = Command::Void(Void {
+        event: hold("e"),
+        id: call("void-again"),
+        reason: None,
+    });
+    house.done("ada", again).await;
+    assert_eq!(house.balance("ada").await.0, "10");
     house.engine.stop().unwrap();
 }
 
