@@ -26,7 +26,7 @@ const SECTIONS: [(&str, &[&str]); 8] = [
     ("Usage", &["usage"]),
     ("Late usage of earlier periods", &["late_usage"]),
     ("Fees", &["fee"]),
-    ("Corrections", &["void", "amendment", "refund"]),
+    ("Corrections", &["void", "amendment", "repriced", "refund"]),
     (
         "Payments and adjustments",
         &["payment", "adjustment", "debt_paid"],
@@ -229,7 +229,42 @@ fn grouped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use farebox_statement::LineKind;
+
     use super::*;
+
+    /// The kind behind this one; a kind that is missing here does not compile.
+    fn next(kind: LineKind) -> Option<LineKind> {
+        Some(match kind {
+            LineKind::Grant => LineKind::Usage,
+            LineKind::Usage => LineKind::Late,
+            LineKind::Late => LineKind::Fee,
+            LineKind::Fee => LineKind::Void,
+            LineKind::Void => LineKind::Amendment,
+            LineKind::Amendment => LineKind::Repriced,
+            LineKind::Repriced => LineKind::Refund,
+            LineKind::Refund => LineKind::Payment,
+            LineKind::Payment => LineKind::Adjustment,
+            LineKind::Adjustment => LineKind::DebtPaid,
+            LineKind::DebtPaid => LineKind::Expiry,
+            LineKind::Expiry => LineKind::Holds,
+            LineKind::Holds => return None,
+        })
+    }
+
+    /// Else the page would not lead from its opening to its closing.
+    #[test]
+    fn every_line_has_its_section() {
+        let kinds = std::iter::successors(Some(LineKind::Grant), |kind| next(*kind));
+        let mut kinds: Vec<&str> = kinds.map(LineKind::as_str).collect();
+        let mut shown: Vec<&str> = SECTIONS
+            .iter()
+            .flat_map(|(_, kinds)| kinds.iter().copied())
+            .collect();
+        kinds.sort_unstable();
+        shown.sort_unstable();
+        assert_eq!(shown, kinds);
+    }
 
     #[test]
     fn amounts_stand_below_each_other() {

@@ -176,6 +176,18 @@ async fn what_others_depend_on_moves_them_when_it_is_corrected() {
     let lines = statement["assets"][0]["lines"].as_array().unwrap();
     let repriced = lines.iter().filter(|line| line["kind"] == "repriced").count();
     assert_eq!(repriced, 2, "{statement}");
+    for (format, rows) in [("csv", ",repriced,"), ("html", "priced anew behind it")] {
+        let url = format!("{}/v1/customers/acme/statement?format={format}", house.url);
+        let shown = client
+            .http
+            .get(url)
+            .bearer_auth(&client.key)
+            .send()
+            .await
+            .unwrap();
+        let shown = shown.text().await.unwrap();
+        assert_eq!(shown.matches(rows).count(), 2, "{shown}");
+    }
     let shown = client.get("/v1/customers/acme/events/b").await.expect(200);
     assert_eq!(
         shown["standing"]["period"]["end"],
