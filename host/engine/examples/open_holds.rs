@@ -62,6 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         seats: 0,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     };
     let customer = CustomerId::new("ada")?;
     let ask = |command| Request {

@@ -1,6 +1,6 @@
 //! Subscriptions: how one starts, and which event types it owns.
 
-use farebox_record::command::Subscribe;
+use farebox_record::command::{AboveHold, Subscribe};
 use farebox_record::ids::{EventType, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Answer, Effect, Outcome, Seen, Verdict};
@@ -72,6 +72,9 @@ pub(crate) fn start_subscription(
         subscribe.id.clone(),
         Box::new(subscription),
     ));
+    if subscribe.above_hold != AboveHold::AsSubscribed {
+        draft.put(Effect::AboveHoldPut(subscribe.id.clone(), subscribe.above_hold));
+    }
     ready.post(&mut draft, pricing, Cause::Start, at);
     let (period, revision) = (pricing.period, pricing.revision);
     Ok(draft.finish(|wallet| Answer::Subscribed {

@@ -129,6 +129,9 @@ pub struct Subscribe {
     pub anchor: Option<Timestamp>,
     /// How long a period is.
     pub cadence: Cadence,
+    /// What happens to a price above a hold; [`AboveHold::AsSubscribed`] says nothing of it. Since format 3.
+    #[serde(deserialize_with = "codec::since::<3, _, _>")]
+    pub above_hold: AboveHold,
 }
 
 /// See [`Command::Authorize`].
@@ -432,7 +435,8 @@ impl Command {
             (C::Subscribe(a), C::Subscribe(b)) => differs("plan", &a.plan, &b.plan)
                 .or_else(|| differs("seats", &a.seats, &b.seats))
                 .or_else(|| differs("anchor", &a.anchor, &b.anchor))
-                .or_else(|| differs("cadence", &a.cadence, &b.cadence)),
+                .or_else(|| differs("cadence", &a.cadence, &b.cadence))
+                .or_else(|| differs("above_hold", &a.above_hold, &b.above_hold)),
             (C::Authorize(a), C::Authorize(b)) => event_differs(&a.event, &b.event)
                 .or_else(|| differs("ttl_seconds", &a.ttl, &b.ttl))
                 .or_else(|| differs("settle", &a.mode, &b.mode)),

@@ -78,6 +78,7 @@ async fn a_quarantine_is_durable_and_told() {
         seats: 1,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     };
     ask(&engine, &tenant, Command::Subscribe(subscribe)).await;
     let mut failed = 0;

@@ -332,6 +332,10 @@ fn subscribe(scene: &mut Scene<'_>) -> Vec<Command> {
         .choose(scene.random)
         .copied()
         .unwrap_or_default(),
+        above_hold: [AboveHold::AsSubscribed, AboveHold::AllowDebt]
+            .choose(scene.random)
+            .copied()
+            .unwrap_or_default(),
     })]
 }
 

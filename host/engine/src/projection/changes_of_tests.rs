@@ -240,6 +240,7 @@ fn subscriptions_start_and_renew() {
         seats: 3,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     });
     let answer = Answer::Subscribed {
         period: period(),

@@ -86,6 +86,7 @@ async fn holds_that_are_open_together_cannot_settle_beyond_what_is_held() {
         seats: 0,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     };
     house.done("ada", Command::Subscribe(subscribe)).await;
 

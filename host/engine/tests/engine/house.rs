@@ -174,6 +174,7 @@ pub fn subscribe() -> Command {
         seats: 0,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     })
 }
 

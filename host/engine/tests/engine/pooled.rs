@@ -83,6 +83,7 @@ pub fn subscribe(plan: &str, cadence: Cadence) -> Command {
         seats: 0,
         anchor: None,
         cadence,
+        above_hold: Default::default(),
     })
 }
 

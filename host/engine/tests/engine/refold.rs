@@ -62,6 +62,7 @@ fn subscribe(plan: PlanName) -> Command {
         seats: 1,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     })
 }
 

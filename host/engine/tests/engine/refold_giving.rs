@@ -50,6 +50,7 @@ async fn house(store: &Arc<dyn Store>) -> House {
         seats: 0,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     };
     house.done("ada", Command::Subscribe(subscribe)).await;
     house

@@ -78,6 +78,7 @@ async fn customer(house: &House, name: &str, credits: &str, usd: &str) {
         seats: 0,
         anchor: None,
         cadence: Cadence::Monthly,
+        above_hold: Default::default(),
     };
     house.done(name, Command::Subscribe(subscribe)).await;
 }

@@ -72,6 +72,7 @@ fn subscribe(cadence: Cadence) -> Command {
         seats: 0,
         anchor: None,
         cadence,
+        above_hold: Default::default(),
     })
 }
 

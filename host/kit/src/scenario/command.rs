@@ -141,6 +141,7 @@ pub(super) fn of(
             seats: subscribe.seats,
             anchor: subscribe.anchor.map(|at| at.0),
             cadence: cadence(subscribe.cadence),
+            above_hold: Default::default(),
         }),
         Action::TopUp(top_up) => Command::Grant(grant(top_up, number)?),
         Action::Use(usage) => Command::Usage(used(usage, number)?),

@@ -406,6 +406,7 @@ impl Pair {
             seats,
             anchor: anchor.map(t),
             cadence,
+            above_hold: Default::default(),
         });
         let period = farebox_ledger::period_at(t(anchor.unwrap_or(now)), cadence, t(now)).unwrap();
         let pricing = word.verdict(now).map(|verdict| Pricing {

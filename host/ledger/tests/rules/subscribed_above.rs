@@ -2,6 +2,7 @@
 
 use farebox_ledger::Refusal;
 use farebox_record::command::AboveHold::{self, AllowDebt, AsSubscribed, ChargeAvailable, Deny};
+use farebox_record::command::Command;
 use farebox_record::command::Finality::{Final, Partial};
 use farebox_record::lifecycle::SubscriptionChange as Change;
 use farebox_record::lifecycle::When;
@@ -21,6 +22,25 @@ fn held(says: Option<AboveHold>) -> World {
     world.ask(hold("h"), usd("6")).unwrap();
     world.crash();
     world
+}
+
+#[test]
+fn a_subscription_may_say_it_when_it_starts() {
+    let mut world = World::new();
+    let mut start = subscribe("s", Cadence::Monthly);
+    if let Command::Subscribe(subscribe) = &mut start {
+        subscribe.above_hold = Deny;
+    }
+    world.ask(start.clone(), priced(&[])).unwrap();
+    world.ok(grant("g", "usd", "10").put());
+    world.ask(hold("h"), usd("6")).unwrap();
+    world.crash();
+    let above = world.ask(settling("h", "end", Final, AsSubscribed), usd("6.5"));
+    assert!(matches!(above, Err(Refusal::AboveHold { .. })), "{above:?}");
+    // Saying nothing of it is another request.
+    let silent = subscribe("s", Cadence::Monthly);
+    assert_eq!(silent.difference(&start).as_deref(), Some("above_hold"));
+    assert_eq!(start.difference(&start), None);
 }
 
 #[test]

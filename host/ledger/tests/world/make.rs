@@ -194,6 +194,7 @@ pub fn subscribe(id: &str, cadence: Cadence) -> Command {
         seats: 1,
         anchor: None,
         cadence,
+        above_hold: Default::default(),
     })
 }
 

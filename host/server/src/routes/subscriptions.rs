@@ -41,7 +41,6 @@ pub(crate) async fn start(
     Strict(body): Strict<SubscriptionBody>,
 ) -> Result<Response, Problem> {
     let (customer, plan) = (body.customer.clone(), body.plan.clone());
-    let above_hold = body.above_hold()?;
     let subscribe = body.command()?;
     let id = subscribe.id.clone();
     check_plan(&server, &caller, &plan)?;
@@ -56,11 +55,6 @@ pub(crate) async fn start(
     else {
         return Err(internal("a subscription was answered like something else"));
     };
-    if let Some(change) = above_hold {
-        server
-            .command(&caller, &customer, Command::ChangeSubscription(change))
-            .await?;
-    }
     let view = SubscribedView {
         id,
         started_at: Time(done.at),

@@ -73,23 +73,6 @@ pub enum CadenceBody {
 }
 
 impl SubscriptionBody {
-    /// What is said of the subscription besides, once it is there. It has an id of its own, so that a retry of the whole says
-    /// it once.
-    pub fn above_hold(&self) -> Result<Option<ChangeSubscription>, Problem> {
-        let Some(above) = self.above_hold else {
-            return Ok(None);
-        };
-        let id =
-            CallId::new("subscribe:above_hold").map_err(|e| Problem::field("/above_hold", e.to_string()))?;
-        Ok(Some(ChangeSubscription {
-            subscription: self.id.clone(),
-            id,
-            change: SubscriptionChange::AboveHold(above.into()),
-            when: When::Now,
-            proration: Proration::None,
-        }))
-    }
-
     /// As the ledger knows it.
     pub fn command(self) -> Result<Subscribe, Problem> {
         if self.cadence == Cadence::Days(0) {
@@ -101,6 +84,7 @@ impl SubscriptionBody {
             seats: self.seats,
             anchor: self.anchor.map(|time| time.0),
             cadence: self.cadence,
+            above_hold: self.above_hold.map_or(AboveHold::AsSubscribed, Into::into),
         })
     }
 }

@@ -315,8 +315,19 @@ async fn a_subscription_says_what_happens_above_a_hold() {
     let start = json!({"id": "strict", "customer": "acme", "plan": "tokens", "above_hold": "deny"});
     client.post("/v1/subscriptions", start.clone()).await.expect(201);
     assert_eq!(client.get(STRICT).await.expect(200)["above_hold"], "deny");
-    let again = client.post("/v1/subscriptions", start).await.expect(200);
+    let again = client.post("/v1/subscriptions", start.clone()).await.expect(200);
     assert_eq!(again["replayed"], true);
+    // Another policy, or none, is another request, and changes nothing.
+    for said in [json!("allow_debt"), Value::Null] {
+        let mut other = start.clone();
+        other["above_hold"] = said;
+        let conflict = client.post("/v1/subscriptions", other).await.expect(409);
+        assert_eq!(
+            (&conflict["code"], &conflict["field"]),
+            (&json!("conflict"), &json!("above_hold"))
+        );
+    }
+    assert_eq!(client.get(STRICT).await.expect(200)["above_hold"], "deny");
 
     let allowed = client.authorize("call", 1_000_000, 0).await.expect(200);
     let hold = allowed["hold"]["id"].as_str().unwrap().to_string();
