@@ -180,8 +180,7 @@ pub(crate) fn check_priced(wallet: &Wallet, priced: &Priced) -> Result<(), Refus
     let charged = prices.filter(|p| !p.amount.is_zero()).map(|p| &p.asset);
     let granted = priced.grants.iter().map(|order| &order.asset);
     check_room(wallet, charged.chain(granted), priced.grants.len())?;
-    let set = priced.timers.iter().filter(|timer| timer.at.is_some()).count();
-    check_timers(wallet, set)
+    check_timers(wallet, &priced.timers)
 }
 
 /// What a plan orders besides charges.

@@ -89,6 +89,17 @@ pub enum Refusal {
         /// How many it may have.
         max: usize,
     },
+    /// What would be kept of it is more than a record may hold. Where it fell due by itself, it waits.
+    #[error(
+        "what is kept of it would be {bytes} bytes, of at most {max} (limit RECORD_BYTES_MAX); nothing was done. Split it, or \
+         have the plan keep less"
+    )]
+    RecordTooLarge {
+        /// How much it would be.
+        bytes: usize,
+        /// How much it may be.
+        max: usize,
+    },
     /// More than there is.
     #[error("amount {problem}: at most {most}")]
     TooMuch {

@@ -6,13 +6,13 @@ use farebox_record::correction::{Original, Standing, StandingStatus};
 use farebox_record::event::Event;
 use farebox_record::ids::SubscriptionId;
 use farebox_record::lifecycle::SubscriptionStatus;
-use farebox_record::outcome::{Answer, Effect, Outcome, Seen};
-use farebox_record::plan::EventRef;
+use farebox_record::outcome::{Answer, Effect, Line, Outcome, Seen};
+use farebox_record::plan::{EventRef, TimerOrder};
 use farebox_record::state::{DueChange, SubjectTimer, TimerState};
 use farebox_record::time::Timestamp;
 
 use crate::draft::Draft;
-use crate::limits::TIMERS_PER_WALLET_MAX;
+use crate::limits::{TIMED_SLICES_PER_EVENT_MAX, TIMERS_PER_SUBSCRIPTION_MAX, TIMERS_PER_WALLET_MAX};
 use crate::orders::{Cause, Ready};
 use crate::refusal::{Refusal, too_many};
 use crate::renewal::{FellDue, answered, finish};
@@ -93,7 +93,9 @@ pub(crate) fn cause_of<'s>(
         return (None, Cause::Due(instant));
     };
     let owner = original(seen, &about.event).map(|original| &original.standing);
-    let owner = owner.filter(|standing| standing.status == StandingStatus::Charged);
+    let has_room =
+        |standing: &Standing| standing.slices.len().max(standing.lines.len()) < TIMED_SLICES_PER_EVENT_MAX;
+    let owner = owner.filter(|standing| standing.status == StandingStatus::Charged && has_room(standing));
     let event: Option<&Event> = owner.map(|standing| &standing.event);
     (owner, Cause::Timer(instant, about, event))
 }
@@ -105,9 +107,24 @@ pub(crate) fn note_charged(draft: &mut Draft<'_>, owner: &Standing, ready: &Read
         return;
     }
     let mut after = owner.clone();
-    after.lines.extend(lines);
+    for line in lines {
+        add_line(&mut after.lines, line);
+    }
     after.slices.extend(ready.slices(at));
     draft.put(Effect::StandingPut(after.event.reference(), Box::new(after)));
+}
+
+/// Lines of one code in one asset are one.
+fn add_line(lines: &mut Vec<Line>, line: Line) {
+    let same = |known: &&mut Line| known.code == line.code && known.asset == line.asset;
+    if let Some(known) = lines.iter_mut().find(same)
+        && let Some(amount) = known.amount.checked_add(line.amount)
+        && let Some(quantity) = known.quantity.checked_add(line.quantity)
+    {
+        (known.amount, known.quantity) = (amount, quantity);
+    } else {
+        lines.push(line);
+    }
 }
 
 /// Sets a timer of a subject, or takes it away where it is set.
@@ -137,13 +154,26 @@ pub(crate) fn take_away_timers(draft: &mut Draft<'_>, event: &EventRef) {
     }
 }
 
-/// Whether the wallet has room for so many more timers.
-pub(crate) fn check_timers(wallet: &Wallet, more: usize) -> Result<(), Refusal> {
-    if more == 0 {
+/// Whether the wallet, and each of its subscriptions, has room for the timers that an answer sets.
+pub(crate) fn check_timers(wallet: &Wallet, orders: &[TimerOrder]) -> Result<(), Refusal> {
+    let set: Vec<&TimerOrder> = orders.iter().filter(|order| order.at.is_some()).collect();
+    if set.is_empty() {
         return Ok(());
     }
-    let of_subscriptions: usize = wallet.subscriptions.values().map(|s| s.timers.len()).sum();
-    match wallet.timers.len() + of_subscriptions + more > TIMERS_PER_WALLET_MAX {
+    let mut all = wallet.timers.len() + set.len();
+    for subscription in wallet.subscriptions.values() {
+        let known = &subscription.timers;
+        let new = set.iter().filter(|order| !known.contains_key(&order.key));
+        if !known.is_empty() && known.len() + new.count() > TIMERS_PER_SUBSCRIPTION_MAX {
+            return Err(too_many(
+                "timers of one subscription",
+                "TIMERS_PER_SUBSCRIPTION_MAX",
+                TIMERS_PER_SUBSCRIPTION_MAX,
+            ));
+        }
+        all += known.len();
+    }
+    match all > TIMERS_PER_WALLET_MAX {
         true => Err(too_many("timers", "TIMERS_PER_WALLET_MAX", TIMERS_PER_WALLET_MAX)),
         false => Ok(()),
     }

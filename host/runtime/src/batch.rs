@@ -245,6 +245,23 @@ impl Batch {
         span
     }
 
+    /// A subject is kept under its name, which must fit into a key.
+    fn check_subject(&self, subject: SubjectIndex) -> Result<(), Rejection> {
+        let plan = &self.revision.plan;
+        let (bytes, most) = (
+            self.columns.subject_bytes(subject.0),
+            plan.limits.subject_bytes_max,
+        );
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Rejection::InvalidEvent {
+            field: plan.description.subject_attribute.clone().unwrap_or_default(),
+            problem: FieldProblem::OutOfRange,
+            message: format!("expected at most {most} bytes (limit subject_bytes_max), found {bytes}"),
+        })
+    }
+
     fn add(&mut self, trigger: &Trigger<'_>) -> Result<(), Rejection> {
         let plan = &self.revision.plan;
         let event_type = plan
@@ -255,6 +272,9 @@ impl Batch {
                     plan.description.name, trigger.event_type
                 ),
             })?;
+        if let Some(subject) = trigger.subject {
+            self.check_subject(subject)?;
+        }
         let cost = match trigger.cost.filter(|_| plan.description.wants_cost) {
             Some(cost) => Some(number("cost", cost)?),
             None => None,

@@ -95,6 +95,12 @@ impl Columns {
         index
     }
 
+    /// How long the name of a subject is.
+    pub(crate) fn subject_bytes(&self, index: u32) -> usize {
+        let name = self.subjects.get(index as usize).map(|subject| &subject.name);
+        name.map_or(0, |name| name.end.saturating_sub(name.start) as usize)
+    }
+
     /// In the form of the contract. Copies text only where there are subjects.
     pub(crate) fn lower(&self) -> Lowered<'_> {
         if self.subjects.is_empty() {

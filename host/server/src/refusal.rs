@@ -47,6 +47,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
         Refusal::PlanRefused(rejection) => rejected(Code::PlanRefused, rejection),
         Refusal::Time { field, .. } => Problem::new(Code::InvalidTime, said).with("field", *field),
         Refusal::Amount { field, .. } => Problem::new(Code::InvalidAmount, said).with("field", *field),
+        Refusal::RecordTooLarge { .. } => Problem::new(Code::NoRoom, said).with("limit", "RECORD_BYTES_MAX"),
         Refusal::Limit { limit, .. } => Problem::new(Code::NoRoom, said).with("limit", *limit),
         Refusal::TooMuch { most, .. } => Problem::new(Code::InvalidAmount, said)
             .with("field", "amount")

@@ -35,6 +35,11 @@ fn at_least(what: &'static str, name: &'static str, actual: usize, min: usize) -
 
 /// Every limit of a commit but the size of the frame that it goes into.
 pub(crate) fn commit(commit: &Commit) -> Result<(), StoreError> {
+    commit_of(commit, RECORD_BYTES_MAX)
+}
+
+/// The same, of records of at most so many bytes.
+pub(crate) fn commit_of(commit: &Commit, record_bytes_max: usize) -> Result<(), StoreError> {
     for (what, name) in [
         ("the bytes of a tenant's name", commit.wallet.tenant()),
         ("the bytes of a wallet's name", commit.wallet.wallet()),
@@ -53,7 +58,7 @@ pub(crate) fn commit(commit: &Commit) -> Result<(), StoreError> {
             "the bytes of a record",
             "RECORD_BYTES_MAX",
             record.body.len(),
-            RECORD_BYTES_MAX,
+            record_bytes_max,
         )?;
         at_most(
             "the ids of a record",

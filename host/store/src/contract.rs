@@ -91,7 +91,7 @@ impl IdHash {
     }
 }
 
-/// Key of a part within its wallet, at most 300 bytes.
+/// Key of a part within its wallet, at most [`crate::limits::PART_KEY_BYTES_MAX`] bytes.
 ///
 /// A first byte below [`ON_DEMAND`] marks a part that is loaded with the wallet; from there on, one that is read when
 /// asked for (subjects, unpriced events: there can be millions).
@@ -297,6 +297,11 @@ pub trait Store: Projections + Send + Sync + 'static {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(PartKey, Vec<u8>)>, StoreError>;
+
+    /// Largest record that it takes. A commit with a larger one is refused as a whole, so whoever makes records looks first.
+    fn record_bytes_max(&self) -> usize {
+        crate::limits::RECORD_BYTES_MAX
+    }
 
     /// Whether there is room for new work. Never blocks. Whoever takes commands in asks before, and begins none without
     /// room; [`Store::commit`] itself does not refuse for want of it, so that what was begun is finished.

@@ -14,8 +14,8 @@ pub const RECORDS_PER_COMMIT_MIN: usize = 1;
 pub const NAME_BYTES_MIN: usize = 1;
 /// Longest name of a tenant or a wallet.
 pub const NAME_BYTES_MAX: usize = 128;
-/// Longest key of a part.
-pub const PART_KEY_BYTES_MAX: usize = 300;
+/// Longest key of a part: of a timer, with the names of its subscription (128), its key (64) and its subject (256).
+pub const PART_KEY_BYTES_MAX: usize = 512;
 /// Largest part. The state keeps it in rows of [`STATE_ROW_BYTES_MAX`], so larger ones cost rows, not safety.
 pub const PART_BYTES_MAX: usize = 1 << 20;
 /// Largest frame: everything that one `commit` call keeps. Smaller where a segment is (see [`frame_bytes_max`]).

@@ -49,7 +49,8 @@ impl<S: Store> LossyStore<S> {
 impl<S: Store> Store for LossyStore<S> {
     fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError> {
         // Refusals come first: a call that is refused loses nothing.
-        commits.iter().try_for_each(admit::commit)?;
+        let admit = |commit| admit::commit_of(commit, self.inner.record_bytes_max());
+        commits.iter().try_for_each(admit)?;
         let lost: Vec<bool> = commits.iter().map(|_| self.loses()).collect();
         let tried = commits
             .into_iter()
@@ -72,6 +73,10 @@ impl<S: Store> Store for LossyStore<S> {
 
     fn forget_ids(&self, before: i64) {
         self.inner.forget_ids(before);
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        self.inner.record_bytes_max()
     }
 
     fn room(&self) -> Room {

@@ -9,11 +9,21 @@ use crate::admit;
 use crate::contract::{
     Commit, Fate, IdHash, Image, ON_DEMAND, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
 };
+use crate::limits::RECORD_BYTES_MAX;
 use crate::projections::{Map, Position, ProjectionChange, ProjectionRow, Projections, Tail};
 
 /// Forgets everything when it is dropped.
-#[derive(Debug, Default)]
-pub struct MemoryStore(RwLock<Contents>);
+#[derive(Debug)]
+pub struct MemoryStore {
+    contents: RwLock<Contents>,
+    record_bytes_max: usize,
+}
+
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::with_record_bytes_max(RECORD_BYTES_MAX)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Contents {
@@ -41,8 +51,16 @@ impl MemoryStore {
         MemoryStore::default()
     }
 
+    /// An empty store that takes smaller records than others do: a test shows with it what becomes of larger ones.
+    pub fn with_record_bytes_max(record_bytes_max: usize) -> MemoryStore {
+        MemoryStore {
+            contents: RwLock::default(),
+            record_bytes_max,
+        }
+    }
+
     fn read<T>(&self, look: impl FnOnce(&Contents) -> T) -> Result<T, StoreError> {
-        let contents = self.0.read();
+        let contents = self.contents.read();
         contents.check_open()?;
         Ok(look(&contents))
     }
@@ -117,13 +135,18 @@ impl Contents {
 
 impl Store for MemoryStore {
     fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Fate>, StoreError> {
-        commits.iter().try_for_each(admit::commit)?;
-        let mut contents = self.0.write();
+        let admit = |commit| admit::commit_of(commit, self.record_bytes_max);
+        commits.iter().try_for_each(admit)?;
+        let mut contents = self.contents.write();
         contents.check_open()?;
         Ok(commits
             .into_iter()
             .map(|commit| contents.commit(commit))
             .collect())
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max
     }
 
     fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {
@@ -168,7 +191,7 @@ impl Store for MemoryStore {
     }
 
     fn may_have_seen(&self, id: IdHash) -> bool {
-        self.0.read().ids.contains_key(&id)
+        self.contents.read().ids.contains_key(&id)
     }
 
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
@@ -262,7 +285,7 @@ impl Store for MemoryStore {
 
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         admit::blob(name, bytes.len())?;
-        let mut contents = self.0.write();
+        let mut contents = self.contents.write();
         contents.check_open()?;
         contents
             .blobs
@@ -276,7 +299,7 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        self.0.write().closed = true;
+        self.contents.write().closed = true;
         Ok(())
     }
 }
@@ -284,7 +307,7 @@ impl Store for MemoryStore {
 impl Projections for MemoryStore {
     fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
         admit::projection(&changes)?;
-        let mut contents = self.0.write();
+        let mut contents = self.contents.write();
         contents.check_open()?;
         contents.projections.apply(position, changes)
     }
@@ -307,7 +330,7 @@ impl Projections for MemoryStore {
     }
 
     fn forget_projections(&self) -> Result<(), StoreError> {
-        let mut contents = self.0.write();
+        let mut contents = self.contents.write();
         contents.check_open()?;
         contents.projections = Map::default();
         Ok(())

@@ -11,7 +11,7 @@ use crate::lane::Lane;
 use crate::lane::job::Job;
 use crate::lane::pricing::{self, Needs, Reported};
 use crate::lane::transition::{self, Told};
-use crate::lane::turn::{Agenda, Staged, Step, Turn};
+use crate::lane::turn::{Agenda, Decided, Staged, Step, Turn};
 use crate::limits::AGENDA_ITEMS_PER_TURN_MAX;
 use crate::loader::Load;
 
@@ -28,6 +28,9 @@ impl Lane {
             if handled == AGENDA_ITEMS_PER_TURN_MAX || (handled > 0 && self.room_bytes == 0) {
                 return Agenda::Open;
             }
+            if turn.slot.stuck.as_ref() == Some(&due) {
+                return Agenda::Empty;
+            }
             let step = match self.due(turn, &due, controls) {
                 Ok(step) => step,
                 Err(load) => {
@@ -39,10 +42,18 @@ impl Lane {
             let job = Job::due(&turn.key, due.clone());
             let before = turn.slot.wallet.as_ref().map(|w| w.header().sequence);
             let staged = Staged { job, id: None, step };
-            if turn.decide(staged, controls, |_| None).is_some() {
-                // The event that a timer charges for must be looked for first.
-                self.look_for_wanted(turn);
-                return Agenda::Waits;
+            match turn.decide(staged, controls, |_| None) {
+                Decided::Done => {}
+                Decided::NotYet(_) => {
+                    // The event that a timer charges for must be looked for first.
+                    self.look_for_wanted(turn);
+                    return Agenda::Waits;
+                }
+                Decided::TooLarge if self.rehearses => {}
+                Decided::TooLarge => {
+                    self.take_back(turn);
+                    return Agenda::Waits;
+                }
             }
             if turn.slot.wallet.as_ref().map(|w| w.header().sequence) == before {
                 tracing::error!(wallet = ?turn.key, ?due, "an item on the agenda cannot be handled; the agenda waits");

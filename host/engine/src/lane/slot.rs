@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use farebox_ledger::Wallet;
+use farebox_record::command::Due;
 use farebox_record::correction::Original;
 use farebox_record::ids::SubscriptionId;
 use farebox_record::lifecycle::TermState;
@@ -41,6 +42,8 @@ pub(crate) struct Slot {
     pub used: u64,
     /// Items of the agenda that were handled since somebody last asked to catch up, those of lost flights left out.
     pub caught_up: u64,
+    /// An overdue item whose record is larger than the store takes. It waits for as long as the wallet stays in memory.
+    pub stuck: Option<Due>,
     /// What the next flight carries.
     draft: Draft,
     /// Version that the newest shipped record leaves behind.
@@ -476,6 +479,28 @@ impl Slot {
                 self.terms.clear();
             }
         }
+        self.begins_anew()
+    }
+
+    /// Goes back to what is shipped: what was decided since is the head of the queue again. True: the wallet must be loaded
+    /// again.
+    pub fn take_back(&mut self) -> bool {
+        let draft = std::mem::take(&mut self.draft);
+        for (job, _) in draft.answered.into_iter().rev() {
+            match job.is_repeated_when_lost() {
+                true => self.queue.push_front(job),
+                false => self.caught_up = self.caught_up.saturating_sub(1),
+            }
+        }
+        self.wallet = None;
+        self.losing = true;
+        // Flights that are under way are of the old epoch: one that is lost takes none of the new one along.
+        self.epoch += 1;
+        self.begins_anew()
+    }
+
+    /// Whether nothing of an older epoch is under way any more, and the wallet can be loaded again. Forgets what was known.
+    fn begins_anew(&mut self) -> bool {
         let reload = self.losing && self.in_flight == 0;
         if reload {
             self.flying.clear();

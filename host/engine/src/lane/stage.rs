@@ -18,7 +18,7 @@ use crate::lane::job::{Job, Task, customer_of, tenant_of};
 use crate::lane::pricing::{self, Asked, Calls, Needs, Question, Reported};
 use crate::lane::slot::{Known, Quote, Slot};
 use crate::lane::transition::{self, Told};
-use crate::lane::turn::{Agenda, Staged, Step, Turn};
+use crate::lane::turn::{Agenda, Decided, Staged, Step, Turn};
 use crate::loader::Load;
 use crate::refold;
 
@@ -87,9 +87,17 @@ impl Lane {
             let mut staged = std::mem::take(&mut turn.staged).into_iter();
             while let Some(next) = staged.next() {
                 let id = next.id;
-                if let Some(job) = turn.decide(next, controls, |place| answers.take(place)) {
-                    put_back(&mut turn.slot, job, id, staged);
-                    break;
+                match turn.decide(next, controls, |place| answers.take(place)) {
+                    Decided::Done => {}
+                    Decided::NotYet(job) => {
+                        put_back(&mut turn.slot, Some((job, id)), staged);
+                        break;
+                    }
+                    Decided::TooLarge => {
+                        put_back(&mut turn.slot, None, staged);
+                        self.take_back(&mut turn);
+                        break;
+                    }
                 }
             }
             if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
@@ -119,6 +127,7 @@ impl Lane {
             ages,
             staged: Vec::new(),
             agenda: Agenda::Empty,
+            record_bytes_max: self.shared.store.record_bytes_max(),
         };
         // A wallet that only hears that its records are durable has nobody who asks for its present: its agenda can wait
         // for whoever does, or for the sweeper.
@@ -177,6 +186,14 @@ impl Lane {
             }
         }
         Some(turn)
+    }
+
+    /// What was decided last cannot be kept: the wallet goes back to what was shipped, and what was decided since is decided
+    /// again. In a rehearsal nothing is kept anyway.
+    pub(super) fn take_back(&self, turn: &mut Turn) {
+        if !self.rehearses && turn.slot.take_back() {
+            self.load(&turn.key, false);
+        }
     }
 
     /// Has a loader look for the events that the plan gives back of when it prices the head of the queue. True: the wallet
@@ -530,9 +547,9 @@ impl Lane {
     }
 }
 
-/// Puts a command that cannot be decided yet back into its queue, with those that were staged behind it.
-fn put_back(slot: &mut Slot, job: Job, id: Option<IdHash>, behind: impl Iterator<Item = Staged>) {
-    let mut jobs = vec![(job, id)];
+/// Puts commands that cannot be decided yet back into their queue: one, with those that were staged behind it.
+fn put_back(slot: &mut Slot, head: Option<(Job, Option<IdHash>)>, behind: impl Iterator<Item = Staged>) {
+    let mut jobs = Vec::from_iter(head);
     for Staged { job, id, step } in behind {
         // An id that was answered before is looked up again.
         let absent = id.filter(|_| !matches!(step, Step::Replay(_) | Step::Archived));

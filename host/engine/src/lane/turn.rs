@@ -34,6 +34,19 @@ pub(super) struct Turn {
     pub ages: Option<Timestamp>,
     pub staged: Vec<Staged>,
     pub agenda: Agenda,
+    /// Largest record that the store takes.
+    pub record_bytes_max: usize,
+}
+
+/// What came of deciding a command.
+pub(super) enum Decided {
+    /// It is decided.
+    Done,
+    /// Events must be looked for first: those that the plan's answer gives back of, or the one that a timer charges for.
+    NotYet(Job),
+    /// The record would be larger than the store takes; it is answered so. The wallet must go back to what is shipped
+    /// ([`Slot::take_back`]).
+    TooLarge,
 }
 
 /// Where a wallet's agenda stands.
@@ -119,41 +132,40 @@ impl Turn {
         }
     }
 
-    /// Decides one command. Its answer is kept until everything that it shows is durable. Gives it back where events must be
-    /// looked for first: those that the plan's answer gives back of, or the one that a timer charges for.
+    /// Decides one command. Its answer is kept until everything that it shows is durable.
     pub fn decide(
         &mut self,
         staged: Staged,
         controls: &Controls,
         answer: impl FnOnce(Place) -> Option<farebox_runtime::Verdict>,
-    ) -> Option<Job> {
+    ) -> Decided {
         let Staged { job, step, .. } = staged;
         let mut beyond = None;
         let (pricing, control, time) = match step {
             Step::Replay(record) => {
                 self.replay(job, &record);
-                return None;
+                return Decided::Done;
             }
             Step::Refuse(refusal) => {
                 self.slot.answered(job, Some(Reply::Refused(refusal)));
-                return None;
+                return Decided::Done;
             }
             Step::Archived => {
                 self.slot.answered(job, Some(Reply::Archived));
-                return None;
+                return Decided::Done;
             }
             Step::Show => {
                 self.show(job, Reply::Wallet);
-                return None;
+                return Decided::Done;
             }
             Step::CaughtUp => {
                 let reply = Reply::CaughtUp(self.slot.caught_up);
                 self.slot.answered(job, Some(reply));
-                return None;
+                return Decided::Done;
             }
             Step::ShowHold(end) => {
                 self.show(job, |wallet| Reply::Hold(wallet, end));
-                return None;
+                return Decided::Done;
             }
             Step::Apply { pricing, control } => (pricing.map(|p| *p), control, None),
             Step::Correct {
@@ -173,7 +185,9 @@ impl Turn {
                 (pricing, true, Some(question.time))
             }
         };
-        let command = job.command().cloned()?;
+        let Some(command) = job.command().cloned() else {
+            return Decided::Done;
+        };
         let names = named_by(&command, pricing.as_ref());
         let corrects = job.corrects();
         if names
@@ -183,12 +197,12 @@ impl Turn {
             let archived = names.iter().any(|event| self.slot.take_archived_original(event));
             if !archived {
                 self.slot.want(names);
-                return Some(job);
+                return Decided::NotYet(job);
             }
             // What a timer charges for an event that nobody can read any more belongs to the subscription alone.
             if timer_of(&command).is_none() {
                 self.slot.answered(job, Some(Reply::Archived));
-                return None;
+                return Decided::Done;
             }
         }
         let (mut original, mut named) = match command {
@@ -204,7 +218,9 @@ impl Turn {
             }
             consequence
         });
-        let wallet = self.slot.wallet.as_mut()?;
+        let Some(wallet) = self.slot.wallet.as_mut() else {
+            return Decided::Done;
+        };
         let version = controls.version(&self.tenant);
         let time = time.unwrap_or_else(|| event_time(&command).unwrap_or(self.now));
         let seen = Seen {
@@ -216,6 +232,10 @@ impl Turn {
             named,
         };
         match append(wallet, &self.tenant, &self.customer, command, seen, self.now) {
+            Ok((_, body)) if body.len() > self.record_bytes_max => {
+                self.too_large(job, body.len());
+                return Decided::TooLarge;
+            }
             Ok((record, body)) => {
                 let (answer, at) = (record.outcome.answer.clone(), record.at);
                 let done = Done {
@@ -235,7 +255,21 @@ impl Turn {
             }
             Err(refusal) => self.slot.answered(job, Some(Reply::Refused(refusal))),
         }
-        None
+        Decided::Done
+    }
+
+    /// Its record cannot be kept. What fell due by itself waits until the wallet is loaded anew, so that it does not come up
+    /// again at once.
+    fn too_large(&mut self, job: Job, bytes: usize) {
+        let refusal = Refusal::RecordTooLarge {
+            bytes,
+            max: self.record_bytes_max,
+        };
+        if let Some(Command::Due(due)) = job.command() {
+            tracing::error!(wallet = ?self.key, ?due, %refusal, "an item on the agenda cannot be kept; the agenda waits");
+            self.slot.stuck = Some(due.clone());
+        }
+        job.answer(Some(Reply::Refused(refusal)));
     }
 
     fn replay(&mut self, job: Job, first: &Record) {

@@ -49,7 +49,7 @@ fn activate(house: &House, prices: &str) {
 }
 
 /// `ada` with 10 usd, on the plan.
-async fn house(store: Arc<dyn Store>) -> House {
+pub async fn house(store: Arc<dyn Store>) -> House {
     let house = House::without_plan(store);
     house
         .engine
@@ -79,7 +79,7 @@ fn outcome(id: &str, event_type: &str, conversation: &str, kind: &str) -> Comman
     Command::Usage(said)
 }
 
-fn claim(id: &str, conversation: &str, kind: &str) -> Command {
+pub fn claim(id: &str, conversation: &str, kind: &str) -> Command {
     outcome(id, "outcome.claimed", conversation, kind)
 }
 
@@ -87,7 +87,7 @@ async fn balance(house: &House) -> String {
     house.balance("ada").await.0
 }
 
-fn void(id: &str) -> Command {
+pub fn void(id: &str) -> Command {
     Command::Void(Void {
         event: hold(id),
         id: id.parse().unwrap(),

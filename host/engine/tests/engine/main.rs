@@ -15,6 +15,7 @@ mod giving;
 mod holds;
 mod house;
 mod kept;
+mod large;
 mod limits;
 mod limping;
 mod losses;

@@ -66,7 +66,7 @@ impl Refused {
             Refusal::EventTypeOwned { .. } => plain("event_type_owned", said, None),
             Refusal::Time { field, .. } => plain("invalid_time", said, Some((*field).to_string())),
             Refusal::Amount { field, .. } => plain("invalid_amount", said, Some((*field).to_string())),
-            Refusal::Limit { .. } => plain("no_room", said, None),
+            Refusal::Limit { .. } | Refusal::RecordTooLarge { .. } => plain("no_room", said, None),
             Refusal::TooMuch { .. } => plain("invalid_amount", said, Some("amount".to_string())),
             Refusal::UnknownEvent => plain("unknown_event", said, None),
             Refusal::UnknownGrant(_) => plain("unknown_grant", said, None),

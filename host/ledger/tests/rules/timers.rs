@@ -323,9 +323,54 @@ fn a_wallet_has_room_for_so_many() {
         }))
     };
     let used = |id: &str| Command::Usage(event_with(id, &[("conversation", "c")]));
-    world.decide(used("all"), Some(sets(0, most))).unwrap();
+    for from in (0..most).step_by(1_000) {
+        let some = sets(from, most.min(from + 1_000));
+        world.decide(used(&from.to_string()), Some(some)).unwrap();
+    }
     assert_eq!(waiting(&world).len(), most);
     let said = say(&world.decide(used("more"), Some(sets(most, most + 1))));
     assert!(said.contains("TIMERS_PER_WALLET_MAX"), "{said}");
     assert_eq!(waiting(&world).len(), most);
+}
+
+#[test]
+fn a_subscription_has_room_for_so_many_of_its_own() {
+    let mut world = world();
+    let sets = |from: usize, to: usize| {
+        let timers = (from..to).map(|index| TimerOrder {
+            key: index.to_string(),
+            at: Some(t(100)),
+        });
+        Verdict::Priced(Priced {
+            timers: timers.collect(),
+            ..Priced::default()
+        })
+    };
+    let most = farebox_ledger::limits::TIMERS_PER_SUBSCRIPTION_MAX;
+    world.ask(usage("some"), sets(0, most - 1)).unwrap();
+    // Those that are set anew take no room, and one more does.
+    world.ask(usage("again"), sets(0, most)).unwrap();
+    let said = say(&world.ask(usage("more"), sets(most, most + 1)));
+    assert!(said.contains("TIMERS_PER_SUBSCRIPTION_MAX"), "{said}");
+    assert_eq!(waiting(&world), Vec::<String>::new());
+}
+
+#[test]
+fn an_event_keeps_so_much_of_what_its_timers_charge() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 1);
+    let most = farebox_ledger::limits::TIMED_SLICES_PER_EVENT_MAX;
+    // The plan wakes itself for ever, and charges 0.01 each time.
+    for n in 1..=300 {
+        let again = orders(&[charge("minute", "usd", "0.01")], "resolved", Some(t(n + 1)));
+        world.transitions.push_back(again);
+        world.advance(1);
+    }
+    let standing = world.original(&reference("a")).unwrap().standing;
+    assert_eq!((standing.slices.len(), standing.lines.len()), (most, 1));
+    assert_eq!(standing.lines[0].amount.to_string(), "2.56");
+    assert_eq!(world.has("usd"), "7 0 0 0");
+    // Its own comes back with it; the rest was charged for the subscription.
+    world.decide(void("a"), Some(about(priced(&[])))).unwrap();
+    assert_eq!(world.has("usd"), "9.56 0 0 0");
 }
