@@ -76,6 +76,8 @@ pub const USAGE_COMBINATION_BYTES_MAX: usize = 2_048;
 pub const USAGE_SCANNED_PER_PAGE_MAX: usize = 20_000;
 /// Time between two looks for revisions that the runtime took out of service.
 pub const QUARANTINE_INTERVAL: Duration = Duration::from_millis(250);
+/// Events that are looked for at once when the timers of several are overdue.
+pub const EVENTS_AHEAD_MAX: usize = 256;
 /// Records that are read back for an event that is to be corrected and whose id is forgotten.
 pub const CORRECTION_RECORDS_MAX: usize = 1_000_000;
 /// Events of one backfill.

@@ -9,6 +9,7 @@ use farebox_record::ids::{SubscriptionId, TenantId};
 use farebox_record::plan::{EventRef, SubjectChange};
 use farebox_record::record::Record;
 use farebox_record::state::{Part, UnpricedState};
+use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
 
 mod original;
@@ -66,12 +67,16 @@ pub(crate) enum Load {
         /// Which event.
         event: EventRef,
     },
-    /// Events that a plan's answer gives back of, at most [`farebox_ledger::limits::GIVE_BACKS_PER_ANSWER_MAX`].
+    /// Events that a plan's answer gives back of, at most [`farebox_ledger::limits::GIVE_BACKS_PER_ANSWER_MAX`], or the one
+    /// that a timer charges for.
     Named {
         /// Whose.
         wallet: WalletKey,
         /// Which events.
         events: Vec<EventRef>,
+        /// Events that will be asked for next, at most [`crate::limits::EVENTS_AHEAD_MAX`], each with when a timer was set for
+        /// it: often the time of its record. They may be left out.
+        ahead: Vec<(EventRef, Timestamp)>,
         /// Records that were decided and that the store does not have, the newest first.
         behind: Vec<Arc<Record>>,
     },
@@ -219,7 +224,7 @@ pub(crate) fn answer(
                 let mut events: Vec<EventRef> = gave.map(|given| given.event.clone()).collect();
                 events.sort_unstable();
                 events.dedup();
-                match original::find_all(&**store, &wallet, &events, &[])? {
+                match original::find_all(&**store, &wallet, &events, &[], &[])? {
                     Ok(named) => Message::Original(wallet, event, found.map(Box::new), named),
                     Err(_) => Message::Archived(wallet, Sought::Original(event)),
                 }
@@ -227,10 +232,17 @@ pub(crate) fn answer(
         },
         Load::Named {
             wallet,
-            events,
+            mut events,
+            ahead,
             behind,
-        } => match original::find_all(&**store, &wallet, &events, &behind)? {
-            Ok(named) => Message::Named(wallet, events, named),
+        } => match original::find_all(&**store, &wallet, &events, &ahead, &behind)? {
+            Ok(mut named) => {
+                let others = ahead.iter().filter(|(event, _)| !events.contains(event));
+                let found = original::find_ahead(&**store, &wallet, others, &behind)?;
+                events.extend(found.iter().map(|original| original.standing.event.reference()));
+                named.extend(found);
+                Message::Named(wallet, events, named)
+            }
             Err(archived) => Message::Archived(wallet, Sought::Original(archived)),
         },
         Load::Unpriced { wallet, after } => {

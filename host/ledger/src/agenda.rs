@@ -3,6 +3,7 @@
 use farebox_record::command::{Due, DueItem, TimerAbout};
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
+use farebox_record::plan::EventRef;
 use farebox_record::state::{GrantPhase, GrantState, SubjectTimer, SubscriptionState, TimerState};
 use farebox_record::time::Timestamp;
 
@@ -16,6 +17,30 @@ impl Wallet {
         (*instant <= until).then(|| Due {
             instant: *instant,
             item: item.clone(),
+        })
+    }
+
+    /// Events that the timers of subjects which are due at or before `until` were set for, in the order in which they go off,
+    /// each with when its timer was set.
+    pub fn overdue_events(&self, until: Timestamp) -> impl Iterator<Item = (&EventRef, Timestamp)> {
+        let due = self
+            .agenda
+            .iter()
+            .take_while(move |(instant, _)| *instant <= until);
+        due.filter_map(|(_, item)| match item {
+            DueItem::Timer {
+                subscription,
+                key,
+                about: Some(about),
+            } => {
+                let state = self.timers.get(&SubjectTimer {
+                    subscription: subscription.clone(),
+                    key: key.clone(),
+                    subject: about.subject.clone(),
+                })?;
+                Some((&about.event, state.set))
+            }
+            _ => None,
         })
     }
 

@@ -42,7 +42,7 @@ pub struct Wallet {
     /// Timers of subjects.
     pub(crate) timers: BTreeMap<SubjectTimer, TimerState>,
     /// What falls due, in the order in which it is handled. Follows from the parts.
-    agenda: BTreeSet<(Timestamp, DueItem)>,
+    pub(crate) agenda: BTreeSet<(Timestamp, DueItem)>,
     /// Expired holds, by the end of their grace. Follows from the parts.
     forgettable: BTreeSet<(Timestamp, EventRef)>,
     /// Parts changed since they were last taken.

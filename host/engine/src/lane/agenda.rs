@@ -46,6 +46,7 @@ impl Lane {
                 Decided::Done => {}
                 Decided::NotYet(_) => {
                     // The event that a timer charges for must be looked for first.
+                    turn.slot.look_ahead(turn.now);
                     self.look_for_wanted(turn);
                     return Agenda::Waits;
                 }

@@ -3,14 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use farebox_ledger::Wallet;
+use farebox_ledger::{Wallet, standing_of};
 use farebox_record::command::Due;
 use farebox_record::correction::Original;
-use farebox_record::ids::SubscriptionId;
+use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
+use farebox_record::state::SliceSource;
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Runtime, Verdict};
 use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
@@ -20,7 +21,7 @@ use crate::lane::Sought;
 use crate::lane::folded::WorstCase;
 use crate::lane::folds::Folds;
 use crate::lane::job::{Job, Task, id_hashes};
-use crate::limits::SUBJECTS_PER_LOAD_MAX;
+use crate::limits::{EVENTS_AHEAD_MAX, SUBJECTS_PER_LOAD_MAX};
 use crate::refold::Refolded;
 use crate::request::Reply;
 
@@ -68,6 +69,8 @@ pub(crate) struct Slot {
     original: Option<(EventRef, Option<Box<Original>>, Vec<Original>)>,
     /// Events that the plan's answer about the head of the queue gives back of; a loader must bring them first.
     wanted: Vec<EventRef>,
+    /// Events that will be wanted next, each with when a timer was set for it.
+    ahead: Vec<(EventRef, Timestamp)>,
     /// What a loader found of such events.
     named: Option<(Vec<EventRef>, Vec<Original>)>,
     /// Corrections that wait, out of the queue, until the events behind theirs are folded again.
@@ -102,6 +105,13 @@ pub(crate) enum Known {
     Archived,
     /// A loader must look.
     Unknown,
+}
+
+/// What a loader is to look for.
+pub(crate) struct Wanted {
+    pub events: Vec<EventRef>,
+    pub ahead: Vec<(EventRef, Timestamp)>,
+    pub behind: Vec<Arc<Record>>,
 }
 
 /// What comes of asking for a quote behind open holds.
@@ -233,16 +243,27 @@ impl Slot {
         self.wanted = events;
     }
 
-    /// What the head of the queue wants to have looked for, with the records that may not be in the store yet, the newest
-    /// first.
-    pub fn wanted(&mut self) -> Option<(Vec<EventRef>, Vec<Arc<Record>>)> {
+    /// So will the timers behind the one that is the head of the agenda: what they need is looked for along with it.
+    pub fn look_ahead(&mut self, until: Timestamp) {
+        let Some(wallet) = &self.wallet else { return };
+        let events = wallet.overdue_events(until).take(EVENTS_AHEAD_MAX);
+        self.ahead = events.map(|(event, set)| (event.clone(), set)).collect();
+    }
+
+    /// What the head of the queue wants to have looked for, what will be wanted next, and the records that may not be in the
+    /// store yet, the newest first.
+    pub fn wanted(&mut self) -> Option<Wanted> {
         if self.wanted.is_empty() {
             return None;
         }
         let mut behind: Vec<Arc<Record>> = self.flying.values().cloned().collect();
         behind.sort_by_key(|record| std::cmp::Reverse(record.sequence));
         behind.dedup_by_key(|record| record.sequence);
-        Some((std::mem::take(&mut self.wanted), behind))
+        Some(Wanted {
+            events: std::mem::take(&mut self.wanted),
+            ahead: std::mem::take(&mut self.ahead),
+            behind,
+        })
     }
 
     /// Whether the head of the queue wants something looked for.
@@ -250,7 +271,7 @@ impl Slot {
         !self.wanted.is_empty()
     }
 
-    /// What a loader said of these events, until something is decided.
+    /// What a loader said of these events, for as long as nothing is decided that they are in.
     pub fn named(&self, events: &[EventRef]) -> Vec<Original> {
         let known = self.named.iter().flat_map(|(_, named)| named);
         let asked = known.filter(|original| events.contains(&original.standing.event.reference()));
@@ -356,6 +377,18 @@ impl Slot {
         control: Option<u64>,
         ages: Timestamp,
     ) {
+        // What was found of events may not be so behind it.
+        self.original = None;
+        if let Some((events, named)) = &mut self.named {
+            let changed = |event: &EventRef, known: Option<&Original>| changes(&record, event, known);
+            events.retain(|event| {
+                let known = named
+                    .iter()
+                    .find(|original| original.standing.event.reference() == *event);
+                !changed(event, known)
+            });
+            named.retain(|original| events.contains(&original.standing.event.reference()));
+        }
         for effect in &record.outcome.effects {
             if let Effect::SubjectPut(subscription, subject, change) = effect {
                 self.subjects
@@ -380,9 +413,6 @@ impl Slot {
             at: ages.as_micros(),
             ids,
         });
-        // What was found of events may not be so behind it.
-        self.named = None;
-        self.original = None;
         self.draft.answered.push((job, reply));
         self.draft.control = self.draft.control.max(control);
     }
@@ -515,4 +545,23 @@ impl Slot {
         }
         reload
     }
+}
+
+/// Whether a record may change what is known of an event.
+fn changes(record: &Record, event: &EventRef, known: Option<&Original>) -> bool {
+    let charged = || standing_of(record).is_some_and(|standing| standing.event.reference() == *event);
+    // A grant is looked for only where the wallet no longer has it.
+    let needs = |grant: &GrantId| {
+        known.is_some_and(|original| {
+            let mut slices = original.standing.slices.iter();
+            !original.ended.contains_key(grant)
+                && slices.any(|slice| slice.from == SliceSource::Grant(grant.clone()))
+        })
+    };
+    let mut effects = record.outcome.effects.iter();
+    effects.any(|effect| match effect {
+        Effect::StandingPut(of, _) | Effect::GiveBacksPut(of, _) => of == event,
+        Effect::GrantEnded(grant) => needs(grant),
+        _ => false,
+    }) || charged()
 }

@@ -206,12 +206,13 @@ impl Lane {
         if !self.rehearses && turn.slot.wait_to_land() {
             return true;
         }
-        if let Some((events, behind)) = turn.slot.wanted() {
+        if let Some(wanted) = turn.slot.wanted() {
             turn.slot.wait();
             self.ask(Load::Named {
                 wallet: turn.key.clone(),
-                events,
-                behind,
+                events: wanted.events,
+                ahead: wanted.ahead,
+                behind: wanted.behind,
             });
         }
         true

@@ -12,6 +12,7 @@ use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
 use farebox_record::state::{GrantState, Part, SliceSource};
+use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
 use serde::de::DeserializeOwned;
 
@@ -19,6 +20,8 @@ use crate::limits::CORRECTION_RECORDS_MAX;
 
 /// Records that are read at once.
 const HISTORY_PAGE: usize = 1_000;
+/// Records that are read at once from the instant on at which a timer was set.
+const SAME_INSTANT_PAGE: usize = 32;
 
 /// The event, with the grants that it took from; none where no record charges it.
 pub(super) fn find(
@@ -26,19 +29,32 @@ pub(super) fn find(
     wallet: &WalletKey,
     event: &EventRef,
 ) -> Result<Option<Original>, StoreError> {
-    find_behind(store, wallet, event, &[])
+    let history = History {
+        store,
+        wallet,
+        behind: &[],
+    };
+    history.find(event, None)
 }
 
 /// The events, each as it stands behind records that the store does not have yet; those that no record charges are left out.
+/// An event that is archived, and not at hand, is given as an error. `set` says of events when a timer was set for them.
 pub(super) fn find_all(
     store: &dyn Store,
     wallet: &WalletKey,
     events: &[EventRef],
+    set: &[(EventRef, Timestamp)],
     behind: &[Arc<Record>],
 ) -> Result<Result<Vec<Original>, EventRef>, StoreError> {
+    let history = History {
+        store,
+        wallet,
+        behind,
+    };
     let mut found = Vec::with_capacity(events.len());
     for event in events {
-        match find_behind(store, wallet, event, behind) {
+        let set = set.iter().find(|(of, _)| of == event).map(|(_, set)| *set);
+        match history.find(event, set) {
             Err(StoreError::Archived { .. }) => return Ok(Err(event.clone())),
             original => found.extend(original?),
         }
@@ -46,38 +62,31 @@ pub(super) fn find_all(
     Ok(Ok(found))
 }
 
-fn find_behind(
+/// Those of the events that are found at once, as [`find_all`] finds them.
+pub(super) fn find_ahead<'e>(
     store: &dyn Store,
     wallet: &WalletKey,
-    event: &EventRef,
+    events: impl Iterator<Item = &'e (EventRef, Timestamp)>,
     behind: &[Arc<Record>],
-) -> Result<Option<Original>, StoreError> {
+) -> Result<Vec<Original>, StoreError> {
     let history = History {
         store,
         wallet,
         behind,
     };
-    let Some(standing) = history.standing(event)? else {
-        return Ok(None);
-    };
-    let mut ended = BTreeMap::new();
-    for slice in &standing.slices {
-        let SliceSource::Grant(grant) = &slice.from else {
-            continue;
+    let mut found = Vec::new();
+    for (event, set) in events {
+        let standing = match history.standing_at_hand(event, Some(*set)) {
+            Err(StoreError::Archived { .. }) => continue,
+            standing => standing?,
         };
-        // The ledger asks for those that the wallet no longer has; which ones these are is known only there.
-        if !ended.contains_key(grant)
-            && let Some(opened) = history.opened(grant)?
-        {
-            ended.insert(grant.clone(), opened);
+        let Some(standing) = standing else { continue };
+        match history.original(event, standing) {
+            Err(StoreError::Archived { .. }) => continue,
+            original => found.push(original?),
         }
     }
-    let give_backs = history.give_backs(event)?;
-    Ok(Some(Original {
-        standing,
-        ended,
-        give_backs,
-    }))
+    Ok(found)
 }
 
 /// What the event gave back, and who gave back of it.
@@ -105,7 +114,7 @@ pub(super) fn standing(
         wallet,
         behind: &[],
     };
-    history.standing(event)
+    history.standing(event, None)
 }
 
 struct History<'s> {
@@ -116,9 +125,50 @@ struct History<'s> {
 }
 
 impl History<'_> {
-    /// What the newest correction says; else what the record that charged the event says. The order tells a hold's end
-    /// from its beginning, and a late settlement from the expiry before it.
-    fn standing(&self, event: &EventRef) -> Result<Option<Standing>, StoreError> {
+    fn find(&self, event: &EventRef, set: Option<Timestamp>) -> Result<Option<Original>, StoreError> {
+        match self.standing(event, set)? {
+            Some(standing) => self.original(event, standing).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What an event's standing is known with.
+    fn original(&self, event: &EventRef, standing: Standing) -> Result<Original, StoreError> {
+        let mut ended = BTreeMap::new();
+        for slice in &standing.slices {
+            let SliceSource::Grant(grant) = &slice.from else {
+                continue;
+            };
+            // The ledger asks for those that the wallet no longer has; which ones these are is known only there.
+            if !ended.contains_key(grant)
+                && let Some(opened) = self.opened(grant)?
+            {
+                ended.insert(grant.clone(), opened);
+            }
+        }
+        Ok(Original {
+            standing,
+            ended,
+            give_backs: self.give_backs(event)?,
+        })
+    }
+
+    /// What the newest correction says; else what the record that charged the event says. `set` is when a timer was set for
+    /// it.
+    fn standing(&self, event: &EventRef, set: Option<Timestamp>) -> Result<Option<Standing>, StoreError> {
+        match self.standing_at_hand(event, set)? {
+            Some(standing) => Ok(Some(standing)),
+            None => self.standing_in_history(event),
+        }
+    }
+
+    /// The same without reading the whole history. The order tells a hold's end from its beginning, and a late settlement
+    /// from the expiry before it.
+    fn standing_at_hand(
+        &self,
+        event: &EventRef,
+        set: Option<Timestamp>,
+    ) -> Result<Option<Standing>, StoreError> {
         for record in self.behind {
             let said = said_of(record, event);
             let own = || standing_of(record).filter(|standing| standing.event.reference() == *event);
@@ -144,7 +194,51 @@ impl History<'_> {
                 return Ok(Some(standing));
             }
         }
-        self.standing_in_history(event)
+        match set {
+            Some(set) => self.standing_since(event, set),
+            None => Ok(None),
+        }
+    }
+
+    /// Ids of usage are forgotten after the late window, and a timer may go off later. The event set it when it was charged,
+    /// most often, so its record is looked for at that instant.
+    fn standing_since(&self, event: &EventRef, set: Timestamp) -> Result<Option<Standing>, StoreError> {
+        let Some(newest) = self.store.history(self.wallet, None, 1)?.pop() else {
+            return Ok(None);
+        };
+        // The first record that is not before the instant. What is archived and not at hand is older.
+        let (mut low, mut high) = (1, newest.sequence + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.page(middle, 1) {
+                Ok(page) if page.iter().any(|record| record.at >= set) => high = middle,
+                Ok(_) | Err(StoreError::Archived { .. }) => low = middle + 1,
+                Err(error) => return Err(error),
+            }
+        }
+        let mut from = low;
+        while from <= newest.sequence {
+            let page = self.page(from, SAME_INSTANT_PAGE)?;
+            for record in &page {
+                let standing = standing_of(record).filter(|s| s.event.reference() == *event);
+                if standing.is_some() || record.at > set {
+                    return Ok(standing);
+                }
+            }
+            from += SAME_INSTANT_PAGE as u64;
+        }
+        Ok(None)
+    }
+
+    /// Up to `limit` records from this one on, oldest first.
+    fn page(&self, from: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let page = self
+            .store
+            .history(self.wallet, Some(from + limit as u64), limit)?;
+        let at_least = page.iter().rev().filter(|stored| stored.sequence >= from);
+        let decoded =
+            at_least.map(|stored| Record::decode(&stored.body).map_err(|e| self.state(&e.to_string())));
+        decoded.collect()
     }
 
     /// Ids of usage are forgotten after the late window; the wallet's history is not. So it is read backwards, as far as

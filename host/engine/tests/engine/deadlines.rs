@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{LedgerFold, Reply, ask_again};
+use farebox_engine::{Ask, LedgerFold, Reply, Request, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::Record;
@@ -16,12 +17,13 @@ use farebox_record::command::{Command, Subscribe};
 use farebox_record::control::OpenHolds;
 use farebox_record::correction::Void;
 use farebox_record::event::Event;
-use farebox_record::ids::{Hash, PlanName, SubscriptionId};
+use farebox_record::ids::{CustomerId, Hash, PlanName, SubscriptionId};
 use farebox_record::outcome::{Effect, Verdict};
 use farebox_record::state::Cadence;
 use farebox_store::{JournalStore, LossyStore, MemoryStore, Options, Store, WalletKey};
 
-use crate::house::{House, event, grant, hold, put, runtime};
+use crate::house::{House, event, grant, hold, put, runtime, usage};
+use crate::limping::Limping;
 use crate::pooled::until;
 
 const PRICES: &str = r#"{"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 24}"#;
@@ -227,5 +229,67 @@ async fn nobody_is_charged_behind_the_end_of_the_subscription() {
     until(&house, "2026-01-03T00:00:00Z").await;
     assert_eq!(balance(&house).await, "10");
     assert_eq!(house.wallet("ada").await.header().unpriced, 0);
+    house.engine.stop().unwrap();
+}
+
+/// So many commands for `ada` in one call; all are carried out.
+async fn all_done(house: &House, commands: impl Iterator<Item = Command>) {
+    let requests = commands.map(|command| Request {
+        customer: CustomerId::new("ada").unwrap(),
+        ask: Ask::Command(Box::new(command)),
+    });
+    let replies = house
+        .engine
+        .call(&house.tenant, requests.collect())
+        .await
+        .unwrap();
+    assert!(
+        replies.iter().all(|reply| matches!(reply, Reply::Done(_))),
+        "{replies:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlines_that_are_due_together_are_looked_for_together() {
+    let store = Arc::new(Limping::default());
+    let house = house(Arc::clone(&store) as _).await;
+    house.done("ada", grant("more", "1000")).await;
+    let claims = (0..600).map(|n| claim(&format!("e{n}"), &format!("c{n}"), "resolution"));
+    all_done(&house, claims).await;
+    let before = store.commits.load(Ordering::SeqCst);
+    until(&house, "2026-01-02T00:00:00Z").await;
+    assert_eq!(balance(&house).await, "410");
+    // Three turns of the agenda, each behind one look. One look and one sync for each deadline would be 600.
+    let commits = store.commits.load(Ordering::SeqCst) - before;
+    assert!(commits <= 12, "{commits} commits");
+    house.done("ada", void("e599")).await;
+    assert_eq!(balance(&house).await, "411");
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_behind_the_window_of_ids_finds_its_event_by_the_time() {
+    let store = Arc::new(Limping::default());
+    let house = house(Arc::clone(&store) as _).await;
+    all_done(&house, (0..700).map(|n| usage(&format!("before-{n}"), "one", 1))).await;
+    activate(
+        &house,
+        r#"{"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 960}"#,
+    );
+    until(&house, "2026-01-02T00:00:00Z").await;
+    // Three at one instant.
+    for id in ["a", "b", "c"] {
+        house.done("ada", claim(id, id, "resolution")).await;
+    }
+    until(&house, "2026-01-05T00:00:00Z").await;
+    all_done(&house, (0..700).map(|n| usage(&format!("behind-{n}"), "one", 1))).await;
+    store.forgets.store(true, Ordering::SeqCst);
+    let before = store.read_back.load(Ordering::SeqCst);
+    until(&house, "2026-02-11T00:00:00Z").await;
+    assert_eq!(balance(&house).await, "7");
+    let read = store.read_back.load(Ordering::SeqCst) - before;
+    assert!(read < 400, "{read} records were read for three deadlines");
+    house.done("ada", void("b")).await;
+    assert_eq!(balance(&house).await, "8");
     house.engine.stop().unwrap();
 }

@@ -14,8 +14,14 @@ use farebox_store::{
 use crate::house::{House, authorize, is_denied, usage};
 
 #[derive(Default)]
-struct Limping {
+pub struct Limping {
     inner: MemoryStore,
+    /// Calls of `commit`: each would be a sync.
+    pub commits: AtomicUsize,
+    /// Records that were read back.
+    pub read_back: AtomicUsize,
+    /// Whether every id is forgotten.
+    pub forgets: AtomicBool,
     fails: AtomicBool,
     failures: AtomicUsize,
     /// The instant before which ids of usage were last given up.
@@ -61,6 +67,7 @@ impl Store for Limping {
             commit.records.iter().map(move |new| (tenant.to_string(), new.at))
         });
         self.ages.lock().unwrap().extend(records);
+        self.commits.fetch_add(1, Ordering::SeqCst);
         self.inner.commit(commits)
     }
     fn load(&self, wallet: &WalletKey) -> Result<Image, StoreError> {
@@ -79,7 +86,7 @@ impl Store for Limping {
         self.inner.parts(wallet, prefix, after, limit)
     }
     fn may_have_seen(&self, id: IdHash) -> bool {
-        self.inner.may_have_seen(id)
+        !self.forgets.load(Ordering::SeqCst) && self.inner.may_have_seen(id)
     }
     fn forget_ids(&self, before: i64) {
         self.horizon.store(before, Ordering::SeqCst);
@@ -93,7 +100,9 @@ impl Store for Limping {
         before: Option<Version>,
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        self.inner.history(wallet, before, limit)
+        let records = self.inner.history(wallet, before, limit)?;
+        self.read_back.fetch_add(records.len(), Ordering::SeqCst);
+        Ok(records)
     }
     fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
         self.inner.due(tenant, until, limit)
