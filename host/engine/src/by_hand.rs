@@ -1,6 +1,6 @@
 //! An engine without threads, for whoever decides itself in which order things happen: a simulator.
 //!
-//! In a server each lane, the committer, the loaders, the refolder, the sweeper, the projector and who writes quarantines
+//! In a server each lane, the committer, the loaders, the refolder, the sweeper, the rater, the projector and who writes quarantines
 //! down are threads that wait for one another's messages. By hand, the same code runs when it is told to, one piece at a
 //! time, on the thread that tells it: with no thread there is no chance in the order of things.
 
@@ -15,6 +15,7 @@ use crate::lane::{Lane, Message};
 use crate::loader::{self, Load};
 use crate::projection::Projector;
 use crate::quarantine;
+use crate::rater::Rater;
 use crate::refold;
 use crate::sweeper::Sweeper;
 
@@ -33,6 +34,8 @@ pub enum Work {
     Follow,
     /// The sweeper wakes wallets that have something due, and has ids forgotten when it is time. Always possible.
     Sweep,
+    /// The rater has events looked at again whose plans changed, and all that wait the first time. Always possible.
+    Rate,
     /// The projector removes some of what is no longer kept. Always possible.
     Tidy,
     /// What the runtime took out of service is written down. Always possible.
@@ -53,6 +56,7 @@ struct Parts {
     woken: Receiver<()>,
     projector: Projector,
     sweeper: Sweeper,
+    rater: Rater,
 }
 
 impl Hands {
@@ -70,6 +74,7 @@ impl Hands {
             woken,
             projector: Projector::new(crew.shared, crew.status),
             sweeper: Sweeper::default(),
+            rater: Rater::default(),
         })))
     }
 }
@@ -177,6 +182,11 @@ impl Engine {
                 let count = parts.inboxes.len();
                 let lane = |wallet: &WalletKey| lane_of(wallet, count);
                 parts.sweeper.round(shared, lane, &parts.inboxes)
+            }
+            Work::Rate => {
+                let count = parts.inboxes.len();
+                let lane = |wallet: &WalletKey| lane_of(wallet, count);
+                parts.rater.round(shared, lane, &parts.inboxes, || true)
             }
         }
     }

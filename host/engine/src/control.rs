@@ -287,7 +287,7 @@ impl Engine {
             };
             match self.commit_control(tenant, commit, state, plan.cloned(), revision.cloned())? {
                 Fate::Committed => {
-                    self.rate_unpriced(tenant, command);
+                    self.rate_unpriced(command);
                     return Ok(Some(record));
                 }
                 Fate::Lost => self.refresh(tenant)?,

@@ -17,6 +17,7 @@ use crate::lane::{Lane, Message};
 use crate::limits::LOADER_THREADS;
 use crate::loader::{self, Load};
 use crate::projection::{self, Status};
+use crate::rater;
 use crate::refold;
 use crate::shared::Shared;
 use crate::sweeper;
@@ -93,6 +94,7 @@ impl Crew {
         }
         threads.push(start_refolder(&shared, &inboxes, self.folds)?);
         threads.push(start_sweeper(&shared, &inboxes, stopping)?);
+        threads.push(start_rater(&shared, &inboxes, stopping)?);
         threads.push(start_projector(&shared, self.status, stopping, woken)?);
         Ok(threads)
     }
@@ -181,5 +183,17 @@ fn start_sweeper(
     spawn(shared, "sweeper".into(), move || {
         let count = lanes.len();
         sweeper::run(&world, &stop, |wallet| lane_of(wallet, count), &lanes)
+    })
+}
+
+fn start_rater(
+    shared: &Arc<Shared>,
+    inboxes: &[Sender<Message>],
+    stopping: &Arc<AtomicBool>,
+) -> Result<JoinHandle<()>, EngineError> {
+    let (lanes, stop, world) = (inboxes.to_vec(), Arc::clone(stopping), Arc::clone(shared));
+    spawn(shared, "rater".into(), move || {
+        let count = lanes.len();
+        rater::run(&world, &stop, |wallet| lane_of(wallet, count), &lanes)
     })
 }

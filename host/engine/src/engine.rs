@@ -18,7 +18,7 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
 
-use crate::by_hand::Hands;
+use crate::by_hand::{Hands, Work};
 use crate::clock::Clock;
 use crate::committer::Shipment;
 use crate::controls::Controls;
@@ -469,54 +469,17 @@ impl Engine {
         refresh(&self.inner.shared, tenant)
     }
 
-    /// A plan changed: what had no price may have one now. Looks at every wallet of the tenant, beside the callers.
-    pub(crate) fn rate_unpriced(&self, tenant: &TenantId, command: &ControlCommand) {
-        if !matches!(
+    /// A plan changed: what had no price may have one now. In a server the rater notices by itself.
+    pub(crate) fn rate_unpriced(&self, command: &ControlCommand) {
+        let changes = matches!(
             command,
-            ControlCommand::Activate { .. } | ControlCommand::Rollback { .. }
-        ) {
-            return;
+            ControlCommand::Activate { .. }
+                | ControlCommand::Rollback { .. }
+                | ControlCommand::Quarantine { .. }
+        );
+        if changes && self.hands().is_some() {
+            self.step(Work::Rate);
         }
-        if self.hands().is_some() {
-            if let Err(error) = self.touch_unpriced(tenant) {
-                tracing::warn!(%error, "events without a price were not all looked at again");
-            }
-            return;
-        }
-        let (engine, tenant) = (self.clone(), tenant.clone());
-        let started = std::thread::Builder::new()
-            .name("rate-unpriced".into())
-            .spawn(move || {
-                if let Err(error) = engine.touch_unpriced(&tenant) {
-                    tracing::warn!(%error, "events without a price were not all looked at again");
-                }
-            });
-        if let Err(error) = started {
-            tracing::warn!(%error, "no thread to look at events without a price");
-        }
-    }
-
-    fn touch_unpriced(&self, tenant: &TenantId) -> Result<(), EngineError> {
-        let store = &self.inner.shared.store;
-        let header = Part::Header.key();
-        let mut after: Option<String> = None;
-        while self.is_running() {
-            let keys = store.wallets(tenant.as_str(), after.as_deref(), 1_000)?;
-            let Some(last) = keys.last() else { return Ok(()) };
-            after = Some(last.wallet().to_string());
-            for key in keys {
-                let Some(bytes) = store.part(&key, &header)? else {
-                    continue;
-                };
-                let header: farebox_record::state::Header = farebox_record::codec::decode(&bytes)
-                    .map_err(|e| EngineError::State(format!("{key:?}: {e}")))?;
-                if header.unpriced > 0 {
-                    let lane = lane_of(&key, self.inner.lanes.len());
-                    let _ = self.inner.lanes[lane].inbox.send(Message::Rate(key)); // gone: stopped
-                }
-            }
-        }
-        Ok(())
     }
 }
 

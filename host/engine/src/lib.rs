@@ -26,6 +26,7 @@ pub mod limits;
 mod loader;
 pub mod projection;
 mod quarantine;
+mod rater;
 mod refold;
 mod request;
 mod shared;

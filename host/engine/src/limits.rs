@@ -76,6 +76,12 @@ pub const USAGE_COMBINATION_BYTES_MAX: usize = 2_048;
 pub const USAGE_SCANNED_PER_PAGE_MAX: usize = 20_000;
 /// Time between two looks for revisions that the runtime took out of service.
 pub const QUARANTINE_INTERVAL: Duration = Duration::from_millis(250);
+/// Time between two looks for plans that answer otherwise than before.
+pub const RATE_INTERVAL: Duration = Duration::from_millis(250);
+/// Wallets that are looked at in one go for events that wait for a price.
+pub const RATE_WALLETS_PER_PAGE: usize = 1_000;
+/// Time between two such goes, so that callers have the disk meanwhile.
+pub const RATE_PAGE_PAUSE: Duration = Duration::from_millis(2);
 /// Events that are looked for at once when the timers of several are overdue.
 pub const EVENTS_AHEAD_MAX: usize = 256;
 /// Records that are read back for an event that is to be corrected and whose id is forgotten.

@@ -266,6 +266,7 @@ impl World {
                     Work::Sweep,
                     Work::Tidy,
                     Work::Quarantine,
+                    Work::Rate,
                 ];
                 running.engine.step(always[random.random_range(0..always.len())]);
             }

@@ -1,6 +1,6 @@
 //! A command on its way through a lane.
 
-use farebox_record::command::{Command, Due, RateUnpriced, RetryChange, RetryTransition};
+use farebox_record::command::{Command, Due, DueItem, RateUnpriced, RetryChange, RetryTransition};
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
@@ -88,10 +88,12 @@ impl Job {
 
     /// Whether what waited for a price may have one once this is done.
     pub fn brings_a_plan(&self) -> bool {
-        matches!(
-            self.command(),
-            Some(Command::Subscribe(_) | Command::ChangeSubscription(_))
-        )
+        match self.command() {
+            Some(Command::Subscribe(_) | Command::ChangeSubscription(_)) => true,
+            // A change that was scheduled, or the end of a pause.
+            Some(Command::Due(due)) => matches!(due.item, DueItem::Renewal(_)),
+            _ => false,
+        }
     }
 
     /// Tells whoever waits.

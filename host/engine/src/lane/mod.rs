@@ -292,10 +292,11 @@ impl Lane {
         let key = flight.wallet.clone();
         let plan_changed = flight.plan_changed;
         let slot = self.slot(&key);
+        let arrived = slot.take_arrived();
         if slot.landed(flight) {
             self.load(&key, true);
         }
-        if plan_changed {
+        if plan_changed || arrived {
             self.want_unpriced(&key);
         }
         self.runnable.push(key);

@@ -1,11 +1,11 @@
 //! A wallet in a lane: its commands, what is known, and what is in flight.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use farebox_ledger::{Wallet, standing_of};
 use farebox_record::command::Due;
-use farebox_record::correction::Original;
+use farebox_record::correction::{Original, StandingStatus};
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::Effect;
@@ -21,7 +21,7 @@ use crate::lane::Sought;
 use crate::lane::folded::WorstCase;
 use crate::lane::folds::Folds;
 use crate::lane::job::{Job, Task, id_hashes};
-use crate::limits::{EVENTS_AHEAD_MAX, SUBJECTS_PER_LOAD_MAX};
+use crate::limits::{EVENTS_AHEAD_MAX, SUBJECTS_PER_LOAD_MAX, UNPRICED_RATED_MAX};
 use crate::refold::Refolded;
 use crate::request::Reply;
 
@@ -82,6 +82,10 @@ pub(crate) struct Slot {
     /// Commands of lost flights, in order, until all flights are back.
     lost: Vec<Job>,
     losing: bool,
+    /// Events that no record charges yet, and that others which wait for a price give back of.
+    awaited: HashSet<EventRef>,
+    /// One of them came: those that wait for it can be rated when it is durable.
+    arrived: bool,
     /// A loader is asked for events that wait for a price, or is to be asked when the wallet is here.
     rating: bool,
     rate_later: bool,
@@ -362,6 +366,18 @@ impl Slot {
         std::mem::take(&mut self.rate_later)
     }
 
+    /// No record charges this event, and what gives back of it waits for a price.
+    pub fn awaits(&mut self, event: EventRef) {
+        if self.awaited.len() < UNPRICED_RATED_MAX {
+            self.awaited.insert(event);
+        }
+    }
+
+    /// Whether an event came that others wait for. Told once.
+    pub fn take_arrived(&mut self) -> bool {
+        std::mem::take(&mut self.arrived)
+    }
+
     /// The loader brought the events that wait.
     pub fn unpriced_arrived(&mut self) {
         self.rating = false;
@@ -377,6 +393,12 @@ impl Slot {
         control: Option<u64>,
         ages: Timestamp,
     ) {
+        if !self.awaited.is_empty()
+            && let Some(standing) = standing_of(&record)
+            && standing.status == StandingStatus::Charged
+        {
+            self.arrived |= self.awaited.remove(&standing.event.reference());
+        }
         // What was found of events may not be so behind it.
         self.original = None;
         if let Some((events, named)) = &mut self.named {

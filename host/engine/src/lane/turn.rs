@@ -212,6 +212,12 @@ impl Turn {
         let known: Vec<EventRef> = named.iter().map(|o| o.standing.event.reference()).collect();
         let more = self.slot.named(&names).into_iter();
         named.extend(more.filter(|o| !known.contains(&o.standing.event.reference())));
+        if timer_of(&command).is_none() {
+            let found = |event: &EventRef| named.iter().any(|o| o.standing.event.reference() == *event);
+            for event in names.into_iter().filter(|event| !found(event)) {
+                self.slot.awaits(event);
+            }
+        }
         let consequence = beyond.map(|(consequence, ended)| {
             if let Some(original) = &mut original {
                 original.ended.extend(ended);

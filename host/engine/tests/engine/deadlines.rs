@@ -26,11 +26,11 @@ use crate::house::{House, event, grant, hold, put, runtime, usage};
 use crate::limping::Limping;
 use crate::pooled::until;
 
-const PRICES: &str = r#"{"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 24}"#;
+pub const PRICES: &str = r#"{"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 24}"#;
 /// Nobody knows what a handoff costs.
-const RESOLUTIONS: &str = r#"{"outcomes": {"resolution": "1"}, "counts_after_hours": 24}"#;
+pub const RESOLUTIONS: &str = r#"{"outcomes": {"resolution": "1"}, "counts_after_hours": 24}"#;
 
-fn component() -> &'static [u8] {
+pub fn component() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../example-plans/per-outcome");
@@ -38,11 +38,11 @@ fn component() -> &'static [u8] {
     })
 }
 
-fn plan() -> PlanName {
+pub fn plan() -> PlanName {
     PlanName::new("outcomes").unwrap()
 }
 
-fn activate(house: &House, prices: &str) {
+pub fn activate(house: &House, prices: &str) {
     let engine = &house.engine;
     let hash = Hash::of(component());
     engine

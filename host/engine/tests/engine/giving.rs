@@ -318,12 +318,6 @@ async fn what_waited_for_the_event_that_it_names_is_rated() {
     let waits = house.done("ada", Command::Usage(reopened("o", "r", 0))).await;
     assert!(kept(&waits.answer).contains("not known"), "{waits:?}");
     house.done("ada", Command::Usage(resolved("r"))).await;
-    assert_eq!(free(&house).await, "9.01");
-    let hash = Hash::of(component());
-    house
-        .engine
-        .activate(&house.tenant, &plan(), hash, "{ }", None, OpenHolds::Quoted)
-        .unwrap();
     while house.wallet("ada").await.header().unpriced > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
