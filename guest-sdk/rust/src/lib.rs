@@ -55,6 +55,7 @@
 //! assert_eq!(bill.total("usd").to_string(), "1.98");
 //! ```
 
+mod added;
 #[cfg(target_arch = "wasm32")]
 mod arena;
 mod call;
@@ -81,6 +82,7 @@ pub mod tokens;
 mod usage;
 mod vocabulary;
 
+pub use added::Added;
 #[doc(hidden)]
 pub use call::Exported;
 pub use change::{Category, Change, EventRef, Proration, RemainingGrant, ReversedCharge, Transition};

@@ -135,7 +135,8 @@ pub struct Description {
     pub order: Order,
     /// The attribute that names the subject, for plans that follow one.
     pub subject: Option<Attribute>,
-    /// Version of the shape of its state and of its subjects' state. Raise it with the shape.
+    /// Version of the shape of its state and of its subjects' state. Raise it with the shape, but not for what is
+    /// [`Added`](crate::Added) at the end.
     pub state_version: u32,
     /// Whether events carry what the provider bills for them.
     pub wants_cost: bool,
