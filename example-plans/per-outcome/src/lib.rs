@@ -5,15 +5,16 @@
 //! whatever period that is.
 
 mod parameters;
+mod state;
 mod terms;
 
 use farebox_plan::{
-    Change, Charged, Claim, Description, EventRef, Instant, Memory, Nanos, Order, Outcome, Overflow,
-    ParameterError, Plan, Progress, Rejection, Transition, Usage,
+    Change, Charged, Claim, Description, EventRef, Instant, Memory, Nanos, Order, Outcome, ParameterError,
+    Plan, Progress, Rejection, Transition, Usage,
 };
-use serde::{Deserialize, Serialize};
 
 pub use parameters::{Parameters, Prepared};
+pub use state::State;
 
 use crate::terms::Terms;
 
@@ -43,15 +44,6 @@ farebox_plan::vocabulary! {
 
 /// The timer that ends the wait for an objection.
 const DEADLINE: &str = "deadline";
-
-/// What is remembered of a subscription.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// Which period it is about: a pause may have left some out.
-    pub period: u32,
-    /// What outcomes cost in that period, less what was given back in it.
-    pub charged: Nanos,
-}
 
 /// The plan.
 #[derive(Debug)]
@@ -246,30 +238,6 @@ fn reference(usage: &Usage<'_>) -> Result<EventRef, Rejection> {
     usage
         .reference()
         .ok_or_else(|| Rejection::missing(attribute::EVENT_ID.name(), "the host says which event it is"))
-}
-
-impl State {
-    fn of(&mut self, period: u32) -> &mut Nanos {
-        if self.period != period {
-            *self = State {
-                period,
-                charged: Nanos::ZERO,
-            };
-        }
-        &mut self.charged
-    }
-
-    fn more(&mut self, period: u32, amount: Nanos) -> Result<(), Rejection> {
-        let charged = self.of(period);
-        *charged = charged.checked_add(amount).ok_or(Overflow)?;
-        Ok(())
-    }
-
-    fn less(&mut self, period: u32, amount: Nanos) -> Result<(), Rejection> {
-        let charged = self.of(period);
-        *charged = charged.checked_sub(amount).ok_or(Overflow)?;
-        Ok(())
-    }
 }
 
 farebox_plan::export!(PerOutcome);

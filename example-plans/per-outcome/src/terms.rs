@@ -28,14 +28,20 @@ impl<'a> Terms<'a> {
     pub fn carry_out(&mut self, transition: &Transition<'_>, state: &mut State) -> Result<(), Rejection> {
         let rest = self.period.rest(transition.time);
         let seats = transition.seats();
+        let index = self.period.index;
+        let paid = state.period == index;
         match &transition.change {
             Change::Started => self.seats(seats, rest)?,
+            // Told late, behind a return from a pause that paid for it.
+            Change::Renewed { .. } if paid => return Ok(()),
+            // The period before ends. Where that one was not paid, its own renewal is told late, and ends the one before it.
             Change::Renewed { .. } => {
-                self.settle(state)?;
+                self.settle(state.charged_in(index.saturating_sub(1)))?;
                 self.seats(seats, Share::WHOLE)?;
             }
-            Change::Resumed if state.period != self.period.index => {
-                self.settle(state)?;
+            // A pause went on into a later period, whose rest is paid now; the paid one is over.
+            Change::Resumed if !paid => {
+                self.settle(state.charged_in(state.period))?;
                 self.seats(seats, rest)?;
             }
             Change::PlanChanged { proration, .. } => {
@@ -57,21 +63,18 @@ impl<'a> Terms<'a> {
                     None => self.give_back(before.abs_diff(*after), rest),
                 };
             }
-            Change::Cancelled { .. } => return self.settle(state),
+            Change::Cancelled { .. } => return self.settle(state.charged_in(state.period)),
             _ => return Ok(()),
         }
-        *state = State {
-            period: self.period.index,
-            charged: Nanos::ZERO,
-        };
+        state.enter(index);
         Ok(())
     }
 
-    /// The period is over: what is missing to its minimum.
-    fn settle(&mut self, state: &State) -> Result<(), Rejection> {
-        let missing = shortfall(self.deal.minimum, state.charged)?;
+    /// A period is over in which outcomes cost `charged`: what is missing to its minimum.
+    fn settle(&mut self, charged: Nanos) -> Result<(), Rejection> {
+        let minimum = self.deal.minimum;
+        let missing = shortfall(minimum, charged)?;
         if missing.is_positive() {
-            let (minimum, charged) = (self.deal.minimum, state.charged);
             self.outcome
                 .charge(charge::MINIMUM, self.deal.currency())
                 .invoice()
