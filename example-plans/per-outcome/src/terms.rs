@@ -53,6 +53,8 @@ impl<'a> Terms<'a> {
                 };
                 self.seats(seats, share)?;
             }
+            // The return pays for all seats of a period that nobody paid, because of a pause.
+            Change::SeatsChanged { .. } if !paid => return Ok(()),
             Change::SeatsChanged {
                 before,
                 after,

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use farebox_plan::testing::{Bill, Event, Harness};
-use farebox_plan::{Change, Instant, Period};
+use farebox_plan::{Change, Instant, Period, Proration};
 use per_outcome::PerOutcome;
 
 /// 1 for a resolution and 0.5 for a handoff, a day to object, 10 for a period at least, 30 for a seat.
@@ -177,4 +177,41 @@ fn a_renewal_without_an_answer_leaves_its_period_to_itself() {
     // The next one ends May, whose own renewal will be told of April.
     customer.at(2, day(2, 1));
     assert_eq!(customer.is_told(renewed()), ["9.5 minimum", "60 seats"]);
+}
+
+#[test]
+fn seats_that_change_while_nobody_pays_are_paid_for_when_it_goes_on() {
+    for (after, rest) in [(3, "63.870967742 seats"), (1, "21.290322581 seats")] {
+        let mut customer = Customer::starts();
+        customer.is_told(Change::Paused);
+        customer.at(1, day(1, 5));
+        let changed = Change::SeatsChanged {
+            before: 2,
+            after,
+            proration: Proration::Now,
+        };
+        let bill = customer.0.change(changed).unwrap();
+        assert_eq!(bill, Bill::default(), "May was not paid");
+        // 90 x 22/31, or 30 x 22/31.
+        customer.at(1, day(1, 10));
+        assert_eq!(customer.is_told(Change::Resumed), ["10 minimum", rest]);
+    }
+}
+
+#[test]
+fn seats_that_change_in_a_pause_of_a_paid_period_are_paid_for_at_once() {
+    let mut customer = Customer::starts();
+    customer.is_told(Change::Paused);
+    customer.at(0, day(0, 16));
+    let changed = |before, after| Change::SeatsChanged {
+        before,
+        after,
+        proration: Proration::Now,
+    };
+    // Half of April is left.
+    assert_eq!(customer.is_told(changed(2, 3)), ["15 seats"]);
+    let bill = customer.0.change(changed(3, 2)).unwrap();
+    assert_eq!(lines(&bill), NOTHING);
+    assert_eq!(bill.grants[0].amount.to_string(), "15");
+    assert_eq!(customer.is_told(Change::Resumed), NOTHING);
 }
