@@ -3,11 +3,10 @@
 //! A timer gives them. Its key is always the same, so there is never more than one; and a subscription remembers for which day
 //! it got them, so that whatever happens on a day gives them once.
 
-use std::fmt;
-
-use farebox_plan::{Change, Instant, Nanos, Outcome, Overflow, Period, Proration, Rejection, Transition};
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use farebox_plan::{
+    Added, Change, Instant, Nanos, Outcome, Overflow, Period, Proration, Rejection, Transition,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::allowance::DailyCredits;
 
@@ -17,19 +16,19 @@ pub(crate) const DAILY: &str = "Daily credits";
 const MIDNIGHT: &str = "midnight";
 
 /// What is remembered of a subscription.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Which period was paid last: a pause may have left some out.
     pub period: u32,
-    /// What is remembered of daily credits.
-    days: Days,
+    /// What is remembered of daily credits; none where none were given, also before there were any.
+    days: Added<Days>,
 }
 
 /// For which day credits were given last, and how many in the period.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Days {
     /// 00:00 UTC of it.
-    last: Option<Instant>,
+    last: Instant,
     given: Nanos,
 }
 
@@ -38,28 +37,23 @@ impl State {
     pub(crate) fn enter(&mut self, period: u32) {
         if self.period != period {
             self.period = period;
-            self.days.given = Nanos::ZERO;
+            if let Some(days) = &mut self.days.0 {
+                days.given = Nanos::ZERO;
+            }
         }
     }
-}
 
-impl<'de> Deserialize<'de> for State {
-    /// A state from before there were daily credits ends behind the period. It is read as it is, because a subscription goes on
-    /// with another version of its plan only where the versions of their states are the same.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<State, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = State;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a state")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<State, A::Error> {
-                let period = fields.next_element()?.unwrap_or_default();
-                let days = fields.next_element().ok().flatten().unwrap_or_default();
-                Ok(State { period, days })
-            }
-        }
-        deserializer.deserialize_struct("State", &["period", "days"], Fields)
+    fn last(&self) -> Option<Instant> {
+        self.days.0.as_ref().map(|days| days.last)
+    }
+
+    fn given(&self) -> Nanos {
+        self.days.0.as_ref().map_or(Nanos::ZERO, |days| days.given)
+    }
+
+    /// A day is done with.
+    fn pass(&mut self, last: Instant, given: Nanos) {
+        self.days = Added(Some(Days { last, given }));
     }
 }
 
@@ -104,7 +98,7 @@ impl DailyCredits {
                 ..
             } if day.now <= period.start => self.give(day, times, state, outcome)?,
             // Any other day was the former plan's; otherwise changing plans to and fro would bring a day's credits each time.
-            Change::PlanChanged { .. } => state.days.last = Some(day.midnight()),
+            Change::PlanChanged { .. } => state.pass(day.midnight(), state.given()),
             Change::Started | Change::Renewed { .. } | Change::Resumed => {
                 self.give(day, times, state, outcome)?;
             }
@@ -133,20 +127,22 @@ impl DailyCredits {
         state: &mut State,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        if state.days.last >= Some(day.midnight()) {
+        if state.last() >= Some(day.midnight()) {
             return Ok(());
         }
         let mut credits = self.credits.checked_times(times).ok_or(Overflow)?;
         if let Some(max) = self.max {
             let max = max.checked_times(times).ok_or(Overflow)?;
-            let left = max.checked_sub(state.days.given).ok_or(Overflow)?;
+            let left = max.checked_sub(state.given()).ok_or(Overflow)?;
             credits = credits.min(left);
         }
         if !credits.is_positive() {
             return Ok(());
         }
-        state.days.last = Some(day.midnight());
-        state.days.given = state.days.given.checked_add(credits).ok_or(Overflow)?;
+        state.pass(
+            day.midnight(),
+            state.given().checked_add(credits).ok_or(Overflow)?,
+        );
         outcome.grant(self.grant(credits).expires(day.ends()))
     }
 }
@@ -155,24 +151,48 @@ impl DailyCredits {
 mod tests {
     use super::*;
 
+    fn state(period: u32, days: Option<Days>) -> State {
+        State {
+            period,
+            days: Added(days),
+        }
+    }
+
+    fn days() -> Days {
+        Days {
+            last: Instant::from_micros(86_400_000_000),
+            given: Nanos::units(25),
+        }
+    }
+
     #[test]
     fn a_state_from_before_daily_credits_goes_on() {
         // The period alone, as it was written then: 3, and 300 in two bytes.
         for (bytes, period) in [(&[3][..], 3), (&[172, 2], 300)] {
-            let state: State = postcard::from_bytes(bytes).unwrap();
-            let days = Days::default();
-            assert_eq!(state, State { period, days });
+            assert_eq!(postcard::from_bytes(bytes), Ok(state(period, None)));
         }
     }
 
     #[test]
     fn a_state_is_read_as_it_was_written() {
-        let days = Days {
-            last: Some(Instant::from_micros(86_400_000_000)),
-            given: Nanos::units(25),
-        };
-        let state = State { period: 2, days };
-        let bytes = postcard::to_allocvec(&state).unwrap();
-        assert_eq!(postcard::from_bytes::<State>(&bytes).unwrap(), state);
+        let bytes = postcard::to_allocvec(&state(2, Some(days()))).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(state(2, Some(days()))));
+        // Before, the day alone could be missing, and there was a number of credits behind it, even of none.
+        let before =
+            |last: Option<Instant>, given: Nanos| postcard::to_allocvec(&(2_u32, last, given)).unwrap();
+        assert_eq!(before(Some(days().last), days().given), bytes);
+        assert_eq!(
+            postcard::from_bytes(&before(None, Nanos::ZERO)),
+            Ok(state(2, None))
+        );
+    }
+
+    #[test]
+    fn a_state_that_ends_within_a_day_is_none() {
+        let bytes = postcard::to_allocvec(&state(2, Some(days()))).unwrap();
+        // The period is one byte; behind it there may be nothing at all.
+        for end in (0..bytes.len()).filter(|end| *end != 1) {
+            assert_eq!(postcard::from_bytes::<State>(&bytes[..end]).ok(), None, "{end}");
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+use farebox_plan::bindings::exports::farebox::plan::pricing::{self as wit, Guest};
 use farebox_plan::testing::{Bill, Harness};
-use farebox_plan::{Category, Change, Instant, Nanos, Proration, RemainingGrant};
+use farebox_plan::{Category, Change, Exported, Instant, Nanos, Proration, RemainingGrant};
 use hybrid::Hybrid;
 
 /// 5 a day, at most 15 in a period.
@@ -96,4 +97,54 @@ fn a_change_of_plans_brings_no_second_day() {
     plan.now = plan.period.start;
     let bill = plan.change(changed(Proration::AtPeriodEnd)).unwrap();
     assert_eq!(day(&bill).0, ["5"]);
+}
+
+/// Renews a subscription of which this is remembered, behind the byte that says that it is one's.
+fn renew_from(remembered: &[u8]) -> wit::Outcomes {
+    let mut bytes = <Exported<Hybrid> as Guest>::prepare(DEAL.to_string()).unwrap();
+    let prepared = span(0, bytes.len());
+    bytes.push(1);
+    bytes.extend_from_slice(remembered);
+    let context = wit::Context {
+        prepared,
+        state: span(prepared.end as usize, bytes.len()),
+        period: wit::Period {
+            start: 0,
+            end: Instant::from_micros(0).plus_days(30).micros(),
+            index: 4,
+        },
+        seats: 1,
+        balances: 0,
+    };
+    let batch = wit::Batch {
+        bytes,
+        contexts: vec![context],
+        subjects: Vec::new(),
+        balances: Vec::new(),
+        triggers: Vec::new(),
+        measures: Vec::new(),
+        text: String::new(),
+        text_ends: Vec::new(),
+    };
+    <Exported<Hybrid> as Guest>::transition(batch, 0, wit::Change::Renewed(Vec::new()))
+}
+
+fn span(start: usize, end: usize) -> wit::Span {
+    wit::Span {
+        start: u32::try_from(start).unwrap(),
+        end: u32::try_from(end).unwrap(),
+    }
+}
+
+#[test]
+fn a_state_from_before_daily_credits_gets_those_of_the_day() {
+    let outcomes = renew_from(&[3]);
+    assert!(outcomes.grants.iter().any(|grant| grant.label == "Daily credits"));
+}
+
+#[test]
+#[should_panic(expected = "state: ")]
+fn a_damaged_state_fails_the_plan() {
+    // Period 3, a day, and it ends within it.
+    renew_from(&[3, 1, 0xff]);
 }
