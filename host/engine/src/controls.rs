@@ -38,9 +38,15 @@ impl Controls {
         self.tenant(tenant)?.sandbox_clock()
     }
 
-    /// Now, for a tenant: where its clock stands, or what `clock` says.
+    /// Now, for a tenant: where its clock stands, or what `clock` says. Never before the newest change of its control plane: a
+    /// machine may start again with a clock that was set back, and what is in force stays so.
     pub(crate) fn now(&self, clock: &dyn Clock, tenant: &TenantId) -> Timestamp {
-        self.sandbox_clock(tenant).unwrap_or_else(|| clock.now(tenant))
+        let state = self.tenant(tenant);
+        let stands = state.and_then(ControlState::sandbox_clock);
+        stands.unwrap_or_else(|| {
+            let changed = state.map_or(Timestamp::from_micros(i64::MIN), |state| state.header.at);
+            clock.now(tenant).max(changed)
+        })
     }
 
     /// The good API key with this secret.
