@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Authorize, AuthorizeMode, Extend, Release};
 use farebox_record::correction::GiveBacks;
-use farebox_record::ids::GrantId;
+use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{
     Allowed, Answer, DenialReason, Denied, Effect, HoldEnd, Outcome, Pricing, Seen, Verdict,
@@ -37,8 +37,7 @@ pub(crate) fn authorize(
     let Some(pricing) = &seen.pricing else {
         return Ok(deny(wallet, at, denied(DenialReason::NoSubscription)));
     };
-    let subscription = wallet.subscription(&pricing.subscription);
-    if subscription.is_some_and(|s| matches!(s.status, SubscriptionStatus::Paused(_))) {
+    if is_paused(wallet, &pricing.subscription) {
         return Ok(deny(wallet, at, denied(DenialReason::Paused)));
     }
     let priced = match priced(pricing)? {
@@ -217,8 +216,13 @@ fn debited(draft: Draft<'_>, pricing: &Pricing, priced: &Priced) -> Outcome {
     })
 }
 
+fn is_paused(wallet: &Wallet, subscription: &SubscriptionId) -> bool {
+    let subscription = wallet.subscription(subscription);
+    subscription.is_some_and(|s| matches!(s.status, SubscriptionStatus::Paused(_)))
+}
+
 /// Moves the expiry, and holds more where the maximums grew. What is held never shrinks: that is what a release is
-/// for.
+/// for. A pause allows a call that is under way more time, and nothing else.
 pub(crate) fn extend(
     wallet: &mut Wallet,
     extend: &Extend,
@@ -230,6 +234,9 @@ pub(crate) fn extend(
     check_open(hold.expires, at)?;
     let mut added = Vec::new();
     if !extend.measures.is_empty() {
+        if is_paused(wallet, &hold.subscription) {
+            return Ok(deny(wallet, at, denied(DenialReason::Paused)));
+        }
         let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
         let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
         if let Some(why) = in_debt(wallet, priced) {

@@ -237,6 +237,11 @@ impl Model {
             return gone;
         }
         if let Some(word) = word {
+            let mut subs = self.subs.iter();
+            let sub = subs.find(|sub| sub.id == self.holds[index].sub);
+            if sub.is_some_and(|sub| matches!(sub.status, Status::Paused(_))) {
+                return self.deny(Told::new("denied: Paused"));
+            }
             let says = match (word, sensible(word)) {
                 (Word::Says(says), _) => says,
                 (_, Err(refused)) => return refused,

@@ -166,9 +166,19 @@ fn cancelling_at_the_end_of_the_period_lets_it_run_until_then() {
 fn while_it_is_paused_periods_pass_without_fees_and_nothing_is_authorized() {
     let mut world = started(priced(&[]));
     world.ok(grant("g", "usd", "10").put());
+    world.ask(hold("open"), usd("1")).unwrap();
     world
         .ask(change("1", Change::Pause, When::Now), priced(&[]))
         .unwrap();
+    // A call that is under way has time to come to its end, and no more to spend.
+    let more = extend("open", "x1", 60, &[("tokens", "2")]);
+    assert_eq!(say(&world.ask(more, usd("2"))), "denied: Paused");
+    assert_eq!(world.has("usd"), "9 1 0 0");
+    assert_eq!(
+        say(&world.act(extend("open", "x2", 3_600, &[]))),
+        "extended, held usd 1 until 3600"
+    );
+    world.ok(release("open"));
     let again = say(&world.act(change("2", Change::Pause, When::Now)));
     assert!(again.ends_with("it is paused already"), "{again}");
     assert_eq!(say(&world.ask(hold("h"), usd("1"))), "denied: Paused");
