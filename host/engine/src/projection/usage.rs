@@ -13,7 +13,7 @@ use farebox_record::command::{AuthorizeMode, Backfill, Command, DueItem, Settle}
 use farebox_record::correction::{Consequence, Standing, StandingStatus};
 use farebox_record::event::Event;
 use farebox_record::ids::RevisionHash;
-use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Outcome, Verdict};
+use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
 use farebox_record::plan::EventRef;
 use farebox_record::state::Waiting;
 use farebox_record::time::Timestamp;
@@ -425,7 +425,7 @@ fn with_quantities(
 ) -> BTreeMap<(String, Asset), Charged> {
     if let Some(pricing) = &record.seen.pricing
         && let Verdict::Priced(priced) = &pricing.verdict
-        && is_carried_out(&record.outcome)
+        && is_carried_out(record)
     {
         for charge in &priced.charges {
             let key = (charge.code.clone(), charge.price.asset.clone());
@@ -436,8 +436,12 @@ fn with_quantities(
     charges
 }
 
-/// Whether what a plan said was done, and not only quoted, refused, or kept because it could not be posted.
-fn is_carried_out(outcome: &Outcome) -> bool {
+/// Whether what a plan said was done, and not only quoted, refused, kept because it could not be posted, or too late.
+fn is_carried_out(record: &Record) -> bool {
+    let outcome = &record.outcome;
+    if record.command.retried().is_some() {
+        return matches!(outcome.answer, Answer::Charged { .. });
+    }
     let kept = |effect: &Effect| matches!(effect, Effect::UnpricedKept(_));
     if outcome.effects.iter().any(kept) {
         return false;

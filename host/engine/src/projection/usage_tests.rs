@@ -276,6 +276,48 @@ fn a_renewal_that_could_not_be_posted_counts_for_nothing() {
 }
 
 #[test]
+fn a_timer_that_is_asked_again_for_an_event_that_was_taken_back_counts_for_nothing() {
+    use farebox_record::command::{Due, DueItem, RetryChange, TimerAbout};
+    use farebox_record::state::{DueChange, MissedChange, MissedTransition};
+    let due = Due {
+        instant: noon(),
+        item: DueItem::Timer {
+            subscription: "s".parse().unwrap(),
+            key: "deadline".into(),
+            about: Some(Box::new(TimerAbout {
+                subject: "c1".into(),
+                event: reference(),
+            })),
+        },
+    };
+    let again = Command::RetryChange(RetryChange {
+        sequence: 7,
+        missed: Box::new(MissedChange {
+            transition: MissedTransition {
+                due,
+                period: period(),
+                seats: 1,
+            },
+            plan: "outcomes".parse().unwrap(),
+            change: DueChange::Timer("deadline".into()),
+        }),
+    });
+    let effects = vec![Effect::UnpricedRated(7)];
+    let nothing = record(again.clone(), Answer::Handled, effects);
+    let nothing = with_price(nothing, &[("tokens", "0.99", "1")]);
+    assert_eq!(usage_of(&nothing, None), Usage::default());
+    // Where it counts, it says so.
+    let charged = with_price(
+        record(again, answered(), charged("0.99", 0)),
+        &[("tokens", "0.99", "1")],
+    );
+    assert_eq!(
+        charges(&usage_of(&charged, None).added.unwrap().totals),
+        [row("0.99", "1")]
+    );
+}
+
+#[test]
 fn identifiers_tell_no_rows_apart_and_long_attributes_are_other() {
     let mut used = event("1");
     used.attributes = attributes(&[

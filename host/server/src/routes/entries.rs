@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use farebox_engine::{Engine, EngineError};
+use farebox_ledger::timer_of;
 use farebox_record::Record;
 use farebox_record::command::{Command, Identity, default_source};
 use farebox_record::correction::RefundTarget;
@@ -202,7 +203,8 @@ fn records_of(
     Ok(records)
 }
 
-/// Refunds of the event, its void and its amendments, and what was done with other events that moved this one, oldest first.
+/// Refunds of the event, its void and its amendments, what a timer that it set charged for it, and what was done with other
+/// events that moved this one, oldest first.
 /// Their identities hold what only their callers know, so they are looked for in the wallet's history: from its end back to
 /// the event, as far as one page of entries reads.
 fn later_of(
@@ -225,7 +227,9 @@ fn later_of(
         read += page.len();
         let oldest = page.last().map(|record| record.sequence);
         let mine = page.into_iter().filter(|record| record.sequence > received);
-        found.extend(mine.filter(|record| corrects(record, event) || moves(record, event)));
+        let tells =
+            |record: &Record| corrects(record, event) || charges_later(record, event) || moves(record, event);
+        found.extend(mine.filter(tells));
         match oldest {
             Some(oldest) if oldest > received => before = Some(oldest),
             _ => break,
@@ -251,6 +255,13 @@ fn corrects(record: &Record, event: &EventRef) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a record is of a timer that the event set, and that charged for it.
+fn charges_later(record: &Record, event: &EventRef) -> bool {
+    let noted = |effect: &Effect| matches!(effect, Effect::StandingPut(noted, _) if noted == event);
+    timer_of(&record.command).is_some_and(|about| about.event == *event)
+        && record.outcome.effects.iter().any(noted)
 }
 
 /// Whether a record is about another event that gave back of this one, or took again what it had given.

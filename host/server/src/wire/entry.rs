@@ -1,9 +1,10 @@
 //! A wallet's history, line by line, each line with what it came from.
 
 use farebox_engine::Given;
+use farebox_ledger::timer_of;
 use farebox_money::Asset;
 use farebox_record::Record;
-use farebox_record::command::{Command, DueItem};
+use farebox_record::command::{Command, Due, DueItem};
 use farebox_record::correction::{RefundTarget, Standing};
 use farebox_record::event::Event;
 use farebox_record::outcome::{Account, Answer, Effect, Entry};
@@ -194,13 +195,13 @@ pub(crate) fn event_of(command: &Command) -> Option<EventRef> {
         Command::Settle(settle) => settle.hold.clone(),
         Command::Extend(extend) => extend.hold.clone(),
         Command::Release(release) => release.hold.clone(),
-        Command::Due(due) => match &due.item {
-            DueItem::HoldExpiry(hold) => hold.clone(),
-            DueItem::Timer {
-                about: Some(about), ..
-            } => about.event.clone(),
-            _ => return None,
-        },
+        Command::Due(Due {
+            item: DueItem::HoldExpiry(hold),
+            ..
+        }) => hold.clone(),
+        Command::Due(_) | Command::RetryTransition(_) | Command::RetryChange(_) => {
+            timer_of(command)?.event.clone()
+        }
         Command::Void(void) => void.event.clone(),
         Command::Amend(amend) => amend.event.reference(),
         Command::Refund(refund) => match &refund.target {
@@ -213,8 +214,6 @@ pub(crate) fn event_of(command: &Command) -> Option<EventRef> {
         | Command::Subscribe(_)
         | Command::PutLimit(_)
         | Command::DeleteLimit(_)
-        | Command::RetryTransition(_)
-        | Command::RetryChange(_)
         | Command::ChangeSubscription(_)
         | Command::Adjust(_)
         | Command::Pay(_) => return None,

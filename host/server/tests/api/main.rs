@@ -7,6 +7,7 @@ mod backfills;
 mod changes;
 mod corrections;
 mod customers;
+mod deadlines;
 mod edge;
 mod events;
 mod giving;

@@ -324,3 +324,13 @@ pub fn team() -> &'static [u8] {
         built.unwrap_or_else(|error| panic!("{error}")).component
     })
 }
+
+/// The standard plan for outcomes, built once per test run.
+pub fn per_outcome() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../example-plans/per-outcome");
+        let built = farebox_kit::build::build_plan(&dir, &Default::default());
+        built.unwrap_or_else(|error| panic!("{error}")).component
+    })
+}
