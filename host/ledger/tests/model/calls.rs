@@ -346,9 +346,21 @@ impl Model {
     }
 
     pub fn usage(&mut self, call: &Call, word: &Word) -> Told {
-        if let Some(refused) = self.out_of_time(call.time) {
-            return refused;
+        match self.out_of_time(call.time) {
+            Some(refused) => refused,
+            None => self.used(call, word),
         }
+    }
+
+    /// Usage that is too old to be reported as such; nothing else is.
+    pub fn backfill(&mut self, call: &Call, word: &Word) -> Told {
+        match call.time {
+            Some(time) if time < self.now - 35 * 86_400 => self.used(call, word),
+            _ => Told::refused("Time"),
+        }
+    }
+
+    fn used(&mut self, call: &Call, word: &Word) -> Told {
         let asked = self.asked(call.kind, call.time.unwrap_or(self.now));
         self.record();
         match (asked, word.orders()) {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use farebox_ledger::{Refusal, term_of};
 use farebox_money::Nanos;
 use farebox_record::codec;
-use farebox_record::command::{AboveHold, Command, Finality, Subscribe};
+use farebox_record::command::{AboveHold, Backfill, Command, Finality, Subscribe};
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
@@ -161,6 +161,7 @@ impl Pair {
         self.catch_up();
         let step = &match step.clone() {
             Step::Usage(reported, word) => Step::Usage(reported, self.said(&word)),
+            Step::Backfill(reported, word) => Step::Backfill(reported, self.said(&word)),
             Step::Authorize {
                 call,
                 word,
@@ -226,6 +227,16 @@ impl Pair {
                 let pricing = self.pricing_of(&call, word);
                 let asked = self.world.decide(Command::Usage(event(&call)), pricing);
                 (asked, self.model.usage(&call, word))
+            }
+            Step::Backfill(reported, word) => {
+                let call = self.call("b", reported);
+                let pricing = self.pricing_of(&call, word);
+                let backfill = Command::Backfill(Backfill {
+                    backfill: CallId::new("fill").unwrap(),
+                    event: event(&call),
+                });
+                let asked = self.world.decide(backfill, pricing);
+                (asked, self.model.backfill(&call, word))
             }
             Step::Authorize {
                 call,

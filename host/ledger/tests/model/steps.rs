@@ -43,6 +43,8 @@ pub enum Step {
         word: Word,
     },
     Usage(Reported, Word),
+    /// What is older than usage may be.
+    Backfill(Reported, Word),
     Authorize {
         call: Reported,
         word: Word,
@@ -217,6 +219,13 @@ fn any_reported() -> impl Strategy<Value = Reported> {
         team,
         ago,
     })
+}
+
+fn any_backfill() -> impl Strategy<Value = Step> {
+    let ago = prop_oneof![4 => 35 * DAY..90 * DAY, 1 => 35 * DAY - 1..=35 * DAY + 1];
+    let ago = prop::option::weighted(0.95, ago);
+    (any_reported(), ago, any_price())
+        .prop_map(|(reported, ago, word)| Step::Backfill(Reported { ago, ..reported }, word))
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
@@ -399,6 +408,7 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         7 => any_order().prop_map(Step::Grant),
         6 => any_subscription(),
         5 => (any_reported(), any_price()).prop_map(|(call, word)| Step::Usage(call, word)),
+        1 => any_backfill(),
         16 => any_hold(),
         2 => (0..99_usize, any_price()).prop_map(|(which, word)| Step::Rate(which, word)),
         6 => any_correction(),
