@@ -7,6 +7,7 @@ use farebox_record::plan::EventRef;
 use farebox_record::state::{GrantPhase, GrantState, SubjectTimer, SubscriptionState, TimerState};
 use farebox_record::time::Timestamp;
 
+use crate::timers::timer_of;
 use crate::wallet::Wallet;
 
 impl Wallet {
@@ -20,28 +21,12 @@ impl Wallet {
         })
     }
 
-    /// Events that the timers of subjects which are due at or before `until` were set for, in the order in which they go off,
-    /// each with when its timer was set.
-    pub fn overdue_events(&self, until: Timestamp) -> impl Iterator<Item = (&EventRef, Timestamp)> {
-        let due = self
-            .agenda
-            .iter()
-            .take_while(move |(instant, _)| *instant <= until);
-        due.filter_map(|(_, item)| match item {
-            DueItem::Timer {
-                subscription,
-                key,
-                about: Some(about),
-            } => {
-                let state = self.timers.get(&SubjectTimer {
-                    subscription: subscription.clone(),
-                    key: key.clone(),
-                    subject: about.subject.clone(),
-                })?;
-                Some((&about.event, state.set))
-            }
-            _ => None,
-        })
+    /// Up to `most` events that the timers of subjects which are due at or before `until` were set for, in the order in which
+    /// they go off, each with when its timer was set.
+    pub fn overdue_events(&self, until: Timestamp, most: usize) -> Vec<(EventRef, Timestamp)> {
+        let due = self.timers.due_until(until, most).into_iter();
+        let set = due.filter_map(|(_, item)| self.timers.get(&timer_of(item)?));
+        set.map(|state| (state.event.clone(), state.set)).collect()
     }
 
     /// Whether handling this item needs the plan.

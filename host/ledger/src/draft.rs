@@ -287,8 +287,8 @@ impl<'w> Draft<'w> {
     }
 }
 
-/// Decides on a copy of the wallet, which takes its place only where all of it succeeded. For the rare commands whose
-/// second step depends on what the first one did.
+/// Decides on a copy of the wallet, which takes its place only where all of it succeeded. For commands whose second step
+/// depends on what the first one did.
 pub(crate) fn attempt(
     wallet: &mut Wallet,
     decide: impl FnOnce(&mut Wallet) -> Result<Outcome, Refusal>,

@@ -37,6 +37,7 @@ mod spending;
 mod subscription;
 mod term;
 mod timer;
+mod timers;
 mod usage;
 mod verify;
 mod wallet;

@@ -148,7 +148,8 @@ pub(crate) fn take_away_timers(draft: &mut Draft<'_>, event: &EventRef) {
         .timers
         .iter()
         .filter(|(_, state)| state.event == *event);
-    let set: Vec<SubjectTimer> = set.map(|(timer, _)| timer.clone()).collect();
+    let mut set: Vec<SubjectTimer> = set.map(|(timer, _)| timer.clone()).collect();
+    set.sort_unstable();
     for timer in set {
         draft.put(Effect::SubjectTimerPut(Box::new(timer), None));
     }

@@ -11,13 +11,14 @@ use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::spending::LimitState;
 use farebox_record::state::{
-    AssetTotals, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part, SubjectTimer, SubscriptionState,
-    TimerState, WriteOffs,
+    AssetTotals, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part, SubscriptionState, TimerState,
+    WriteOffs,
 };
 use farebox_record::time::Timestamp;
 
 use crate::limits::LATE_SETTLE_GRACE;
 use crate::spending::{forget_hold, hold_put, hold_removed};
+use crate::timers::Timers;
 
 /// A customer's wallet.
 ///
@@ -40,9 +41,9 @@ pub struct Wallet {
     /// What subscriptions say happens to a price above a hold.
     pub(crate) above_hold: BTreeMap<SubscriptionId, AboveHold>,
     /// Timers of subjects.
-    pub(crate) timers: BTreeMap<SubjectTimer, TimerState>,
-    /// What falls due, in the order in which it is handled. Follows from the parts.
-    pub(crate) agenda: BTreeSet<(Timestamp, DueItem)>,
+    pub(crate) timers: Timers,
+    /// What falls due besides timers of subjects, in the order in which it is handled. Follows from the parts.
+    agenda: BTreeSet<(Timestamp, DueItem)>,
     /// Expired holds, by the end of their grace. Follows from the parts.
     forgettable: BTreeSet<(Timestamp, EventRef)>,
     /// Parts changed since they were last taken.
@@ -124,8 +125,7 @@ impl Wallet {
                 }
                 Part::SubjectTimer(timer) => {
                     let state: TimerState = codec::decode(value).map_err(codec)?;
-                    wallet.agenda.insert(Wallet::timer_due(&timer, &state));
-                    wallet.timers.insert(timer, state);
+                    wallet.timers.put(&timer, Some(&state));
                 }
                 Part::Subject(..)
                 | Part::Unpriced(_)
@@ -200,7 +200,11 @@ impl Wallet {
 
     /// The earliest thing that falls due.
     pub fn next_due(&self) -> Option<&(Timestamp, DueItem)> {
-        self.agenda.first()
+        self.agenda
+            .first()
+            .into_iter()
+            .chain(self.timers.next_due())
+            .min()
     }
 
     /// Value per asset, in order of asset.
@@ -281,13 +285,7 @@ impl Wallet {
                 self.dirty.insert(Part::Subscription(id.clone()));
             }
             Effect::SubjectTimerPut(timer, state) => {
-                if let Some(before) = self.timers.remove(timer) {
-                    self.agenda.remove(&Wallet::timer_due(timer, &before));
-                }
-                if let Some(state) = state {
-                    self.agenda.insert(Wallet::timer_due(timer, state));
-                    self.timers.insert((**timer).clone(), (**state).clone());
-                }
+                self.timers.put(timer, state.as_deref());
                 self.dirty.insert(Part::SubjectTimer((**timer).clone()));
             }
             Effect::SubjectPut(id, subject, change) => {

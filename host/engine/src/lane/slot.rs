@@ -250,8 +250,7 @@ impl Slot {
     /// So will the timers behind the one that is the head of the agenda: what they need is looked for along with it.
     pub fn look_ahead(&mut self, until: Timestamp) {
         let Some(wallet) = &self.wallet else { return };
-        let events = wallet.overdue_events(until).take(EVENTS_AHEAD_MAX);
-        self.ahead = events.map(|(event, set)| (event.clone(), set)).collect();
+        self.ahead = wallet.overdue_events(until, EVENTS_AHEAD_MAX);
     }
 
     /// What the head of the queue wants to have looked for, what will be wanted next, and the records that may not be in the
