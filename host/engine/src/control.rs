@@ -148,14 +148,33 @@ impl Engine {
         self.activated(tenant, plan, revision, done)
     }
 
-    /// Puts the revision before the present one back in force. What was priced stays priced. Blocks until it is durable.
-    pub fn rollback(&self, tenant: &TenantId, plan: &PlanName) -> Result<Activated, ControlError> {
-        let done = self.change(
-            tenant,
-            &ControlCommand::Rollback { plan: plan.clone() },
-            None,
-            None,
-        )?;
+    /// Puts the revision before the present one back in force. What was priced stays priced. Where `from` is said and is not
+    /// in force (any more), nothing changes: so a request that is repeated goes back once. Blocks until it is durable.
+    pub fn rollback(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        from: Option<RevisionHash>,
+    ) -> Result<Activated, ControlError> {
+        let _one_at_a_time = self.control_lock();
+        self.check_room().map_err(ControlError::DiskNearlyFull)?;
+        if let Some(from) = from {
+            let now = self.shared().now(tenant);
+            let controls = self.shared().controls.load();
+            let known = controls.plan(tenant, plan);
+            let known = known.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
+            if let Some(present) = known.in_force(now).filter(|present| present.revision != from) {
+                return Ok(Activated {
+                    activation: *present,
+                    done: ControlDone::Unchanged,
+                });
+            }
+        }
+        let command = ControlCommand::Rollback { plan: plan.clone() };
+        let done = match self.change_locked(tenant, &command, None, None)? {
+            Some(_) => ControlDone::Changed,
+            None => ControlDone::Unchanged,
+        };
         let controls = self.shared().controls.load();
         let last = controls
             .plan(tenant, plan)

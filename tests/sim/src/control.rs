@@ -107,7 +107,7 @@ impl Plane {
                     done => self.note(&plan, unless_stopped(done)?.map(|done| done.activation)),
                 }
             }
-            4..=5 => match engine.rollback(&self.tenant, &plan) {
+            4..=5 => match engine.rollback(&self.tenant, &plan, None) {
                 Err(ControlError::NothingToRollBack | ControlError::UnknownPlan(_)) => {}
                 done => self.note(&plan, unless_stopped(done)?.map(|done| done.activation)),
             },

@@ -174,10 +174,12 @@ impl Force {
 }
 
 impl Named {
-    /// Puts the previous revision back in force.
+    /// Puts the previous revision back in force. It says which one it leaves, so that nobody goes back further who meant the same.
     pub fn roll_back(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
-        let activated = client.post(&["plans", &self.plan, "rollback"], &Body::None)?;
+        let plan = client.get(&["plans", &self.plan], &[])?;
+        let body = json!({ "from": plan["in_force"]["revision"] });
+        let activated = client.post(&["plans", &self.plan, "rollback"], &Body::Json(&body))?;
         Ok(Output::new(in_force(&self.plan, &activated), activated))
     }
 }

@@ -87,7 +87,7 @@ async fn live(dir: &Path) {
         .create_key(&house.tenant, call("key"), Hash::of(b"secret"), Role::Read)
         .unwrap();
     engine.revoke_key(&house.tenant, call("key")).unwrap();
-    engine.rollback(&house.tenant, &plan()).unwrap();
+    engine.rollback(&house.tenant, &plan(), None).unwrap();
     engine.stop().unwrap();
 }
 

@@ -32,12 +32,12 @@ async fn a_new_revision_prices_what_comes_and_the_one_that_quoted_settles() {
 async fn a_rollback_puts_the_earlier_revision_back() {
     let house = House::over(Arc::new(MemoryStore::new()));
     house.customer("ada", "10").await;
-    let refused = house.engine.rollback(&house.tenant, &plan());
+    let refused = house.engine.rollback(&house.tenant, &plan(), None);
     assert!(matches!(refused, Err(ControlError::NothingToRollBack)));
     house.clock.advance(crate::house::seconds(1));
     house.activate(SECOND);
     house.clock.advance(crate::house::seconds(1));
-    let back = house.engine.rollback(&house.tenant, &plan()).unwrap();
+    let back = house.engine.rollback(&house.tenant, &plan(), None).unwrap();
     assert_eq!(back.activation.revision.parameters, Hash::of(FIRST.as_bytes()));
     house.done("ada", usage("e", "one", 1_000_000)).await;
     assert_eq!(house.balance("ada").await.0, "9");

@@ -9,13 +9,15 @@ use crate::answer::{Made, answer};
 use crate::auth::Caller;
 use crate::code::Code;
 use crate::cursor;
-use crate::decode::body::{Raw, Strict};
+use crate::decode::body::{Optional, Raw, Strict};
 use crate::decode::media::{media_type, named, unsupported};
 use crate::decode::parameters::{self, Params};
 use crate::problem::Problem;
 use crate::routes::Page;
 use crate::server::Server;
-use crate::wire::plan::{ActivationView, ComponentView, Detail, PlanPage, PlanView, RevisionBody};
+use crate::wire::plan::{
+    ActivationView, ComponentView, Detail, PlanPage, PlanView, RevisionBody, RollbackBody,
+};
 
 /// Makes a component known under a plan's name.
 ///
@@ -121,20 +123,22 @@ pub(crate) async fn activate(
 
 /// Puts the revision before the present one back in force, from now on.
 ///
-/// What was priced stays priced. Done twice, it goes back and forth: look at the timeline before a retry.
+/// What was priced stays priced. Say `from`, and a retry goes back no further; without it, done twice, it goes back and forth.
 #[utoipa::path(
     post, path = "/v1/plans/{plan}/rollback", tag = "plans", operation_id = "rollBack",
-    params(("plan" = String, Path, description = "The plan")),
-    responses((status = 200, description = "It is in force again", body = ActivationView))
+    request_body = Option<RollbackBody>, params(("plan" = String, Path, description = "The plan")),
+    responses((status = 200, description = "What is in force now; `created` tells whether by this call", body = ActivationView))
 )]
 pub(crate) async fn roll_back(
     State(server): State<Server>,
     caller: Caller,
     Path(plan): Path<String>,
+    Optional(body): Optional<RollbackBody>,
 ) -> Result<Response, Problem> {
     let plan: PlanName = parameters::name("plan", &plan)?;
+    let from = body.from.map(|from| from.hash());
     let activated = server
-        .blocking(move |engine| engine.rollback(&caller.tenant, &plan))
+        .blocking(move |engine| engine.rollback(&caller.tenant, &plan, from))
         .await?;
     Ok(answer(Made::Done, &ActivationView::activated(&activated)))
 }

@@ -2,7 +2,7 @@
 
 use farebox_engine::{Activated, ControlDone};
 use farebox_record::control::{Activation, ComponentState, KeyState, OpenHolds, PlanState, Role};
-use farebox_record::ids::{CallId, Hash, PlanName};
+use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash};
 use farebox_record::plan::{Description, Order};
 use farebox_record::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -285,6 +285,39 @@ impl ActivationView {
         ActivationView {
             created,
             ..ActivationView::new(&activated.activation)
+        }
+    }
+}
+
+/// Which revision is to be left.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rollback)]
+pub struct RollbackBody {
+    /// The revision that is in force, as a plan shows it. Where another one is by now, nothing changes.
+    #[serde(default)]
+    pub from: Option<RevisionText>,
+}
+
+/// A revision as a caller names it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RevisionName)]
+pub struct RevisionText {
+    /// Hash of the component.
+    #[schema(value_type = String)]
+    pub component: HashText,
+    /// Hash of the parameters.
+    #[schema(value_type = String)]
+    pub parameters: HashText,
+}
+
+impl RevisionText {
+    /// The revision.
+    pub fn hash(&self) -> RevisionHash {
+        RevisionHash {
+            component: self.component.0,
+            parameters: self.parameters.0,
         }
     }
 }

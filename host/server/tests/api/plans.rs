@@ -49,7 +49,19 @@ async fn a_plan_is_pushed_activated_shown_and_rolled_back() {
         .call(Method::POST, "/v1/plans/tokens/rollback", None)
         .await
         .expect(200);
-    assert_eq!(back["revision"], first);
+    assert_eq!((&back["revision"], &back["created"]), (&first, &json!(true)));
+    // The request is repeated: what it would go back from is not in force any more.
+    let from = json!({"from": second["revision"]});
+    let repeated = client.post("/v1/plans/tokens/rollback", from).await.expect(200);
+    assert_eq!(
+        (&repeated["revision"], &repeated["created"]),
+        (&first, &json!(false))
+    );
+    let from = json!({"from": {"component": component, "parameters": "nothing"}});
+    client
+        .post("/v1/plans/tokens/rollback", from)
+        .await
+        .problem(422, "invalid_request");
     let plan = client.get("/v1/plans/tokens").await.expect(200);
     assert_eq!(
         (
