@@ -4,6 +4,7 @@
 
 mod authorize;
 mod backfills;
+mod calendar;
 mod changes;
 mod corrections;
 mod customers;
