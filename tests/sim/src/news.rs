@@ -186,6 +186,8 @@ impl Before {
                 event_type: rate.event.event_type.clone(),
                 charges: charges.clone(),
             },
+            (Command::RetryTransition(retry), told) => answered_late(&retry.missed, told)?,
+            (Command::RetryChange(retry), told) => answered_late(&retry.missed.transition, told)?,
             (Command::Subscribe(asked), Answer::Subscribed { period, .. }) => {
                 What::SubscriptionStarted(Subscribed {
                     subscription: asked.id.clone(),
@@ -276,6 +278,17 @@ fn corrected(command: &Command, told: &Corrected) -> What {
         reversed: told.reversed.clone(),
         charges: told.charges.clone(),
     }
+}
+
+fn answered_late(missed: &MissedTransition, told: &Answer) -> Option<What> {
+    Some(What::TransitionAnswered {
+        subscription: whose(&missed.due)?,
+        due: missed.due.instant,
+        charges: match told {
+            Answer::Charged { charges, .. } => charges.clone(),
+            _ => Vec::new(),
+        },
+    })
 }
 
 fn unanswered(missed: &MissedTransition, kept: &UnpricedState) -> Option<What> {

@@ -169,6 +169,15 @@ pub enum What {
         /// The event that costs something else, and how.
         repriced: RepricedEvent,
     },
+    /// A renewal or a timer that its plan had no answer to waits no longer.
+    TransitionAnswered {
+        /// Of which subscription.
+        subscription: SubscriptionId,
+        /// When it fell due.
+        due: Timestamp,
+        /// What was charged; nothing where nothing of it applied any more.
+        charges: Vec<Line>,
+    },
 }
 
 /// A subscription after a change.
@@ -253,6 +262,7 @@ kinds! {
     SubscriptionChanged "subscription_changed" What::SubscriptionChanged(_) => "Seats, plan or status changed.";
     TransitionUnanswered "transition_unanswered" What::TransitionUnanswered { .. } => "A renewal or a timer waits for its plan.";
     Corrected "corrected" What::Corrected { .. } => "Money went back.";
+    TransitionAnswered "transition_answered" What::TransitionAnswered { .. } => "A plan answered a renewal or a timer late.";
     Repriced "repriced" What::Repriced { .. } => "An event costs something else behind a corrected one.";
 }
 

@@ -99,6 +99,17 @@ fn of_command(record: &Record) -> Option<What> {
             event_type: rate.event.event_type.clone(),
             charges: charges.clone(),
         }),
+        (command @ (Command::RetryTransition(_) | Command::RetryChange(_)), answer) => {
+            let (_, missed) = command.retried()?;
+            Some(What::TransitionAnswered {
+                subscription: subscription_of(&missed.due)?.clone(),
+                due: missed.due.instant,
+                charges: match answer {
+                    Answer::Charged { charges, .. } => charges.clone(),
+                    _ => Vec::new(),
+                },
+            })
+        }
         (Command::Subscribe(subscribe), Answer::Subscribed { .. }) => {
             let state = last_put(record, &subscribe.id)?;
             Some(What::SubscriptionStarted(subscribed(&subscribe.id, state)))

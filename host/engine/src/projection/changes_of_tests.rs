@@ -1,4 +1,6 @@
-use farebox_record::command::{AboveHold, AuthorizeMode, Finality, Grant, Release, Settle, Subscribe};
+use farebox_record::command::{
+    AboveHold, AuthorizeMode, Finality, Grant, Release, RetryTransition, Settle, Subscribe,
+};
 use farebox_record::control::{Activation, OpenHolds, PlanState};
 use farebox_record::ids::{Hash, TenantId};
 use farebox_record::outcome::{DenialReason, UnpricedReason};
@@ -280,6 +282,34 @@ fn subscriptions_start_and_renew() {
     }
     // Every event of a plan with a state puts the subscription: that is no news.
     assert!(kinds(&record(Command::Usage(event("1")), answered(), put)).is_empty());
+}
+
+#[test]
+fn a_late_answer_is_news_whatever_of_it_applied() {
+    let missed = MissedTransition {
+        due: Due {
+            instant: noon(),
+            item: DueItem::Renewal("s".parse().unwrap()),
+        },
+        period: period(),
+        seats: 3,
+    };
+    let again = Command::RetryTransition(RetryTransition { sequence: 7, missed });
+    let told = |answer: Answer| {
+        let changes = changes_of(&record(again.clone(), answer, vec![Effect::UnpricedRated(7)]));
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        changes[0].what.clone()
+    };
+    let news = |charges| What::TransitionAnswered {
+        subscription: "s".parse().unwrap(),
+        due: noon(),
+        charges,
+    };
+    let Answer::Charged { charges, .. } = answered() else {
+        panic!("it is charged")
+    };
+    assert_eq!(told(answered()), news(charges));
+    assert_eq!(told(Answer::Handled), news(Vec::new()));
 }
 
 #[test]

@@ -54,6 +54,7 @@ pub struct ChangeView {
     /// | `threshold_crossed` | `limit`, `level`, `asset`, `amount`, `at_usage`, `used`, `window_start`, `window_end` |
     /// | `subscription_changed` | as `subscription_started`, `status` (`active`, `paused`, `cancelled`), `effective_at` |
     /// | `transition_unanswered` | `subscription`, `due_at`, `reason`, `message`: waits for its plan |
+    /// | `transition_answered` | `subscription`, `due_at`, `charges`: its plan answered late |
     /// | `corrected` | `event`, `reversed`, `charges`: a refund, a void or an amendment |
     ///
     /// The `reason` of a denial is `insufficient_funds`, `debt`, `no_subscription`, `unpriceable`, `limit_exceeded` or
@@ -198,6 +199,14 @@ fn data(what: &What) -> Value {
             let (code, message) = unpriced(reason);
             json!({"subscription": subscription.as_str(), "due_at": due.to_string(), "reason": code.as_str(),
                 "message": message})
+        }
+        What::TransitionAnswered {
+            subscription,
+            due,
+            charges,
+        } => {
+            let charges = LineView::list(charges);
+            json!({"subscription": subscription.as_str(), "due_at": due.to_string(), "charges": charges})
         }
         What::Corrected {
             event,
