@@ -14,51 +14,131 @@ use tokio::sync::Mutex;
 /// Everything that was answered, by the request that it answers.
 pub type Log = BTreeMap<String, (Request, Answer)>;
 
-/// A request that can be repeated.
+/// A `POST` that can be repeated.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields of the requests of the API")]
-pub enum Request {
-    /// Hold for a call.
-    Authorize { customer: &'static str, id: String },
-    /// Settle it.
-    Settle { hold: String, id: String, input: u64 },
-    /// Report usage.
-    Usage { customer: &'static str, id: String },
+pub struct Request {
+    path: String,
+    /// Where its id is not in the body.
+    idempotency_key: Option<String>,
+    body: Value,
 }
 
 impl Request {
-    fn key(&self) -> String {
-        match self {
-            Request::Authorize { customer, id } | Request::Usage { customer, id } => {
-                format!("{customer} {id}")
-            }
-            Request::Settle { hold, id, .. } => format!("{hold} {id}"),
+    fn new(path: impl Into<String>, body: Value) -> Request {
+        Request {
+            path: path.into(),
+            idempotency_key: None,
+            body,
         }
     }
 
+    /// Tells it from every other one: each body or header has an id of its own.
+    fn key(&self) -> String {
+        format!("{} {:?} {}", self.path, self.idempotency_key, self.body)
+    }
+
     async fn send(&self, client: &Client) -> Result<Answer> {
-        match self {
-            Request::Authorize { customer, id } => client.authorize(customer, id, 1_000, 0).await,
-            Request::Settle { hold, id, input } => client.settle(hold, id, *input, 0).await,
-            Request::Usage { customer, id } => {
-                let event = json!({
-                    "id": id, "customer": customer, "type": "llm.call",
-                    "measures": {"input_tokens": 2_000}, "attributes": {"model": "one"},
-                });
-                client.post("/v1/events", &event).await
+        match &self.idempotency_key {
+            Some(key) => client.post_once(&self.path, key, &self.body).await,
+            None => client.post(&self.path, &self.body).await,
+        }
+    }
+
+    /// Whether this answer is the answer for ever. A refusal leaves no trace; only the denial of a call does.
+    fn is_kept(&self, answer: &Answer) -> bool {
+        answer.status < 300 || self.path == "/v1/authorize"
+    }
+}
+
+/// What one caller has begun.
+#[derive(Default)]
+struct Begun {
+    holds: Vec<String>,
+    events: Vec<String>,
+}
+
+impl Begun {
+    /// The next request, drawn at random: calls above all, and everything that is done to calls and to money.
+    fn next(&mut self, customer: &str, n: u64, random: &mut SmallRng) -> Request {
+        let tokens = random.random_range(1..=1_000);
+        let measures = json!({"input_tokens": tokens, "output_tokens": 0});
+        match random.random_range(0..12) {
+            0..=3 if !self.holds.is_empty() => {
+                let hold = self.holds.swap_remove(random.random_range(0..self.holds.len()));
+                let id = format!("end-{n}");
+                match random.random_range(0..4) {
+                    0 => Request::new(format!("/v1/holds/{hold}/release"), json!({"id": id})),
+                    _ => Request::new(
+                        format!("/v1/holds/{hold}/settle"),
+                        json!({"id": id, "measures": measures}),
+                    ),
+                }
             }
+            4 if !self.holds.is_empty() => {
+                let hold = &self.holds[random.random_range(0..self.holds.len())];
+                let body = json!({"id": format!("extend-{n}"), "ttl_seconds": 600, "measures": {"input_tokens": 1_500}});
+                Request::new(format!("/v1/holds/{hold}/extend"), body)
+            }
+            5 if !self.events.is_empty() => {
+                let event = self.events.swap_remove(random.random_range(0..self.events.len()));
+                Request {
+                    idempotency_key: Some(format!("void-{n}")),
+                    ..Request::new(
+                        format!("/v1/customers/{customer}/events/{event}/void"),
+                        json!({"reason": "a mistake"}),
+                    )
+                }
+            }
+            6 if !self.events.is_empty() => {
+                let event = &self.events[random.random_range(0..self.events.len())];
+                let body = json!({"id": format!("refund-{n}"), "event": {"id": event}, "reason": "a bad answer",
+                    "amount": {"asset": "usd", "amount": "0.0001"}});
+                Request::new(format!("/v1/customers/{customer}/refunds"), body)
+            }
+            7 => {
+                let body = json!({"id": format!("grant-{n}"), "asset": "usd", "amount": "0.002",
+                    "category": "promotional"});
+                Request::new(format!("/v1/customers/{customer}/grants"), body)
+            }
+            8..=9 => {
+                let event = json!({"id": format!("usage-{n}"), "customer": customer, "type": "llm.call",
+                    "measures": {"input_tokens": 2_000}, "attributes": {"model": "one"}});
+                Request::new("/v1/events", event)
+            }
+            _ => {
+                let event = json!({"type": "llm.call", "measures": {"input_tokens": 1_000, "output_tokens": 0},
+                    "attributes": {"model": "one"}});
+                let body = json!({"id": format!("call-{n}"), "customer": customer, "event": event});
+                Request::new("/v1/authorize", body)
+            }
+        }
+    }
+
+    /// What an answer begins.
+    fn note(&mut self, request: &Request, answer: &Answer) {
+        if request.path == "/v1/authorize"
+            && let Some(hold) = answer.body["hold"]["id"].as_str()
+        {
+            self.holds.push(hold.to_string());
+        }
+        if request.path == "/v1/events"
+            && answer.body["results"][0]["status"] == "accepted"
+            && let Some(event) = request.body["id"].as_str()
+        {
+            self.events.push(event.to_string());
         }
     }
 }
 
-/// An answer without what tells a replay from the first time.
+/// An answer without what tells a replay from the first time: what is made is answered 201, and 200 when it was made before.
 fn content(mut answer: Answer) -> (u16, Value) {
-    if let Some(results) = answer.body["results"].as_array_mut() {
+    if let Some(results) = answer.body.get_mut("results").and_then(Value::as_array_mut) {
         for result in results {
             result.as_object_mut().map(|object| object.remove("replayed"));
         }
     }
-    (answer.status, answer.first())
+    let status = if answer.status == 201 { 200 } else { answer.status };
+    (status, answer.first())
 }
 
 /// Calls until the server is gone, or refuses because it cannot go on. Only what was answered is noted.
@@ -69,37 +149,20 @@ pub async fn load(
     customer: &'static str,
     mut random: SmallRng,
 ) {
-    let mut open: Vec<String> = Vec::new();
+    let mut begun = Begun::default();
     loop {
         let n = counter.fetch_add(1, Ordering::Relaxed);
-        let request = match random.random_range(0..3) {
-            0 if !open.is_empty() => {
-                let hold = open.swap_remove(random.random_range(0..open.len()));
-                Request::Settle {
-                    hold,
-                    id: format!("settle-{n}"),
-                    input: random.random_range(1..=1_000),
-                }
-            }
-            1 => Request::Usage {
-                customer,
-                id: format!("usage-{n}"),
-            },
-            _ => Request::Authorize {
-                customer,
-                id: format!("call-{n}"),
-            },
-        };
+        let request = begun.next(customer, n, &mut random);
         let Ok(answer) = request.send(&client).await else {
             return;
         };
         if answer.status >= 500 {
             return; // no answer, but word that there will be none
         }
-        if let Some(hold) = answer.body["hold"]["id"].as_str() {
-            open.push(hold.to_string());
+        begun.note(&request, &answer);
+        if request.is_kept(&answer) {
+            log.lock().await.insert(request.key(), (request, answer));
         }
-        log.lock().await.insert(request.key(), (request, answer));
     }
 }
 
