@@ -251,9 +251,20 @@ mod tests {
             subject: index.to_string(),
             ..timer(0)
         };
-        for index in 0..2 * CHANGES_MAX {
+        for index in 0..CHANGES_MAX {
             timers.put(&other(index), Some(&state(2)));
-            assert!(timers.changes.timers.len() <= CHANGES_MAX);
+            assert!(
+                Arc::ptr_eq(&timers.base, &reader.base),
+                "{index} changes are kept apart"
+            );
+        }
+        for index in CHANGES_MAX..2 * CHANGES_MAX {
+            timers.put(&other(index), Some(&state(2)));
+            assert_eq!(
+                timers.changes.timers.len(),
+                0,
+                "nobody else has the table of its own"
+            );
         }
         assert_eq!((timers.len(), reader.len()), (2 * CHANGES_MAX + 1, 1));
     }

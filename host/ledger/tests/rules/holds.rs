@@ -292,3 +292,28 @@ fn open_holds_are_listed_by_name() {
         .collect();
     assert_eq!(names, ["a", "b"]);
 }
+
+#[test]
+fn a_hold_says_what_was_quoted_for_it() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    world.ok(grant("c", "credits", "10").put());
+    let quoted = |world: &World| {
+        let hold = world.wallet.hold(&reference("h")).unwrap();
+        let quoted = hold
+            .quoted
+            .iter()
+            .map(|(asset, amount)| format!("{asset} {amount}"));
+        quoted.collect::<Vec<_>>()
+    };
+    let most = [
+        charge("in", "usd", "2"),
+        charge("out", "usd", "3"),
+        charge("seconds", "credits", "1"),
+    ];
+    world.ask(hold("h"), priced(&most)).unwrap();
+    assert_eq!(quoted(&world), ["usd 5", "credits 1"]);
+    let more = extend("h", "x", 60, &[("tokens", "2")]);
+    world.ask(more, usd("6")).unwrap();
+    assert_eq!(quoted(&world), ["usd 6"]);
+}

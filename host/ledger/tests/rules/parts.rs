@@ -3,9 +3,9 @@
 use farebox_record::command::AboveHold;
 use farebox_record::command::Finality::Partial;
 use farebox_record::ids::SubscriptionId;
-use farebox_record::outcome::Verdict;
+use farebox_record::outcome::{Account, Effect, Verdict};
 use farebox_record::plan::Priced;
-use farebox_record::state::Cadence;
+use farebox_record::state::{Cadence, Shortfall};
 
 use crate::world::World;
 use crate::world::make::*;
@@ -231,4 +231,51 @@ fn a_later_top_up_pays_nothing_of_what_was_let_go() {
         world.advance(900 + 3_600);
         assert_eq!(world.has("usd"), "10 0 0 0", "{above:?}, forgotten");
     }
+}
+
+#[test]
+fn what_comes_back_of_parts_is_named_by_its_own_charge() {
+    let mut world = world();
+    world.ask(hold("h"), priced(&[charge("in", "usd", "5")])).unwrap();
+    world
+        .ask(part("h", "1"), priced(&[charge("in", "usd", "3")]))
+        .unwrap();
+    // A price that cannot be posted: the usage is kept, and the part comes back.
+    let never = priced(&[
+        charge("fee", "usd", "1"),
+        chain("out", &[("usd", "1"), ("usd", "0")]),
+    ]);
+    let kept = say(&world.ask(settle("h"), never));
+    assert!(kept.starts_with("unpriced"), "{kept}");
+    assert_eq!(world.has("usd"), "1000 0 0 0");
+    let record = world.records.last().unwrap();
+    let revenue = record.outcome.effects.iter().filter_map(|effect| match effect {
+        Effect::Entry(entry) if entry.account == Account::Revenue => Some((
+            record.charge_code(entry.charge.unwrap()).unwrap().to_string(),
+            entry.amount.to_string(),
+        )),
+        _ => None,
+    });
+    assert_eq!(
+        revenue.collect::<Vec<_>>(),
+        [("in".to_string(), "-3".to_string())]
+    );
+}
+
+#[test]
+fn what_a_part_took_too_much_is_credit_of_the_call_again() {
+    let mut world = World::owing(&[("usd", Shortfall::Unlimited)]);
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ask(hold("h"), usd("5")).unwrap();
+    world.ask(part("h", "1"), usd("5")).unwrap();
+    assert_eq!(world.has("usd"), "0 0 5 0");
+    // Bought value pays the debt of the part, and then another event makes debt of its own.
+    world.ok(grant("g", "usd", "5").put());
+    world.ask(usage("other"), usd("3")).unwrap();
+    assert_eq!(world.has("usd"), "0 0 3 0");
+    // The call used 2 after all. Nobody owes anything, and the 3 are credit again that it may still use.
+    world.ask(part("h", "2"), usd("2")).unwrap();
+    assert_eq!(world.has("usd"), "0 3 0 0");
+    world.ask(settle("h"), usd("2")).unwrap();
+    assert_eq!(world.has("usd"), "0 0 0 0");
 }

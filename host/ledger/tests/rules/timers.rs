@@ -347,9 +347,9 @@ fn a_subscription_has_room_for_so_many_of_its_own() {
         })
     };
     let most = farebox_ledger::limits::TIMERS_PER_SUBSCRIPTION_MAX;
-    world.ask(usage("some"), sets(0, most - 1)).unwrap();
+    assert_eq!(say(&world.ask(usage("some"), sets(0, most - 1))), "charged");
     // Those that are set anew take no room, and one more does.
-    world.ask(usage("again"), sets(0, most)).unwrap();
+    assert_eq!(say(&world.ask(usage("again"), sets(0, most))), "charged");
     let said = say(&world.ask(usage("more"), sets(most, most + 1)));
     assert!(said.contains("TIMERS_PER_SUBSCRIPTION_MAX"), "{said}");
     assert_eq!(waiting(&world), Vec::<String>::new());
@@ -373,4 +373,51 @@ fn an_event_keeps_so_much_of_what_its_timers_charge() {
     // Its own comes back with it; the rest was charged for the subscription.
     world.decide(void("a"), Some(about(priced(&[])))).unwrap();
     assert_eq!(world.has("usd"), "9.56 0 0 0");
+}
+
+#[test]
+fn lines_of_what_timers_charge_are_told_apart_by_code_and_asset() {
+    let mut world = world();
+    world.ok(grant("c", "credits", "10").put());
+    answered(&mut world, "a", "c1", 1);
+    let charges = [
+        charge("minute", "usd", "1"),
+        charge("minute", "credits", "2"),
+        charge("start", "usd", "4"),
+    ];
+    for n in 1..=2 {
+        let again = orders(&charges, "resolved", Some(t(n + 1)));
+        world.transitions.push_back(again);
+        world.advance(1);
+    }
+    let standing = world.original(&reference("a")).unwrap().standing;
+    let lines = standing.lines.iter();
+    let told = lines.map(|line| format!("{} {} {}", line.code, line.asset, line.amount));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        ["minute usd 2", "minute credits 4", "start usd 8"]
+    );
+}
+
+#[test]
+fn events_are_overdue_in_the_order_of_their_timers() {
+    let mut world = world();
+    answered(&mut world, "a", "c1", 300);
+    world.advance(10);
+    answered(&mut world, "b", "c2", 100);
+    answered(&mut world, "c", "c3", 200);
+    let overdue = |until: i64, most: usize| {
+        let events = world.wallet.overdue_events(t(until), most).into_iter();
+        let told = events.map(|(event, set)| {
+            format!(
+                "{} {}",
+                event.id,
+                set.as_micros() / 1_000_000 - t(0).as_micros() / 1_000_000
+            )
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(overdue(300, 9), ["b 10", "c 10", "a 0"]);
+    assert_eq!(overdue(299, 9), ["b 10", "c 10"]);
+    assert_eq!(overdue(300, 2), ["b 10", "c 10"]);
 }
