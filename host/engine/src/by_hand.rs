@@ -1,8 +1,8 @@
 //! An engine without threads, for whoever decides itself in which order things happen: a simulator.
 //!
-//! In a server each lane, the committer, the loaders, the refolder, the sweeper, the rater, the projector and who writes quarantines
-//! down are threads that wait for one another's messages. By hand, the same code runs when it is told to, one piece at a
-//! time, on the thread that tells it: with no thread there is no chance in the order of things.
+//! In a server each lane, the committer, the loaders, the refolder, the sweeper, the rater, the projector and who writes
+//! quarantines down are threads that wait for one another's messages. By hand, the same code runs when it is told to, one
+//! piece at a time, on the thread that tells it: with no thread there is no chance in the order of things.
 
 use crossbeam_channel::{Receiver, Sender};
 use farebox_store::{StoreError, WalletKey};

@@ -14,8 +14,8 @@ pub const ASSETS_PER_WALLET_MAX: usize = 32;
 pub const TIMERS_PER_WALLET_MAX: usize = 65_536;
 /// Timers of one subscription that are of no subject: they stand in each of its records.
 pub const TIMERS_PER_SUBSCRIPTION_MAX: usize = 1_024;
-/// Slices, and lines, that an event keeps of what timers charged for it: each stands twice in the record of the next. What goes beyond is
-/// charged for the subscription.
+/// Slices, and lines, that an event keeps of what timers charged for it: each stands twice in the record of the next. What
+/// goes beyond is charged for the subscription.
 pub const TIMED_SLICES_PER_EVENT_MAX: usize = 256;
 /// Write-offs of debt, and of receivables, of one asset that are told apart by their time.
 pub const WRITE_OFFS_PER_ASSET_MAX: usize = 32;

@@ -82,7 +82,8 @@ pub struct Limits {
     pub grant_conditions_max: usize,
     /// How far ahead a subject may ask to be kept.
     pub subject_days_max: i64,
-    /// The name of a subject: the value of the attribute that a plan follows. It is part of the key under which the subject is kept.
+    /// The name of a subject: the value of the attribute that a plan follows. It is part of the key under which the subject is
+    /// kept.
     pub subject_bytes_max: usize,
     /// Codes of charges, keys of timers, names of measures and attributes.
     pub name_bytes_max: usize,

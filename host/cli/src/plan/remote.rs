@@ -174,7 +174,8 @@ impl Force {
 }
 
 impl Named {
-    /// Puts the previous revision back in force. It says which one it leaves, so that nobody goes back further who meant the same.
+    /// Puts the previous revision back in force. It says which one it leaves, so that nobody who meant the same goes back
+    /// further.
     pub fn roll_back(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
         let plan = client.get(&["plans", &self.plan], &[])?;

@@ -1,6 +1,7 @@
 //! One ledger and one model that are given the same commands.
 
 mod corrections;
+mod pricing;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -323,43 +324,6 @@ impl Pair {
             team: reported.team,
             time: reported.ago.map(|ago| self.model.now - ago),
         }
-    }
-
-    /// Who prices a call, as the ledger says and as the model says, and what is said.
-    fn pricing_of(&self, call: &Call, word: &Word) -> Option<Pricing> {
-        self.pricing_at(call.kind, call.time.unwrap_or(self.model.now), word)
-    }
-
-    fn pricing_at(&self, kind: &str, time: i64, word: &Word) -> Option<Pricing> {
-        let owner = self
-            .world
-            .wallet
-            .owner_at(&EventType::new(kind).unwrap(), t(time));
-        let found = owner.map(|(id, sub)| Asked {
-            sub: id.to_string(),
-            term: term_of(sub, t(time)).map(|past| past.number),
-        });
-        let asked = self.model.asked(kind, time);
-        assert_eq!(found, asked, "who prices {kind} at {time}");
-        self.pricing_by(&asked?, word, self.model.now)
-    }
-
-    fn pricing_by(&self, asked: &Asked, word: &Word, base: i64) -> Option<Pricing> {
-        let subscription = SubscriptionId::new(&asked.sub).unwrap();
-        let term = asked.term.map(|number| self.term(&subscription, number));
-        let follows = self.model.follows(asked);
-        Some(Pricing {
-            subscription,
-            term: term.map(Box::new),
-            subject_attribute: follows.then(|| "team".into()),
-            ..make::pricing(word.verdict(base)?)
-        })
-    }
-
-    /// A closed term as it was stored.
-    fn term(&self, id: &SubscriptionId, number: u32) -> TermState {
-        let parts = self.world.parts();
-        codec::decode(&parts[&Part::Term(id.clone(), number).key()]).unwrap()
     }
 
     fn policy(&mut self, lines: &[Option<i128>]) -> Both {

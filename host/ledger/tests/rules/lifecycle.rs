@@ -413,27 +413,6 @@ fn a_hold_belongs_to_the_term_that_quoted_it() {
 }
 
 #[test]
-fn terms_are_forgotten_when_no_event_can_be_as_late() {
-    let mut world = World::new();
-    let mut first_day = pricing(priced(&[]));
-    first_day.period.end = t(DAY);
-    world
-        .decide(subscribe("s", Cadence::Daily), Some(first_day))
-        .unwrap();
-    world.transitions.extend(std::iter::repeat_n(priced(&[]), 60));
-    world.advance(60 * DAY);
-    // On day 60 the terms that ended on day 24 and later are there: 36 days back, the day of the edge included.
-    let past = &now(&world).past;
-    assert_eq!(past.first().unwrap().until, t(24 * DAY));
-    assert_eq!(past.len(), 37);
-    let forgotten = world.records.iter().flat_map(|r| &r.outcome.effects);
-    let forgotten = forgotten
-        .filter(|e| matches!(e, Effect::TermForgotten(..)))
-        .count();
-    assert_eq!(forgotten, 23);
-}
-
-#[test]
 fn a_subscription_that_is_forgotten_takes_its_terms_along() {
     let mut world = started(priced(&[]));
     world.transitions.push_back(priced(&[]));

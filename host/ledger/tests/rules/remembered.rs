@@ -1,8 +1,9 @@
-//! Terms that were forgotten and are kept again for a backfill.
+//! Terms that are forgotten, and are kept again for a backfill.
 
 use farebox_record::codec;
 use farebox_record::command::{Command, RememberTerm};
 use farebox_record::lifecycle::TermState;
+use farebox_record::outcome::Effect;
 use farebox_record::state::{Cadence, Part};
 
 use crate::world::make::*;
@@ -42,6 +43,27 @@ fn remember(term: &TermState) -> Command {
         subscription: "s".parse().unwrap(),
         term: term.clone(),
     })
+}
+
+#[test]
+fn terms_are_forgotten_when_no_event_can_be_as_late() {
+    let mut world = World::new();
+    let mut first_day = pricing(priced(&[]));
+    first_day.period.end = t(DAY);
+    world
+        .decide(subscribe("s", Cadence::Daily), Some(first_day))
+        .unwrap();
+    world.transitions.extend(std::iter::repeat_n(priced(&[]), 60));
+    world.advance(60 * DAY);
+    // On day 60 the terms that ended on day 24 and later are there: 36 days back, the day of the edge included.
+    let past = &world.wallet.subscription(&"s".parse().unwrap()).unwrap().past;
+    assert_eq!(past.first().unwrap().until, t(24 * DAY));
+    assert_eq!(past.len(), 37);
+    let forgotten = world.records.iter().flat_map(|r| &r.outcome.effects);
+    let forgotten = forgotten
+        .filter(|e| matches!(e, Effect::TermForgotten(..)))
+        .count();
+    assert_eq!(forgotten, 23);
 }
 
 #[test]
