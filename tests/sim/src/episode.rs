@@ -15,11 +15,12 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::backfills::{Place, excused};
+use crate::backfills::{self, excused};
 use crate::disk::{Ending, Fault};
 use crate::house::House;
 use crate::log::{Asked, Log, Owner};
-use crate::look::{Look, Looked, Shown};
+use crate::look::{Look, Looked, Place, Shown};
+use crate::machine::Machine;
 use crate::operations::{OPERATIONS, Operation, Scene, altered};
 use crate::report::Tally;
 use crate::world::{DiskIs, Item, Pace, World};
@@ -267,8 +268,8 @@ impl Episode {
     }
 
     fn ask(&mut self, owner: &Owner, mut commands: Vec<Command>, asked: Asked) -> anyhow::Result<()> {
-        let now = self.world.now(&owner.0);
-        commands.retain(|command| self.log.may_ask(owner, command, now));
+        let (now, latest) = (self.world.now(), self.world.latest());
+        commands.retain(|command| self.log.may_ask(owner, command, latest));
         if commands.is_empty() {
             return Ok(());
         }
@@ -342,7 +343,7 @@ impl Episode {
             8 => Span::seconds(self.random.random_range(6_000..200_000)),
             _ => Span::days(self.random.random_range(1..40)),
         };
-        self.world.clock.advance(span);
+        self.world.pass(span);
     }
 
     fn change_plane(&mut self) -> anyhow::Result<()> {
@@ -428,7 +429,7 @@ impl Episode {
         let quiet = self.world.calls() == 0 && self.world.engine()?.waiting().is_empty();
         let faults = self.world.disk.tally().faults;
         let House { plane, backfills, .. } = &mut self.houses[house];
-        let place = Place {
+        let place = backfills::Place {
             tenant: plane.tenant(),
             engine: self.world.engine()?,
             store: self.world.store()?,
@@ -508,10 +509,17 @@ impl Episode {
             let wallet = wallet.with_context(|| format!("{owner:?} was not shown"))?;
             shown.push((owner, wallet, before));
         }
-        let (engine, store) = (self.world.engine()?, self.world.store()?);
-        let Looked { chains, tally } =
-            self.look
-                .at_all(engine, store, &self.log, &self.houses, &shown, &mut self.random)?;
+        let place = Place {
+            engine: self.world.engine()?,
+            store: self.world.store()?,
+            log: &self.log,
+            machine: Machine {
+                now: self.world.now(),
+                latest: self.world.latest(),
+            },
+        };
+        let looked = self.look.at_all(place, &self.houses, &shown, &mut self.random);
+        let Looked { chains, tally } = looked?;
         self.tally.add_looked(&tally);
         Ok(chains)
     }

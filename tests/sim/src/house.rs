@@ -5,6 +5,7 @@ use farebox_engine::{Advanced, ControlDone, ControlError, Engine};
 use farebox_record::command::Command;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::record::Record;
+use farebox_record::time::Timestamp;
 use farebox_store::{JournalStore, Store as _, WalletKey};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
@@ -12,6 +13,7 @@ use rand::rngs::SmallRng;
 use crate::backfills::Backfills;
 use crate::control::Plane;
 use crate::log::Owner;
+use crate::machine::Machine;
 use crate::sandbox::{Advance, Sandbox};
 
 const LIVE: [&str; 2] = ["acme", "zeta"];
@@ -81,6 +83,15 @@ impl House {
     /// Whether it is known to be there: a tenant that was never made has no time of its own.
     pub fn is_there(&self) -> bool {
         self.sandbox.as_ref().is_none_or(|sandbox| sandbox.is_made)
+    }
+
+    /// The latest time by which what is no longer kept of it may have been removed.
+    pub fn tidied(&self, engine: &Engine, machine: Machine) -> Timestamp {
+        let now = engine.now(self.tenant());
+        match self.sandbox {
+            Some(_) => now,
+            None => now.max(machine.latest),
+        }
     }
 
     /// Whether it is there without customers.

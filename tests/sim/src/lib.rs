@@ -1,5 +1,5 @@
 //! A simulator: engine, journal and store, on one thread, on a disk that tears, reorders, forgets and fails, under a clock
-//! that jumps. From one number everything else follows.
+//! that jumps, and is set back over a restart. From one number everything else follows.
 //!
 //! ```text
 //! cargo xtask sim                       a seed is drawn, and printed before anything else
@@ -44,6 +44,8 @@
 //!   to the sum behind it, in each account; one of a range that is over never changes.
 //! - [`sandbox`]: each record is from where its tenant's clock stood; an advance moved it once, told how much it handled, and
 //!   wrote to nobody else.
+//! - [`machine`]: a live tenant's time is the machine's, also where its clock was set back over a restart; but never before the
+//!   newest change of the tenant, and a wallet's never before its newest record.
 //! - [`control`]: what was put in force is.
 //! - [`backfills`]: a look at one leaves no trace and says what comes of it; each event is posted once, and none stands once all
 //!   are taken back.
@@ -65,6 +67,7 @@ pub mod history;
 pub mod house;
 pub mod log;
 pub mod look;
+pub mod machine;
 pub mod news;
 pub mod operations;
 pub mod plans;

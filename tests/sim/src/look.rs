@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use farebox_engine::Engine;
 use farebox_ledger::Wallet;
 use farebox_record::ids::Hash;
+use farebox_record::time::Timestamp;
 use farebox_store::JournalStore;
 use rand::rngs::SmallRng;
 
@@ -14,6 +15,7 @@ use crate::feed::Readers;
 use crate::history::{self, History};
 use crate::house::House;
 use crate::log::{Log, Owner};
+use crate::machine::Machine;
 use crate::statements::Closed;
 use crate::{agenda, audit, spending, usage};
 
@@ -55,20 +57,42 @@ pub struct Looked {
 /// A wallet as it was just shown, and what an earlier read showed.
 pub type Shown = (Owner, Arc<Wallet>, Option<(u64, Hash)>);
 
+/// Where it is looked.
+#[derive(Clone, Copy)]
+pub struct Place<'p> {
+    /// What runs.
+    pub engine: &'p Engine,
+    /// On what.
+    pub store: &'p JournalStore,
+    /// What callers were told.
+    pub log: &'p Log,
+    /// The time.
+    pub machine: Machine,
+}
+
 impl Look {
+    /// A program has started, perhaps with a clock that was set back: what was over by the time before may not be over now.
+    pub fn started(&mut self, engine: &Engine) {
+        self.closed.reopen(engine);
+    }
+
     /// Looks. Nothing is on its way, nothing is due, and everything is followed.
     ///
     /// # Errors
     /// What is not as it must be.
     pub fn at_all(
         &mut self,
-        engine: &Engine,
-        store: &JournalStore,
-        log: &Log,
+        place: Place<'_>,
         houses: &[House],
         shown: &[Shown],
         random: &mut SmallRng,
     ) -> anyhow::Result<Looked> {
+        let Place {
+            engine,
+            store,
+            log,
+            machine,
+        } = place;
         let mut looked = Looked {
             chains: Vec::new(),
             tally: LookTally::default(),
@@ -89,14 +113,23 @@ impl Look {
                 if !House::may_pool(owner) {
                     audit::told(&history)?;
                 }
-                self.wallet(engine, &history, &mut looked.tally, random)?;
+                let tidied = house.tidied(engine, machine);
+                self.wallet(engine, &history, tidied, &mut looked.tally, random)?;
                 histories.push(history);
             }
-            looked.tally.news += self.readers.check(engine, tenant, &histories, &control, random)?;
+            let tidied = house.tidied(engine, machine);
+            let readers = &mut self.readers;
+            looked.tally.news += readers.check(engine, tenant, tidied, &histories, &control, random)?;
             looked.tally.backfilled += house.backfills.check(engine, tenant, &histories)?;
-            if let Some(sandbox) = &house.sandbox {
-                let advances = sandbox.check(engine, &control, &histories);
-                looked.tally.advances += advances.with_context(|| tenant.to_string())?;
+            match &house.sandbox {
+                Some(sandbox) => {
+                    let advances = sandbox.check(engine, &control, &histories);
+                    looked.tally.advances += advances.with_context(|| tenant.to_string())?;
+                }
+                None => {
+                    let checked = machine.check(engine, tenant, &control, &histories);
+                    checked.with_context(|| tenant.to_string())?;
+                }
             }
         }
         Ok(looked)
@@ -106,17 +139,19 @@ impl Look {
         &mut self,
         engine: &Engine,
         history: &History,
+        tidied: Timestamp,
         tally: &mut LookTally,
         random: &mut SmallRng,
     ) -> anyhow::Result<()> {
         let owner = &history.owner;
-        let now = engine.now(&owner.0);
+        // A wallet's time is never before what it has already.
+        let now = engine.now(&owner.0).max(history.shown.header().at);
         agenda::check(history, now).with_context(|| format!("the agenda of {owner:?}"))?;
         let counts = spending::check(history, now);
         let counts = counts.with_context(|| format!("the spending limits of {owner:?}"))?;
         tally.thresholds += counts.thresholds;
         tally.denials += counts.denials;
-        let rows = usage::check(engine, history, random);
+        let rows = usage::check(engine, history, tidied, random);
         tally.rows += rows.with_context(|| format!("the usage of {owner:?}"))?;
         let statements = self.closed.check(engine, history, now, random);
         tally.statements += statements.with_context(|| format!("the statements of {owner:?}"))?;

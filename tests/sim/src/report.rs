@@ -33,6 +33,8 @@ pub struct Tally {
     pub crashes: u64,
     /// Ends in order.
     pub stopped: u64,
+    /// Times that the machine's clock was set back before a start.
+    pub set_back: u64,
     /// Times that the engine stopped by itself because the disk failed.
     pub stops: u64,
     /// What looks found.
@@ -86,6 +88,7 @@ impl Tally {
             (&mut self.starts, other.starts),
             (&mut self.crashes, other.crashes),
             (&mut self.stopped, other.stopped),
+            (&mut self.set_back, other.set_back),
             (&mut self.stops, other.stops),
             (&mut self.looked.news, other.looked.news),
             (&mut self.looked.rows, other.looked.rows),
@@ -105,7 +108,7 @@ impl Tally {
         let commands: u64 = self.by_name.values().sum();
         format!(
             "{} operations: {commands} commands, {} answers ({} given again and compared), {} conflicts, {} refusals\n\
-             {} starts after {} crashes and {} stops in order; the disk failed {} times, the engine stopped {} times for it\n\
+             {} starts after {} crashes and {} stops in order, {} with a clock set back; the disk failed {} times, the engine stopped {} times for it\n\
              {} disk operations, {} syncs, {} crashes with something unsynced; \
              every wallet checked against its history {} times\n\
              {} events of backfills; {} advances of sandboxes; \
@@ -119,6 +122,7 @@ impl Tally {
             self.starts,
             self.crashes,
             self.stopped,
+            self.set_back,
             self.disk.faults,
             self.stops,
             self.disk.operations,
@@ -149,6 +153,7 @@ impl Tally {
             "starts": self.starts,
             "crashes": self.crashes,
             "stopped_in_order": self.stopped,
+            "clock_set_back": self.set_back,
             "engine_stops": self.stops,
             "disk_operations": self.disk.operations,
             "syncs": self.disk.syncs,

@@ -37,6 +37,11 @@ type Sums = BTreeMap<Asset, Four>;
 pub struct Closed(Vec<(Owner, Statement)>);
 
 impl Closed {
+    /// Forgets those whose range is not over, where the machine's clock was set back.
+    pub fn reopen(&mut self, engine: &Engine) {
+        self.0.retain(|(owner, told)| told.to <= engine.now(&owner.0));
+    }
+
     /// Reads consecutive statements that together are all of a wallet's life, and some again that were read before. Tells
     /// how many were read.
     ///

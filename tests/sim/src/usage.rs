@@ -53,10 +53,16 @@ struct Book {
 }
 
 /// Compares what the engine says of a customer's usage with its records; tells how many rows were compared.
+/// `tidied` is the latest time by which what is no longer kept may have been removed.
 ///
 /// # Errors
 /// The first time whose sums differ, or the asset in which they are not the ledger's.
-pub fn check(engine: &Engine, history: &History, random: &mut SmallRng) -> anyhow::Result<u64> {
+pub fn check(
+    engine: &Engine,
+    history: &History,
+    tidied: Timestamp,
+    random: &mut SmallRng,
+) -> anyhow::Result<u64> {
     let mut book = Book::default();
     for record in &history.records {
         book.enter(record)
@@ -75,7 +81,7 @@ pub fn check(engine: &Engine, history: &History, random: &mut SmallRng) -> anyho
         if every == Every::Day {
             book.sums_to(&groups)?;
         }
-        book.compare(engine, history, every, &by, groups)
+        book.compare(tidied, every, &by, groups)
             .with_context(|| format!("by {}, {by:?}", every.as_str()))?;
     }
     Ok(rows)
@@ -318,8 +324,7 @@ impl Book {
     /// What is kept of the sums, and the groups that were read, are the same.
     fn compare(
         &self,
-        engine: &Engine,
-        history: &History,
+        tidied: Timestamp,
         every: Every,
         by: &[String],
         groups: Vec<UsageGroup>,
@@ -329,7 +334,7 @@ impl Book {
             Every::Hour => (3_600, Some(400)),
             Every::Day => (86_400, None),
         };
-        let now = engine.now(&history.owner.0).as_micros();
+        let now = tidied.as_micros();
         let floor = |time: i64| time - time.rem_euclid(length * 1_000_000);
         let oldest = kept.map_or(i64::MIN, |days: i64| floor(now - days * 86_400_000_000));
         let mut wanted: BTreeMap<(i64, Vec<Option<String>>), Sums> = BTreeMap::new();

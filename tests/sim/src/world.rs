@@ -7,13 +7,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use anyhow::Context as _;
-use farebox_engine::{
-    Ask, Clock as _, Config, Engine, LedgerFold, ManualClock, Rejected, Reply, Request, Work,
-};
+use anyhow::{Context as _, ensure};
+use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, Rejected, Reply, Request, Work};
 use farebox_record::command::Command;
 use farebox_record::ids::TenantId;
-use farebox_record::time::Timestamp;
+use farebox_record::time::{Span, Timestamp};
 use farebox_store::{Chore, JournalStore, Options, Packing, StoreError};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
@@ -33,8 +31,12 @@ const COPIES_MAX: usize = 3;
 pub struct World {
     /// Everything on it is the journal; state, ids and blobs lie in `folder`.
     pub disk: SimDisk,
-    /// The only clock.
-    pub clock: Arc<ManualClock>,
+    /// The machine's only clock.
+    clock: Arc<ManualClock>,
+    /// Where it stands.
+    stands: Timestamp,
+    /// The latest that it ever showed: it may have been set back since.
+    latest: Timestamp,
     /// How many lanes the engine has.
     lanes: usize,
     folder: tempfile::TempDir,
@@ -107,9 +109,12 @@ impl World {
             true => tempfile::TempDir::new_in(memory),
             false => tempfile::TempDir::new(),
         };
+        let stands = START.parse()?;
         Ok(World {
             disk: SimDisk::new(seed),
-            clock: Arc::new(ManualClock::at(START.parse()?)),
+            clock: Arc::new(ManualClock::at(stands)),
+            stands,
+            latest: stands,
             lanes,
             folder: folder.context("a folder for the state")?,
             copies: Vec::new(),
@@ -194,8 +199,31 @@ impl World {
     }
 
     /// The machine's time. A sandbox has its own.
-    pub fn now(&self, tenant: &TenantId) -> Timestamp {
-        self.clock.now(tenant)
+    pub fn now(&self) -> Timestamp {
+        self.stands
+    }
+
+    /// The latest time that the machine ever had.
+    pub fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
+    /// Time passes.
+    pub fn pass(&mut self, span: Span) {
+        self.clock.advance(span);
+        self.stands = self.stands.saturating_add(span);
+        self.latest = self.latest.max(self.stands);
+    }
+
+    /// The machine comes back with a clock that was set back. Only while nothing runs: a process that runs holds its time.
+    ///
+    /// # Errors
+    /// If something runs.
+    pub fn set_back(&mut self, span: Span) -> anyhow::Result<()> {
+        ensure!(self.running.is_none(), "a clock is set back between two programs");
+        self.stands = self.stands.saturating_sub(span);
+        self.clock = Arc::new(ManualClock::at(self.stands));
+        Ok(())
     }
 
     /// Why the engine has stopped by itself, if it has.

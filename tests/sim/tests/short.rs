@@ -44,6 +44,7 @@ fn fixed_seeds() {
     );
     assert!(all.conflicts > 5, "{} conflicts", all.conflicts);
     assert!(all.crashes > 20, "{} crashes", all.crashes);
+    assert!(all.set_back > 5, "{} clocks set back", all.set_back);
     assert!(all.stops > 5, "{} stops", all.stops);
     assert!(all.disk.torn > 5, "{} torn", all.disk.torn);
     let looked = &all.looked;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use farebox_engine::Reply;
 use farebox_record::ids::TenantId;
+use farebox_record::time::Span;
 use rand::Rng as _;
 
 use super::Episode;
@@ -16,6 +17,8 @@ use crate::world::{Derived, Item};
 const REPEATED_PER_CALL: usize = 32;
 /// Answers from before the last start that are repeated after a start, at random; all are at the end.
 const OLDER_REPEATED: usize = 40;
+/// How far the machine's clock is set back at most, at one start: seven hours.
+const SET_BACK_SECONDS_MAX: u32 = 7 * 3_600;
 
 impl Episode {
     /// Whether the disk failed under the program that runs.
@@ -67,6 +70,7 @@ impl Episode {
     /// Starts on what is left, sometimes through another fault, and checks that nothing answered is missing.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         loop {
+            self.set_clock_back()?;
             for part in ["state", "ids"] {
                 let derived = match self.random.random_range(0..6) {
                     0 => Derived::Gone,
@@ -97,6 +101,7 @@ impl Episode {
         for house in &mut self.houses {
             house.open(self.world.engine()?)?;
         }
+        self.look.started(self.world.engine()?);
         self.tally.starts += 1;
         let (older, newer) = (self.log.repeated, self.log.answers());
         self.repeat_between(older, newer)?;
@@ -118,6 +123,17 @@ impl Episode {
         Ok(())
     }
 
+    /// The machine comes back with an earlier time, now and then: by seconds or by hours.
+    fn set_clock_back(&mut self) -> anyhow::Result<()> {
+        if self.tally.starts == 0 || self.random.random_range(0..5) > 0 {
+            return Ok(());
+        }
+        let most = [60, SET_BACK_SECONDS_MAX][self.random.random_range(0..2)];
+        self.tally.set_back += 1;
+        self.world
+            .set_back(Span::seconds(self.random.random_range(1..most)))
+    }
+
     /// Repeats the first `count` answered requests.
     pub(super) fn repeat(&mut self, count: usize) -> anyhow::Result<()> {
         for (owner, command) in self.log.open() {
@@ -133,7 +149,7 @@ impl Episode {
                 break;
             };
             let tenant = owner.0.clone();
-            if !self.log.may_ask(owner, &entry.command, self.world.now(&tenant)) {
+            if !self.log.may_ask(owner, &entry.command, self.world.latest()) {
                 continue;
             }
             let items = calls.entry(tenant.clone()).or_default();
