@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
 use farebox_ledger::{Wallet, verify};
-use farebox_record::command::Identity;
+use farebox_record::command::{Command, Identity};
 use farebox_record::ids::Hash;
+use farebox_record::outcome::Answer;
+use farebox_record::record::Record;
 use farebox_record::state::Part;
 use farebox_store::{JournalStore, Store as _, WalletKey};
 
 use crate::books::Books;
 use crate::history::History;
-use crate::log::{Log, Owner};
+use crate::log::{Log, Owner, REMEMBERED};
 
 /// Checks a wallet as it is shown: its own rules.
 ///
@@ -46,7 +48,8 @@ pub fn history(
             .enter(record)
             .map_err(|what| anyhow::anyhow!("{owner:?}: {what}"))?;
         for identity in record.identities() {
-            if let Some(first) = identities.insert(identity.clone(), record.sequence) {
+            let first = *identities.entry(identity.clone()).or_insert(record.sequence);
+            if first != record.sequence && !was_forgotten(history, first, record) {
                 bail!(
                     "{owner:?}: records {first} and {} both answer for {identity:?}",
                     record.sequence
@@ -100,6 +103,23 @@ pub fn history(
         shown.header().unpriced
     );
     Ok(shown.header().chain.0)
+}
+
+/// Whether an id was free again: that of a call of which nothing was ever settled, posted by a backfill long after.
+fn was_forgotten(history: &History, first: u64, again: &Record) -> bool {
+    let Command::Backfill(posted) = &again.command else {
+        return false;
+    };
+    let event = posted.event.reference();
+    let first = history.records.iter().find(|record| record.sequence == first);
+    let is_call = first.is_some_and(|first| {
+        matches!(first.command, Command::Authorize(_)) && first.at.saturating_add(REMEMBERED) < again.at
+    });
+    let is_settled = history.records.iter().any(|record| {
+        matches!(&record.command, Command::Settle(settle) if settle.hold == event)
+            && matches!(record.outcome.answer, Answer::Settled(_) | Answer::Unpriced(_))
+    });
+    is_call && !is_settled
 }
 
 /// Checks that a customer was charged what it was told, to the nano: for those whose plan charges in one asset.

@@ -11,7 +11,7 @@ use farebox_record::time::{Span, Timestamp};
 
 /// For how long an id of usage may be used again: not for as long as it is kept, because time passes until a request is
 /// carried out.
-const REMEMBERED: Span = Span::days(35);
+pub const REMEMBERED: Span = Span::days(35);
 const _: () = assert!(REMEMBERED.as_micros() < Span::days(ID_WINDOW_DAYS - 1).as_micros());
 
 /// A wallet of a tenant.
