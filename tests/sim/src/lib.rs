@@ -46,6 +46,8 @@
 //!   wrote to nobody else.
 //! - [`machine`]: a live tenant's time is the machine's, also where its clock was set back over a restart; but never before the
 //!   newest change of the tenant, and a wallet's never before its newest record.
+//! - [`proof`]: every answer of a plan is given again when it is asked for from the records before it, and every fold of a term
+//!   comes to the same.
 //! - [`control`]: what was put in force is.
 //! - [`backfills`]: a look at one leaves no trace and says what comes of it; each event is posted once, and none stands once all
 //!   are taken back.
@@ -71,6 +73,7 @@ pub mod machine;
 pub mod news;
 pub mod operations;
 pub mod plans;
+pub mod proof;
 pub mod report;
 pub mod run;
 pub mod sandbox;

@@ -16,6 +16,7 @@ use crate::history::{self, History};
 use crate::house::House;
 use crate::log::{Log, Owner};
 use crate::machine::Machine;
+use crate::proof::Proofs;
 use crate::statements::Closed;
 use crate::{agenda, audit, spending, usage};
 
@@ -24,6 +25,7 @@ use crate::{agenda, audit, spending, usage};
 pub struct Look {
     readers: Readers,
     closed: Closed,
+    proofs: Proofs,
 }
 
 /// What there was to look at.
@@ -35,6 +37,8 @@ pub struct LookTally {
     pub rows: u64,
     /// Statements that were read.
     pub statements: u64,
+    /// Answers of plans that were given again, as of now.
+    pub proved: u64,
     /// Events of backfills that were posted, as of now.
     pub backfilled: u64,
     /// Advances of sandboxes' clocks, as of now.
@@ -114,6 +118,7 @@ impl Look {
                     audit::told(&history)?;
                 }
                 let tidied = house.tidied(engine, machine);
+                looked.tally.proved += self.proofs.check(engine, store, &history)?;
                 self.wallet(engine, &history, tidied, &mut looked.tally, random)?;
                 histories.push(history);
             }

@@ -66,6 +66,7 @@ impl Tally {
         self.looked.rows += look.rows;
         self.looked.statements += look.statements;
         // Each look sees them all.
+        self.looked.proved = look.proved;
         self.looked.backfilled = look.backfilled;
         self.looked.advances = look.advances;
         self.looked.thresholds = look.thresholds;
@@ -93,6 +94,7 @@ impl Tally {
             (&mut self.looked.news, other.looked.news),
             (&mut self.looked.rows, other.looked.rows),
             (&mut self.looked.statements, other.looked.statements),
+            (&mut self.looked.proved, other.looked.proved),
             (&mut self.looked.backfilled, other.looked.backfilled),
             (&mut self.looked.advances, other.looked.advances),
             (&mut self.looked.thresholds, other.looked.thresholds),
@@ -111,7 +113,7 @@ impl Tally {
              {} starts after {} crashes and {} stops in order, {} with a clock set back; the disk failed {} times, the engine stopped {} times for it\n\
              {} disk operations, {} syncs, {} crashes with something unsynced; \
              every wallet checked against its history {} times\n\
-             {} events of backfills; {} advances of sandboxes; \
+             {} answers of plans given again; {} events of backfills; {} advances of sandboxes; \
              {} thresholds and {} denials of spending limits; \
              compared were {} items of change feeds, {} rows of usage and {} statements",
             self.operations,
@@ -129,6 +131,7 @@ impl Tally {
             self.disk.syncs,
             self.disk.torn,
             self.looks,
+            self.looked.proved,
             self.looked.backfilled,
             self.looked.advances,
             self.looked.thresholds,
@@ -159,6 +162,7 @@ impl Tally {
             "syncs": self.disk.syncs,
             "faults": self.disk.faults,
             "torn": self.disk.torn,
+            "proved": self.looked.proved,
             "backfilled": self.looked.backfilled,
             "advances": self.looked.advances,
             "thresholds": self.looked.thresholds,

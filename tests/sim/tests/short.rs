@@ -48,6 +48,7 @@ fn fixed_seeds() {
     assert!(all.stops > 5, "{} stops", all.stops);
     assert!(all.disk.torn > 5, "{} torn", all.disk.torn);
     let looked = &all.looked;
+    assert!(looked.proved > 500, "{} answers proved", looked.proved);
     assert!(looked.backfilled > 10, "{} backfilled", looked.backfilled);
     assert!(looked.advances > 5, "{} advances", looked.advances);
     assert!(looked.thresholds > 10, "{} thresholds", looked.thresholds);
