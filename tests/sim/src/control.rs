@@ -8,7 +8,9 @@ use farebox_record::time::Span;
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
-use crate::plans::{self, POOL, POOL_PARAMETERS, TOKENS, TOKENS_PARAMETERS, plan_name};
+use crate::plans::{
+    self, OUTCOMES, OUTCOMES_PARAMETERS, POOL, POOL_PARAMETERS, TOKENS, TOKENS_PARAMETERS, plan_name,
+};
 
 /// What one tenant was told of its control plane.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl Plane {
         &self.tenant
     }
 
-    /// Makes both components known, and puts a first price list of each in force. May be repeated.
+    /// Makes all components known, and puts a first price list of each in force. May be repeated.
     ///
     /// # Errors
     /// What the engine refuses; that it has stopped is none.
@@ -49,6 +51,7 @@ impl Plane {
         let all = [
             (TOKENS, &components.tokens, TOKENS_PARAMETERS[0]),
             (POOL, &components.pool, POOL_PARAMETERS[0]),
+            (OUTCOMES, &components.outcomes, OUTCOMES_PARAMETERS),
         ];
         for (name, component, parameters) in all {
             let plan = plan_name(name);

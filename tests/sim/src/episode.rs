@@ -21,7 +21,7 @@ use crate::house::House;
 use crate::log::{Asked, Log, Owner};
 use crate::look::{Look, Looked, Place, Shown};
 use crate::machine::Machine;
-use crate::operations::{OPERATIONS, Operation, Scene, altered};
+use crate::operations::{OPERATIONS, OUTCOME_OPERATIONS, Operation, Scene, altered};
 use crate::report::Tally;
 use crate::world::{DiskIs, Item, Pace, World};
 
@@ -75,6 +75,14 @@ fn keep<T>(kept: &mut Vec<T>, new: T) {
         kept.remove(0);
     }
     kept.push(new);
+}
+
+/// What is done to a wallet.
+fn operations_of(owner: &Owner) -> &'static [Operation] {
+    match House::is_followed(owner) {
+        true => OUTCOME_OPERATIONS,
+        false => OPERATIONS,
+    }
 }
 
 /// What an operation on a wallet may look at.
@@ -181,7 +189,8 @@ impl Episode {
             }
             for owner in self.houses[house].owners()? {
                 for name in ["put customer", "grant", "grant", "subscribe", "subscribe"] {
-                    let operation = OPERATIONS.iter().find(|operation| operation.name == name);
+                    let mut operations = operations_of(&owner).iter();
+                    let operation = operations.find(|operation| operation.name == name);
                     self.operate_on(&owner, operation.context(name)?)?;
                 }
             }
@@ -243,9 +252,10 @@ impl Episode {
 
     fn operate(&mut self) -> anyhow::Result<()> {
         let owner = self.owner()?;
-        let weights: u32 = OPERATIONS.iter().map(|operation| operation.weight).sum();
+        let operations = operations_of(&owner);
+        let weights: u32 = operations.iter().map(|operation| operation.weight).sum();
         let mut pick = self.random.random_range(0..weights);
-        let operation = OPERATIONS.iter().find(|operation| {
+        let operation = operations.iter().find(|operation| {
             let is_it = pick < operation.weight;
             pick = pick.saturating_sub(operation.weight);
             is_it

@@ -119,3 +119,15 @@ pub fn concluded(record: &Record) -> Option<&EventRef> {
         _ => None,
     }
 }
+
+/// The event that set the deadline which a record says has passed.
+pub fn set_by(record: &Record) -> Option<&EventRef> {
+    let due = match &record.command {
+        Command::Due(due) => due,
+        other => &other.retried()?.1.due,
+    };
+    match &due.item {
+        DueItem::Timer { about, .. } => about.as_ref().map(|about| &about.event),
+        _ => None,
+    }
+}

@@ -19,9 +19,11 @@ use crate::sandbox::{Advance, Sandbox};
 const LIVE: [&str; 2] = ["acme", "zeta"];
 const SANDBOXES: [&str; 2] = ["lab", "toy"];
 /// Of a live tenant. The first of each tenant is never on the plan that charges in two assets.
-const CUSTOMERS: [&str; 3] = ["ada", "ben", "cleo"];
+const CUSTOMERS: [&str; 4] = ["ada", "ben", "cleo", FOLLOWED];
 /// Of a sandbox.
-const TESTERS: [&str; 2] = ["ada", "cleo"];
+const TESTERS: [&str; 3] = ["ada", "cleo", FOLLOWED];
+/// The one who pays for outcomes, and for nothing else.
+const FOLLOWED: &str = "dora";
 
 /// A tenant.
 #[derive(Debug)]
@@ -101,7 +103,12 @@ impl House {
 
     /// Whether a customer may have the plan that charges in two assets.
     pub fn may_pool(owner: &Owner) -> bool {
-        owner.1.as_str() != CUSTOMERS[0]
+        owner.1.as_str() != CUSTOMERS[0] && !House::is_followed(owner)
+    }
+
+    /// Whether a customer is on the plan that follows conversations, and on no other.
+    pub fn is_followed(owner: &Owner) -> bool {
+        owner.1.as_str() == FOLLOWED
     }
 
     /// Its customers, once it is there.

@@ -46,6 +46,8 @@
 //!   wrote to nobody else.
 //! - [`machine`]: a live tenant's time is the machine's, also where its clock was set back over a restart; but never before the
 //!   newest change of the tenant, and a wallet's never before its newest record.
+//! - [`outcomes`]: each conversation, from its claim through its deadline to what comes back: what each event of it is charged,
+//!   when, and nothing else.
 //! - [`proof`]: every answer of a plan is given again when it is asked for from the records before it, and every fold of a term
 //!   comes to the same.
 //! - [`control`]: what was put in force is.
@@ -72,6 +74,7 @@ pub mod look;
 pub mod machine;
 pub mod news;
 pub mod operations;
+pub mod outcomes;
 pub mod plans;
 pub mod proof;
 pub mod report;

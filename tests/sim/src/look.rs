@@ -18,7 +18,7 @@ use crate::log::{Log, Owner};
 use crate::machine::Machine;
 use crate::proof::Proofs;
 use crate::statements::Closed;
-use crate::{agenda, audit, spending, usage};
+use crate::{agenda, audit, outcomes, spending, usage};
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub struct LookTally {
     pub statements: u64,
     /// Answers of plans that were given again, as of now.
     pub proved: u64,
+    /// Outcomes that were charged or given back, as of now.
+    pub outcomes: u64,
     /// Events of backfills that were posted, as of now.
     pub backfilled: u64,
     /// Advances of sandboxes' clocks, as of now.
@@ -114,10 +116,14 @@ impl Look {
             for (owner, wallet, before) in shown.iter().filter(|(owner, ..)| owner.0 == *tenant) {
                 let history = History::read(store, owner, Arc::clone(wallet))?;
                 looked.chains.push(audit::history(store, log, &history, *before)?);
-                if !House::may_pool(owner) {
+                if !House::may_pool(owner) && !House::is_followed(owner) {
                     audit::told(&history)?;
                 }
                 let tidied = house.tidied(engine, machine);
+                if House::is_followed(owner) {
+                    let charged = outcomes::check(&history);
+                    looked.tally.outcomes += charged.with_context(|| format!("the outcomes of {owner:?}"))?;
+                }
                 looked.tally.proved += self.proofs.check(engine, store, &history)?;
                 self.wallet(engine, &history, tidied, &mut looked.tally, random)?;
                 histories.push(history);

@@ -2,6 +2,7 @@
 //! [`altered`] where its content can differ under one id.
 
 mod corrections;
+mod outcomes;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -130,6 +131,45 @@ pub const OPERATIONS: &[Operation] = &[
         name: "delete limit",
         weight: 2,
         make: terms::delete_limit,
+    },
+];
+
+/// Every operation on a wallet that pays for outcomes.
+pub const OUTCOME_OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "put customer",
+        weight: 2,
+        make: put_customer,
+    },
+    Operation {
+        name: "grant",
+        weight: 4,
+        make: outcomes::grant,
+    },
+    Operation {
+        name: "subscribe",
+        weight: 1,
+        make: outcomes::subscribe,
+    },
+    Operation {
+        name: "claims",
+        weight: 20,
+        make: outcomes::claims,
+    },
+    Operation {
+        name: "confirm",
+        weight: 6,
+        make: outcomes::confirm,
+    },
+    Operation {
+        name: "object",
+        weight: 6,
+        make: outcomes::object,
+    },
+    Operation {
+        name: "void",
+        weight: 8,
+        make: corrections::void,
     },
 ];
 

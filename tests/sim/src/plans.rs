@@ -1,4 +1,4 @@
-//! The plans of the simulation: tokens at list price, and a pool that remembers. Built once per process.
+//! The plans of the simulation: tokens at list price, a pool that remembers, and outcomes with deadlines. Built once per process.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -27,13 +27,21 @@ pub const POOL_PARAMETERS: [&str; 2] = [
     r#"{"low": "0.333", "high": "0.7", "dollars": "0.0299"}"#,
 ];
 
-/// Both components.
+/// Plan of `outcome.claimed`, `outcome.confirmed` and `outcome.objected`.
+pub const OUTCOMES: &str = "outcomes";
+/// Price list of [`OUTCOMES`]; it never changes. [`crate::outcomes`] knows what it says.
+pub const OUTCOMES_PARAMETERS: &str = r#"{"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 1,
+    "reversal_days": 3}"#;
+
+/// All components.
 #[derive(Debug)]
 pub struct Components {
     /// Of [`TOKENS`].
     pub tokens: Vec<u8>,
     /// Of [`POOL`].
     pub pool: Vec<u8>,
+    /// Of [`OUTCOMES`].
+    pub outcomes: Vec<u8>,
 }
 
 /// Builds what was not built before.
@@ -52,6 +60,7 @@ pub fn components() -> anyhow::Result<&'static Components> {
         Ok(Components {
             tokens: build("../../example-plans/per-token")?,
             pool: build("pool")?,
+            outcomes: build("../../example-plans/per-outcome")?,
         })
     });
     built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
@@ -83,7 +92,7 @@ pub fn runtime() -> anyhow::Result<Runtime> {
     Ok(runtime.clone())
 }
 
-/// One of the two names above.
+/// One of the names above.
 #[expect(clippy::expect_used, reason = "called with the constants of this file")]
 pub fn plan_name(name: &str) -> PlanName {
     PlanName::new(name).expect("a name")

@@ -67,6 +67,7 @@ impl Tally {
         self.looked.statements += look.statements;
         // Each look sees them all.
         self.looked.proved = look.proved;
+        self.looked.outcomes = look.outcomes;
         self.looked.backfilled = look.backfilled;
         self.looked.advances = look.advances;
         self.looked.thresholds = look.thresholds;
@@ -95,6 +96,7 @@ impl Tally {
             (&mut self.looked.rows, other.looked.rows),
             (&mut self.looked.statements, other.looked.statements),
             (&mut self.looked.proved, other.looked.proved),
+            (&mut self.looked.outcomes, other.looked.outcomes),
             (&mut self.looked.backfilled, other.looked.backfilled),
             (&mut self.looked.advances, other.looked.advances),
             (&mut self.looked.thresholds, other.looked.thresholds),
@@ -113,7 +115,7 @@ impl Tally {
              {} starts after {} crashes and {} stops in order, {} with a clock set back; the disk failed {} times, the engine stopped {} times for it\n\
              {} disk operations, {} syncs, {} crashes with something unsynced; \
              every wallet checked against its history {} times\n\
-             {} answers of plans given again; {} events of backfills; {} advances of sandboxes; \
+             {} answers of plans given again; {} outcomes charged or given back; {} events of backfills; {} advances of sandboxes; \
              {} thresholds and {} denials of spending limits; \
              compared were {} items of change feeds, {} rows of usage and {} statements",
             self.operations,
@@ -132,6 +134,7 @@ impl Tally {
             self.disk.torn,
             self.looks,
             self.looked.proved,
+            self.looked.outcomes,
             self.looked.backfilled,
             self.looked.advances,
             self.looked.thresholds,
@@ -163,6 +166,7 @@ impl Tally {
             "faults": self.disk.faults,
             "torn": self.disk.torn,
             "proved": self.looked.proved,
+            "outcomes": self.looked.outcomes,
             "backfilled": self.looked.backfilled,
             "advances": self.looked.advances,
             "thresholds": self.looked.thresholds,

@@ -19,7 +19,7 @@ use farebox_record::time::Timestamp;
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
-use crate::history::{History, concluded};
+use crate::history::{History, concluded, set_by};
 use sums::Sums;
 
 /// Code and asset of a charge.
@@ -89,10 +89,11 @@ pub fn check(
 
 impl Book {
     fn enter(&mut self, record: &Record) -> anyhow::Result<()> {
-        let posted = posted(record)?;
+        let mut posted = posted(record)?;
         for ((_, asset), amount) in &posted {
             *self.revenue.entry(asset.clone()).or_default() += amount;
         }
+        self.others(record, &mut posted)?;
         match (&record.command, &record.outcome.answer) {
             (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Unpriced(_)) => {
                 let counted = Counted {
@@ -158,7 +159,9 @@ impl Book {
                 let waits = effects
                     .iter()
                     .any(|effect| matches!(effect, Effect::UnpricedKept(_)));
-                let said = if is_answered && !waits {
+                // What a deadline charges counts for the event that set it.
+                let is_of_event = set_by(record).is_some_and(|event| standing(record, event).is_some());
+                let said = if is_answered && !waits && !is_of_event {
                     said(record)
                 } else {
                     BTreeMap::new()
@@ -269,6 +272,31 @@ impl Book {
             event.quantities = quantities(&repriced.charges);
         }
         Ok(posted)
+    }
+
+    /// What a deadline charges is its event's, and what a plan gives back is taken of the event that it was charged for: both
+    /// stand behind the record with what they took.
+    fn others(&mut self, record: &Record, posted: &mut BTreeMap<Code, i128>) -> anyhow::Result<()> {
+        for original in &record.seen.named {
+            let name = original.standing.event.reference();
+            let Some(standing) = standing(record, &name) else {
+                continue;
+            };
+            let mut now = BTreeMap::new();
+            for slice in &standing.slices {
+                let code = (slice.code.clone(), slice.asset.clone());
+                *now.entry(code).or_default() += slice.amount.get();
+            }
+            let event = self.event(&name)?;
+            for (sign, amounts) in [(1, &event.amounts), (-1, &now)] {
+                for (code, amount) in amounts {
+                    *posted.entry(code.clone()).or_default() += sign * amount;
+                }
+            }
+            event.amounts = now;
+            event.quantities = quantities(&standing.lines);
+        }
+        Ok(())
     }
 
     fn price(

@@ -1,0 +1,194 @@
+//! What the plan of outcomes must charge, worked out by hand: a claim counts when its deadline passes, or when somebody confirms
+//! it; an objection ends the wait, and brings back what was charged less than three days before. What a deadline charges is
+//! charged for the event that set it, and comes back with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, ensure};
+use farebox_record::command::{Command, Due, DueItem};
+use farebox_record::event::Event;
+use farebox_record::outcome::{Account, Answer, Effect};
+use farebox_record::plan::EventRef;
+use farebox_record::record::Record;
+use farebox_record::time::{Span, Timestamp};
+
+use crate::history::History;
+
+/// For how long an objection to a claim is waited for.
+const WAIT: Span = Span::seconds(3_600);
+/// For how long what was charged comes back.
+const REVERSAL: Span = Span::days(3);
+
+/// What is known of a conversation.
+#[derive(Debug, Clone)]
+enum Talk {
+    /// Claimed by an event: the kind of the outcome.
+    Claimed(EventRef, String),
+    /// Charged for an event: how much, and when.
+    Charged(EventRef, i128, Timestamp),
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    talks: BTreeMap<String, Talk>,
+    /// When each conversation's deadline passes, and the event that set it.
+    deadlines: BTreeMap<String, (Timestamp, EventRef)>,
+    /// What each event that was priced stands with, and its conversation.
+    events: BTreeMap<EventRef, (i128, String)>,
+    /// Objections, and what each brought back of which event.
+    back: BTreeMap<EventRef, (EventRef, i128)>,
+    voided: BTreeSet<EventRef>,
+    /// Times that something was charged or given back.
+    moves: u64,
+}
+
+/// Works all of a history out, and compares each record with it. Tells how often something was charged or given back.
+///
+/// # Errors
+/// The first record that charges something else, or for another event.
+pub fn check(history: &History) -> anyhow::Result<u64> {
+    let mut ledger = Ledger::default();
+    for record in &history.records {
+        let named = || format!("record {}: {:?}", record.sequence, record.command);
+        ledger.enter(record).with_context(named)?;
+    }
+    Ok(ledger.moves)
+}
+
+impl Ledger {
+    fn enter(&mut self, record: &Record) -> anyhow::Result<()> {
+        let before = self.total();
+        match (&record.command, &record.outcome.answer) {
+            (Command::Usage(event), Answer::Charged { .. }) => self.price(event, record.seen.time)?,
+            (Command::RateUnpriced(rate), Answer::Charged { .. }) => {
+                self.price(&rate.event, record.seen.time)?;
+            }
+            (Command::Void(void), Answer::Corrected(_)) => self.void(&void.event),
+            (Command::Due(due), _) => self.due(due)?,
+            _ => {}
+        }
+        let moved = self.total() - before;
+        let posted: i128 = record.outcome.effects.iter().map(revenue).sum();
+        ensure!(posted == moved, "it posts {posted} nanos, and should {moved}");
+        for effect in &record.outcome.effects {
+            let Effect::StandingPut(event, standing) = effect else {
+                continue;
+            };
+            let stands: i128 = standing.slices.iter().map(|slice| slice.amount.get()).sum();
+            let expected = self.events.get(event).map_or(0, |(amount, _)| *amount);
+            ensure!(
+                stands == expected,
+                "{event:?} stands with {stands} nanos, and should with {expected}"
+            );
+        }
+        self.moves += u64::from(moved != 0);
+        Ok(())
+    }
+
+    /// What all events stand with.
+    fn total(&self) -> i128 {
+        self.events.values().map(|(amount, _)| amount).sum()
+    }
+
+    fn price(&mut self, event: &Event, at: Timestamp) -> anyhow::Result<()> {
+        let name = event.reference();
+        let talk = event.attributes.get("conversation").context("about nothing")?;
+        let kind = event.attributes.get("outcome").cloned();
+        self.events.insert(name.clone(), (0, talk.clone()));
+        let before = self.talks.get(talk).cloned();
+        match (event.event_type.as_str(), before) {
+            ("outcome.claimed" | "outcome.confirmed", Some(Talk::Charged(..))) => {}
+            ("outcome.claimed", _) => {
+                let kind = kind.context("a claim of nothing")?;
+                self.talks.insert(talk.clone(), Talk::Claimed(name.clone(), kind));
+                let until = at.saturating_add(WAIT);
+                self.deadlines.insert(talk.clone(), (until, name));
+            }
+            ("outcome.confirmed", before) => {
+                let claimed = match before {
+                    Some(Talk::Claimed(_, claimed)) => Some(claimed),
+                    _ => None,
+                };
+                if let Some(kind) = kind.or(claimed) {
+                    self.deadlines.remove(talk);
+                    self.charge(talk, name, &kind, at);
+                }
+            }
+            ("outcome.objected", before) => {
+                self.deadlines.remove(talk);
+                self.talks.remove(talk);
+                if let Some(Talk::Charged(charged, amount, then)) = before
+                    && at < then.saturating_add(REVERSAL)
+                {
+                    self.add(&charged, -amount);
+                    self.back.insert(name, (charged, amount));
+                }
+            }
+            (other, _) => anyhow::bail!("{other} has a price"),
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, due: &Due) -> anyhow::Result<()> {
+        let DueItem::Timer {
+            about: Some(about), ..
+        } = &due.item
+        else {
+            return Ok(());
+        };
+        let talk = &about.subject;
+        let (until, event) = self.deadlines.remove(talk).context("nobody waits")?;
+        ensure!(
+            (until, &event) == (due.instant, &about.event),
+            "the deadline is {until}, set by {event:?}"
+        );
+        if let Some(Talk::Claimed(claimed, kind)) = self.talks.get(talk).cloned() {
+            ensure!(claimed == event, "it was claimed by {claimed:?}");
+            self.charge(talk, event, &kind, until);
+        }
+        Ok(())
+    }
+
+    fn charge(&mut self, talk: &str, event: EventRef, kind: &str, at: Timestamp) {
+        let amount = match kind {
+            "resolution" => 1_000_000_000,
+            _ => 500_000_000,
+        };
+        self.add(&event, amount);
+        self.talks
+            .insert(talk.to_string(), Talk::Charged(event, amount, at));
+    }
+
+    /// It never happened: what it was charged comes back, and what it brought back of another is that one's again.
+    fn void(&mut self, event: &EventRef) {
+        self.voided.insert(event.clone());
+        let Some((amount, talk)) = self.events.get_mut(event) else {
+            return; // it waited for a price
+        };
+        *amount = 0;
+        let talk = talk.clone();
+        if let Some(Talk::Claimed(about, _) | Talk::Charged(about, ..)) = self.talks.get(&talk)
+            && about == event
+        {
+            self.talks.remove(&talk);
+        }
+        if let Some((charged, amount)) = self.back.remove(event)
+            && !self.voided.contains(&charged)
+        {
+            self.add(&charged, amount);
+        }
+    }
+
+    fn add(&mut self, event: &EventRef, amount: i128) {
+        if let Some((stands, _)) = self.events.get_mut(event) {
+            *stands += amount;
+        }
+    }
+}
+
+fn revenue(effect: &Effect) -> i128 {
+    match effect {
+        Effect::Entry(entry) if entry.account == Account::Revenue => entry.amount.get(),
+        _ => 0,
+    }
+}
