@@ -9,7 +9,8 @@ use rand::Rng as _;
 use rand::rngs::SmallRng;
 
 use crate::plans::{
-    self, OUTCOMES, OUTCOMES_PARAMETERS, POOL, POOL_PARAMETERS, TOKENS, TOKENS_PARAMETERS, plan_name,
+    self, OUTCOMES, OUTCOMES_PARAMETERS, POOL, POOL_PARAMETERS, TOKENS, TOKENS_PARAMETERS, TOTALS,
+    TOTALS_PARAMETERS, plan_name,
 };
 
 /// What one tenant was told of its control plane.
@@ -52,6 +53,7 @@ impl Plane {
             (TOKENS, &components.tokens, TOKENS_PARAMETERS[0]),
             (POOL, &components.pool, POOL_PARAMETERS[0]),
             (OUTCOMES, &components.outcomes, OUTCOMES_PARAMETERS),
+            (TOTALS, &components.totals, TOTALS_PARAMETERS),
         ];
         for (name, component, parameters) in all {
             let plan = plan_name(name);

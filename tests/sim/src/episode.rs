@@ -21,7 +21,7 @@ use crate::house::House;
 use crate::log::{Asked, Log, Owner};
 use crate::look::{Look, Looked, Place, Shown};
 use crate::machine::Machine;
-use crate::operations::{OPERATIONS, OUTCOME_OPERATIONS, Operation, Scene, altered};
+use crate::operations::{OPERATIONS, OUTCOME_OPERATIONS, Operation, Scene, TOTAL_OPERATIONS, altered};
 use crate::report::Tally;
 use crate::world::{DiskIs, Item, Pace, World};
 
@@ -79,9 +79,12 @@ fn keep<T>(kept: &mut Vec<T>, new: T) {
 
 /// What is done to a wallet.
 fn operations_of(owner: &Owner) -> &'static [Operation] {
-    match House::is_followed(owner) {
-        true => OUTCOME_OPERATIONS,
-        false => OPERATIONS,
+    if House::is_followed(owner) {
+        OUTCOME_OPERATIONS
+    } else if House::is_summed(owner) {
+        TOTAL_OPERATIONS
+    } else {
+        OPERATIONS
     }
 }
 
@@ -406,7 +409,9 @@ impl Episode {
     /// Something is done about a backfill; sometimes the disk fails under it.
     fn backfill(&mut self) -> anyhow::Result<()> {
         let house = self.random.random_range(0..self.houses.len());
-        let owners = self.houses[house].owners()?;
+        let mut owners = self.houses[house].owners()?;
+        // The others have no price for what is made here.
+        owners.retain(|owner| !House::is_followed(owner) && !House::is_summed(owner));
         if owners.is_empty() {
             return self.operate();
         }

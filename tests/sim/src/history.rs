@@ -1,5 +1,6 @@
 //! A history, read once and looked at from many sides.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -7,7 +8,9 @@ use farebox_ledger::Wallet;
 use farebox_record::codec;
 use farebox_record::command::{Command, DueItem};
 use farebox_record::control::ControlRecord;
+use farebox_record::correction::Standing;
 use farebox_record::ids::{Hash, TenantId};
+use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_store::{JournalStore, Store as _, StoredRecord, WalletKey};
@@ -130,4 +133,22 @@ pub fn set_by(record: &Record) -> Option<&EventRef> {
         DueItem::Timer { about, .. } => about.as_ref().map(|about| &about.event),
         _ => None,
     }
+}
+
+/// What an effect earns.
+pub fn revenue(effect: &Effect) -> i128 {
+    match effect {
+        Effect::Entry(entry) if entry.account == Account::Revenue => entry.amount.get(),
+        _ => 0,
+    }
+}
+
+/// Events as a record leaves them.
+pub fn standings(record: &Record) -> BTreeMap<&EventRef, &Standing> {
+    let effects = record.outcome.effects.iter();
+    let standings = effects.filter_map(|effect| match effect {
+        Effect::StandingPut(event, standing) => Some((event, &**standing)),
+        _ => None,
+    });
+    standings.collect()
 }

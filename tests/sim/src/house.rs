@@ -19,11 +19,13 @@ use crate::sandbox::{Advance, Sandbox};
 const LIVE: [&str; 2] = ["acme", "zeta"];
 const SANDBOXES: [&str; 2] = ["lab", "toy"];
 /// Of a live tenant. The first of each tenant is never on the plan that charges in two assets.
-const CUSTOMERS: [&str; 4] = ["ada", "ben", "cleo", FOLLOWED];
+const CUSTOMERS: [&str; 5] = ["ada", "ben", "cleo", FOLLOWED, SUMMED];
 /// Of a sandbox.
-const TESTERS: [&str; 3] = ["ada", "cleo", FOLLOWED];
+const TESTERS: [&str; 4] = ["ada", "cleo", FOLLOWED, SUMMED];
 /// The one who pays for outcomes, and for nothing else.
 const FOLLOWED: &str = "dora";
+/// The one who pays by a running total, and for nothing else.
+const SUMMED: &str = "emil";
 
 /// A tenant.
 #[derive(Debug)]
@@ -103,12 +105,17 @@ impl House {
 
     /// Whether a customer may have the plan that charges in two assets.
     pub fn may_pool(owner: &Owner) -> bool {
-        owner.1.as_str() != CUSTOMERS[0] && !House::is_followed(owner)
+        !House::is_followed(owner) && !House::is_summed(owner) && owner.1.as_str() != CUSTOMERS[0]
     }
 
     /// Whether a customer is on the plan that follows conversations, and on no other.
     pub fn is_followed(owner: &Owner) -> bool {
         owner.1.as_str() == FOLLOWED
+    }
+
+    /// Whether a customer is on the plan with a running total, and on no other.
+    pub fn is_summed(owner: &Owner) -> bool {
+        owner.1.as_str() == SUMMED
     }
 
     /// Its customers, once it is there.

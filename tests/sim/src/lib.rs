@@ -48,6 +48,7 @@
 //!   newest change of the tenant, and a wallet's never before its newest record.
 //! - [`outcomes`]: each conversation, from its claim through its deadline to what comes back: what each event of it is charged,
 //!   when, and nothing else.
+//! - [`totals`]: where the price depends on what came before, what each event costs behind whatever was late, amended or voided.
 //! - [`proof`]: every answer of a plan is given again when it is asked for from the records before it, and every fold of a term
 //!   comes to the same.
 //! - [`control`]: what was put in force is.
@@ -82,6 +83,7 @@ pub mod run;
 pub mod sandbox;
 pub mod spending;
 pub mod statements;
+pub mod totals;
 pub mod usage;
 pub mod window;
 pub mod world;

@@ -18,7 +18,7 @@ use crate::log::{Log, Owner};
 use crate::machine::Machine;
 use crate::proof::Proofs;
 use crate::statements::Closed;
-use crate::{agenda, audit, outcomes, spending, usage};
+use crate::{agenda, audit, outcomes, spending, totals, usage};
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
@@ -41,6 +41,8 @@ pub struct LookTally {
     pub proved: u64,
     /// Outcomes that were charged or given back, as of now.
     pub outcomes: u64,
+    /// Corrections that changed what other events cost, by the plan with a running total, as of now.
+    pub repriced: u64,
     /// Events of backfills that were posted, as of now.
     pub backfilled: u64,
     /// Advances of sandboxes' clocks, as of now.
@@ -116,13 +118,17 @@ impl Look {
             for (owner, wallet, before) in shown.iter().filter(|(owner, ..)| owner.0 == *tenant) {
                 let history = History::read(store, owner, Arc::clone(wallet))?;
                 looked.chains.push(audit::history(store, log, &history, *before)?);
-                if !House::may_pool(owner) && !House::is_followed(owner) {
+                if !House::may_pool(owner) && !House::is_followed(owner) && !House::is_summed(owner) {
                     audit::told(&history)?;
                 }
                 let tidied = house.tidied(engine, machine);
                 if House::is_followed(owner) {
                     let charged = outcomes::check(&history);
                     looked.tally.outcomes += charged.with_context(|| format!("the outcomes of {owner:?}"))?;
+                }
+                if House::is_summed(owner) {
+                    let repriced = totals::check(&history);
+                    looked.tally.repriced += repriced.with_context(|| format!("the totals of {owner:?}"))?;
                 }
                 looked.tally.proved += self.proofs.check(engine, store, &history)?;
                 self.wallet(engine, &history, tidied, &mut looked.tally, random)?;

@@ -4,6 +4,7 @@
 mod corrections;
 mod outcomes;
 mod terms;
+mod totals;
 
 use std::collections::BTreeMap;
 
@@ -170,6 +171,45 @@ pub const OUTCOME_OPERATIONS: &[Operation] = &[
         name: "void",
         weight: 8,
         make: corrections::void,
+    },
+];
+
+/// Every operation on a wallet that pays by a running total.
+pub const TOTAL_OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "put customer",
+        weight: 2,
+        make: put_customer,
+    },
+    Operation {
+        name: "grant",
+        weight: 4,
+        make: outcomes::grant,
+    },
+    Operation {
+        name: "subscribe",
+        weight: 1,
+        make: totals::subscribe,
+    },
+    Operation {
+        name: "units",
+        weight: 20,
+        make: totals::units,
+    },
+    Operation {
+        name: "void",
+        weight: 6,
+        make: corrections::void,
+    },
+    Operation {
+        name: "amend",
+        weight: 8,
+        make: totals::amend,
+    },
+    Operation {
+        name: "put limit",
+        weight: 4,
+        make: terms::put_limit,
     },
 ];
 

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, ensure};
 use farebox_record::command::{Command, Due, DueItem};
 use farebox_record::event::Event;
-use farebox_record::outcome::{Account, Answer, Effect};
+use farebox_record::outcome::Answer;
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::time::{Span, Timestamp};
 
-use crate::history::History;
+use crate::history::{History, revenue, standings};
 
 /// For how long an objection to a claim is waited for.
 const WAIT: Span = Span::seconds(3_600);
@@ -70,10 +70,7 @@ impl Ledger {
         let moved = self.total() - before;
         let posted: i128 = record.outcome.effects.iter().map(revenue).sum();
         ensure!(posted == moved, "it posts {posted} nanos, and should {moved}");
-        for effect in &record.outcome.effects {
-            let Effect::StandingPut(event, standing) = effect else {
-                continue;
-            };
+        for (event, standing) in standings(record) {
             let stands: i128 = standing.slices.iter().map(|slice| slice.amount.get()).sum();
             let expected = self.events.get(event).map_or(0, |(amount, _)| *amount);
             ensure!(
@@ -183,12 +180,5 @@ impl Ledger {
         if let Some((stands, _)) = self.events.get_mut(event) {
             *stands += amount;
         }
-    }
-}
-
-fn revenue(effect: &Effect) -> i128 {
-    match effect {
-        Effect::Entry(entry) if entry.account == Account::Revenue => entry.amount.get(),
-        _ => 0,
     }
 }

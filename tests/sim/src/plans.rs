@@ -1,4 +1,5 @@
-//! The plans of the simulation: tokens at list price, a pool that remembers, and outcomes with deadlines. Built once per process.
+//! The plans of the simulation: tokens at list price, a pool that remembers, outcomes with deadlines, and a
+//! running total. Built once per process.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -33,6 +34,12 @@ pub const OUTCOMES: &str = "outcomes";
 pub const OUTCOMES_PARAMETERS: &str = r#"{"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 1,
     "reversal_days": 3}"#;
 
+/// Plan of `api.call`.
+pub const TOTALS: &str = "totals";
+/// Price list of [`TOTALS`]; it never changes. [`crate::totals`] knows what it says.
+pub const TOTALS_PARAMETERS: &str = r#"{"fee": "0", "credits": "0", "rollover_max": "0", "credits_per_dollar": 100,
+    "price": "0.10", "beyond": [{"above": "100", "price": "0.05"}], "minimum": "0", "call_max": "5000"}"#;
+
 /// All components.
 #[derive(Debug)]
 pub struct Components {
@@ -42,6 +49,8 @@ pub struct Components {
     pub pool: Vec<u8>,
     /// Of [`OUTCOMES`].
     pub outcomes: Vec<u8>,
+    /// Of [`TOTALS`].
+    pub totals: Vec<u8>,
 }
 
 /// Builds what was not built before.
@@ -61,6 +70,7 @@ pub fn components() -> anyhow::Result<&'static Components> {
             tokens: build("../../example-plans/per-token")?,
             pool: build("pool")?,
             outcomes: build("../../example-plans/per-outcome")?,
+            totals: build("../../host/kit/tests/plans/commitment")?,
         })
     });
     built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))

@@ -68,6 +68,7 @@ impl Tally {
         // Each look sees them all.
         self.looked.proved = look.proved;
         self.looked.outcomes = look.outcomes;
+        self.looked.repriced = look.repriced;
         self.looked.backfilled = look.backfilled;
         self.looked.advances = look.advances;
         self.looked.thresholds = look.thresholds;
@@ -97,6 +98,7 @@ impl Tally {
             (&mut self.looked.statements, other.looked.statements),
             (&mut self.looked.proved, other.looked.proved),
             (&mut self.looked.outcomes, other.looked.outcomes),
+            (&mut self.looked.repriced, other.looked.repriced),
             (&mut self.looked.backfilled, other.looked.backfilled),
             (&mut self.looked.advances, other.looked.advances),
             (&mut self.looked.thresholds, other.looked.thresholds),
@@ -112,10 +114,12 @@ impl Tally {
         let commands: u64 = self.by_name.values().sum();
         format!(
             "{} operations: {commands} commands, {} answers ({} given again and compared), {} conflicts, {} refusals\n\
-             {} starts after {} crashes and {} stops in order, {} with a clock set back; the disk failed {} times, the engine stopped {} times for it\n\
+             {} starts after {} crashes and {} stops in order, {} with a clock set back; \
+             the disk failed {} times, the engine stopped {} times for it\n\
              {} disk operations, {} syncs, {} crashes with something unsynced; \
              every wallet checked against its history {} times\n\
-             {} answers of plans given again; {} outcomes charged or given back; {} events of backfills; {} advances of sandboxes; \
+             {} answers of plans given again; {} outcomes charged or given back; \
+             {} corrections that priced others anew; {} events of backfills; {} advances of sandboxes; \
              {} thresholds and {} denials of spending limits; \
              compared were {} items of change feeds, {} rows of usage and {} statements",
             self.operations,
@@ -135,6 +139,7 @@ impl Tally {
             self.looks,
             self.looked.proved,
             self.looked.outcomes,
+            self.looked.repriced,
             self.looked.backfilled,
             self.looked.advances,
             self.looked.thresholds,
@@ -167,6 +172,7 @@ impl Tally {
             "torn": self.disk.torn,
             "proved": self.looked.proved,
             "outcomes": self.looked.outcomes,
+            "repriced": self.looked.repriced,
             "backfilled": self.looked.backfilled,
             "advances": self.looked.advances,
             "thresholds": self.looked.thresholds,

@@ -50,6 +50,7 @@ fn fixed_seeds() {
     let looked = &all.looked;
     assert!(looked.proved > 500, "{} answers proved", looked.proved);
     assert!(looked.outcomes > 50, "{} outcomes", looked.outcomes);
+    assert!(looked.repriced > 5, "{} repriced", looked.repriced);
     assert!(looked.backfilled > 10, "{} backfilled", looked.backfilled);
     assert!(looked.advances > 5, "{} advances", looked.advances);
     assert!(looked.thresholds > 10, "{} thresholds", looked.thresholds);
