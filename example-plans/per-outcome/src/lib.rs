@@ -101,29 +101,10 @@ impl Plan for PerOutcome {
         memory: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        let period = transition.period();
         match &transition.change {
             Change::Due { .. } => keep(deal, transition, memory, outcome),
-            Change::Reversed { event, .. } => {
-                // The host gives back what was charged; another claim may come.
-                let charged = memory.subject.get().and_then(Progress::charged);
-                if let Some(charged) = charged.filter(|charged| charged.event == *event) {
-                    if period.start <= charged.at {
-                        let amount = charged.amount;
-                        memory.state.less(period.index, amount)?;
-                    }
-                    memory.subject.forget();
-                } else if memory
-                    .subject
-                    .get()
-                    .and_then(Progress::kept)
-                    .is_some_and(|claim| claim.event == *event)
-                {
-                    memory.subject.forget();
-                }
-                Ok(())
-            }
-            _ => Terms::new(deal, period, outcome).carry_out(transition, &mut memory.state),
+            Change::Reversed { event, .. } => take_back(event, transition, memory),
+            _ => Terms::new(deal, transition.period(), outcome).carry_out(transition, &mut memory.state),
         }
     }
 }
@@ -214,6 +195,31 @@ fn object(
     memory.state.less(period, amount)
 }
 
+/// An event is taken back. The host gives back what was charged for it; another claim may come.
+fn take_back(
+    event: &EventRef,
+    transition: &Transition<'_>,
+    memory: &mut Memory<PerOutcome>,
+) -> Result<(), Rejection> {
+    let Some(progress) = memory.subject.get() else {
+        return Ok(());
+    };
+    let waits = progress.kept().is_some_and(|claim| claim.event == *event);
+    let charged = progress.charged().filter(|charged| charged.event == *event);
+    if let Some(charged) = charged {
+        let present = transition.period();
+        // Before the period was kept, nothing told a deadline at its end from what counts behind it.
+        let known = || (present.start <= charged.at).then_some(present.index);
+        if let Some(period) = charged.period.0.or_else(known) {
+            memory.state.never(period, charged.at, charged.amount)?;
+        }
+    } else if !waits {
+        return Ok(());
+    }
+    memory.subject.forget();
+    Ok(())
+}
+
 /// An outcome counts: it is charged, and remembered for as long as it can be given back.
 fn earn(
     deal: &Prepared,
@@ -230,7 +236,9 @@ fn earn(
             format!("the price of a {}", claim.kind)
         })?;
     memory.state.more(period, amount)?;
-    memory.subject.keep(claim.earned(amount, at), deal.remembered(at));
+    memory
+        .subject
+        .keep(claim.earned(amount, at, period), deal.remembered(at));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! A period is paid where the plan is asked to carry out what it costs, and only there. Outcomes count whenever they do: in a
 //! pause the deadlines of claims go on, and a period may pass, or go on for a while, without anybody paying for it.
 
-use farebox_plan::{Added, Nanos, Overflow, Rejection};
+use farebox_plan::{Added, Instant, Nanos, Overflow, Rejection};
 use serde::{Deserialize, Serialize};
 
 /// What is remembered of a subscription.
@@ -15,6 +15,8 @@ pub struct State {
     charged: Nanos,
     /// The same for a later period that is not paid.
     ahead: Added<Counted>,
+    /// When this deal took the subscription over, which knows nothing of what counted before.
+    since: Added<Instant>,
 }
 
 /// What outcomes cost in a period, less what was given back in it.
@@ -25,12 +27,20 @@ struct Counted {
 }
 
 impl State {
+    /// The deal takes a subscription over. One that is told so again has counted since, and keeps that.
+    pub(crate) fn take_over(&mut self, at: Instant) {
+        if *self == State::default() {
+            self.since = Added(Some(at));
+        }
+    }
+
     /// A period is paid. What counted in it already goes on counting.
     pub(crate) fn enter(&mut self, period: u32) {
         *self = State {
             period,
             charged: self.charged_in(period),
             ahead: Added(None),
+            since: self.since,
         };
     }
 
@@ -57,11 +67,28 @@ impl State {
         Ok(())
     }
 
+    /// An outcome that counted in a period, from `at`, should not have. A period that is billed stays as it is.
+    pub(crate) fn never(&mut self, period: u32, at: Instant, amount: Nanos) -> Result<(), Rejection> {
+        match self.counts(period, at) {
+            true => self.less(period, amount),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether what counted in a period, from `at`, is among what is remembered.
+    fn counts(&self, period: u32, at: Instant) -> bool {
+        let ahead = self.ahead.0.as_ref().map(|ahead| ahead.period);
+        let is_open = period == self.period || Some(period) == ahead;
+        is_open && self.since.0.is_none_or(|since| since <= at)
+    }
+
     fn count(&mut self, period: u32, charged: Nanos) {
-        match period == self.period {
-            true => self.charged = charged,
+        let ahead = self.ahead.0.as_ref().map(|ahead| ahead.period);
+        if period == self.period {
+            self.charged = charged;
+        } else if period > self.period && ahead <= Some(period) {
             // Of those that are not paid only the present one matters: one that passed will not be paid any more.
-            false => self.ahead = Added(Some(Counted { period, charged })),
+            self.ahead = Added(Some(Counted { period, charged }));
         }
     }
 }
@@ -78,6 +105,7 @@ mod tests {
                 period,
                 charged: Nanos::units(charged),
             })),
+            since: Added(None),
         }
     }
 
@@ -99,6 +127,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_late_of_a_period_that_passed_counts_for_no_other() {
+        let mut state = state(3, 5, Some((5, 7)));
+        for passed in [2, 4] {
+            state.more(passed, Nanos::units(1)).unwrap();
+            assert_eq!(state, self::state(3, 5, Some((5, 7))), "{passed}");
+        }
+    }
+
+    #[test]
+    fn what_never_was_comes_off_the_period_in_which_it_counted() {
+        let at = |day| Instant::from_micros(0).plus_days(day);
+        let mut state = state(3, 5, Some((5, 7)));
+        for (period, charged, ahead) in [(2, 5, 7), (3, 4, 7), (4, 4, 7), (5, 4, 6), (6, 4, 6)] {
+            state.never(period, at(1), Nanos::units(1)).unwrap();
+            assert_eq!(state, self::state(3, charged, Some((5, ahead))), "{period}");
+        }
+    }
+
+    #[test]
+    fn a_deal_that_takes_over_counts_from_then_on() {
+        let at = |day| Instant::from_micros(0).plus_days(day);
+        let mut state = State::default();
+        state.take_over(at(2));
+        state.enter(3);
+        state.more(3, Nanos::units(5)).unwrap();
+        state.never(3, at(1), Nanos::units(1)).unwrap();
+        assert_eq!(state.charged_in(3), Nanos::units(5));
+        state.never(3, at(2), Nanos::units(1)).unwrap();
+        assert_eq!(state.charged_in(3), Nanos::units(4));
+        // Told again, because nobody answered, it has counted since.
+        state.take_over(at(7));
+        assert_eq!(state.since, Added(Some(at(2))));
+    }
+
+    #[test]
     fn a_state_from_before_a_period_was_counted_ahead_goes_on() {
         // Period 3 and 5 units, as they were written then.
         let before = postcard::to_allocvec(&(3_u32, Nanos::units(5))).unwrap();
@@ -106,9 +169,11 @@ mod tests {
         let now = state(3, 5, Some((4, -1)));
         let bytes = postcard::to_allocvec(&now).unwrap();
         assert_eq!(bytes[..before.len()], before);
-        assert_eq!(postcard::from_bytes(&bytes), Ok(now));
+        assert_eq!(postcard::from_bytes::<State>(&bytes).as_ref(), Ok(&now));
+        // The last byte says that no deal took over, and may be missing.
+        assert_eq!(postcard::from_bytes(&bytes[..bytes.len() - 1]), Ok(now));
         assert_eq!(
-            postcard::from_bytes::<State>(&bytes[..bytes.len() - 1]).ok(),
+            postcard::from_bytes::<State>(&bytes[..bytes.len() - 2]).ok(),
             None,
             "it ends within"
         );

@@ -52,6 +52,7 @@ impl<'a> Terms<'a> {
                     Proration::AtPeriodEnd => Share::NONE,
                 };
                 self.seats(seats, share)?;
+                state.take_over(transition.time);
             }
             // The return pays for all seats of a period that nobody paid, because of a pause.
             Change::SeatsChanged { .. } if !paid => return Ok(()),

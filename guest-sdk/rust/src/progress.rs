@@ -3,7 +3,7 @@
 use farebox_money::Nanos;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventRef, Instant};
+use crate::{Added, EventRef, Instant};
 
 /// Where the outcome of a subject (a conversation, a task) stands; a subject that is new, or whose outcome was taken back, has
 /// none. One subject has one outcome at a time.
@@ -15,7 +15,7 @@ use crate::{EventRef, Instant};
 /// let pending = Progress::claimed(None, "resolution", event("answer")).unwrap();
 /// // Nobody came back: it counts, for the event that claimed it.
 /// let kept = pending.kept().unwrap();
-/// let earned = kept.earned(Nanos::units(1), Instant::from_micros(0));
+/// let earned = kept.earned(Nanos::units(1), Instant::from_micros(0), 0);
 /// // Somebody comes back after all: what was charged for it is given back.
 /// assert_eq!(earned.charged().unwrap().event, event("answer"));
 /// ```
@@ -47,16 +47,20 @@ pub struct Charged {
     pub amount: Nanos,
     /// When it was earned.
     pub at: Instant,
+    /// The index of the period in which it counts, which `at` alone does not tell: a deadline at the end of a period is of
+    /// that period. None in a state from before it was kept.
+    pub period: Added<u32>,
 }
 
 impl Claim {
-    /// The outcome counts.
-    pub fn earned(self, amount: Nanos, at: Instant) -> Progress {
+    /// The outcome counts, in the period with this index.
+    pub fn earned(self, amount: Nanos, at: Instant, period: u32) -> Progress {
         Progress::Earned(Charged {
             kind: self.kind,
             event: self.event,
             amount,
             at,
+            period: Added(Some(period)),
         })
     }
 }
@@ -123,7 +127,7 @@ mod tests {
     }
 
     fn earned() -> Progress {
-        claim("resolution", "a").earned(Nanos::units(1), Instant::from_micros(5))
+        claim("resolution", "a").earned(Nanos::units(1), Instant::from_micros(5), 3)
     }
 
     #[test]
@@ -157,5 +161,23 @@ mod tests {
         );
         assert_eq!(confirmed(None, Some("handoff")), Some(claim("handoff", "b")));
         assert_eq!(confirmed(None, None), None);
+    }
+
+    #[test]
+    fn a_state_from_before_its_period_was_kept_goes_on() {
+        let Progress::Earned(charged) = earned() else {
+            unreachable!()
+        };
+        let now = postcard::to_allocvec(&earned()).unwrap();
+        assert_eq!(postcard::from_bytes(&now), Ok(earned()));
+        // As it was written then: the second of two states, and its four parts.
+        let before = (1_u8, &charged.kind, &charged.event, charged.amount, charged.at);
+        let before = postcard::to_allocvec(&before).unwrap();
+        assert_eq!(now[..before.len()], before, "it is read as it was then");
+        let unknown = Charged {
+            period: Added(None),
+            ..charged
+        };
+        assert_eq!(postcard::from_bytes(&before), Ok(Progress::Earned(unknown)));
     }
 }

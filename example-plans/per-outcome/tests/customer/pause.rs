@@ -1,78 +1,9 @@
 //! What is paid for a period that a pause went on into, and what outcomes in it count for.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+use farebox_plan::testing::Bill;
+use farebox_plan::{Change, Proration};
 
-use farebox_plan::testing::{Bill, Event, Harness};
-use farebox_plan::{Change, Instant, Period, Proration};
-use per_outcome::PerOutcome;
-
-/// 1 for a resolution and 0.5 for a handoff, a day to object, 10 for a period at least, 30 for a seat.
-const DEAL: &str = include_str!("../parameters/example.json");
-
-/// Days from 1970 on to the first of April, May, June, July and August of 2026.
-const MONTHS: [i64; 5] = [20_544, 20_574, 20_605, 20_635, 20_666];
-
-/// 00:00 UTC of a day of 2026; months are counted from April on, days from 1 on.
-fn day(month: usize, day: i64) -> Instant {
-    Instant::from_micros(0).plus_days(MONTHS[month] + day - 1)
-}
-
-fn noon(month: usize, of: i64) -> Instant {
-    day(month, of).plus_seconds(43_200)
-}
-
-/// Two seats, monthly.
-struct Customer(Harness<PerOutcome>);
-
-impl Customer {
-    fn starts() -> Customer {
-        let mut customer = Customer(Harness::new(DEAL).unwrap());
-        customer.0.seats = 2;
-        customer.at(0, day(0, 1));
-        assert_eq!(lines(&customer.0.start().unwrap()), ["60 seats"]);
-        customer
-    }
-
-    /// Time goes on to an instant in that month, and the host tells nobody.
-    fn at(&mut self, month: usize, now: Instant) -> &mut Harness<PerOutcome> {
-        self.0.now = now;
-        self.0.period = Period {
-            start: day(month, 1),
-            end: day(month + 1, 1),
-            index: u32::try_from(month).unwrap(),
-        };
-        &mut self.0
-    }
-
-    /// An event of a conversation, whose id is the name of the event.
-    fn says(&mut self, event: &str, conversation: &str, kind: &str) -> Vec<String> {
-        let event = Event::new(&format!("outcome.{event}"))
-            .attribute("conversation", conversation)
-            .attribute("outcome", kind)
-            .attribute("event.source", "api")
-            .attribute("event.id", &format!("{event} {conversation}"));
-        lines(&self.0.use_(&event).unwrap())
-    }
-
-    fn is_told(&mut self, change: Change) -> Vec<String> {
-        lines(&self.0.change(change).unwrap())
-    }
-}
-
-fn lines(bill: &Bill) -> Vec<String> {
-    let lines = bill.charges.iter();
-    lines
-        .map(|line| format!("{} {}", line.amount, line.code))
-        .collect()
-}
-
-const NOTHING: [&str; 0] = [];
-
-fn renewed() -> Change {
-    Change::Renewed {
-        remaining: Vec::new(),
-    }
-}
+use crate::{Customer, NOTHING, day, lines, noon, renewed};
 
 #[test]
 fn an_outcome_that_counts_in_a_pause_pays_for_no_period() {
@@ -81,11 +12,8 @@ fn an_outcome_that_counts_in_a_pause_pays_for_no_period() {
     assert_eq!(customer.says("claimed", "c1", "resolution"), NOTHING);
     customer.at(0, noon(0, 30).plus_seconds(3_600));
     assert_eq!(customer.is_told(Change::Paused), NOTHING);
-    let due = Change::Due {
-        key: "deadline".into(),
-    };
-    let bill = customer.at(1, noon(1, 1)).change_of("c1", due).unwrap();
-    assert_eq!(lines(&bill), ["1 outcomes"]);
+    customer.at(1, noon(1, 1));
+    assert_eq!(customer.is_waited_for("c1"), ["1 outcomes"]);
     // April had no outcome: 10 are missing. Of May 22 days of 31 are left: 60 x 22/31.
     customer.at(1, day(1, 10));
     assert_eq!(
