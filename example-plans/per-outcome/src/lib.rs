@@ -9,8 +9,8 @@ mod state;
 mod terms;
 
 use farebox_plan::{
-    Change, Charged, Claim, Description, EventRef, Instant, Memory, Nanos, Order, Outcome, ParameterError,
-    Plan, Progress, Rejection, Transition, Usage,
+    Change, Charged, Claim, Description, EventRef, Instant, Memory, Nanos, Objection, Order, Outcome,
+    ParameterError, Period, Plan, Progress, Rejection, TakenBack, Transition, Usage,
 };
 
 pub use parameters::{Parameters, Prepared};
@@ -85,13 +85,12 @@ impl Plan for PerOutcome {
                 "this plan prices what came of it",
             ));
         }
-        let period = usage.period().index;
         if usage.is(event::CLAIMED) {
             claim(deal, usage, memory, outcome)
         } else if usage.is(event::CONFIRMED) {
-            confirm(deal, usage, memory, outcome, period)
+            confirm(deal, usage, memory, outcome)
         } else {
-            object(deal, usage, memory, outcome, period)
+            object(deal, usage, memory, outcome)
         }
     }
 
@@ -103,7 +102,7 @@ impl Plan for PerOutcome {
     ) -> Result<(), Rejection> {
         match &transition.change {
             Change::Due { .. } => keep(deal, transition, memory, outcome),
-            Change::Reversed { event, .. } => take_back(event, transition, memory),
+            Change::Reversed { event, .. } => take_back(deal, event, transition, memory),
             _ => Terms::new(deal, transition.period(), outcome).carry_out(transition, &mut memory.state),
         }
     }
@@ -121,12 +120,12 @@ fn claim(
         return Ok(());
     }
     deal.price(kind)?;
-    let Some(pending) = Progress::claimed(memory.subject.get(), kind, reference(usage)?) else {
+    let now = Now::of(usage);
+    let Some(pending) = Progress::claimed(now.known(deal, memory).as_ref(), kind, reference(usage)?) else {
         return Ok(());
     };
-    let (until, forgotten) = deal.wait(usage.time());
-    memory.subject.keep(pending, forgotten);
-    match until {
+    now.keep(deal, memory, Some(pending));
+    match deal.wait(now.time).0 {
         Some(until) => outcome.timer(DEADLINE, until),
         None => outcome.cancel_timer(DEADLINE),
     }
@@ -139,16 +138,16 @@ fn confirm(
     usage: &Usage<'_>,
     memory: &mut Memory<PerOutcome>,
     outcome: &mut Outcome,
-    period: u32,
 ) -> Result<(), Rejection> {
     let kind = usage.attribute(attribute::KIND);
     if kind.is_some_and(|kind| deal.ignores(kind)) {
         return Ok(());
     }
-    let Some(claim) = Progress::confirmed(memory.subject.get(), kind, reference(usage)?) else {
+    let now = Now::of(usage);
+    let Some(claim) = Progress::confirmed(now.known(deal, memory).as_ref(), kind, reference(usage)?) else {
         return Ok(());
     };
-    earn(deal, claim, usage.time(), memory, outcome, period)?;
+    earn(deal, claim, now, memory, outcome)?;
     outcome.cancel_timer(DEADLINE);
     Ok(())
 }
@@ -161,10 +160,7 @@ fn keep(
     outcome: &mut Outcome,
 ) -> Result<(), Rejection> {
     match memory.subject.get().and_then(Progress::kept) {
-        Some(claim) => {
-            let period = transition.period().index;
-            earn(deal, claim, transition.time, memory, outcome, period)
-        }
+        Some(claim) => earn(deal, claim, Now::at(transition), memory, outcome),
         None => Ok(()),
     }
 }
@@ -175,48 +171,59 @@ fn object(
     usage: &Usage<'_>,
     memory: &mut Memory<PerOutcome>,
     outcome: &mut Outcome,
-    period: u32,
 ) -> Result<(), Rejection> {
     outcome.cancel_timer(DEADLINE);
-    let charged = memory.subject.get().and_then(Progress::charged).cloned();
-    memory.subject.forget();
-    let Some(Charged {
-        event, amount, at, ..
-    }) = charged
-    else {
+    let now = Now::of(usage);
+    let Some(known) = now.known(deal, memory) else {
+        memory.subject.forget();
         return Ok(());
     };
-    if deal.remembered(at) <= usage.time() || !amount.is_positive() {
-        return Ok(());
+    for Charged { event, amount, .. } in known.charged().filter(|charged| charged.amount.is_positive()) {
+        outcome
+            .give_back(charge::OUTCOME, deal.currency(), event.clone())
+            .amount(*amount, Nanos::units(1), || "somebody came back".into())?;
+        memory.state.less(now.period.index, *amount)?;
     }
-    outcome
-        .give_back(charge::OUTCOME, deal.currency(), event)
-        .amount(amount, Nanos::units(1), || "somebody came back".into())?;
-    memory.state.less(period, amount)
+    let open = known.objected(&Objection {
+        event: reference(usage)?,
+        at: now.time,
+        period: now.period.index,
+    });
+    now.keep(deal, memory, Some(open));
+    Ok(())
 }
 
-/// An event is taken back. The host gives back what was charged for it; another claim may come.
+/// An event is taken back. The host gives back what was charged for it, and charges again what it had given back of others; each
+/// is put right in the period in which it counted.
 fn take_back(
+    deal: &Prepared,
     event: &EventRef,
     transition: &Transition<'_>,
     memory: &mut Memory<PerOutcome>,
 ) -> Result<(), Rejection> {
-    let Some(progress) = memory.subject.get() else {
+    let Some((left, taken)) = memory.subject.get().and_then(|known| known.without(event)) else {
         return Ok(());
     };
-    let waits = progress.kept().is_some_and(|claim| claim.event == *event);
-    let charged = progress.charged().filter(|charged| charged.event == *event);
-    if let Some(charged) = charged {
-        let present = transition.period();
-        // Before the period was kept, nothing told a deadline at its end from what counts behind it.
-        let known = || (present.start <= charged.at).then_some(present.index);
-        if let Some(period) = charged.period.0.or_else(known) {
-            memory.state.never(period, charged.at, charged.amount)?;
-        }
-    } else if !waits {
-        return Ok(());
+    let now = Now::at(transition);
+    let (never, again) = match taken {
+        TakenBack::Claim => (None, None),
+        TakenBack::Charged(charged) => (Some(charged), None),
+        TakenBack::GivenBack(charged, objection) => (Some(charged.clone()), Some((objection, vec![charged]))),
+        TakenBack::Objection(objection, charged) => (None, Some((objection, charged))),
+    };
+    if let Some(charged) = never
+        && let Some(period) = now.counted(&charged)
+    {
+        memory.state.never(period, charged.at, charged.amount)?;
     }
-    memory.subject.forget();
+    if let Some((objection, charged)) = again {
+        for charged in charged {
+            memory
+                .state
+                .again(objection.period, objection.at, charged.amount)?;
+        }
+    }
+    now.keep(deal, memory, left);
     Ok(())
 }
 
@@ -224,10 +231,9 @@ fn take_back(
 fn earn(
     deal: &Prepared,
     claim: Claim,
-    at: Instant,
+    now: Now,
     memory: &mut Memory<PerOutcome>,
     outcome: &mut Outcome,
-    period: u32,
 ) -> Result<(), Rejection> {
     let amount = deal.price(&claim.kind)?;
     outcome
@@ -235,11 +241,66 @@ fn earn(
         .amount(amount, Nanos::units(1), || {
             format!("the price of a {}", claim.kind)
         })?;
-    memory.state.more(period, amount)?;
-    memory
-        .subject
-        .keep(claim.earned(amount, at, period), deal.remembered(at));
+    memory.state.more(now.period.index, amount)?;
+    let charged = claim.charged(amount, now.time, now.period.index);
+    let earned = Progress::earned(now.known(deal, memory).as_ref(), charged);
+    now.keep(deal, memory, Some(earned));
     Ok(())
+}
+
+/// When something happens to the outcome of a subject.
+#[derive(Clone, Copy)]
+struct Now {
+    time: Instant,
+    period: Period,
+}
+
+impl Now {
+    fn of(usage: &Usage<'_>) -> Now {
+        Now {
+            time: usage.time(),
+            period: usage.period(),
+        }
+    }
+
+    fn at(transition: &Transition<'_>) -> Now {
+        Now {
+            time: transition.time,
+            period: transition.period(),
+        }
+    }
+
+    /// What is known of the outcome, without what can be given back no more: that does not keep another from counting.
+    fn known(self, deal: &Prepared, memory: &Memory<PerOutcome>) -> Option<Progress> {
+        memory
+            .subject
+            .get()
+            .and_then(|known| known.remembered(|changed| self.time < deal.remembered(changed)))
+    }
+
+    /// In which period an outcome counted. Where that was not kept, it is the present one or not known: nothing told a deadline
+    /// at its end from what counts behind it.
+    fn counted(self, charged: &Charged) -> Option<u32> {
+        let present = || (self.period.start <= charged.at).then_some(self.period.index);
+        charged.period.0.or_else(present)
+    }
+
+    /// Remembers it for as long as something waits, or what was charged matters; forgets it where nothing is left.
+    fn keep(self, deal: &Prepared, memory: &mut Memory<PerOutcome>, left: Option<Progress>) {
+        let Some(known) = left else {
+            memory.subject.forget();
+            return;
+        };
+        let (_, waited) = deal.wait(self.time);
+        let waits = known.kept().map(|_| waited);
+        let matters = known
+            .changed()
+            .map(|changed| deal.kept(changed, self.time, self.period));
+        match waits.max(matters) {
+            Some(until) => memory.subject.keep(known, until),
+            None => memory.subject.forget(),
+        }
+    }
 }
 
 fn reference(usage: &Usage<'_>) -> Result<EventRef, Rejection> {

@@ -1,6 +1,8 @@
 //! What the pricing team edits. Every number is a decimal in quotes.
 
-use farebox_plan::{Asset, Decimal, Entries, Instant, Nanos, ParameterError, Pointer, Rejection, Table};
+use farebox_plan::{
+    Asset, Decimal, Entries, Instant, Nanos, ParameterError, Period, Pointer, Rejection, Table,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +89,13 @@ impl Prepared {
     /// Until when an outcome from `at` can be given back. It is remembered for a day at least, so that it counts once.
     pub(crate) fn remembered(&self, at: Instant) -> Instant {
         at.plus_days(i64::from(self.reversal_days).max(1))
+    }
+
+    /// Until when a subject is kept at `now` whose outcome changed last at `changed`: as long as that can be given back, and
+    /// through the present period, in which a void changes what the period costs.
+    pub(crate) fn kept(&self, changed: Instant, now: Instant, period: Period) -> Instant {
+        let longest = now.plus_days(i64::from(REVERSAL_DAYS_MAX));
+        self.remembered(changed).max(period.end).min(longest)
     }
 }
 

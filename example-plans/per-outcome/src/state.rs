@@ -75,6 +75,14 @@ impl State {
         }
     }
 
+    /// An outcome that came back in a period, at `at`, should not have. A period that is billed stays as it is.
+    pub(crate) fn again(&mut self, period: u32, at: Instant, amount: Nanos) -> Result<(), Rejection> {
+        match self.counts(period, at) {
+            true => self.more(period, amount),
+            false => Ok(()),
+        }
+    }
+
     /// Whether what counted in a period, from `at`, is among what is remembered.
     fn counts(&self, period: u32, at: Instant) -> bool {
         let ahead = self.ahead.0.as_ref().map(|ahead| ahead.period);
@@ -141,6 +149,10 @@ mod tests {
         let mut state = state(3, 5, Some((5, 7)));
         for (period, charged, ahead) in [(2, 5, 7), (3, 4, 7), (4, 4, 7), (5, 4, 6), (6, 4, 6)] {
             state.never(period, at(1), Nanos::units(1)).unwrap();
+            assert_eq!(state, self::state(3, charged, Some((5, ahead))), "{period}");
+        }
+        for (period, charged, ahead) in [(2, 4, 6), (3, 5, 6), (4, 5, 6), (5, 5, 7), (6, 5, 7)] {
+            state.again(period, at(1), Nanos::units(1)).unwrap();
             assert_eq!(state, self::state(3, charged, Some((5, ahead))), "{period}");
         }
     }

@@ -93,7 +93,7 @@ pub use farebox_money::Nanos;
 pub use outcome::{Charge, Grant, Outcome, Posted};
 pub use parameters::{ParameterError, Pointer};
 pub use plan::{Memory, Plan, Subject};
-pub use progress::{Charged, Claim, Progress};
+pub use progress::{Charged, Claim, Objection, Progress, TakenBack};
 pub use rate::{Per, RATE_DECIMALS_MAX, Rate, RateError};
 pub use rejection::{Overflow, Problem, Rejection};
 pub use share::Share;

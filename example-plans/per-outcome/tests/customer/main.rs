@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod corrections;
+mod objections;
 mod pause;
 
 use farebox_plan::testing::{Bill, Event, Harness};
