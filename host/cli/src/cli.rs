@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::authorize::Authorize;
 use crate::backfills::BackfillsCommand;
 use crate::changes::Changes;
 use crate::customers::CustomersCommand;
 use crate::events::EventsCommand;
 use crate::failure::{EXIT_CODES, Failure};
+use crate::holds::HoldsCommand;
 use crate::journal::JournalCommand;
 use crate::keys::KeysCommand;
 use crate::ledger::LedgerCommand;
@@ -131,6 +133,15 @@ pub enum Command {
     /// How much a customer, or a part of one, may spend
     #[command(subcommand)]
     Limits(LimitsCommand),
+    /// Ask whether a call may happen, and set aside what it may cost
+    ///
+    /// Prints what is held and until when, and exits with 0; or why the call is denied, and exits with 1. A decision is kept
+    /// under its id: a denial stays one after the wallet was filled, and a new attempt takes a new id. `farebox holds` ends
+    /// what is held. With --settle the measures are known usage, which is checked and charged in one step.
+    Authorize(Authorize),
+    /// What is held for a call: charge it, give it more time or room, give it back
+    #[command(subcommand)]
+    Holds(HoldsCommand),
     /// Report usage, look at it, take it back or replace it
     #[command(subcommand)]
     Events(EventsCommand),
@@ -201,7 +212,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 22] = [
+        let commands: [&[&str]; 26] = [
             &[],
             &["serve"],
             &["plan"],
@@ -212,6 +223,10 @@ mod tests {
             &["tenants", "advance"],
             &["wallet", "grant"],
             &["wallet", "refund"],
+            &["wallet", "entries"],
+            &["authorize"],
+            &["holds"],
+            &["holds", "settle"],
             &["subscriptions"],
             &["subscriptions", "change"],
             &["limits", "put"],

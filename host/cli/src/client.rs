@@ -120,6 +120,16 @@ impl Client {
         self.send(Method::POST, path, &[], body)
     }
 
+    /// Asks for a decision. A denial is an answer too: the problem that says why, with `"allowed": false` in it.
+    pub fn decide(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        let (status, retry, bytes) = self.exchange(None, Method::POST, path, &[], &Body::Json(body))?;
+        match serde_json::from_slice::<Value>(&bytes) {
+            Ok(decision) if decision.get("allowed").is_some_and(Value::is_boolean) => Ok(decision),
+            _ if status.is_success() => Err(self.not_farebox()),
+            _ => Err(self.refused(status, retry.as_deref(), &bytes)),
+        }
+    }
+
     /// Sends JSON to a place where it is carried out once under `key`.
     pub fn post_once(&self, path: &[&str], key: &str, body: &Value) -> Result<Value, Failure> {
         self.send_under(Some(key), Method::POST, path, &[], &Body::Json(body))
@@ -326,6 +336,9 @@ fn of_problem(status: StatusCode, retry: Option<&str>, problem: &Value) -> Failu
     }
     if let Some(limit) = text("limit") {
         failure = failure.detail(format!("limit {limit}"));
+    }
+    if let Some(at) = text("resets_at") {
+        failure = failure.detail(format!("begins anew at {at}"));
     }
     failure.hint = text("hint").map(str::to_string);
     if let Some(seconds) = retry {

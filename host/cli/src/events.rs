@@ -54,8 +54,8 @@ An event:
     Unpriced(Unpriced),
     /// Take an event back: all that it took comes back
     ///
-    /// Can be repeated: an event is taken back once. Where the price of a plan's events depends on earlier ones, this is
-    /// refused at present.
+    /// Can be repeated: an event is taken back once. Where the price of a plan's events depends on earlier ones, those behind
+    /// it in its period are priced again, and the differences are posted with it.
     #[command(after_help = "Examples:
   farebox events void acme call-1 --reason \"sent twice\"
   farebox events void acme call-1 --source billing-worker")]
@@ -63,7 +63,8 @@ An event:
     /// Replace an event: all that it took comes back, and what it should have been is charged
     ///
     /// Says the whole event: what is left away is as if it had never been said. Can be repeated: what stands so already is
-    /// left alone. Where the price of a plan's events depends on earlier ones, this is refused at present.
+    /// left alone. Where the price of a plan's events depends on earlier ones, those behind it in its period are priced again,
+    /// and the differences are posted with it.
     #[command(after_help = "Example:
   farebox events amend acme call-1 --type llm.call --measure input_tokens=1200 \\
     --measure output_tokens=350 --attribute model=gpt-5")]

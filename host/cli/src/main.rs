@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to standard error; with `--json` both are JSON. Exit codes are in [`failure`].
 
 mod archive;
+mod authorize;
 mod backfills;
 mod backup;
 mod changes;
@@ -12,10 +13,12 @@ mod customers;
 mod data;
 mod events;
 mod failure;
+mod holds;
 mod journal;
 mod keys;
 mod ledger;
 mod limits;
+mod measured;
 mod output;
 mod plan;
 mod progress;
@@ -57,6 +60,8 @@ fn main() -> ExitCode {
         Command::Customers(customers) => customers.run(&global),
         Command::Wallet(wallet) => wallet.run(&global),
         Command::Subscriptions(subscriptions) => subscriptions.run(&global),
+        Command::Authorize(authorize) => authorize.run(&global),
+        Command::Holds(holds) => holds.run(&global),
         Command::Limits(limits) => limits.run(&global),
         Command::Events(events) => events.run(&global),
         Command::Usage(usage) => usage.run(&global),

@@ -12,7 +12,8 @@ use crate::failure::Failure;
 use crate::output::{Output, field, list, table};
 use crate::wallet::balances;
 use crate::wallet::correct::before;
-use change::{AboveHold, Cancel, Change, Switch};
+pub(crate) use change::AboveHold;
+use change::{Cancel, Change, Switch};
 
 /// What can be done with subscriptions.
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! `farebox wallet`: what a customer has, giving more, and putting it right.
 
 pub(crate) mod correct;
+mod entries;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,8 +13,10 @@ use serde_json::{Map, Value, json};
 use crate::cli::{Global, Remote};
 use crate::client::{Body, Client};
 use crate::failure::Failure;
+use crate::measured::{attribute, attributes};
 use crate::output::{Output, field, list, table};
 use correct::{Adjust, Pay, Refund};
+use entries::Entries;
 
 /// What can be done with a wallet.
 #[derive(Debug, Subcommand)]
@@ -24,6 +27,15 @@ pub enum WalletCommand {
   farebox wallet show acme
   farebox wallet show acme --json | jq '.balance'")]
     Show(Show),
+    /// List what was posted, newest first
+    ///
+    /// Every line names its charge and its event. The lines of one record sum to zero per asset: what leaves a grant arrives
+    /// at its counterpart, such as revenue.
+    #[command(after_help = "Examples:
+  farebox wallet entries acme
+  farebox wallet entries acme --limit 500
+  farebox wallet entries acme --all --json | jq '.entries[] | select(.account == \"revenue\")'")]
+    Entries(Entries),
     /// Put value into a customer's wallet
     ///
     /// The grant's id makes it safe to repeat: the same id never gives twice. Where none is given one is made up and
@@ -98,7 +110,7 @@ pub struct Grant {
     #[arg(long = "code", value_name = "CODE")]
     codes: Vec<String>,
     /// Pay only for events with this attribute; may be given several times
-    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
     #[command(flatten)]
     remote: Remote,
@@ -124,6 +136,7 @@ impl WalletCommand {
                 let wallet = client.get(&["customers", &show.customer, "balance"], &[])?;
                 Ok(Output::new(shown(&wallet), wallet))
             }
+            WalletCommand::Entries(entries) => entries.run(global),
             WalletCommand::Grant(grant) => grant.run(global),
             WalletCommand::Adjust(adjust) => adjust.run(global),
             WalletCommand::Pay(pay) => pay.run(global),
@@ -179,14 +192,9 @@ impl Grant {
             set("label", json!(label));
         }
         if !self.codes.is_empty() || !self.attributes.is_empty() {
-            let attributes: Map<String, Value> = self
-                .attributes
-                .iter()
-                .map(|(name, value)| (name.clone(), json!(value)))
-                .collect();
             set(
                 "applies_to",
-                json!({ "codes": self.codes, "attributes": attributes }),
+                json!({ "codes": self.codes, "attributes": attributes(&self.attributes) }),
             );
         }
         body.into()
@@ -252,13 +260,6 @@ pub(crate) fn balances(balances: &[Value]) -> String {
         &[1, 2, 3, 4],
         rows,
     )
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or("expected NAME=VALUE such as model=gpt-5")?;
-    Ok((name.to_string(), value.to_string()))
 }
 
 /// Unique enough: two grants by hand are more than a microsecond apart, and the process tells apart what is not.

@@ -3,11 +3,12 @@
 use clap::Args;
 use farebox_money::Nanos;
 use farebox_record::time::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::{Global, Remote};
 use crate::client::{Body, Call, Client};
 use crate::failure::Failure;
+use crate::measured::{attribute, attributes, measure, measures};
 use crate::output::Output;
 use crate::wallet::correct::{before, corrected};
 
@@ -90,17 +91,9 @@ impl Amend {
     }
 
     fn body(&self) -> Value {
-        let measures = self
-            .measures
-            .iter()
-            .map(|(name, n)| (name.clone(), json!(n.to_string())));
-        let attributes = self
-            .attributes
-            .iter()
-            .map(|(name, value)| (name.clone(), json!(value)));
         let mut body = json!({
-            "type": self.event_type, "measures": measures.collect::<Map<_, _>>(),
-            "attributes": attributes.collect::<Map<_, _>>(),
+            "type": self.event_type, "measures": measures(&self.measures),
+            "attributes": attributes(&self.attributes),
         });
         if let Some(time) = self.time {
             body["time"] = json!(time.to_string());
@@ -115,17 +108,4 @@ pub(super) fn from(source: Option<&String>) -> Vec<(&'static str, String)> {
         .iter()
         .map(|source| ("source", (*source).clone()))
         .collect()
-}
-
-fn measure(text: &str) -> Result<(String, Nanos), String> {
-    let expected = "expected NAME=NUMBER such as input_tokens=1200";
-    let (name, number) = text.split_once('=').ok_or(expected)?;
-    Ok((name.to_string(), number.parse().map_err(|_| expected)?))
-}
-
-fn attribute(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or("expected NAME=VALUE such as model=gpt-5")?;
-    Ok((name.to_string(), value.to_string()))
 }

@@ -94,7 +94,7 @@ pub enum AboveHold {
 }
 
 impl AboveHold {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             AboveHold::Deny => "deny",
             AboveHold::ChargeAvailable => "charge_available",

@@ -5,11 +5,15 @@
 mod archive;
 mod corrections;
 mod following;
+mod holds;
+mod lifecycle;
 mod limits;
 mod offline;
 mod path;
 mod program;
+mod putting_right;
 mod start;
 mod statement;
 mod tenants;
+mod terminal;
 mod usage;
