@@ -175,7 +175,6 @@ fn object(
     outcome.cancel_timer(DEADLINE);
     let now = Now::of(usage);
     let Some(known) = now.known(deal, memory) else {
-        memory.subject.forget();
         return Ok(());
     };
     for Charged { event, amount, .. } in known.charged().filter(|charged| charged.amount.is_positive()) {

@@ -85,14 +85,14 @@ impl Proved {
             }
             Some(Consequence::Reversed(told)) => {
                 let again = reversal_again(runtime, revision(told)?, record, &self.wallet, subjects);
-                same(told, again)?;
+                same(told, again.as_ref())?;
                 answers += 1;
             }
             None => {}
         }
         if let Some(pricing) = &record.seen.pricing {
             let again = ask_again(runtime, revision(pricing)?, record, &self.wallet, subjects);
-            same(pricing, again)?;
+            same(pricing, again.as_ref())?;
             answers += 1;
         }
         Ok(answers)
@@ -111,7 +111,7 @@ impl Proved {
         let again = again.context("it folds nothing now")?;
         let again = again.map_err(|why| anyhow::anyhow!("it cannot be folded now: {why}"))?;
         if let (Some(pricing), Some(replaced)) = (&record.seen.pricing, again.replaced) {
-            same(pricing, Some(replaced))?;
+            same(pricing, Some(&replaced))?;
         }
         let repriced = folded.repriced.iter();
         let repriced: Vec<_> = repriced
@@ -129,8 +129,8 @@ impl Proved {
 }
 
 /// An answer that failed proves nothing: the machine may be the reason.
-fn same(pricing: &Pricing, again: Option<Again>) -> anyhow::Result<()> {
-    let is_same = match (&pricing.verdict, &again) {
+fn same(pricing: &Pricing, again: Option<&Again>) -> anyhow::Result<()> {
+    let is_same = match (&pricing.verdict, again) {
         (Verdict::Failed { .. }, _) => true,
         (Verdict::Priced(then), Some(Again::Priced(now))) => then == now,
         (Verdict::Rejected(then), Some(Again::Rejected(now))) => then == now,
