@@ -76,6 +76,10 @@ impl<'a> Terms<'a> {
     /// A period is over in which outcomes cost `charged`: what is missing to its minimum.
     fn settle(&mut self, charged: Nanos) -> Result<(), Rejection> {
         let minimum = self.deal.minimum;
+        // More may have come back in a period than counted in it; without a minimum nothing of that is owed again.
+        if minimum.is_zero() {
+            return Ok(());
+        }
         let missing = shortfall(minimum, charged)?;
         if missing.is_positive() {
             self.outcome

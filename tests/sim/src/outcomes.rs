@@ -20,12 +20,34 @@ const WAIT: Span = Span::seconds(3_600);
 const REVERSAL: Span = Span::days(3);
 
 /// What is known of a conversation.
+#[derive(Debug, Clone, Default)]
+struct Talk {
+    /// What waits: the event that claimed it, and the kind of the outcome.
+    claim: Option<(EventRef, String)>,
+    counted: Vec<Counted>,
+}
+
+/// An outcome that counted.
 #[derive(Debug, Clone)]
-enum Talk {
-    /// Claimed by an event: the kind of the outcome.
-    Claimed(EventRef, String),
-    /// Charged for an event: how much, and when.
-    Charged(EventRef, i128, Timestamp),
+struct Counted {
+    event: EventRef,
+    amount: i128,
+    at: Timestamp,
+    /// The objection that brought it back, and when.
+    reopened: Option<(EventRef, Timestamp)>,
+}
+
+impl Talk {
+    /// What can be brought back no more does not matter.
+    fn forget(&mut self, now: Timestamp) {
+        let changed = |counted: &Counted| counted.reopened.as_ref().map_or(counted.at, |(_, at)| *at);
+        self.counted
+            .retain(|counted| now < changed(counted).saturating_add(REVERSAL));
+    }
+
+    fn stands(&self) -> bool {
+        self.counted.iter().any(|counted| counted.reopened.is_none())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +58,7 @@ struct Ledger {
     /// What each event that was priced stands with, and its conversation.
     events: BTreeMap<EventRef, (i128, String)>,
     /// Objections, and what each brought back of which event.
-    back: BTreeMap<EventRef, (EventRef, i128)>,
+    back: BTreeMap<EventRef, Vec<(EventRef, i128)>>,
     voided: BTreeSet<EventRef>,
     /// Times that something was charged or given back.
     moves: u64,
@@ -92,36 +114,48 @@ impl Ledger {
         let talk = event.attributes.get("conversation").context("about nothing")?;
         let kind = event.attributes.get("outcome").cloned();
         self.events.insert(name.clone(), (0, talk.clone()));
-        let before = self.talks.get(talk).cloned();
-        match (event.event_type.as_str(), before) {
-            ("outcome.claimed" | "outcome.confirmed", Some(Talk::Charged(..))) => {}
-            ("outcome.claimed", _) => {
+        let known = self.talks.entry(talk.clone()).or_default();
+        match event.event_type.as_str() {
+            "outcome.claimed" => {
                 let kind = kind.context("a claim of nothing")?;
-                self.talks.insert(talk.clone(), Talk::Claimed(name.clone(), kind));
-                let until = at.saturating_add(WAIT);
-                self.deadlines.insert(talk.clone(), (until, name));
+                let mut left = known.clone();
+                left.forget(at);
+                if !left.stands() {
+                    left.claim = Some((name.clone(), kind));
+                    *known = left;
+                    self.deadlines
+                        .insert(talk.clone(), (at.saturating_add(WAIT), name));
+                }
             }
-            ("outcome.confirmed", before) => {
-                let claimed = match before {
-                    Some(Talk::Claimed(_, claimed)) => Some(claimed),
-                    _ => None,
-                };
-                if let Some(kind) = kind.or(claimed) {
+            "outcome.confirmed" => {
+                let mut left = known.clone();
+                left.forget(at);
+                let claimed = left.claim.take().map(|(_, claimed)| claimed);
+                if let (Some(kind), false) = (kind.or(claimed), left.stands()) {
+                    *known = left;
                     self.deadlines.remove(talk);
                     self.charge(talk, name, &kind, at);
                 }
             }
-            ("outcome.objected", before) => {
+            "outcome.objected" => {
                 self.deadlines.remove(talk);
-                self.talks.remove(talk);
-                if let Some(Talk::Charged(charged, amount, then)) = before
-                    && at < then.saturating_add(REVERSAL)
+                known.forget(at);
+                known.claim = None;
+                let mut back = Vec::new();
+                for counted in known
+                    .counted
+                    .iter_mut()
+                    .filter(|counted| counted.reopened.is_none())
                 {
-                    self.add(&charged, -amount);
-                    self.back.insert(name, (charged, amount));
+                    counted.reopened = Some((name.clone(), at));
+                    back.push((counted.event.clone(), counted.amount));
                 }
+                for (charged, amount) in &back {
+                    self.add(charged, -amount);
+                }
+                self.back.insert(name, back);
             }
-            (other, _) => anyhow::bail!("{other} has a price"),
+            other => anyhow::bail!("{other} has a price"),
         }
         Ok(())
     }
@@ -139,8 +173,12 @@ impl Ledger {
             (until, &event) == (due.instant, &about.event),
             "the deadline is {until}, set by {event:?}"
         );
-        if let Some(Talk::Claimed(claimed, kind)) = self.talks.get(talk).cloned() {
+        let Some(known) = self.talks.get_mut(talk) else {
+            return Ok(());
+        };
+        if let Some((claimed, kind)) = known.claim.take() {
             ensure!(claimed == event, "it was claimed by {claimed:?}");
+            known.forget(until);
             self.charge(talk, event, &kind, until);
         }
         Ok(())
@@ -152,27 +190,41 @@ impl Ledger {
             _ => 500_000_000,
         };
         self.add(&event, amount);
-        self.talks
-            .insert(talk.to_string(), Talk::Charged(event, amount, at));
+        let known = self.talks.entry(talk.to_string()).or_default();
+        known.counted.push(Counted {
+            event,
+            amount,
+            at,
+            reopened: None,
+        });
     }
 
-    /// It never happened: what it was charged comes back, and what it brought back of another is that one's again.
+    /// It never happened: what it was charged comes back, and what it brought back of others is theirs again.
     fn void(&mut self, event: &EventRef) {
         self.voided.insert(event.clone());
         let Some((amount, talk)) = self.events.get_mut(event) else {
             return; // it waited for a price
         };
         *amount = 0;
-        let talk = talk.clone();
-        if let Some(Talk::Claimed(about, _) | Talk::Charged(about, ..)) = self.talks.get(&talk)
-            && about == event
-        {
-            self.talks.remove(&talk);
+        if let Some(known) = self.talks.get_mut(talk) {
+            let claims = |claim: &(EventRef, String)| claim.0 == *event;
+            known.claim.take_if(|claim| claims(claim));
+            known.counted.retain(|counted| counted.event != *event);
+            for counted in &mut known.counted {
+                if counted
+                    .reopened
+                    .take_if(|(objection, _)| objection == event)
+                    .is_some()
+                {
+                    // What waits would count a second time.
+                    known.claim = None;
+                }
+            }
         }
-        if let Some((charged, amount)) = self.back.remove(event)
-            && !self.voided.contains(&charged)
-        {
-            self.add(&charged, amount);
+        for (charged, amount) in self.back.remove(event).unwrap_or_default() {
+            if !self.voided.contains(&charged) {
+                self.add(&charged, amount);
+            }
         }
     }
 

@@ -143,3 +143,17 @@ fn seats_that_change_in_a_pause_of_a_paid_period_are_paid_for_at_once() {
     assert_eq!(bill.grants[0].amount.to_string(), "15");
     assert_eq!(customer.is_told(Change::Resumed), NOTHING);
 }
+
+#[test]
+fn without_a_minimum_what_came_back_is_not_owed_again() {
+    let prices = r#"{"outcomes": {"resolution": "1"}, "counts_after_hours": 24, "reversal_days": 3}"#;
+    let mut customer = Customer(farebox_plan::testing::Harness::new(prices).unwrap());
+    customer.at(0, day(0, 1)).start().unwrap();
+    customer.at(0, noon(0, 30));
+    assert_eq!(customer.says("confirmed", "c1", "resolution"), ["1 outcomes"]);
+    customer.at(1, day(1, 1));
+    assert_eq!(customer.is_told(renewed()), NOTHING);
+    assert_eq!(customer.says("objected", "c1", ""), ["-1 outcomes"]);
+    customer.at(2, day(2, 1));
+    assert_eq!(customer.is_told(renewed()), NOTHING);
+}
