@@ -18,8 +18,8 @@ use crate::wallet::{balances, made_up_id};
 #[command(after_help = "Examples:
   farebox authorize acme --type llm.call --measure input_tokens=1200 --measure output_tokens=4096 \\
     --attribute model=gpt-5 --id call-1
-  farebox authorize acme --type llm.call --measure output_tokens=4096 --attribute model=gpt-5 --ttl-seconds 60 --json
-  farebox authorize acme --type image.call --measure images=3 --settle --id call-2")]
+  farebox authorize acme --type action --measure count=1 --attribute action=image --ttl-seconds 60
+  farebox authorize acme --type action --measure count=3 --attribute action=image --settle --json")]
 pub struct Authorize {
     /// The customer's id
     customer: String,

@@ -17,8 +17,9 @@ use crate::wallet::{balances, made_up_id};
 /// What can be done with holds.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
-  HOLD=$(farebox authorize acme --type llm.call --measure output_tokens=4096 --json | jq -r .hold.id)
-  farebox holds settle $HOLD --measure output_tokens=350
+  HOLD=$(farebox authorize acme --type action --measure count=9 --attribute action=image --json \\
+    | jq -r .hold.id)
+  farebox holds settle $HOLD --measure count=7
 
 `farebox wallet show` tells how many holds a customer has open, and what they hold of each grant.")]
 pub enum HoldsCommand {
@@ -40,7 +41,7 @@ pub enum HoldsCommand {
     /// What is held never shrinks. Where the wallet cannot cover more, or a limit does not allow it, the hold stays as it was.
     #[command(after_help = "Examples:
   farebox holds extend $HOLD --ttl-seconds 600
-  farebox holds extend $HOLD --ttl-seconds 600 --measure input_tokens=1200 --measure output_tokens=8192 --id extend-1")]
+  farebox holds extend $HOLD --ttl-seconds 600 --measure input_tokens=1200 --measure output_tokens=8192")]
     Extend(Extend),
     /// Give back all that a call did not use
     ///
