@@ -180,6 +180,7 @@ impl Episode {
         }
         self.restart(Ending::Power)?;
         self.repeat(self.log.answers())?;
+        self.log.check_made().map_err(anyhow::Error::msg)?;
         self.last_look()
     }
 

@@ -26,6 +26,10 @@ pub struct Entry {
     pub asked: Timestamp,
     /// What was answered; none: refused without a trace, or not answered yet.
     pub told: Option<Told>,
+    /// Somebody was told that it was carried out just then. Of two who ask at once, either may be, and hear of it second.
+    is_made: bool,
+    /// Somebody who asked had no answer, because the store stopped.
+    was_stopped: bool,
     /// It may have been carried out without anybody having been told: the store stopped meanwhile.
     pub is_open: bool,
 }
@@ -74,6 +78,8 @@ impl Log {
                 command: command.clone(),
                 asked: now,
                 told: None,
+                is_made: false,
+                was_stopped: false,
                 is_open: false,
             };
             self.entries.entry((owner.clone(), identity)).or_insert(entry);
@@ -116,6 +122,7 @@ impl Log {
         };
         match (asked, reply) {
             (_, Reply::Stopped) => {
+                entry.was_stopped = true;
                 entry.is_open |= entry.told.is_none();
                 Ok(())
             }
@@ -128,7 +135,7 @@ impl Log {
                 let told = told(done);
                 match &entry.told {
                     Some(first) if *first != told => return wrong(&format!("the answer was {first:?}")),
-                    Some(_) if !done.replayed => return wrong("it was carried out twice"),
+                    Some(_) if !done.replayed && entry.is_made => return wrong("it was carried out twice"),
                     Some(_) => self.compared += 1,
                     None => {
                         entry.told = Some(told);
@@ -136,6 +143,7 @@ impl Log {
                         self.answered.push(key);
                     }
                 }
+                entry.is_made |= !done.replayed;
                 Ok(())
             }
             (Asked::Plainly, Reply::Refused(_)) if entry.told.is_none() => {
@@ -144,6 +152,20 @@ impl Log {
                 Ok(())
             }
             (Asked::Plainly, _) => wrong("an answer became another"),
+        }
+    }
+
+    /// Checks, once nobody waits for an answer any more, that each answer was the first one for somebody.
+    ///
+    /// # Errors
+    /// The first that everybody was told again.
+    pub fn check_made(&self) -> Result<(), String> {
+        let mut answered = self.entries.iter().filter(|(_, entry)| entry.told.is_some());
+        match answered.find(|(_, entry)| !entry.is_made && !entry.was_stopped) {
+            Some(((owner, _), entry)) => {
+                Err(format!("{owner:?}: nobody was told of {:?} first", entry.command))
+            }
+            None => Ok(()),
         }
     }
 
