@@ -26,7 +26,8 @@ impl Wallet {
     pub fn overdue_events(&self, until: Timestamp, most: usize) -> Vec<(EventRef, Timestamp)> {
         let due = self.timers.due_until(until, most).into_iter();
         let set = due.filter_map(|(_, item)| self.timers.get(&timer_of(item)?));
-        set.map(|state| (state.event.clone(), state.set)).collect()
+        set.filter_map(|state| Some((state.event.clone()?, state.set)))
+            .collect()
     }
 
     /// Whether handling this item needs the plan.

@@ -153,15 +153,16 @@ impl<'e> Cause<'e> {
         }
     }
 
-    /// The subject that the plan was asked about, and the event that its timers are set for.
-    fn subject(self, pricing: &Pricing) -> Option<(&'e str, EventRef)> {
-        let event = match self {
-            Cause::Event(event) | Cause::Reversal(event) => event,
+    /// The subject that the plan was asked about, and the event that its timers are set for. One that was taken back is none.
+    fn subject(self, pricing: &Pricing) -> Option<(&'e str, Option<EventRef>)> {
+        let (event, timers_of) = match self {
+            Cause::Event(event) => (event, Some(event.reference())),
+            Cause::Reversal(event) => (event, None),
             Cause::Timer(_, about, _) => return Some((&about.subject, about.event.clone())),
             Cause::Start | Cause::Due(_) => return None,
         };
         let subject = event.attributes.get(pricing.subject_attribute.as_ref()?)?;
-        Some((subject, event.reference()))
+        Some((subject, timers_of))
     }
 }
 

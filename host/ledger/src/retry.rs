@@ -165,7 +165,8 @@ impl Applies {
 
 /// A timer goes with the event that set it, also one that went off already and has no answer.
 fn is_voided(command: &Command, seen: &Seen) -> bool {
-    timer_of(command).is_some_and(|about| is_void(seen, &about.event))
+    let event = timer_of(command).and_then(|about| about.event.as_ref());
+    event.is_some_and(|event| is_void(seen, event))
 }
 
 /// A renewal or a timer that its plan had no answer to is asked again; without an answer it stays kept, unless nothing of it

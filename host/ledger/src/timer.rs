@@ -92,7 +92,10 @@ pub(crate) fn cause_of<'s>(
     let Some(about) = about else {
         return (None, Cause::Due(instant));
     };
-    let owner = original(seen, &about.event).map(|original| &original.standing);
+    let event = about.event.as_ref();
+    let owner = event
+        .and_then(|event| original(seen, event))
+        .map(|original| &original.standing);
     let has_room =
         |standing: &Standing| standing.slices.len().max(standing.lines.len()) < TIMED_SLICES_PER_EVENT_MAX;
     let owner = owner.filter(|standing| standing.status == StandingStatus::Charged && has_room(standing));
@@ -147,7 +150,7 @@ pub(crate) fn take_away_timers(draft: &mut Draft<'_>, event: &EventRef) {
         .wallet
         .timers
         .iter()
-        .filter(|(_, state)| state.event == *event);
+        .filter(|(_, state)| state.event.as_ref() == Some(event));
     let mut set: Vec<SubjectTimer> = set.map(|(timer, _)| timer.clone()).collect();
     set.sort_unstable();
     for timer in set {

@@ -185,7 +185,7 @@ mod tests {
             at,
             set: at,
             plan: "p".parse().unwrap(),
-            event,
+            event: Some(event),
         }
     }
 

@@ -13,8 +13,9 @@ use crate::plan::EventRef;
 use crate::state::{Part, SubjectTimer};
 
 /// The format of everything in this crate. 2: a record says what a correction means to the plan, and which earlier events a
-/// plan gave back of. 3: what an event took says when it was posted.
-pub const FORMAT: u8 = 3;
+/// plan gave back of. 3: what an event took says when it was posted. 4: the start of a subscription says what happens above a
+/// hold, what is noted of an event says by which record, and a timer of a subject may be of no event.
+pub const FORMAT: u8 = 4;
 /// The oldest format that is read.
 pub const FORMAT_MIN: u8 = 1;
 
@@ -32,6 +33,18 @@ where
     match READING.get() < SINCE {
         true => Ok(T::default()),
         false => T::deserialize(deserializer),
+    }
+}
+
+/// Reads a field that may be left out since format `SINCE`; before, it was always there.
+pub(crate) fn some_before<'de, const SINCE: u8, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    match READING.get() < SINCE {
+        true => T::deserialize(deserializer).map(Some),
+        false => Option::deserialize(deserializer),
     }
 }
 
@@ -217,4 +230,54 @@ fn key(kind: u8, names: &[&str]) -> Vec<u8> {
         bytes.extend_from_slice(name.as_bytes());
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::TimerAbout;
+    use crate::correction::Noted;
+    use crate::state::TimerState;
+
+    fn event() -> EventRef {
+        EventRef {
+            source: "api".parse().unwrap(),
+            id: "e".parse().unwrap(),
+        }
+    }
+
+    /// As format 3 wrote it.
+    fn format_3<T: Serialize>(value: &T) -> Vec<u8> {
+        postcard::to_extend(value, vec![3]).unwrap()
+    }
+
+    #[test]
+    fn a_timer_of_format_3_is_always_of_an_event() {
+        let about: TimerAbout = decode(&format_3(&("c1", event()))).unwrap();
+        assert_eq!((about.subject.as_str(), about.event), ("c1", Some(event())));
+        let instant = crate::time::Timestamp::from_micros(7);
+        let state: TimerState = decode(&format_3(&(instant, instant, "outcomes", event()))).unwrap();
+        assert_eq!((state.at, state.event), (instant, Some(event())));
+    }
+
+    #[test]
+    fn since_format_4_it_may_be_of_none() {
+        for event in [None, Some(event())] {
+            let about = TimerAbout {
+                subject: "c1".into(),
+                event,
+            };
+            assert_eq!(decode::<TimerAbout>(&encode(&about)).unwrap(), about);
+        }
+    }
+
+    #[test]
+    fn what_format_3_noted_names_no_record() {
+        let noted: Noted<String> = decode(&format_3(&"stands")).unwrap();
+        assert_eq!((noted.what.as_str(), noted.by), ("stands", None));
+        assert_eq!(
+            decode::<Noted<String>>(&Noted::encode("stands", 9)).unwrap().by,
+            Some(9)
+        );
+    }
 }

@@ -129,8 +129,8 @@ pub struct Subscribe {
     pub anchor: Option<Timestamp>,
     /// How long a period is.
     pub cadence: Cadence,
-    /// What happens to a price above a hold; [`AboveHold::AsSubscribed`] says nothing of it. Since format 3.
-    #[serde(deserialize_with = "codec::since::<3, _, _>")]
+    /// What happens to a price above a hold; [`AboveHold::AsSubscribed`] says nothing of it. Since format 4.
+    #[serde(deserialize_with = "codec::since::<4, _, _>")]
     pub above_hold: AboveHold,
 }
 
@@ -283,8 +283,11 @@ pub enum DueItem {
 pub struct TimerAbout {
     /// The subject.
     pub subject: String,
-    /// The event of it that set the timer: what is charged when it goes off is charged for that event.
-    pub event: EventRef,
+    /// The event of it that set the timer: what is charged when it goes off is charged for that event. None where the plan set
+    /// it because an event was taken back: what is charged then is charged for the subscription. Before format 4 it was there
+    /// always.
+    #[serde(deserialize_with = "codec::some_before::<4, _, _>")]
+    pub event: Option<EventRef>,
 }
 
 /// See [`Command::PutLimit`].

@@ -178,8 +178,8 @@ pub struct Original {
 pub struct Noted<T> {
     /// What is kept: how it stands, or what was given back.
     pub what: T,
-    /// Sequence of the record that noted it; none where that was before format 3.
-    #[serde(deserialize_with = "codec::since::<3, _, _>")]
+    /// Sequence of the record that noted it; none where that was before format 4.
+    #[serde(deserialize_with = "codec::since::<4, _, _>")]
     pub by: Option<u64>,
 }
 

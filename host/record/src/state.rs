@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::command::AboveHold;
 use crate::correction::PricedBy;
 use crate::event::Event;
@@ -277,8 +278,9 @@ pub struct TimerState {
     pub set: Timestamp,
     /// The plan that set it: under another one it goes off for nobody.
     pub plan: PlanName,
-    /// The event that set it.
-    pub event: crate::plan::EventRef,
+    /// The event that set it; none where one that was taken back did. Before format 4 it was there always.
+    #[serde(deserialize_with = "codec::some_before::<4, _, _>")]
+    pub event: Option<crate::plan::EventRef>,
 }
 
 /// How long a period of a subscription is. All in UTC.

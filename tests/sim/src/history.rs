@@ -130,7 +130,7 @@ pub fn set_by(record: &Record) -> Option<&EventRef> {
         other => &other.retried()?.1.due,
     };
     match &due.item {
-        DueItem::Timer { about, .. } => about.as_ref().map(|about| &about.event),
+        DueItem::Timer { about, .. } => about.as_ref()?.event.as_ref(),
         _ => None,
     }
 }

@@ -170,7 +170,7 @@ impl Ledger {
         let talk = &about.subject;
         let (until, event) = self.deadlines.remove(talk).context("nobody waits")?;
         ensure!(
-            (until, &event) == (due.instant, &about.event),
+            (until, Some(&event)) == (due.instant, about.event.as_ref()),
             "the deadline is {until}, set by {event:?}"
         );
         let Some(known) = self.talks.get_mut(talk) else {

@@ -312,7 +312,7 @@ fn named_by(command: &Command, pricing: Option<&Pricing>) -> Vec<EventRef> {
         Verdict::Rejected(_) | Verdict::Failed { .. } => false,
     });
     match matters {
-        true => vec![about.event.clone()],
+        true => about.event.iter().cloned().collect(),
         false => Vec::new(),
     }
 }

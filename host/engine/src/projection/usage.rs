@@ -192,12 +192,10 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
             notes: waiting(record).map(|event| (event, None)).into_iter().collect(),
         },
         // What a timer charged belongs to the event that set it.
-        _ if timer_of(&record.command).is_some_and(|about| stands_now(record, &about.event).is_some()) => {
-            Usage {
-                others: others(record, subjects),
-                ..Usage::default()
-            }
-        }
+        _ if set_by(&record.command).is_some_and(|event| stands_now(record, event).is_some()) => Usage {
+            others: others(record, subjects),
+            ..Usage::default()
+        },
         _ => Usage {
             added: fees(record),
             ..Usage::default()
@@ -416,6 +414,11 @@ fn posted(record: &Record) -> BTreeMap<(String, Asset), Charged> {
         }
     }
     charges
+}
+
+/// The event that set the timer which a command is about.
+fn set_by(command: &Command) -> Option<&EventRef> {
+    timer_of(command)?.event.as_ref()
 }
 
 /// With the quantities that the plan states in the record, where its charges were carried out.

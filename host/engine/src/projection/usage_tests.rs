@@ -213,7 +213,7 @@ fn a_timer_of_a_subject_counts_for_the_event_that_set_it() {
             key: "deadline".into(),
             about: Some(Box::new(TimerAbout {
                 subject: "c1".into(),
-                event: reference(),
+                event: Some(reference()),
             })),
         },
     });
@@ -286,7 +286,7 @@ fn a_timer_that_is_asked_again_for_an_event_that_was_taken_back_counts_for_nothi
             key: "deadline".into(),
             about: Some(Box::new(TimerAbout {
                 subject: "c1".into(),
-                event: reference(),
+                event: Some(reference()),
             })),
         },
     };

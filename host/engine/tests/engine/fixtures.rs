@@ -218,16 +218,21 @@ async fn a_journal_of_format_2_opens() {
     opens(2);
 }
 
-/// A journal of this release, made anew where that is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_format_3_opens() {
+    opens(3);
+}
+
+/// A journal of this release, made anew where that is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_format_4_opens() {
     if std::env::var_os("FAREBOX_REFRESH_FIXTURES").is_some() {
         let dir = tempfile::tempdir().unwrap();
         live(dir.path()).await;
         let segment = fs::read(dir.path().join(SEGMENT)).unwrap();
-        fs::write(fixture(3), to_text(&segment)).unwrap();
+        fs::write(fixture(4), to_text(&segment)).unwrap();
     }
-    opens(3);
+    opens(4);
 }
 
 fn opens(format: u32) {

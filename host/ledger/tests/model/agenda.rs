@@ -9,7 +9,7 @@ use crate::timers::About;
 use crate::words::{Says, TEAMS, Word};
 
 /// What falls due: the instant, the rank within it, whose it is, the name of a timer, and whom that is about.
-pub type Due = (i64, u8, String, String, Option<(String, String)>);
+pub type Due = (i64, u8, String, String, Option<(String, Option<String>)>);
 
 /// What of a late answer still makes sense.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -204,7 +204,10 @@ impl Model {
         word: &Word,
     ) -> Told {
         // A timer goes with the event that set it.
-        let is_void = |(_, event): &About| self.events[event].stands == Stands::Voided;
+        let is_void = |(_, event): &About| {
+            let event = event.as_ref().map(|event| &self.events[event]);
+            event.is_some_and(|event| event.stands == Stands::Voided)
+        };
         let rest = self.still_applies(id, at, kind);
         let Some(rest) = rest.filter(|_| !about.is_some_and(is_void)) else {
             self.record();

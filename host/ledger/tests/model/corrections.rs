@@ -245,6 +245,7 @@ impl Model {
             };
             // What is given because it was taken back does not go with it.
             let about = self.about(&asked, event.team, id);
+            let about = about.map(|(team, _)| (team, None));
             self.carry_out(says, &asked, self.now, None, None, about.as_ref());
         }
         self.take_again(&event.gave);
@@ -307,7 +308,7 @@ impl Model {
     }
 
     fn take_back(&mut self, id: &str, event: &Event) -> Told {
-        self.timers.retain(|_, timer| timer.event != id);
+        self.timers.retain(|_, timer| timer.event.as_deref() != Some(id));
         if let Stands::Unpriced(sequence) = event.stands {
             self.unpriced.remove(&sequence);
         }

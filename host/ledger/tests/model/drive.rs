@@ -553,9 +553,12 @@ fn due(due: &farebox_record::command::Due) -> Due {
             key,
             about,
         } => {
-            let about = about
-                .as_ref()
-                .map(|about| (about.subject.clone(), about.event.id.to_string()));
+            let about = about.as_ref().map(|about| {
+                (
+                    about.subject.clone(),
+                    about.event.as_ref().map(|event| event.id.to_string()),
+                )
+            });
             (at, 1, subscription.to_string(), key.clone(), about)
         }
         D::Renewal(id) => (at, 2, id.to_string(), none(), None),

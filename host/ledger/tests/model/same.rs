@@ -47,13 +47,14 @@ fn same_timers(world: &World, model: &Model) -> Result<(), TestCaseError> {
                 since_start(state.at),
                 since_start(state.set),
                 state.plan,
-                state.event.id
+                state.event.map_or("-".to_string(), |event| event.id.to_string())
             ));
         }
     }
     let expected = model.timers.iter().map(|((sub, key, team), timer)| {
         let plan = PLANS[timer.plan].0;
         let Timer { at, set, event, .. } = timer;
+        let event = event.as_deref().unwrap_or("-");
         format!("{sub} {key} {team} {at} {set} {plan} {event}")
     });
     let mut expected: Vec<String> = expected.collect();

@@ -17,11 +17,12 @@ pub struct Timer {
     pub at: i64,
     pub set: i64,
     pub plan: usize,
-    pub event: String,
+    /// None where one that was taken back set it.
+    pub event: Option<String>,
 }
 
-/// Whom a plan is asked about: the team, and the event whose timers are set.
-pub type About = (&'static str, String);
+/// Whom a plan is asked about: the team, and the event whose timers are set; none of one that was taken back.
+pub type About = (&'static str, Option<String>);
 
 impl Model {
     /// Whether the plan that is asked follows teams.
@@ -36,7 +37,7 @@ impl Model {
     /// Whom a plan is asked about with an event.
     pub fn about(&self, asked: &Asked, team: Option<&'static str>, event: &str) -> Option<About> {
         let team = team.filter(|_| self.follows(asked))?;
-        Some((team, event.to_string()))
+        Some((team, Some(event.to_string())))
     }
 
     /// Whether a timer of a team goes off for nobody: its subscription has ended, or another plan serves.
@@ -65,8 +66,8 @@ impl Model {
     /// What a plan orders when a timer of a team goes off: it belongs to the event that set it, where that still counts.
     pub fn obey_timer(&mut self, says: &Says, sub: &str, at: i64, about: &About) {
         let (_, event) = about;
-        let owner = self.events.get(event).filter(|e| e.stands == Stands::Charged);
-        let owner = owner.cloned();
+        let known = event.as_ref().and_then(|event| self.events.get(event));
+        let owner = known.filter(|e| e.stands == Stands::Charged).cloned();
         let of_team = owner.as_ref().and_then(|owner| owner.team);
         let cover = self.cover(&says.charges, of_team, BTreeMap::new());
         let slices = self.slices(&cover, &says.charges);
@@ -77,13 +78,14 @@ impl Model {
                 *taken.entry(slice.asset).or_default() += slice.amount;
             }
             self.count(of_team, &taken);
+            let event = event.as_ref().unwrap();
             self.events.get_mut(event).unwrap().slices.extend(slices);
         }
         let asked = Asked {
             sub: sub.into(),
             term: None,
         };
-        let giver = owner.map(|_| event.as_str());
+        let giver = owner.and(event.as_deref());
         self.carry_out(says, &asked, at, Some(at), giver, Some(about));
     }
 }

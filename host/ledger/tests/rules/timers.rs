@@ -249,11 +249,20 @@ fn a_plan_that_comes_back_knows_nothing_of_timers_from_before() {
 /// The plan had no answer when it went off; what is to be asked again.
 fn missed(world: &mut World) -> Command {
     answered(world, "a", "c1", 100);
-    world.transitions.push_back(Verdict::Failed {
+    world.transitions.push_back(broken());
+    world.advance(100);
+    kept(world)
+}
+
+fn broken() -> Verdict {
+    Verdict::Failed {
         code: "trap".into(),
         message: "unreachable".into(),
-    });
-    world.advance(100);
+    }
+}
+
+/// What the newest record keeps, to be asked again.
+fn kept(world: &World) -> Command {
     assert_eq!(world.wallet.header().unpriced, 1);
     let sequence = world.wallet.header().sequence;
     let effects = &world.records.last().unwrap().outcome.effects;
@@ -420,4 +429,35 @@ fn events_are_overdue_in_the_order_of_their_timers() {
     assert_eq!(overdue(300, 9), ["b 10", "c 10", "a 0"]);
     assert_eq!(overdue(299, 9), ["b 10", "c 10"]);
     assert_eq!(overdue(300, 2), ["b 10", "c 10"]);
+}
+
+/// An event that is taken back, and the plan then waits a while: what it charges is the subscription's.
+fn waits_behind_a_void(world: &mut World) {
+    answered(world, "a", "c1", 100);
+    let waits = about(orders(&[], "again", Some(t(50))));
+    world.decide(void("a"), Some(waits)).unwrap();
+    assert_eq!(waiting(world), ["c1"]);
+}
+
+#[test]
+fn what_a_timer_charges_that_a_reversal_set_is_the_subscriptions() {
+    let mut world = world();
+    world.ok(limit("c1", "usd", "5").on("conversation", "c1").set());
+    waits_behind_a_void(&mut world);
+    world.transitions.push_back(outcome("2"));
+    world.advance(50);
+    assert_eq!(world.has("usd"), "8 0 0 0");
+    assert_eq!(world.limit("c1"), "0 + 0, 5 left");
+}
+
+#[test]
+fn so_it_is_where_the_answer_comes_late() {
+    let mut world = world();
+    waits_behind_a_void(&mut world);
+    world.transitions.push_back(broken());
+    world.advance(50);
+    let again = kept(&world);
+    assert_eq!(say(&world.decide(again, Some(about(outcome("2"))))), "charged");
+    assert_eq!(world.has("usd"), "8 0 0 0");
+    assert_eq!(world.wallet.header().unpriced, 0);
 }

@@ -144,7 +144,7 @@ impl World {
                 original.ended.extend(self.original(&event).unwrap().ended);
             }
         }
-        let timer = timer_of(&command).map(|about| about.event.clone());
+        let timer = timer_of(&command).and_then(|about| about.event.clone());
         let seen = Seen {
             control: 1,
             time: happened(&command, original.as_ref()).unwrap_or(self.now),

@@ -260,7 +260,7 @@ fn corrects(record: &Record, event: &EventRef) -> bool {
 /// Whether a record is of a timer that the event set, and that charged for it.
 fn charges_later(record: &Record, event: &EventRef) -> bool {
     let noted = |effect: &Effect| matches!(effect, Effect::StandingPut(noted, _) if noted == event);
-    timer_of(&record.command).is_some_and(|about| about.event == *event)
+    timer_of(&record.command).is_some_and(|about| about.event.as_ref() == Some(event))
         && record.outcome.effects.iter().any(noted)
 }
 

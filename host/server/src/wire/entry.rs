@@ -200,7 +200,7 @@ pub(crate) fn event_of(command: &Command) -> Option<EventRef> {
             ..
         }) => hold.clone(),
         Command::Due(_) | Command::RetryTransition(_) | Command::RetryChange(_) => {
-            timer_of(command)?.event.clone()
+            timer_of(command)?.event.clone()?
         }
         Command::Void(void) => void.event.clone(),
         Command::Amend(amend) => amend.event.reference(),
