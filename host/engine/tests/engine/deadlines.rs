@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{Ask, LedgerFold, Reply, Request, ask_again};
+use farebox_engine::{LedgerFold, Reply, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::Record;
@@ -17,7 +17,7 @@ use farebox_record::command::{Command, Subscribe};
 use farebox_record::control::OpenHolds;
 use farebox_record::correction::Void;
 use farebox_record::event::Event;
-use farebox_record::ids::{CustomerId, Hash, PlanName, SubscriptionId};
+use farebox_record::ids::{Hash, PlanName, SubscriptionId};
 use farebox_record::outcome::{Effect, Verdict};
 use farebox_record::state::Cadence;
 use farebox_store::{JournalStore, LossyStore, MemoryStore, Options, Store, WalletKey};
@@ -234,15 +234,7 @@ async fn nobody_is_charged_behind_the_end_of_the_subscription() {
 
 /// So many commands for `ada` in one call; all are carried out.
 async fn all_done(house: &House, commands: impl Iterator<Item = Command>) {
-    let requests = commands.map(|command| Request {
-        customer: CustomerId::new("ada").unwrap(),
-        ask: Ask::Command(Box::new(command)),
-    });
-    let replies = house
-        .engine
-        .call(&house.tenant, requests.collect())
-        .await
-        .unwrap();
+    let replies = house.replies("ada", commands).await;
     assert!(
         replies.iter().all(|reply| matches!(reply, Reply::Done(_))),
         "{replies:?}"

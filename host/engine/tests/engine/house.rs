@@ -100,6 +100,15 @@ impl House {
             .unwrap()
     }
 
+    /// Replies to all of these, in one call.
+    pub async fn replies(&self, customer: &str, commands: impl Iterator<Item = Command>) -> Vec<Reply> {
+        let requests = commands.map(|command| Request {
+            customer: CustomerId::new(customer).unwrap(),
+            ask: Ask::Command(Box::new(command)),
+        });
+        self.engine.call(&self.tenant, requests.collect()).await.unwrap()
+    }
+
     pub async fn reply(&self, customer: &str, command: Command) -> Reply {
         self.ask(customer, Ask::Command(Box::new(command))).await
     }

@@ -3,10 +3,9 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use farebox_engine::{Ask, Reply, Request};
+use farebox_engine::Reply;
 use farebox_ledger::Refusal;
 use farebox_record::command::{Authorize, AuthorizeMode, Command};
-use farebox_record::ids::CustomerId;
 use farebox_record::outcome::Answer;
 use farebox_record::state::{Part, SubjectTimer};
 use farebox_record::time::Span;
@@ -45,15 +44,7 @@ async fn the_others_are_charged(store: Arc<dyn Store>) {
         let bytes = if n % 5 == 3 { 150_000 } else { 0 };
         with_notes(usage(&format!("e{n}"), "one", 1_000_000), bytes)
     });
-    let requests = calls.map(|command| Request {
-        customer: CustomerId::new("ada").unwrap(),
-        ask: Ask::Command(Box::new(command)),
-    });
-    let replies = house
-        .engine
-        .call(&house.tenant, requests.collect())
-        .await
-        .unwrap();
+    let replies = house.replies("ada", calls).await;
     for (n, reply) in replies.iter().enumerate() {
         let charged = matches!(reply, Reply::Done(done) if matches!(done.answer, Answer::Charged { .. }) && !done.replayed);
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use farebox_engine::{Ask, LedgerFold, Request};
+use farebox_engine::LedgerFold;
 use farebox_ledger::LimitView;
 use farebox_record::command::{Command, PutLimit};
 use farebox_record::ids::{CallId, CustomerId, LimitName};
@@ -42,15 +42,8 @@ async fn a_hundred_of_a_thousand_calls_fit_a_limit_of_a_hundred() {
     let house = House::over(Arc::new(MemoryStore::new()));
     house.customer("ada", "10000").await;
     house.done("ada", limit("100")).await;
-    let requests = (0..1_000).map(|n| Request {
-        customer: CustomerId::new("ada").unwrap(),
-        ask: Ask::Command(Box::new(authorize(&format!("c{n}"), 1_000_000, 0))),
-    });
-    let replies = house
-        .engine
-        .call(&house.tenant, requests.collect())
-        .await
-        .unwrap();
+    let calls = (0..1_000).map(|n| authorize(&format!("c{n}"), 1_000_000, 0));
+    let replies = house.replies("ada", calls).await;
     let allowed = replies.iter().filter(|reply| is_allowed(reply)).count();
     let denied = replies.iter().filter(|reply| is_denied(reply)).count();
     assert_eq!((allowed, denied), (100, 900));
@@ -82,11 +75,9 @@ async fn thresholds_are_announced_once_whatever_is_lost_or_repeated() {
     house.done("ada", limit("1")).await;
     // 100 events of 0.01 usd, each sent twice, in calls of 25.
     for round in 0..8 {
-        let events = (round * 25..round * 25 + 25).map(|n: usize| Request {
-            customer: CustomerId::new("ada").unwrap(),
-            ask: Ask::Command(Box::new(usage(&format!("e{}", n % 100), "one", 10_000))),
-        });
-        house.engine.call(&house.tenant, events.collect()).await.unwrap();
+        let events =
+            (round * 25..round * 25 + 25).map(|n: usize| usage(&format!("e{}", n % 100), "one", 10_000));
+        house.replies("ada", events).await;
     }
     assert_eq!(counted(&house).await, ("1".into(), "0".into()));
     assert_eq!(

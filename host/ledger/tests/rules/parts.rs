@@ -3,7 +3,7 @@
 use farebox_record::command::AboveHold;
 use farebox_record::command::Finality::Partial;
 use farebox_record::ids::SubscriptionId;
-use farebox_record::outcome::{Account, Effect, Verdict};
+use farebox_record::outcome::Verdict;
 use farebox_record::plan::Priced;
 use farebox_record::state::{Cadence, Shortfall};
 
@@ -248,18 +248,7 @@ fn what_comes_back_of_parts_is_named_by_its_own_charge() {
     let kept = say(&world.ask(settle("h"), never));
     assert!(kept.starts_with("unpriced"), "{kept}");
     assert_eq!(world.has("usd"), "1000 0 0 0");
-    let record = world.records.last().unwrap();
-    let revenue = record.outcome.effects.iter().filter_map(|effect| match effect {
-        Effect::Entry(entry) if entry.account == Account::Revenue => Some((
-            record.charge_code(entry.charge.unwrap()).unwrap().to_string(),
-            entry.amount.to_string(),
-        )),
-        _ => None,
-    });
-    assert_eq!(
-        revenue.collect::<Vec<_>>(),
-        [("in".to_string(), "-3".to_string())]
-    );
+    assert_eq!(world.earned(), ["in -3"]);
 }
 
 #[test]

@@ -12,8 +12,7 @@ use crate::world::{World, t};
 
 const DAY: i64 = 86_400;
 
-/// A subscription by the day on its 40th; and its terms 0 and 1, which are forgotten.
-fn world() -> (World, [TermState; 2]) {
+fn by_the_day() -> World {
     let mut world = World::new();
     let mut first_day = pricing(priced(&[]));
     first_day.period.end = t(DAY);
@@ -21,6 +20,12 @@ fn world() -> (World, [TermState; 2]) {
         .decide(subscribe("s", Cadence::Daily), Some(first_day))
         .unwrap();
     world.transitions.extend(std::iter::repeat_n(priced(&[]), 60));
+    world
+}
+
+/// A subscription by the day on its 40th; and its terms 0 and 1, which are forgotten.
+fn world() -> (World, [TermState; 2]) {
+    let mut world = by_the_day();
     world.advance(3 * DAY);
     let terms = [0, 1].map(|number| codec::decode(&world.parts()[&part(number)]).unwrap());
     world.advance(37 * DAY);
@@ -47,13 +52,7 @@ fn remember(term: &TermState) -> Command {
 
 #[test]
 fn terms_are_forgotten_when_no_event_can_be_as_late() {
-    let mut world = World::new();
-    let mut first_day = pricing(priced(&[]));
-    first_day.period.end = t(DAY);
-    world
-        .decide(subscribe("s", Cadence::Daily), Some(first_day))
-        .unwrap();
-    world.transitions.extend(std::iter::repeat_n(priced(&[]), 60));
+    let mut world = by_the_day();
     world.advance(60 * DAY);
     // On day 60 the terms that ended on day 24 and later are there: 36 days back, the day of the edge included.
     let past = &world.wallet.subscription(&"s".parse().unwrap()).unwrap().past;

@@ -3,7 +3,6 @@
 
 use farebox_record::command::Command;
 use farebox_record::correction::{Amend, Consequence};
-use farebox_record::outcome::{Account, Effect};
 use farebox_record::state::Cadence;
 
 use crate::world::World;
@@ -27,16 +26,5 @@ fn what_a_reversal_charges_is_named_beside_what_is_charged_anew() {
     let consequence = Some(Consequence::Reversed(Box::new(reversal)));
     world.correct(amend, Some(outcome("1")), consequence).unwrap();
     assert_eq!(world.has("usd"), "8.5 0 0 0");
-    let record = world.records.last().unwrap();
-    let revenue = record.outcome.effects.iter().filter_map(|effect| match effect {
-        Effect::Entry(entry) if entry.account == Account::Revenue => {
-            let code = record.charge_code(entry.charge.unwrap()).unwrap();
-            Some(format!("{code} {}", entry.amount))
-        }
-        _ => None,
-    });
-    assert_eq!(
-        revenue.collect::<Vec<_>>(),
-        ["outcome -3", "penalty 0.5", "outcome 1"]
-    );
+    assert_eq!(world.earned(), ["outcome -3", "penalty 0.5", "outcome 1"]);
 }

@@ -349,6 +349,23 @@ impl World {
             .collect()
     }
 
+    /// What the newest record earned, and lost again, by charge: `in -3`.
+    pub fn earned(&self) -> Vec<String> {
+        let mut earned = Vec::new();
+        let Some(record) = self.records.last() else {
+            return earned;
+        };
+        for effect in &record.outcome.effects {
+            if let Effect::Entry(entry) = effect
+                && entry.account == Account::Revenue
+            {
+                let code = entry.charge.and_then(|charge| record.charge_code(charge));
+                earned.push(format!("{} {}", code.unwrap_or("?"), entry.amount));
+            }
+        }
+        earned
+    }
+
     /// Sum of everything ever posted to an account of an asset.
     pub fn posted(&self, name: &str, wanted: &Account) -> Nanos {
         let effects = self.records.iter().flat_map(|r| &r.outcome.effects);

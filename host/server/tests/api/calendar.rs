@@ -118,15 +118,7 @@ async fn periods_go_by_the_calendar() {
     for case in cases() {
         let house = House::open().await;
         let client = house.admin.clone();
-        let pushed = client
-            .send("/v1/plans/team/components", "application/wasm", team().to_vec())
-            .await
-            .expect(201);
-        let revision = json!({"component": pushed["component"], "parameters": {"seat": 30}});
-        client
-            .post("/v1/plans/team/revisions", revision)
-            .await
-            .expect(201);
+        client.push("team", team(), json!({"seat": 30})).await;
         client.put("/v1/customers/acme", json!({})).await.expect(201);
         let subscription = json!({"id": "s", "customer": "acme", "plan": "team", "seats": 1,
             "cadence": case.cadence, "anchor": case.anchor});

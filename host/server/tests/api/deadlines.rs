@@ -5,31 +5,18 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, House, per_outcome};
 
-async fn activate(client: &Client, component: &Value, parameters: Value) {
-    let revision = json!({"component": component, "parameters": parameters});
-    client
-        .post("/v1/plans/outcomes/revisions", revision)
-        .await
-        .expect(201);
-}
-
 /// `acme` with 10 usd, on the plan; and the plan's component.
-async fn house() -> (House, Value) {
+async fn house() -> (House, String) {
     let house = House::open().await;
     let client = &house.admin;
-    let component = per_outcome().to_vec();
-    let pushed = client
-        .send("/v1/plans/outcomes/components", "application/wasm", component)
-        .await
-        .expect(201);
     let prices = json!({"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 24});
-    activate(client, &pushed["component"], prices).await;
+    let component = client.push("outcomes", per_outcome(), prices).await;
     client.put("/v1/customers/acme", json!({})).await.expect(201);
     let grant = json!({"id": "start", "asset": "usd", "amount": "10", "category": "paid"});
     client.post("/v1/customers/acme/grants", grant).await.expect(201);
     let subscription = json!({"id": "s", "customer": "acme", "plan": "outcomes"});
     client.post("/v1/subscriptions", subscription).await.expect(201);
-    (house, pushed["component"].clone())
+    (house, component)
 }
 
 async fn claim(client: &Client, id: &str, conversation: &str, kind: &str) {
@@ -78,11 +65,11 @@ async fn so_it_does_of_one_that_was_answered_late() {
     claim(&client, "a", "c1", "handoff").await;
     // For a day nobody knows what a handoff costs.
     let without = json!({"outcomes": {"resolution": "1"}, "counts_after_hours": 24});
-    activate(&client, &component, without).await;
+    client.put_in_force("outcomes", &component, without).await;
     house.clock.advance(Span::days(1));
     assert_eq!(records(&shown(&client, "a").await), ["usage"]);
     let with = json!({"outcomes": {"resolution": "1", "handoff": "0.50"}, "counts_after_hours": 24});
-    activate(&client, &component, with).await;
+    client.put_in_force("outcomes", &component, with).await;
     for _ in 0..400 {
         if records(&shown(&client, "a").await).len() > 1 {
             break;

@@ -9,19 +9,7 @@ use crate::support::{Client, House, outcomes};
 async fn house() -> House {
     let house = House::open().await;
     let client = &house.admin;
-    let pushed = client
-        .send(
-            "/v1/plans/outcomes/components",
-            "application/wasm",
-            outcomes().to_vec(),
-        )
-        .await
-        .expect(201);
-    let revision = json!({"component": pushed["component"], "parameters": {}});
-    client
-        .post("/v1/plans/outcomes/revisions", revision)
-        .await
-        .expect(201);
+    client.push("outcomes", outcomes(), json!({})).await;
     client.put("/v1/customers/acme", json!({})).await.expect(201);
     for (id, amount, category) in [("gift", "0.5", "promotional"), ("start", "9.5", "paid")] {
         let mut grant = json!({"id": id, "asset": "usd", "amount": amount, "category": category});

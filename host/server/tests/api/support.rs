@@ -110,23 +110,8 @@ impl House {
     }
 
     pub async fn push_plan(&self) -> String {
-        let pushed = self
-            .admin
-            .send(
-                "/v1/plans/tokens/components",
-                "application/wasm",
-                per_token().to_vec(),
-            )
-            .await;
-        assert_eq!(pushed.status, 201, "{}", pushed.body);
-        let component = pushed.body["component"].as_str().unwrap().to_string();
-        let parameters: Value = serde_json::from_str(PRICES).unwrap();
-        let revision = json!({"component": component, "parameters": parameters});
-        self.admin
-            .post("/v1/plans/tokens/revisions", revision)
-            .await
-            .expect(201);
-        component
+        let parameters = serde_json::from_str(PRICES).unwrap();
+        self.admin.push("tokens", per_token(), parameters).await
     }
 
     pub async fn customer(&self, name: &str, usd: &str) {
@@ -219,6 +204,22 @@ impl Client {
             .post(format!("{}{path}", self.url))
             .bearer_auth(&self.key);
         answer(request.header("content-type", media).body(body)).await
+    }
+
+    /// Pushes a component under a plan's name, and puts it in force with these parameters. The component's hash.
+    pub async fn push(&self, plan: &str, component: &[u8], parameters: Value) -> String {
+        let path = format!("/v1/plans/{plan}/components");
+        let pushed = self.send(&path, "application/wasm", component.to_vec()).await;
+        let component = pushed.expect(201)["component"].as_str().unwrap().to_string();
+        self.put_in_force(plan, &component, parameters).await;
+        component
+    }
+
+    /// Puts a component in force with these parameters.
+    pub async fn put_in_force(&self, plan: &str, component: &str, parameters: Value) {
+        let revision = json!({"component": component, "parameters": parameters});
+        let path = format!("/v1/plans/{plan}/revisions");
+        self.post(&path, revision).await.expect(201);
     }
 
     /// Holds for at most this many tokens of model `one`.

@@ -10,15 +10,7 @@ use crate::support::{Client, House, team};
 async fn house() -> House {
     let house = House::open().await;
     let client = &house.admin;
-    let pushed = client
-        .send("/v1/plans/team/components", "application/wasm", team().to_vec())
-        .await
-        .expect(201);
-    let revision = json!({"component": pushed["component"], "parameters": {"seat": 30}});
-    client
-        .post("/v1/plans/team/revisions", revision)
-        .await
-        .expect(201);
+    client.push("team", team(), json!({"seat": 30})).await;
     client.put("/v1/customers/acme", json!({})).await.expect(201);
     let subscription =
         json!({"id": "team", "customer": "acme", "plan": "team", "seats": 2, "cadence": {"days": 30}});

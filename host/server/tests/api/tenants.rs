@@ -24,20 +24,8 @@ async fn sandbox(house: &House, operator: &Client, id: &str) -> Client {
 }
 
 async fn push_plan(admin: &Client) {
-    let pushed = admin
-        .send(
-            "/v1/plans/tokens/components",
-            "application/wasm",
-            per_token().to_vec(),
-        )
-        .await
-        .expect(201);
-    let parameters: Value = serde_json::from_str(PRICES).unwrap();
-    let revision = json!({"component": pushed["component"], "parameters": parameters});
-    admin
-        .post("/v1/plans/tokens/revisions", revision)
-        .await
-        .expect(201);
+    let parameters = serde_json::from_str(PRICES).unwrap();
+    admin.push("tokens", per_token(), parameters).await;
 }
 
 async fn customer(admin: &Client, name: &str) {
