@@ -104,6 +104,14 @@ pub fn table(heads: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec
     lines.join("\n")
 }
 
+/// So many of a thing whose plural takes an `s`: `1 step`, `2 steps`.
+pub fn count(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
 /// The text at `path` of an answer, or a dash.
 pub fn field(value: &Value, path: &str) -> String {
     match value.pointer(path) {

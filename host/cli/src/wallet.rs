@@ -14,7 +14,7 @@ use crate::cli::{Global, Remote};
 use crate::client::{Body, Client};
 use crate::failure::Failure;
 use crate::measured::{attribute, attributes};
-use crate::output::{Output, field, list, table};
+use crate::output::{Output, count, field, list, table};
 use correct::{Adjust, Pay, Refund};
 use entries::Entries;
 
@@ -242,8 +242,10 @@ fn shown(wallet: &Value) -> String {
         ];
         text = format!("{text}\n\n{}", table(&heads, &[2, 3, 4], rows));
     }
-    let (holds, unpriced) = (field(wallet, "/open_holds"), field(wallet, "/unpriced_events"));
-    format!("{text}\n\n{holds} open holds, {unpriced} events without a price")
+    let number = |path| wallet.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let holds = count(number("/open_holds"), "open hold");
+    let unpriced = count(number("/unpriced_events"), "event");
+    format!("{text}\n\n{holds}, {unpriced} without a price")
 }
 
 /// A balance per line.

@@ -102,10 +102,13 @@ impl New {
         self.write("parameters/prices.json", plan.example)?;
         self.write("parameters.schema.json", plan.schema)?;
         let (folder, standard) = (self.folder.display(), plan.name);
+        let read = format!("farebox plan standard {standard}");
+        let test = format!("farebox plan test {folder}");
+        let width = read.len().max(test.len());
         let text = format!(
             "{folder} holds the price list of a {standard} plan and a scenario.\n\nNext:\n  \
-             farebox plan standard {standard}      # what it reads and how it charges\n  \
-             farebox plan test {folder}      # runs its scenarios\n  \
+             {read:width$}      # what it reads and how it charges\n  \
+             {test:width$}      # runs its scenarios\n  \
              farebox plan push {folder} --activate"
         );
         let files = [

@@ -13,7 +13,7 @@ use super::check::of_refused;
 use super::source::Source;
 use super::{read, runtime};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, table};
+use crate::output::{Output, count, table};
 
 /// See [`super::PlanCommand::Test`].
 #[derive(Debug, Args)]
@@ -83,8 +83,9 @@ impl Test {
         }
         let failed = tested.iter().filter(|one| !one.holds()).count();
         let verdict = match failed {
+            0 if tested.len() == 1 => "1 scenario holds.".to_string(),
             0 => format!("{} scenarios hold.", tested.len()),
-            _ => format!("{failed} of {} scenarios fail.", tested.len()),
+            _ => format!("{failed} of {} failed.", count(tested.len() as u64, "scenario")),
         };
         format!("{text}\n{verdict}")
     }
@@ -101,8 +102,8 @@ impl Test {
             Ok(report) => report,
         };
         let dearest = report.steps.iter().map(|step| step.fuel).max().unwrap_or(0);
-        let (word, steps) = (if report.holds() { "ok  " } else { "FAIL" }, report.steps.len());
-        let mut text = format!("{word}  {path}: {steps} steps, at most {dearest} fuel each");
+        let (word, steps) = (if report.holds() { "ok  " } else { "FAIL" }, count(report.steps.len() as u64, "step"));
+        let mut text = format!("{word}  {path}: {steps}, at most {dearest} fuel each");
         for step in &report.steps {
             for problem in &step.problems {
                 let _ = write!(text, "\n        line {} ({}): {problem}", step.line, step.action);

@@ -45,9 +45,10 @@ Next, in another terminal:
       -H 'Content-Type: application/json' -d '{{"name": "Acme"}}'
 
   2. a plan, put in force, and the customer on it
-    {program} plan push example-plans/per-token --activate
+    {program} plan new tokens --standard per-token
+    {program} plan push tokens --activate
     curl $FAREBOX_SERVER/v1/subscriptions -H "Authorization: Bearer $FAREBOX_KEY" \
-      -H 'Content-Type: application/json' -d '{{"id": "sub-1", "customer": "acme", "plan": "per-token"}}'
+      -H 'Content-Type: application/json' -d '{{"id": "sub-1", "customer": "acme", "plan": "tokens"}}'
 
   3. value for its wallet
     {program} wallet grant acme usd 20

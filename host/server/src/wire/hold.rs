@@ -78,7 +78,7 @@ impl SettleBody {
     /// As the ledger knows it.
     pub fn command(self, hold: EventRef) -> Result<Settle, Problem> {
         if self.measures.is_none() && self.usage.is_none() {
-            let detail = "say what was used; `\"measures\": {}` if it was nothing";
+            let detail = "say what was used: 0 of each measure if it was nothing, or release the hold";
             return Err(Problem::field("/measures", detail));
         }
         Ok(Settle {
