@@ -166,9 +166,7 @@ impl Engine {
         let engine = Arc::downgrade(&self.inner);
         let thread = std::thread::Builder::new().name("backfills".into()).spawn(move || {
             let Some(inner) = engine.upgrade() else { return };
-            if let Err(error) = (Engine { inner }).resume_backfills() {
-                tracing::error!(%error, "a backfill that a stop interrupted was not finished; commit or revert it again");
-            }
+            (Engine { inner }).resume_backfills();
         })?;
         self.inner
             .threads

@@ -92,6 +92,8 @@ pub const BACKFILL_EVENTS_MAX: usize = 10_000;
 pub const BACKFILL_PROBLEMS_MAX: usize = 100;
 /// Backfills of one tenant, those that are over included.
 pub const BACKFILLS_PER_TENANT_MAX: usize = 10_000;
+/// How much later than it was reported at first a backfill may say that an event happened, and still be known for the same.
+pub const BACKFILL_LATER_MAX: Span = Span::days(1);
 /// Records of one wallet that are read back for the events of a backfill.
 pub const BACKFILL_RECORDS_MAX: usize = 1_000_000;
 /// Records that are read back to fold a term's events again behind a corrected one.

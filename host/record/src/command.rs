@@ -555,3 +555,18 @@ fn event_differs(a: &Event, b: &Event) -> Option<String> {
         .or_else(|| map_differs("measures", &a.measures, &b.measures))
         .or_else(|| map_differs("attributes", &a.attributes, &b.attributes))
 }
+
+impl Event {
+    /// The first field in which it differs from what was reported before under its id, as clients name it. Where no time was
+    /// reported before, any is the same.
+    pub fn differs_from(&self, reported: &Event) -> Option<String> {
+        let time = match reported.time {
+            Some(_) => differs("time", &self.time, &reported.time),
+            None => None,
+        };
+        differs("type", &self.event_type, &reported.event_type)
+            .or(time)
+            .or_else(|| map_differs("measures", &self.measures, &reported.measures))
+            .or_else(|| map_differs("attributes", &self.attributes, &reported.attributes))
+    }
+}

@@ -20,6 +20,7 @@ use farebox_record::correction::Void;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
 use farebox_record::outcome::{Answer, AssetBalance, Line};
+use farebox_record::plan::EventRef;
 use farebox_record::time::Timestamp;
 use farebox_store::WalletKey;
 
@@ -68,7 +69,7 @@ pub struct BackfillProblem {
     /// Whose event.
     pub customer: CustomerId,
     /// Which one.
-    pub event: farebox_record::plan::EventRef,
+    pub event: EventRef,
     /// Stable, for programs: `known`, or the code of a refusal.
     pub code: &'static str,
     /// For people.
@@ -145,10 +146,7 @@ impl Engine {
         }
         let events = self.events_of(&state)?;
         let posting = self.posting(tenant, id, &events, Forgive::Own)?;
-        let mut tally = BackfillTally {
-            known: posting.known.len() as u64,
-            ..BackfillTally::default()
-        };
+        let mut tally = posting.tally();
         for chunk in posting.requests().chunks(REQUESTS_AT_ONCE) {
             for (request, reply) in chunk.iter().zip(self.call_patiently(tenant, chunk)?) {
                 if is_event(request) {
@@ -186,6 +184,7 @@ impl Engine {
         }
         let key = revert_key(id)?;
         let mut seen = BTreeSet::new();
+        let mut stays = Stays::default();
         for (customer, event) in events.iter().rev() {
             let once = seen.insert((customer.clone(), event.reference()));
             if !once || !self.is_part(tenant, customer, event, id)? {
@@ -204,43 +203,42 @@ impl Engine {
                 Some(Reply::Done(_)) => tally.reverted += 1,
                 // It was voided by hand before.
                 Some(Reply::Refused(farebox_ledger::Refusal::EventVoided)) => tally.reverted += 1,
-                Some(Reply::Archived) => {
-                    return Err(ControlError::Backfill(format!(
-                        "what event {} of customer {customer} took is in an archive that is not at hand; set archive_dir and \
-                         revert again",
-                        event.id
-                    )));
-                }
-                Some(Reply::Refused(refusal)) => {
-                    return Err(ControlError::Backfill(format!(
-                        "event {} of customer {customer} cannot be taken back: {refusal}. What was taken back before \
-                         it stays so; put this right and revert again",
-                        event.id
-                    )));
-                }
+                Some(Reply::Archived) => stays.add(
+                    customer,
+                    event,
+                    "what it took is in an archive that is not at hand; set archive_dir",
+                ),
+                Some(Reply::Refused(refusal)) => stays.add(customer, event, &refusal.to_string()),
                 _ => return Err(ControlError::Stopped),
             }
         }
+        stays.nothing()?;
         self.move_backfill(tenant, id, BackfillStage::Reverted, Some(tally))?;
         self.backfill(tenant, id)
     }
 
-    /// Goes on with what a stop interrupted. Blocks.
-    pub(crate) fn resume_backfills(&self) -> Result<(), ControlError> {
+    /// Goes on with what a stop interrupted. One that cannot be finished keeps no other from it. Blocks.
+    pub(crate) fn resume_backfills(&self) {
         let controls = self.controls();
         for tenant in controls.tenants() {
             let Some(state) = controls.tenant(tenant) else {
                 continue;
             };
             for (id, backfill) in &state.backfills {
-                match backfill.stage {
-                    BackfillStage::Committing => self.commit_backfill(tenant, id).map(drop)?,
-                    BackfillStage::Reverting => self.revert_backfill(tenant, id).map(drop)?,
-                    BackfillStage::Draft | BackfillStage::Committed | BackfillStage::Reverted => {}
+                let finished = match backfill.stage {
+                    BackfillStage::Committing => self.commit_backfill(tenant, id).map(drop),
+                    BackfillStage::Reverting => self.revert_backfill(tenant, id).map(drop),
+                    BackfillStage::Draft | BackfillStage::Committed | BackfillStage::Reverted => Ok(()),
+                };
+                match finished {
+                    Ok(()) => {}
+                    Err(ControlError::Stopped) => return,
+                    Err(error) => {
+                        tracing::error!(%tenant, backfill = %id, %error, "not finished; commit or revert it again");
+                    }
                 }
             }
         }
-        Ok(())
     }
 
     fn move_backfill(
@@ -302,7 +300,7 @@ impl Engine {
             by_customer.entry(customer).or_default().push(index);
         }
         let mut posting = Posting::default();
-        let mut seen = BTreeSet::new();
+        let mut seen: BTreeMap<(CustomerId, EventRef), usize> = BTreeMap::new();
         for (customer, indices) in by_customer {
             let key = WalletKey::new(tenant.as_str(), customer.as_str());
             let own: Vec<&Event> = indices.iter().map(|index| &events[*index].1).collect();
@@ -315,9 +313,14 @@ impl Engine {
             let mut requests: Vec<(Option<usize>, Command)> = terms.map(|command| (None, command)).collect();
             for index in indices {
                 let event = &events[index].1;
-                let twice = !seen.insert((customer.clone(), event.reference()));
-                if twice || past.known.contains(&event.reference()) {
-                    posting.known.push(index);
+                let reference = event.reference();
+                let first = *seen.entry((customer.clone(), reference.clone())).or_insert(index);
+                let known = match first == index {
+                    true => past.known.get(&reference).cloned(),
+                    false => Some(event.differs_from(&events[first].1)),
+                };
+                if let Some(differs) = known {
+                    posting.known.push((index, differs));
                     continue;
                 }
                 let backfill = Backfill {
@@ -351,8 +354,8 @@ enum Forgive {
 struct Posting {
     /// In order, each with the place of its event; none for terms that are to be remembered.
     requests: Vec<(Option<usize>, CustomerId, Command)>,
-    /// Events that the history has already.
-    known: Vec<usize>,
+    /// Events that the history or the backfill has already, each with the field in which what it has differs, if it does.
+    known: Vec<(usize, Option<String>)>,
 }
 
 impl Posting {
@@ -370,19 +373,32 @@ impl Posting {
             .collect()
     }
 
+    /// What is left out before anything is asked.
+    fn tally(&self) -> BackfillTally {
+        let same = self.known.iter().filter(|(_, differs)| differs.is_none()).count() as u64;
+        BackfillTally {
+            known: same,
+            refused: self.known.len() as u64 - same,
+            ..BackfillTally::default()
+        }
+    }
+
     /// What the replies of a rehearsal come to.
     fn preview(&self, as_of: Timestamp, events: &Events, replies: Vec<Reply>) -> BackfillPreview {
         let mut preview = BackfillPreview {
             as_of,
+            tally: self.tally(),
             ..BackfillPreview::default()
         };
         let mut all = Sums::default();
         let mut customers: BTreeMap<&CustomerId, (u64, Sums, Vec<AssetBalance>)> = BTreeMap::new();
         let mut problems = Vec::new();
-        for index in &self.known {
-            preview.tally.known += 1;
-            let message = "the customer has an event of this id already".to_string();
-            problems.push(problem(events, *index, "known", message));
+        for (index, differs) in &self.known {
+            let has = "the customer has an event of this id already";
+            problems.push(match differs {
+                None => problem(events, *index, "known", has.to_string()),
+                Some(field) => problem(events, *index, "conflict", format!("{has}: {field} differs")),
+            });
         }
         for ((index, customer, _), reply) in self.requests.iter().zip(replies) {
             let Some(index) = *index else { continue };
@@ -427,6 +443,35 @@ impl Posting {
             })
             .collect();
         preview
+    }
+}
+
+/// Events of a backfill that could not be taken back.
+#[derive(Default)]
+struct Stays {
+    events: u64,
+    /// The first of them, and why.
+    first: Option<String>,
+}
+
+impl Stays {
+    fn add(&mut self, customer: &CustomerId, event: &Event, why: &str) {
+        self.events += 1;
+        self.first
+            .get_or_insert_with(|| format!("event {} of customer {customer}: {why}", event.id));
+    }
+
+    /// An error, where something stays.
+    fn nothing(self) -> Result<(), ControlError> {
+        let Some(first) = self.first else { return Ok(()) };
+        let others = match self.events - 1 {
+            0 => String::new(),
+            1 => ", nor can 1 other".to_string(),
+            n => format!(", nor can {n} others"),
+        };
+        Err(ControlError::Backfill(format!(
+            "it cannot be taken back as a whole yet: not {first}{others}. All else is taken back; put this right and revert again"
+        )))
     }
 }
 

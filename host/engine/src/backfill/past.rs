@@ -1,9 +1,9 @@
 //! What a wallet's history knows of events from before the late window: which are there already (their ids may be forgotten), and
 //! the terms that they belong to.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use farebox_ledger::{limits::EVENT_AHEAD_MAX, standing_of};
+use farebox_ledger::standing_of;
 use farebox_record::Record;
 use farebox_record::command::Command;
 use farebox_record::event::Event;
@@ -15,20 +15,21 @@ use farebox_store::{Store, StoreError, WalletKey};
 
 use crate::error::{ControlError, EngineError};
 use crate::fold::wallet_of;
-use crate::limits::BACKFILL_RECORDS_MAX;
+use crate::limits::{BACKFILL_LATER_MAX, BACKFILL_RECORDS_MAX};
 
 /// Records that are read at once.
 const HISTORY_PAGE: usize = 1_000;
 
 /// See the module.
 pub(super) struct Past {
-    /// Events that the history has.
-    pub known: HashSet<EventRef>,
+    /// Events that the history has, each with the field in which what it has differs, if it does.
+    pub known: HashMap<EventRef, Option<String>>,
     /// Closed terms that the wallet does not remember and that some of the events belong to, as they stood last.
     pub terms: Vec<(SubscriptionId, TermState)>,
 }
 
-/// Reads back as far as the oldest of the events can be. Events that the backfill `own` posted are not known.
+/// Reads back as far as the oldest of the events can be, a day more: an event that was reported without a time has that of its
+/// receipt, and a log that is found later may say another. Events that the backfill `own` posted are not known.
 pub(super) fn read(
     store: &dyn Store,
     key: &WalletKey,
@@ -40,26 +41,30 @@ pub(super) fn read(
     let times = || events.iter().filter_map(|event| event.time);
     let Some(oldest) = times().min() else {
         return Ok(Past {
-            known: HashSet::new(),
+            known: HashMap::new(),
             terms: Vec::new(),
         });
     };
-    let wanted: HashSet<EventRef> = events.iter().map(|event| event.reference()).collect();
-    let mut known = HashSet::new();
+    // Of two under one id the first counts.
+    let wanted: HashMap<EventRef, &&Event> = events.iter().rev().map(|event| (event.reference(), event)).collect();
+    let mut known: HashMap<EventRef, Option<String>> = HashMap::new();
     let mut terms: BTreeMap<(SubscriptionId, u32), TermState> = BTreeMap::new();
     each(store, key, image.version, |record| {
-        if record.at < oldest.saturating_sub(EVENT_AHEAD_MAX) {
+        if record.at < oldest.saturating_sub(BACKFILL_LATER_MAX) {
             return false;
         }
-        if let Some(standing) = standing_of(record) {
-            let event = standing.event.reference();
+        if let Some(reported) = reported(record) {
+            let event = reported.reference();
             let is_own =
                 matches!(&record.command, Command::Backfill(posted) if Some(&posted.backfill) == own);
-            match wanted.contains(&event) {
+            match wanted.get(&event) {
                 // What corrected or rated it since came behind it, and made it no other's.
-                true if is_own => drop(known.remove(&event)),
-                true => drop(known.insert(event)),
-                false => {}
+                Some(_) if is_own => drop(known.remove(&event)),
+                // Before it was amended it may have been what it is now said to be.
+                Some(said) if known.get(&event) != Some(&None) => {
+                    known.insert(event, said.differs_from(&reported));
+                }
+                Some(_) | None => {}
             }
         }
         for effect in record.outcome.effects.iter().rev() {
@@ -79,6 +84,14 @@ pub(super) fn read(
     });
     let terms = terms.into_iter().map(|((id, _), term)| (id, term)).collect();
     Ok(Past { known, terms })
+}
+
+/// The event that a record charges, or puts in the place of one that was charged.
+fn reported(record: &Record) -> Option<Event> {
+    match &record.command {
+        Command::Amend(amend) => Some(amend.event.clone()),
+        _ => standing_of(record).map(|standing| standing.event),
+    }
 }
 
 /// Visits records, the newest first, until told to stop.
