@@ -177,6 +177,9 @@ fn object(
     let Some(known) = now.known(deal, memory) else {
         return Ok(());
     };
+    if deal.gives_nothing_back() && known.charged().next().is_some() {
+        return Ok(());
+    }
     for Charged { event, amount, .. } in known.charged().filter(|charged| charged.amount.is_positive()) {
         outcome
             .give_back(charge::OUTCOME, deal.currency(), event.clone())

@@ -91,6 +91,11 @@ impl Prepared {
         at.plus_days(i64::from(self.reversal_days).max(1))
     }
 
+    /// Whether what was charged stays charged, whoever objects.
+    pub(crate) fn gives_nothing_back(&self) -> bool {
+        self.reversal_days == 0
+    }
+
     /// Until when a subject is kept at `now` whose outcome changed last at `changed`: as long as that can be given back, and
     /// through the present period, in which a void changes what the period costs.
     pub(crate) fn kept(&self, changed: Instant, now: Instant, period: Period) -> Instant {

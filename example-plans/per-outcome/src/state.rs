@@ -17,6 +17,8 @@ pub struct State {
     ahead: Added<Counted>,
     /// When this deal took the subscription over, which knows nothing of what counted before.
     since: Added<Instant>,
+    /// In which period a pause began that goes on.
+    paused: Added<u32>,
 }
 
 /// What outcomes cost in a period, less what was given back in it.
@@ -41,7 +43,25 @@ impl State {
             charged: self.charged_in(period),
             ahead: Added(None),
             since: self.since,
+            paused: self.paused,
         };
+    }
+
+    /// A pause begins.
+    pub(crate) fn pause(&mut self, period: u32) {
+        self.paused = Added(Some(period));
+    }
+
+    /// The period in which the pause began that goes on.
+    pub(crate) fn paused(&self) -> Option<u32> {
+        self.paused.0
+    }
+
+    /// A pause ends: in which period it began. One that began before that was kept began in the period that was paid last.
+    pub(crate) fn resume(&mut self) -> u32 {
+        let began = self.paused.0.unwrap_or(self.period);
+        self.paused = Added(None);
+        began
     }
 
     /// What outcomes cost in a period, as far as that is remembered.
@@ -114,6 +134,7 @@ mod tests {
                 charged: Nanos::units(charged),
             })),
             since: Added(None),
+            paused: Added(None),
         }
     }
 
@@ -182,10 +203,15 @@ mod tests {
         let bytes = postcard::to_allocvec(&now).unwrap();
         assert_eq!(bytes[..before.len()], before);
         assert_eq!(postcard::from_bytes::<State>(&bytes).as_ref(), Ok(&now));
-        // The last byte says that no deal took over, and may be missing.
-        assert_eq!(postcard::from_bytes(&bytes[..bytes.len() - 1]), Ok(now));
+        // The last bytes say that no pause goes on and no deal took over, and may be missing.
+        for missing in [1, 2] {
+            assert_eq!(
+                postcard::from_bytes::<State>(&bytes[..bytes.len() - missing]).as_ref(),
+                Ok(&now)
+            );
+        }
         assert_eq!(
-            postcard::from_bytes::<State>(&bytes[..bytes.len() - 2]).ok(),
+            postcard::from_bytes::<State>(&bytes[..bytes.len() - 3]).ok(),
             None,
             "it ends within"
         );

@@ -39,11 +39,18 @@ impl<'a> Terms<'a> {
                 self.settle(state.charged_in(index.saturating_sub(1)))?;
                 self.seats(seats, Share::WHOLE)?;
             }
-            // A pause went on into a later period, whose rest is paid now; the paid one is over.
-            Change::Resumed if !paid => {
-                self.settle(state.charged_in(state.period))?;
-                self.seats(seats, rest)?;
+            Change::Paused => {
+                state.pause(index);
+                return Ok(());
             }
+            Change::Resumed => match state.resume() {
+                // A pause went on into a later period, whose rest is paid now; the one in which it began is over.
+                began if began < index => {
+                    self.settle(state.charged_in(began))?;
+                    self.seats(seats, rest)?;
+                }
+                _ => return Ok(()),
+            },
             Change::PlanChanged { proration, .. } => {
                 let share = match proration {
                     Proration::Now => rest,
@@ -54,8 +61,9 @@ impl<'a> Terms<'a> {
                 self.seats(seats, share)?;
                 state.take_over(transition.time);
             }
-            // The return pays for all seats of a period that nobody paid, because of a pause.
-            Change::SeatsChanged { .. } if !paid => return Ok(()),
+            // The return pays for all seats of a period that nobody paid, because of a pause. Where the plan had no answer when a
+            // period began, that is told late, with the seats of then.
+            Change::SeatsChanged { .. } if state.paused().is_some_and(|began| began < index) => return Ok(()),
             Change::SeatsChanged {
                 before,
                 after,
@@ -66,7 +74,10 @@ impl<'a> Terms<'a> {
                     None => self.give_back(before.abs_diff(*after), rest),
                 };
             }
-            Change::Cancelled { .. } => return self.settle(state.charged_in(state.period)),
+            // The present period ends, or the one in which a pause began; a beginning that is told late ends the one before it.
+            Change::Cancelled { .. } => {
+                return self.settle(state.charged_in(state.paused().unwrap_or(index)));
+            }
             _ => return Ok(()),
         }
         state.enter(index);

@@ -56,23 +56,22 @@ impl Authorize {
     pub fn run(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
         let id = self.id.clone().unwrap_or_else(made_up_id);
-        let decision = client
-            .decide(&["authorize"], &self.body(&id))
-            .map_err(|failure| {
-                failure.detail(format!(
-                    "call {id}; repeating with --id {id} decides nothing twice"
-                ))
-            })?;
+        let body = self.body(&id)?;
+        let decision = client.decide(&["authorize"], &body).map_err(|failure| {
+            failure.detail(format!(
+                "call {id}; repeating with --id {id} decides nothing twice"
+            ))
+        })?;
         if decision.get("allowed") == Some(&Value::Bool(true)) {
             return Ok(Output::new(allowed(&id, &decision), decision));
         }
         Ok(Output::new(denied(&id, &decision), decision).failed())
     }
 
-    fn body(&self, id: &str) -> Value {
+    fn body(&self, id: &str) -> Result<Value, Failure> {
         let mut event = json!({
-            "type": self.event_type, "measures": measures(&self.measures),
-            "attributes": attributes(&self.attributes),
+            "type": self.event_type, "measures": measures(&self.measures)?,
+            "attributes": attributes(&self.attributes)?,
         });
         if let Some(time) = self.time {
             event["time"] = json!(time.to_string());
@@ -87,7 +86,7 @@ impl Authorize {
         if self.settle {
             body["settle"] = json!(true);
         }
-        body
+        Ok(body)
     }
 }
 

@@ -137,9 +137,9 @@ impl Settle {
     fn run(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
         let id = self.id.clone().unwrap_or_else(made_up_id);
-        let mut body = json!({"id": id, "measures": measures(&self.measures), "final": !self.partial});
+        let mut body = json!({"id": id, "measures": measures(&self.measures)?, "final": !self.partial});
         if !self.attributes.is_empty() {
-            body["attributes"] = attributes(&self.attributes);
+            body["attributes"] = attributes(&self.attributes)?;
         }
         if let Some(above) = self.above_hold {
             body["above_hold"] = json!(above.as_str());
@@ -161,7 +161,7 @@ impl Extend {
         let id = self.id.clone().unwrap_or_else(made_up_id);
         let mut body = json!({"id": id, "ttl_seconds": self.ttl_seconds});
         if !self.measures.is_empty() {
-            body["measures"] = measures(&self.measures);
+            body["measures"] = measures(&self.measures)?;
         }
         let extended = client
             .post(&["holds", &self.hold, "extend"], &Body::Json(&body))

@@ -3,11 +3,15 @@
 use farebox_money::Nanos;
 use serde_json::{Map, Value, json};
 
+use crate::failure::Failure;
+
 /// `input_tokens=1200`.
 pub(crate) fn measure(text: &str) -> Result<(String, Nanos), String> {
-    let expected = "expected NAME=NUMBER such as input_tokens=1200";
-    let (name, number) = text.split_once('=').ok_or(expected)?;
-    Ok((name.to_string(), number.parse().map_err(|_| expected)?))
+    let (name, number) = text
+        .split_once('=')
+        .ok_or("expected NAME=NUMBER such as input_tokens=1200")?;
+    let number = number.parse().map_err(|problem| format!("{name}: {problem}"))?;
+    Ok((name.to_string(), number))
 }
 
 /// `model=gpt-5`.
@@ -19,19 +23,24 @@ pub(crate) fn attribute(text: &str) -> Result<(String, String), String> {
 }
 
 /// Measures as the server takes them: decimal texts, which lose nothing.
-pub(crate) fn measures(measures: &[(String, Nanos)]) -> Value {
-    let numbers = measures
-        .iter()
-        .map(|(name, n)| (name.clone(), json!(n.to_string())));
-    numbers.collect::<Map<_, _>>().into()
+pub(crate) fn measures(measures: &[(String, Nanos)]) -> Result<Value, Failure> {
+    each_once("measure", measures, |number| json!(number.to_string()))
 }
 
 /// Attributes as the server takes them.
-pub(crate) fn attributes(attributes: &[(String, String)]) -> Value {
-    let texts = attributes
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)));
-    texts.collect::<Map<_, _>>().into()
+pub(crate) fn attributes(attributes: &[(String, String)]) -> Result<Value, Failure> {
+    each_once("attribute", attributes, |text| json!(text))
+}
+
+/// Of two values under one name neither could be told to be meant.
+fn each_once<T>(what: &str, pairs: &[(String, T)], value: impl Fn(&T) -> Value) -> Result<Value, Failure> {
+    let mut named = Map::new();
+    for (name, said) in pairs {
+        if named.insert(name.clone(), value(said)).is_some() {
+            return Err(Failure::usage(format!("the {what} {name} is given twice")));
+        }
+    }
+    Ok(named.into())
 }
 
 #[cfg(test)]
@@ -44,12 +53,26 @@ mod tests {
             measure("images=0.5").unwrap(),
             measure("input_tokens=1200").unwrap(),
         ];
-        assert_eq!(measures(&said), json!({"images": "0.5", "input_tokens": "1200"}));
+        assert_eq!(
+            measures(&said).unwrap(),
+            json!({"images": "0.5", "input_tokens": "1200"})
+        );
         let said = [attribute("note=a=b").unwrap()];
-        assert_eq!(attributes(&said), json!({"note": "a=b"}));
-        for bad in ["input_tokens", "input_tokens=", "input_tokens=many"] {
-            assert!(measure(bad).unwrap_err().contains("input_tokens=1200"), "{bad}");
+        assert_eq!(attributes(&said).unwrap(), json!({"note": "a=b"}));
+        for (bad, why) in [
+            ("input_tokens", "input_tokens=1200"),
+            ("input_tokens=", "input_tokens: expected a decimal number"),
+            ("input_tokens=many", "found 'm' at character 1"),
+            ("images=0.0000000001", "images: has more than nine decimals"),
+        ] {
+            let told = measure(bad).unwrap_err();
+            assert!(told.contains(why), "{bad}: {told}");
         }
         assert!(attribute("model").unwrap_err().contains("model=gpt-5"));
+        let twice = [measure("images=1").unwrap(), measure("images=2").unwrap()];
+        assert_eq!(
+            measures(&twice).unwrap_err().message,
+            "the measure images is given twice"
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::output::{Output, field, list, table};
 use crate::wallet::balances;
 use crate::wallet::correct::before;
 pub(crate) use change::AboveHold;
-use change::{Cancel, Change, Switch};
+use change::{Cancel, Change, Resume, Switch};
 
 /// What can be done with subscriptions.
 #[derive(Debug, Subcommand)]
@@ -54,7 +54,7 @@ pub enum SubscriptionsCommand {
     Pause(Switch),
     /// Let a paused subscription go on, at once
     #[command(after_help = "Example:\n  farebox subscriptions resume acme acme-team")]
-    Resume(One),
+    Resume(Resume),
     /// End a subscription, for good
     ///
     /// What it granted as included ends with it. At the end of the period it can be taken back until then.
@@ -130,7 +130,7 @@ impl SubscriptionsCommand {
             SubscriptionsCommand::Start(start) => start.run(global),
             SubscriptionsCommand::Change(change) => change.run(global),
             SubscriptionsCommand::Pause(switch) => switch.pause(global),
-            SubscriptionsCommand::Resume(one) => change::resume(one, global),
+            SubscriptionsCommand::Resume(resume) => resume.run(global),
             SubscriptionsCommand::Cancel(cancel) => cancel.run(global),
         }
     }

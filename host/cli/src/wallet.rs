@@ -149,7 +149,7 @@ impl Grant {
     fn run(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
         let id = self.id.clone().unwrap_or_else(made_up_id);
-        let body = self.body(&id);
+        let body = self.body(&id)?;
         let granted = client
             .post(&["customers", &self.customer, "grants"], &Body::Json(&body))
             .map_err(|failure| {
@@ -172,7 +172,7 @@ impl Grant {
         Ok(Output::new(text, granted))
     }
 
-    fn body(&self, id: &str) -> Value {
+    fn body(&self, id: &str) -> Result<Value, Failure> {
         let mut body = Map::new();
         let mut set = |name: &str, value: Value| {
             body.insert(name.to_string(), value);
@@ -194,10 +194,10 @@ impl Grant {
         if !self.codes.is_empty() || !self.attributes.is_empty() {
             set(
                 "applies_to",
-                json!({ "codes": self.codes, "attributes": attributes(&self.attributes) }),
+                json!({ "codes": self.codes, "attributes": attributes(&self.attributes)? }),
             );
         }
-        body.into()
+        Ok(body.into())
     }
 }
 

@@ -164,10 +164,12 @@ impl Engine {
     /// Goes on with backfills that a stop interrupted, beside the callers.
     fn start_backfills(&self) -> Result<(), EngineError> {
         let engine = Arc::downgrade(&self.inner);
-        let thread = std::thread::Builder::new().name("backfills".into()).spawn(move || {
-            let Some(inner) = engine.upgrade() else { return };
-            (Engine { inner }).resume_backfills();
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("backfills".into())
+            .spawn(move || {
+                let Some(inner) = engine.upgrade() else { return };
+                (Engine { inner }).resume_backfills();
+            })?;
         self.inner
             .threads
             .lock()

@@ -154,7 +154,7 @@ fn carry_out(
             SubscriptionChange::Unschedule | SubscriptionChange::AboveHold(_) => {}
         }
         draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
-        let ready = Ready::new(draft.wallet, priced, &Default::default())?;
+        let ready = Ready::new(draft.wallet, priced, pricing, Cause::Start)?;
         ready.post(&mut draft, pricing, Cause::Start, at);
         let charges = lines(&priced.charges);
         Ok(draft.finish(|wallet| answer(wallet, asked, at, charges)))

@@ -27,7 +27,7 @@ pub(crate) fn conclude(
     seen: &Seen,
     at: Timestamp,
 ) -> Outcome {
-    let answer = price(wallet, seen).ok();
+    let answer = price(wallet, &usage.event, seen).ok();
     let answer = answer.filter(|(_, priced)| !gives_back(&priced.charges));
     let answered = answer.and_then(|(pricing, priced)| {
         let reckoned = Reckoned::unfinished(wallet, hold, priced, usage).ok()?;

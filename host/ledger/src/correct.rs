@@ -204,12 +204,13 @@ pub(crate) fn amend(
             take_back_given(&mut draft, &event);
         }
         giving.take_again(&mut draft, at)?;
-        let ready = Ready::behind_give_backs(draft.wallet, priced, &amend.event.attributes)?;
+        let cause = Cause::Event(&amend.event);
+        let ready = Ready::behind_give_backs(draft.wallet, priced, pricing, cause)?;
         let slices = ready.slices(at);
         match behind {
             // Its state is the one behind all events of the term, and what it gives it gave before.
             Some(_) => ready.charge(&mut draft, &amend.event, at),
-            None => ready.post(&mut draft, pricing, Cause::Event(&amend.event), at),
+            None => ready.post(&mut draft, pricing, cause, at),
         }
         let after = Standing {
             event: amend.event.clone(),
@@ -293,12 +294,12 @@ fn carry_out_reversal(
             });
         }
     };
-    let event = &original.standing.event;
-    let mut ready = Ready::new(draft.wallet, priced, &event.attributes)?;
+    let cause = Cause::Reversal(&original.standing.event);
+    let mut ready = Ready::new(draft.wallet, priced, pricing, cause)?;
     if let Names::Earlier = names {
         ready.name_earlier(draft);
     }
-    ready.post(draft, pricing, Cause::Reversal(event), at);
+    ready.post(draft, pricing, cause, at);
     Ok(lines(&priced.charges))
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn authorize(
     if let Some(why) = in_debt(wallet, priced) {
         return Ok(deny(wallet, at, why));
     }
-    check_priced(wallet, priced)?;
+    check_priced(wallet, priced, pricing, Cause::Event(&authorize.event))?;
     // A hold relies on nothing that a settlement may give back: its quote is held without that.
     let attributes = &authorize.event.attributes;
     let covered = match fits(wallet, priced, attributes, at)? {
@@ -156,6 +156,18 @@ fn quoted(priced: &Priced) -> Vec<(Asset, Nanos)> {
     per_asset(charges.map(|c| (&c.price.asset, c.price.amount)))
 }
 
+/// What a price is above the quote of a hold that has expired: nothing is set aside for it any more, so it is plain usage, and
+/// whoever wants nothing charged above the hold means what was set aside.
+pub(crate) fn above_quote(priced: &Priced, hold: &HoldState) -> Vec<(Asset, Nanos)> {
+    let mut above = quoted(priced);
+    for (asset, price) in &mut above {
+        let quote = hold.quoted.iter().find(|(quoted, _)| quoted == asset);
+        *price = Nanos::new(price.get() - quote.map_or(0, |(_, amount)| amount.get()));
+    }
+    above.retain(|(_, more)| more.is_positive());
+    above
+}
+
 /// One-shot: the usage is known, so it is checked and debited in one step.
 fn debit(
     wallet: &mut Wallet,
@@ -164,9 +176,10 @@ fn debit(
     priced: &Priced,
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
-    let ready = Ready::new(wallet, priced, &authorize.event.attributes)?;
+    let cause = Cause::Event(&authorize.event);
+    let ready = Ready::new(wallet, priced, pricing, cause)?;
     let mut draft = Draft::new(wallet, at);
-    ready.post(&mut draft, pricing, Cause::Event(&authorize.event), at);
+    ready.post(&mut draft, pricing, cause, at);
     Ok(debited(draft, pricing, priced))
 }
 
@@ -195,8 +208,9 @@ fn debit_behind_give_backs(
     if let Some(why) = denied {
         return Ok(deny(wallet, at, why));
     }
-    let ready = Ready::behind_give_backs(draft.wallet, priced, &event.attributes)?;
-    ready.post(&mut draft, pricing, Cause::Event(event), at);
+    let cause = Cause::Event(event);
+    let ready = Ready::behind_give_backs(draft.wallet, priced, pricing, cause)?;
+    ready.post(&mut draft, pricing, cause, at);
     let outcome = debited(draft, pricing, priced);
     *wallet = copy;
     Ok(outcome)
@@ -242,7 +256,7 @@ pub(crate) fn extend(
         if let Some(why) = in_debt(wallet, priced) {
             return Ok(deny(wallet, at, why));
         }
-        check_priced(wallet, priced)?;
+        check_priced(wallet, priced, pricing, Cause::Event(&hold.event))?;
         let covered = cover(
             wallet,
             &priced.charges,

@@ -32,19 +32,23 @@ impl<'p> Ready<'p> {
     pub fn new(
         wallet: &Wallet,
         priced: &'p Priced,
-        attributes: &BTreeMap<String, String>,
+        pricing: &Pricing,
+        cause: Cause<'_>,
     ) -> Result<Ready<'p>, Refusal> {
         check_none(&priced.charges)?;
-        Ready::behind_give_backs(wallet, priced, attributes)
+        Ready::behind_give_backs(wallet, priced, pricing, cause)
     }
 
     /// The same for an answer to an event, whose give-backs are posted already.
     pub fn behind_give_backs(
         wallet: &Wallet,
         priced: &'p Priced,
-        attributes: &BTreeMap<String, String>,
+        pricing: &Pricing,
+        cause: Cause<'_>,
     ) -> Result<Ready<'p>, Refusal> {
-        check_priced(wallet, priced)?;
+        check_priced(wallet, priced, pricing, cause)?;
+        let none = BTreeMap::new();
+        let attributes = cause.event().map_or(&none, |event| &event.attributes);
         let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
         let mut draws = covered.draws;
         draws.extend(covered.uncovered.into_iter().map(debt));
@@ -167,7 +171,19 @@ impl<'e> Cause<'e> {
 }
 
 /// Whether the wallet has room for what a plan answered, and the grants in it make sense.
-pub(crate) fn check_priced(wallet: &Wallet, priced: &Priced) -> Result<(), Refusal> {
+pub(crate) fn check_priced(
+    wallet: &Wallet,
+    priced: &Priced,
+    pricing: &Pricing,
+    cause: Cause<'_>,
+) -> Result<(), Refusal> {
+    check_values(wallet, priced)?;
+    let subject = cause.subject(pricing).map(|(subject, _)| subject);
+    check_timers(wallet, &pricing.subscription, subject, &priced.timers)
+}
+
+/// The same of what it charges and gives alone.
+pub(crate) fn check_values(wallet: &Wallet, priced: &Priced) -> Result<(), Refusal> {
     let sensible = |order: &GrantOrder| order.amount.is_positive() && order.amount.get() <= GRANT_NANOS_MAX;
     if !priced.grants.iter().all(sensible) {
         let problem = "of a grant that the plan gives must be more than zero and at most 10^18";
@@ -180,8 +196,7 @@ pub(crate) fn check_priced(wallet: &Wallet, priced: &Priced) -> Result<(), Refus
     let prices = charges.flat_map(|c| std::iter::once(&c.price).chain(&c.otherwise));
     let charged = prices.filter(|p| !p.amount.is_zero()).map(|p| &p.asset);
     let granted = priced.grants.iter().map(|order| &order.asset);
-    check_room(wallet, charged.chain(granted), priced.grants.len())?;
-    check_timers(wallet, &priced.timers)
+    check_room(wallet, charged.chain(granted), priced.grants.len())
 }
 
 /// What a plan orders besides charges.

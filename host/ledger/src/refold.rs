@@ -17,7 +17,7 @@ use crate::cover::{Covered, Draw, Grants, Origin, Owned, cover_again, lines};
 use crate::draft::Draft;
 use crate::funds::Funds;
 use crate::giving::check_none;
-use crate::orders::{check_priced, debt, unpostable};
+use crate::orders::{check_values, debt, unpostable};
 use crate::pins::per_asset;
 use crate::refusal::Refusal;
 use crate::reverse::{Reversed, give_back, split};
@@ -55,7 +55,7 @@ impl<'r> Refolding<'r> {
                 charges: repriced.charges.clone(),
                 ..Priced::default()
             };
-            check_priced(draft.wallet, &charges)?;
+            check_values(draft.wallet, &charges)?;
             check_none(&charges.charges)?;
             halves.push(Half::begin(draft, repriced, original, at)?);
         }

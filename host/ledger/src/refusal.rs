@@ -28,7 +28,7 @@ pub enum Refusal {
         end: HoldEnd,
     },
     /// Its price is above the hold, and the caller asked to be told.
-    #[error("the usage costs {missing} {asset} more than is held; settle with another `above_hold`")]
+    #[error("the usage costs {missing} {asset} more than was held for it; settle with another `above_hold`")]
     AboveHold {
         /// In which asset.
         asset: Asset,

@@ -1,7 +1,5 @@
 //! What happens at the end of a period: the next one begins, with what was scheduled for it.
 
-use std::collections::BTreeMap;
-
 use farebox_record::command::Due;
 use farebox_record::correction::Standing;
 use farebox_record::ids::{PlanName, SubscriptionId};
@@ -172,6 +170,7 @@ pub(crate) fn renew(
             }
             _ => {}
         }
+        let cause = Cause::Due(due.instant);
         // Where the old plan serves on, it is its renewal that waits.
         let (answer, told) = match (stays, told) {
             (true, DueChange::PlanChanged { remaining, .. }) => (
@@ -179,12 +178,12 @@ pub(crate) fn renew(
                 DueChange::Renewed(remaining),
             ),
             (_, told) if next.kind == NextKind::Paused => (Answered::Nobody, told),
-            (_, told) => (answered(draft.wallet, seen, None), told),
+            (_, told) => (answered(draft.wallet, seen, cause), told),
         };
         let fell = FellDue {
             due,
             told,
-            cause: Cause::Due(due.instant),
+            cause,
             owner: None,
         };
         finish(draft, id, changed, answer, fell, at)
@@ -198,17 +197,13 @@ pub(crate) enum Answered<'s> {
     Missed(UnpricedReason),
 }
 
-/// What the plan answered, fit to be posted; `attributes` are those of the event that it charges for.
-pub(crate) fn answered<'s>(
-    wallet: &Wallet,
-    seen: &'s Seen,
-    attributes: Option<&BTreeMap<String, String>>,
-) -> Answered<'s> {
+/// What the plan answered, fit to be posted.
+pub(crate) fn answered<'s>(wallet: &Wallet, seen: &'s Seen, cause: Cause<'_>) -> Answered<'s> {
     let Some(pricing) = &seen.pricing else {
         return Answered::Missed(UnpricedReason::NoPlan);
     };
     match &pricing.verdict {
-        Verdict::Priced(priced) => match Ready::new(wallet, priced, attributes.unwrap_or(&BTreeMap::new())) {
+        Verdict::Priced(priced) => match Ready::new(wallet, priced, pricing, cause) {
             Ok(ready) => Answered::Orders(ready, pricing),
             Err(refusal) => Answered::Missed(UnpricedReason::PlanFailed {
                 code: "unpostable".into(),

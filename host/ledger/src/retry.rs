@@ -1,7 +1,5 @@
 //! Renewals and timers that their plan had no answer to, asked again: what of the answer still applies is carried out.
 
-use std::collections::BTreeMap;
-
 use farebox_record::command::{Command, DueItem};
 use farebox_record::ids::SubscriptionId;
 use farebox_record::lifecycle::SubscriptionStatus;
@@ -190,9 +188,7 @@ pub(crate) fn retry(
     };
     let priced = applies.part_of(priced);
     let (owner, cause) = cause_of(missed.due.instant, timer_of(command), seen);
-    let none = BTreeMap::new();
-    let attributes = owner.map_or(&none, |owner| &owner.event.attributes);
-    let ready = Ready::new(wallet, &priced, attributes).map_err(|_| Refusal::NotDue)?;
+    let ready = Ready::new(wallet, &priced, pricing, cause).map_err(|_| Refusal::NotDue)?;
     let mut draft = Draft::new(wallet, at);
     draft.put(Effect::UnpricedRated(sequence));
     ready.post_for(&mut draft, pricing, cause, owner, at);

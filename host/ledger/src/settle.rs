@@ -15,13 +15,11 @@ use farebox_record::state::{HoldState, HoldUsage, Pin, Slice, SliceSource, Unpri
 use farebox_record::time::Timestamp;
 
 use crate::correct::priced_by;
-use crate::cover::{
-    Covered, Draw, Origin, Owned, Uncovered, above_hold, cover, cover_by_hold, lines, owned_by,
-};
+use crate::cover::{Covered, Draw, Origin, Owned, above_hold, cover, cover_by_hold, lines, owned_by};
 use crate::credit::{beyond, credit};
 use crate::draft::{Draft, attempt};
 use crate::giving::{Giving, UNPOSTABLE, check_final, gives_back};
-use crate::hold::{check_open, end, priced};
+use crate::hold::{above_quote, check_open, end, priced};
 use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
 use crate::owed::{NotOwed, Owed, Returned, give_back_paid, relieve};
@@ -57,7 +55,7 @@ pub(crate) fn settle(
         ended,
     };
     // What gives back is decided on a copy: what is charged depends on it.
-    let decided = price(wallet, seen).and_then(|(_, priced)| match gives_back(&priced.charges) {
+    let decided = price(wallet, &event, seen).and_then(|(_, priced)| match gives_back(&priced.charges) {
         true => attempt(wallet, |wallet| call.carry_out(wallet, seen, at)),
         false => call.carry_out(wallet, seen, at),
     });
@@ -90,7 +88,7 @@ impl Call<'_> {
             above,
             ended,
         } = *self;
-        let (pricing, priced) = price(wallet, seen)?;
+        let (pricing, priced) = price(wallet, event, seen)?;
         check_final(&priced.charges, ended)?;
         let (mut draft, reckoned) = match gives_back(&priced.charges) {
             false => {
@@ -129,10 +127,14 @@ impl Call<'_> {
 }
 
 /// What a plan said of a held call, where the wallet has room for it.
-pub(crate) fn price<'s>(wallet: &Wallet, seen: &'s Seen) -> Result<(&'s Pricing, &'s Priced), Refusal> {
+pub(crate) fn price<'s>(
+    wallet: &Wallet,
+    event: &Event,
+    seen: &'s Seen,
+) -> Result<(&'s Pricing, &'s Priced), Refusal> {
     let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
     let priced = priced(pricing)?.map_err(Refusal::InvalidEvent)?;
-    check_priced(wallet, priced)?;
+    check_priced(wallet, priced, pricing, Cause::Event(event))?;
     Ok((pricing, priced))
 }
 
@@ -216,9 +218,10 @@ impl Reckoned {
         let (charges, attributes) = (&priced.charges, &event.attributes);
         let mut covered = cover(wallet, charges, attributes, owned_by(wallet, &hold)).map_err(unpostable)?;
         let waived = match above {
+            AboveHold::Deny if hold.expired.is_some() => refuse_more(&above_quote(priced, &hold))?,
             AboveHold::Deny => {
                 let above = above_hold(wallet, charges, attributes, &hold).map_err(unpostable)?;
-                refuse_above(&above)?
+                refuse_more(&per_asset(above.iter().map(|u| (&u.asset, u.missing))))?
             }
             AboveHold::ChargeAvailable => waive(&hold, &mut covered),
             AboveHold::AllowDebt | AboveHold::AsSubscribed => Vec::new(),
@@ -323,11 +326,8 @@ fn renumbered(mut hold: HoldState, charges: &[Charge]) -> (HoldState, Vec<String
 }
 
 /// Refuses a price that the hold alone does not cover, wherever its value is really taken from.
-fn refuse_above(above: &[Uncovered]) -> Result<Vec<(Asset, Nanos)>, Refusal> {
-    match per_asset(above.iter().map(|u| (&u.asset, u.missing)))
-        .into_iter()
-        .next()
-    {
+fn refuse_more(above: &[(Asset, Nanos)]) -> Result<Vec<(Asset, Nanos)>, Refusal> {
+    match above.first().cloned() {
         None => Ok(Vec::new()),
         Some((asset, missing)) => Err(Refusal::AboveHold { asset, missing }),
     }

@@ -63,7 +63,7 @@ pub(crate) fn start_subscription(
         opening: priced.state.clone().unwrap_or_default(),
         past: Vec::new(),
     };
-    let ready = Ready::new(wallet, priced, &Default::default())?;
+    let ready = Ready::new(wallet, priced, pricing, Cause::Start)?;
     let mut draft = Draft::new(wallet, at);
     for gone in forgotten {
         forget(&mut draft, gone);

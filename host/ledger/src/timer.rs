@@ -64,8 +64,7 @@ pub(crate) fn wake(
     }
     let mut changed = wallet.subscription(id).cloned().ok_or(Refusal::NotDue)?;
     let (owner, cause) = cause_of(due.instant, about, seen);
-    let attributes = owner.map(|owner| &owner.event.attributes);
-    let answer = answered(wallet, seen, attributes);
+    let answer = answered(wallet, seen, cause);
     let mut draft = Draft::new(wallet, at);
     match about {
         Some(about) => put_timer(&mut draft, id, key, &about.subject, None),
@@ -158,25 +157,34 @@ pub(crate) fn take_away_timers(draft: &mut Draft<'_>, event: &EventRef) {
     }
 }
 
-/// Whether the wallet, and each of its subscriptions, has room for the timers that an answer sets.
-pub(crate) fn check_timers(wallet: &Wallet, orders: &[TimerOrder]) -> Result<(), Refusal> {
-    let set: Vec<&TimerOrder> = orders.iter().filter(|order| order.at.is_some()).collect();
-    if set.is_empty() {
+/// Whether the wallet, and the subscription whose plan answers, have room for the timers that the answer sets: `subject` is
+/// the one that it is about, whose timers stand in the wallet by themselves.
+pub(crate) fn check_timers(
+    wallet: &Wallet,
+    subscription: &SubscriptionId,
+    subject: Option<&str>,
+    orders: &[TimerOrder],
+) -> Result<(), Refusal> {
+    let set = || orders.iter().filter(|order| order.at.is_some());
+    if set().next().is_none() {
         return Ok(());
     }
-    let mut all = wallet.timers.len() + set.len();
-    for subscription in wallet.subscriptions.values() {
-        let known = &subscription.timers;
-        let new = set.iter().filter(|order| !known.contains_key(&order.key));
-        if !known.is_empty() && known.len() + new.count() > TIMERS_PER_SUBSCRIPTION_MAX {
+    if subject.is_none() {
+        let known = wallet.subscriptions.get(subscription).map(|own| &own.timers);
+        let is_new = |order: &&TimerOrder| known.is_none_or(|known| !known.contains_key(&order.key));
+        if known.map_or(0, |known| known.len()) + set().filter(is_new).count() > TIMERS_PER_SUBSCRIPTION_MAX {
             return Err(too_many(
                 "timers of one subscription",
                 "TIMERS_PER_SUBSCRIPTION_MAX",
                 TIMERS_PER_SUBSCRIPTION_MAX,
             ));
         }
-        all += known.len();
     }
+    let others = wallet
+        .subscriptions
+        .values()
+        .map(|subscription| subscription.timers.len());
+    let all = wallet.timers.len() + others.sum::<usize>() + set().count();
     match all > TIMERS_PER_WALLET_MAX {
         true => Err(too_many("timers", "TIMERS_PER_WALLET_MAX", TIMERS_PER_WALLET_MAX)),
         false => Ok(()),

@@ -104,7 +104,7 @@ impl Timers {
     /// Whether a timer is as it is in the base.
     fn is_kept(&self, (_, item): &(Timestamp, DueItem)) -> bool {
         self.changes.timers.is_empty()
-            || !timer_of(item).is_some_and(|t| self.changes.timers.contains_key(&t))
+            || !subject_timer(item).is_some_and(|t| self.changes.timers.contains_key(&t))
     }
 }
 
@@ -145,7 +145,7 @@ impl<T> Table<T> {
 }
 
 /// The timer of a subject that an item on the agenda is about.
-pub(crate) fn timer_of(item: &DueItem) -> Option<SubjectTimer> {
+pub(crate) fn subject_timer(item: &DueItem) -> Option<SubjectTimer> {
     match item {
         DueItem::Timer {
             subscription,

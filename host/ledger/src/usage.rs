@@ -65,9 +65,10 @@ fn charge(
         };
         return attempt(wallet, decide).map_err(unpostable);
     }
-    let ready = Ready::new(wallet, priced, &event.attributes).map_err(unpostable)?;
+    let cause = Cause::Event(event);
+    let ready = Ready::new(wallet, priced, pricing, cause).map_err(unpostable)?;
     let mut draft = begin(wallet, waited, at);
-    ready.post(&mut draft, pricing, Cause::Event(event), at);
+    ready.post(&mut draft, pricing, cause, at);
     Ok(charged(draft, priced))
 }
 
@@ -101,8 +102,9 @@ pub(crate) fn post_event(
     draft.answer_holds(priced.charges.len());
     giving.give(draft, at);
     giving.take_again(draft, at)?;
-    let ready = Ready::behind_give_backs(draft.wallet, priced, &event.attributes)?;
-    ready.post(draft, pricing, Cause::Event(event), at);
+    let cause = Cause::Event(event);
+    let ready = Ready::behind_give_backs(draft.wallet, priced, pricing, cause)?;
+    ready.post(draft, pricing, cause, at);
     Ok(())
 }
 

@@ -88,8 +88,8 @@ codes! {
         "Settle or release it by its id, or use a new id.";
     HoldEnded "hold_ended" CONFLICT "The hold has ended"
         "A hold ends once. Report further usage as an event with an id of its own.";
-    AboveHold "above_hold" CONFLICT "The usage costs more than is held"
-        "Settle with `above_hold` `allow_debt` or `charge_available`, or extend the hold first.";
+    AboveHold "above_hold" CONFLICT "The usage costs more than was held for it"
+        "Settle with `above_hold` `allow_debt` or `charge_available`, or extend the hold first, while it is open.";
     EventTypeOwned "event_type_owned" CONFLICT "Another subscription prices this type of event"
         "One subscription of a customer owns each event type.";
     GrantExists "grant_exists" CONFLICT "The wallet has a grant of this name"

@@ -29,7 +29,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
         Refusal::HoldExists => Problem::new(Code::HoldExists, said),
         Refusal::HoldEnded { end } => hold_ended(*end),
         Refusal::AboveHold { asset, missing } => {
-            let detail = format!("the usage costs {missing} {asset} more than is held");
+            let detail = format!("the usage costs {missing} {asset} more than was held for it");
             Problem::new(Code::AboveHold, detail)
                 .with("asset", asset.as_str())
                 .with("required", missing.to_string())

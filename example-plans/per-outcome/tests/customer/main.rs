@@ -5,6 +5,7 @@
 mod corrections;
 mod objections;
 mod pause;
+mod unanswered;
 
 use farebox_plan::testing::{Bill, Event, Harness};
 use farebox_plan::{Change, EventRef, Instant, Period, Proration};

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::measured::{attribute, attributes, measure, measures};
 use crate::output::Output;
 use crate::wallet::correct::{before, corrected};
+use crate::wallet::made_up_id;
 
 /// See [`super::EventsCommand::Void`].
 #[derive(Debug, Args)]
@@ -51,6 +52,9 @@ pub struct Amend {
     /// A text of the event; may be given several times
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+    /// The amendment's id; a retry under the same one changes nothing twice
+    #[arg(long)]
+    id: Option<String>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -80,25 +84,37 @@ impl Void {
 impl Amend {
     pub(super) fn run(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
-        let body = self.body();
-        let done = client.call(&Call {
+        let body = self.body()?;
+        let id = self.id.clone().unwrap_or_else(made_up_id);
+        let amended = client.call(&Call {
             query: &from(self.source.as_ref()),
+            key: Some(&id),
             body: Body::Json(&body),
             ..Call::put(&["customers", &self.customer, "events", &self.event])
+        });
+        let done = amended.map_err(|failure| {
+            failure.detail(format!(
+                "amendment {id}; repeating with --id {id} changes nothing twice"
+            ))
         })?;
-        let text = format!("{} is replaced\n\n{}", self.event, corrected(&done));
+        let text = format!(
+            "{} is replaced{}\n\n{}",
+            self.event,
+            before(&done),
+            corrected(&done)
+        );
         Ok(Output::new(text, done))
     }
 
-    fn body(&self) -> Value {
+    fn body(&self) -> Result<Value, Failure> {
         let mut body = json!({
-            "type": self.event_type, "measures": measures(&self.measures),
-            "attributes": attributes(&self.attributes),
+            "type": self.event_type, "measures": measures(&self.measures)?,
+            "attributes": attributes(&self.attributes)?,
         });
         if let Some(time) = self.time {
             body["time"] = json!(time.to_string());
         }
-        body
+        Ok(body)
     }
 }
 

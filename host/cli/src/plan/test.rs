@@ -102,7 +102,10 @@ impl Test {
             Ok(report) => report,
         };
         let dearest = report.steps.iter().map(|step| step.fuel).max().unwrap_or(0);
-        let (word, steps) = (if report.holds() { "ok  " } else { "FAIL" }, count(report.steps.len() as u64, "step"));
+        let (word, steps) = (
+            if report.holds() { "ok  " } else { "FAIL" },
+            count(report.steps.len() as u64, "step"),
+        );
         let mut text = format!("{word}  {path}: {steps}, at most {dearest} fuel each");
         for step in &report.steps {
             for problem in &step.problems {

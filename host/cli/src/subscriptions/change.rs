@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{One, cadence};
+use super::cadence;
 use crate::cli::{Global, Remote};
 use crate::client::{Body, Call, Client};
 use crate::failure::Failure;
@@ -51,6 +51,15 @@ pub struct Switch {
     /// From when on
     #[arg(long, value_enum, default_value = "now")]
     at: At,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// See [`super::SubscriptionsCommand::Resume`].
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    whose: Whose,
     #[command(flatten)]
     remote: Remote,
 }
@@ -172,14 +181,10 @@ impl Cancel {
     }
 }
 
-/// Lets a paused subscription go on.
-pub(super) fn resume(one: &One, global: &Global) -> Result<Output, Failure> {
-    let whose = Whose {
-        customer: one.customer.clone(),
-        subscription: one.subscription.clone(),
-        id: None,
-    };
-    patch(&whose, &one.remote, global, &json!({ "resume": true }))
+impl Resume {
+    pub(super) fn run(&self, global: &Global) -> Result<Output, Failure> {
+        patch(&self.whose, &self.remote, global, &json!({ "resume": true }))
+    }
 }
 
 fn patch(whose: &Whose, remote: &Remote, global: &Global, body: &Value) -> Result<Output, Failure> {

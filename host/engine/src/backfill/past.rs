@@ -46,7 +46,11 @@ pub(super) fn read(
         });
     };
     // Of two under one id the first counts.
-    let wanted: HashMap<EventRef, &&Event> = events.iter().rev().map(|event| (event.reference(), event)).collect();
+    let wanted: HashMap<EventRef, &&Event> = events
+        .iter()
+        .rev()
+        .map(|event| (event.reference(), event))
+        .collect();
     let mut known: HashMap<EventRef, Option<String>> = HashMap::new();
     let mut terms: BTreeMap<(SubscriptionId, u32), TermState> = BTreeMap::new();
     each(store, key, image.version, |record| {

@@ -117,7 +117,11 @@ async fn a_backfill_is_looked_at_then_posted_then_taken_back() {
         .collect();
     assert_eq!(
         problems,
-        [(2, "seen", "known"), (3, "recent", "refused"), (5, "b1", "conflict")]
+        [
+            (2, "seen", "known"),
+            (3, "recent", "refused"),
+            (5, "b1", "conflict")
+        ]
     );
     assert!(
         preview.problems[1].message.contains("LATE_WINDOW"),
@@ -303,7 +307,7 @@ async fn what_a_stop_interrupts_goes_on_at_the_next_start() {
     house.engine.stop().unwrap();
 }
 
-/// What the customer has already is left out, also where a log says a later time; and told apart from something else under its id.
+/// What the customer has already is left out, also where a log says a later time; something else under its id is told apart.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_there_already_is_told_from_what_differs() {
     let house = House::over(Arc::new(MemoryStore::new()));
@@ -325,7 +329,11 @@ async fn what_is_there_already_is_told_from_what_differs() {
         ("first", at("2026-01-01T00:00:00Z", seen(1_000_000)), None),
         ("later", at("2026-01-01T23:59:00Z", seen(1_000_000)), None),
         ("amended", at("2026-01-01T00:00:00Z", seen(3_000_000)), None),
-        ("other", at("2026-01-01T00:00:00Z", seen(2_000_000)), Some("measures.input_tokens")),
+        (
+            "other",
+            at("2026-01-01T00:00:00Z", seen(2_000_000)),
+            Some("measures.input_tokens"),
+        ),
     ];
     for (name, event, differs) in cases {
         let preview = blocking(&house, move |engine, tenant| {
@@ -341,7 +349,11 @@ async fn what_is_there_already_is_told_from_what_differs() {
             None => assert_eq!((tally, problem.code), ((0, 1, 0), "known"), "{name}"),
             Some(field) => {
                 assert_eq!((tally, problem.code), ((0, 0, 1), "conflict"), "{name}");
-                assert!(problem.message.ends_with(&format!("{field} differs")), "{}", problem.message);
+                assert!(
+                    problem.message.ends_with(&format!("{field} differs")),
+                    "{}",
+                    problem.message
+                );
             }
         }
     }
@@ -360,11 +372,19 @@ async fn what_cannot_be_taken_back_is_named_and_the_rest_is() {
     house.balance("ada").await;
     let on = |day: &str, id: &str, n| {
         let time = Some(format!("{day}T00:00:00Z").parse().unwrap());
-        (ada(), Event { time, ..crate::refold::units(id, n) })
+        (
+            ada(),
+            Event {
+                time,
+                ..crate::refold::units(id, n)
+            },
+        )
     };
     // In order: 500 usd in January, 1 in February; then 1,001 events in January of 0.05, which would cost 0.10 without the first.
     let first = vec![on("2026-01-10", "x", 5_000), on("2026-02-10", "y", 10)];
-    let second: Vec<_> = (0..1_001).map(|n| on("2026-01-20", &format!("z{n}"), 1)).collect();
+    let second: Vec<_> = (0..1_001)
+        .map(|n| on("2026-01-20", &format!("z{n}"), 1))
+        .collect();
     blocking(&house, move |engine, tenant| {
         for (name, events) in [("first", first), ("second", second)] {
             engine.make_backfill(tenant, &call(name), None, &events).unwrap();
@@ -376,7 +396,9 @@ async fn what_cannot_be_taken_back_is_named_and_the_rest_is() {
     assert_eq!(owed(&house).await, "451.05");
     let revert = |name: &'static str| {
         blocking(&house, move |engine, tenant| {
-            engine.revert_backfill(tenant, &call(name)).map(|state| state.stage)
+            engine
+                .revert_backfill(tenant, &call(name))
+                .map(|state| state.stage)
         })
     };
     let refused = revert("first").await.unwrap_err().to_string();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::cover::Cover;
 use crate::giving::Given;
 use crate::reference::{Hold, Model, Source, Sums, Told, of};
+use crate::settle::first_asked;
 use crate::subscriptions::{Asked, Status};
 use crate::words::{Charge, Says, Word};
 
@@ -124,7 +125,7 @@ impl Model {
                 self.charge(call, says, &asked);
                 Told::new("allowed")
             }
-            false => self.hold(call, &cover, &asked, ttl),
+            false => self.hold(call, &says.charges, &cover, &asked, ttl),
         }
     }
 
@@ -155,7 +156,7 @@ impl Model {
         Told::new("allowed")
     }
 
-    fn hold(&mut self, call: &Call, cover: &Cover, asked: &Asked, ttl: i64) -> Told {
+    fn hold(&mut self, call: &Call, charges: &[Charge], cover: &Cover, asked: &Asked, ttl: i64) -> Told {
         let mut told = Told::new("allowed");
         let mut hold = Hold {
             id: call.id.clone(),
@@ -168,6 +169,7 @@ impl Model {
             expires: self.now + ttl,
             ..Hold::default()
         };
+        hold.quoted = first_asked(charges);
         for (_, asset, source, amount) in &cover.live {
             if let Source::Grant(id) = source {
                 self.grant_mut(id).free -= amount;
@@ -261,6 +263,7 @@ impl Model {
             }
             let had = self.held_by(index);
             let mut grown = self.holds[index].clone();
+            grown.quoted = first_asked(&says.charges);
             for (_, _, source, amount) in &cover.live {
                 if let Source::Grant(id) = source {
                     *grown.pins.entry(id.clone()).or_default() += amount;

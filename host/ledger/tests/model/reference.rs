@@ -85,6 +85,8 @@ pub struct Hold {
     pub ended: bool,
     pub pins: BTreeMap<String, i128>,
     pub credit: Sums,
+    /// What the plan said last that it costs at most, in the first asset of each charge.
+    pub quoted: Sums,
     pub taken: BTreeMap<Key, i128>,
     /// The keys of `taken`, in the order in which they were taken.
     pub order: Vec<Key>,

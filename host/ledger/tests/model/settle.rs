@@ -304,6 +304,12 @@ impl Model {
 
     /// Whether the hold alone, with nothing else in the wallet, would not do.
     fn is_above(&self, index: usize, charges: &[Charge], team: Option<&str>) -> bool {
+        if self.holds[index].expired {
+            // Nothing is held any more: what was asked for at most counts.
+            let most = &self.holds[index].quoted;
+            let beyond = |(asset, n): (&&str, &i128)| *n > most.get(asset).copied().unwrap_or(0);
+            return first_asked(charges).iter().any(beyond);
+        }
         let mut own = self.own(index);
         for (asset, credit) in &self.holds[index].credit {
             *own.entry((asset, Source::Debt)).or_default() += credit;
@@ -326,6 +332,15 @@ impl Model {
         }
         sums
     }
+}
+
+/// What charges come to in the assets that they ask first.
+pub fn first_asked(charges: &[Charge]) -> Sums {
+    let mut sums = Sums::new();
+    for charge in charges {
+        *sums.entry(charge.links[0].asset).or_default() += charge.links[0].amount;
+    }
+    sums
 }
 
 /// What of a grant's pin is not needed, when each charge keeps what it took itself before it asks for the pin.

@@ -34,7 +34,9 @@ fn above(have: &str, floor: &str, how: AboveHold, price: &str, said: &str, has: 
 fn above_the_hold() {
     above("6", "0", Deny, "6", "settled, posted usd 6", "0 0 0 0");
     let refused = |more: &str| {
-        format!("refused: the usage costs {more} usd more than is held; settle with another `above_hold`")
+        format!(
+            "refused: the usage costs {more} usd more than was held for it; settle with another `above_hold`"
+        )
     };
     above("6", "0", Deny, "6.25", &refused("0.25"), "0 6 0 0");
     above("9", "0", Deny, "6.25", &refused("0.25"), "3 6 0 0");

@@ -1,7 +1,7 @@
 //! A hold's time is over at the instant, whether or not anybody swept; for an hour more it can be settled as plain
 //! usage.
 
-use farebox_record::command::AboveHold::{AllowDebt, ChargeAvailable};
+use farebox_record::command::AboveHold::{AllowDebt, ChargeAvailable, Deny};
 use farebox_record::command::Finality::{Final, Partial};
 
 use crate::world::make::{
@@ -79,6 +79,32 @@ fn a_late_settlement_is_plain_usage() {
     assert_eq!(
         say(&world.ask(settle("h"), usd("6"))),
         "refused: there is no such hold; authorize first"
+    );
+}
+
+/// Who wants nothing charged above the hold means what was set aside, though nothing is by now.
+#[test]
+fn a_late_settlement_is_above_the_hold_where_it_is_above_the_quote() {
+    let mut world = held();
+    world.advance(100);
+    world.ask(usage("e"), usd("7")).unwrap();
+    assert_eq!(
+        say(&world.ask(settling("h", "s1", Final, Deny), usd("6.25"))),
+        "refused: the usage costs 0.25 usd more than was held for it; settle with another `above_hold`"
+    );
+    assert_eq!(
+        say(&world.ask(settling("h", "s2", Final, Deny), usd("6"))),
+        "settled, posted usd 6, debt usd 3, late"
+    );
+    // An extension that raised what it may use counts.
+    let mut world = held();
+    world
+        .ask(extend("h", "x", 100, &[("units", "8")]), usd("8"))
+        .unwrap();
+    world.advance(100);
+    assert_eq!(
+        say(&world.ask(settling("h", "s", Final, Deny), usd("8"))),
+        "settled, posted usd 8, late"
     );
 }
 

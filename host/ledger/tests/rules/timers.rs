@@ -313,6 +313,18 @@ fn an_event_that_was_taken_back_is_charged_nothing_late() {
     assert_eq!(world.wallet.header().unpriced, 0);
 }
 
+/// Timers under so many keys.
+fn sets(from: usize, to: usize) -> Verdict {
+    let timers = (from..to).map(|index| TimerOrder {
+        key: index.to_string(),
+        at: Some(t(100)),
+    });
+    Verdict::Priced(Priced {
+        timers: timers.collect(),
+        ..Priced::default()
+    })
+}
+
 #[test]
 fn a_wallet_has_room_for_so_many() {
     let mut world = World::new();
@@ -321,23 +333,13 @@ fn a_wallet_has_room_for_so_many() {
         .ask(subscribe("s", Cadence::Monthly), wakes("own", t(200)))
         .unwrap();
     let most = farebox_ledger::limits::TIMERS_PER_WALLET_MAX - 1;
-    let sets = |from: usize, to: usize| {
-        let timers = (from..to).map(|index| TimerOrder {
-            key: index.to_string(),
-            at: Some(t(100)),
-        });
-        about(Verdict::Priced(Priced {
-            timers: timers.collect(),
-            ..Priced::default()
-        }))
-    };
     let used = |id: &str| Command::Usage(event_with(id, &[("conversation", "c")]));
     for from in (0..most).step_by(1_000) {
-        let some = sets(from, most.min(from + 1_000));
+        let some = about(sets(from, most.min(from + 1_000)));
         world.decide(used(&from.to_string()), Some(some)).unwrap();
     }
     assert_eq!(waiting(&world).len(), most);
-    let said = say(&world.decide(used("more"), Some(sets(most, most + 1))));
+    let said = say(&world.decide(used("more"), Some(about(sets(most, most + 1)))));
     assert!(said.contains("TIMERS_PER_WALLET_MAX"), "{said}");
     assert_eq!(waiting(&world).len(), most);
 }
@@ -345,16 +347,6 @@ fn a_wallet_has_room_for_so_many() {
 #[test]
 fn a_subscription_has_room_for_so_many_of_its_own() {
     let mut world = world();
-    let sets = |from: usize, to: usize| {
-        let timers = (from..to).map(|index| TimerOrder {
-            key: index.to_string(),
-            at: Some(t(100)),
-        });
-        Verdict::Priced(Priced {
-            timers: timers.collect(),
-            ..Priced::default()
-        })
-    };
     let most = farebox_ledger::limits::TIMERS_PER_SUBSCRIPTION_MAX;
     assert_eq!(say(&world.ask(usage("some"), sets(0, most - 1))), "charged");
     // Those that are set anew take no room, and one more does.
@@ -362,6 +354,24 @@ fn a_subscription_has_room_for_so_many_of_its_own() {
     let said = say(&world.ask(usage("more"), sets(most, most + 1)));
     assert!(said.contains("TIMERS_PER_SUBSCRIPTION_MAX"), "{said}");
     assert_eq!(waiting(&world), Vec::<String>::new());
+}
+
+/// Neither a subject's timers nor another subscription are in its way.
+#[test]
+fn a_full_subscription_is_in_no_other_s_way() {
+    let mut world = world();
+    let most = farebox_ledger::limits::TIMERS_PER_SUBSCRIPTION_MAX;
+    assert_eq!(say(&world.ask(usage("full"), sets(0, most))), "charged");
+    // Timers of a subject stand by themselves.
+    let call = Command::Usage(event_with("c", &[("conversation", "c1")]));
+    let of_subject = about(sets(most, most + 5));
+    assert_eq!(say(&world.decide(call, Some(of_subject))), "charged");
+    assert_eq!(waiting(&world).len(), 5);
+    let mut second = pricing(sets(0, 5));
+    second.subscription = "t".parse().unwrap();
+    second.event_types = vec!["other".parse().unwrap()];
+    let started = say(&world.decide(subscribe("t", Cadence::Monthly), Some(second)));
+    assert!(!started.contains("refused"), "{started}");
 }
 
 #[test]

@@ -90,6 +90,14 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<CallId>, Pro
     name("Idempotency-Key", text).map(Some)
 }
 
+/// The same where a call that is repeated would do something else: there has to be one.
+pub(crate) fn required_key(headers: &HeaderMap) -> Result<CallId, Problem> {
+    idempotency_key(headers)?.ok_or_else(|| {
+        let detail = "is missing: make one up for this change, and repeat it with a retry, which is carried out once then";
+        Problem::parameter("Idempotency-Key", detail)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::{HeaderValue, Request};

@@ -5,11 +5,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use farebox_engine::Done;
 use farebox_record::command::Command;
-use farebox_record::correction::{Amend, Standing, StandingStatus, Void};
-use farebox_record::event::Event;
+use farebox_record::correction::{Amend, Void};
 use farebox_record::ids::{CallId, CustomerId, Hash};
 use farebox_record::outcome::Answer;
-use farebox_record::plan::EventRef;
 
 use crate::answer::{Made, answer};
 use crate::auth::Caller;
@@ -19,7 +17,7 @@ use crate::problem::Problem;
 use crate::refusal::internal;
 use crate::routes::entries::FromSource;
 use crate::server::Server;
-use crate::wire::balance::{BalanceView, LineView};
+use crate::wire::balance::BalanceView;
 use crate::wire::correction::{
     AdjustedView, AdjustmentBody, AmendBody, CorrectedView, PaymentBody, RefundBody, VoidBody,
 };
@@ -149,7 +147,7 @@ pub(crate) async fn void(
     let id = match parameters::idempotency_key(&headers)? {
         Some(key) => key,
         // An event is taken back once, so what is said is enough to know the call again.
-        None => derived_key("void", &reason)?,
+        None => derived_key(&reason)?,
     };
     let command = Command::Void(Void { event, id, reason });
     let done = server.command(&caller, &customer, command).await?;
@@ -158,11 +156,11 @@ pub(crate) async fn void(
 
 /// Replaces an event: all that it took comes back, and what it should have been is charged.
 ///
-/// The body is the whole event. An event that stands so already is left alone, so the call can be repeated; with an
-/// `Idempotency-Key` it is carried out once under that key. It is priced by the revision of when it happened. Where the plan's
-/// price depends on earlier events (`cumulative`, `sequential`), it is priced in its place among the others, and those behind
-/// it are priced again: `repriced` says which cost something else. It must stay in its period and plan, and what cannot be
-/// carried through is refused with `cannot_refold`, and changes nothing.
+/// The body is the whole event. It is priced by the revision of when it happened. Where the plan's price depends on earlier
+/// events (`cumulative`, `sequential`), it is priced in its place among the others, and those behind it are priced again:
+/// `repriced` says which cost something else. It must stay in its period and plan, and what cannot be carried through is
+/// refused with `cannot_refold`, and changes nothing. Under its `Idempotency-Key` it is carried out once, and a retry gets the
+/// same answer again.
 #[utoipa::path(
     put, path = "/v1/customers/{customer}/events/{event}", tag = "corrections", operation_id = "amendEvent",
     request_body = AmendBody,
@@ -170,9 +168,9 @@ pub(crate) async fn void(
         ("customer" = String, Path, description = "The customer"),
         ("event" = String, Path, description = "The event's id"),
         FromSource,
-        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once under this key")
+        ("Idempotency-Key" = String, Header, description = "Made by you; carried out once under this key")
     ),
-    responses((status = 200, description = "It is replaced, or stood so already", body = CorrectedView))
+    responses((status = 200, description = "It is replaced", body = CorrectedView))
 )]
 pub(crate) async fn amend(
     State(server): State<Server>,
@@ -184,51 +182,10 @@ pub(crate) async fn amend(
 ) -> Result<Response, Problem> {
     let customer: CustomerId = parameters::name("customer", &customer)?;
     let event = body.event(from.reference(&event)?)?;
-    let id = match parameters::idempotency_key(&headers)? {
-        Some(key) => key,
-        None => {
-            let wallet = server.wallet(&caller, &customer).await?;
-            if let Some(standing) = standing(&server, &caller, &customer, &event.reference()).await?
-                && stands_so(&standing, &event)
-            {
-                let now = server.engine().now(&caller.tenant).max(wallet.header().at);
-                return Ok(answer(
-                    Made::Done,
-                    &CorrectedView {
-                        corrected_at: Time(now),
-                        reversed: Vec::new(),
-                        paid: Vec::new(),
-                        expired: Vec::new(),
-                        charges: LineView::list(&standing.lines),
-                        repriced: Vec::new(),
-                        balance: BalanceView::list(&wallet.balances()),
-                        replayed: false,
-                    },
-                ));
-            }
-            derived_key(&wallet.header().sequence.to_string(), &event)?
-        }
-    };
+    let id = parameters::required_key(&headers)?;
     let command = Command::Amend(Amend { event, id });
     let done = server.command(&caller, &customer, command).await?;
     Ok(answer(Made::done_unless(done.replayed), &corrected(&done)?))
-}
-
-fn stands_so(standing: &Standing, event: &Event) -> bool {
-    standing.status == StandingStatus::Charged && standing.event == *event
-}
-
-/// How an event stands after all corrections; none where no record charges it.
-pub(crate) async fn standing(
-    server: &Server,
-    caller: &Caller,
-    customer: &CustomerId,
-    event: &EventRef,
-) -> Result<Option<Standing>, Problem> {
-    let (tenant, customer, event) = (caller.tenant.clone(), customer.clone(), event.clone());
-    server
-        .blocking(move |engine| engine.standing(&tenant, &customer, &event))
-        .await
 }
 
 fn corrected(done: &Done) -> Result<CorrectedView, Problem> {
@@ -239,8 +196,8 @@ fn corrected(done: &Done) -> Result<CorrectedView, Problem> {
     }
 }
 
-/// A key for a call without one: what is said, and what it was said about.
-pub(crate) fn derived_key(about: &str, said: &impl serde::Serialize) -> Result<CallId, Problem> {
+/// A key for a void without one: what is said.
+fn derived_key(said: &impl serde::Serialize) -> Result<CallId, Problem> {
     let said = Hash::of(&farebox_record::codec::naming(said));
-    CallId::new(&format!("{DERIVED_KEY_PREFIX}{about}:{said}")).map_err(|e| internal(&e.to_string()))
+    CallId::new(&format!("{DERIVED_KEY_PREFIX}void:{said}")).map_err(|e| internal(&e.to_string()))
 }

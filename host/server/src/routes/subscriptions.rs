@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use farebox_record::command::Command;
-use farebox_record::ids::{CallId, CustomerId, PlanName, SubscriptionId};
+use farebox_record::ids::{CustomerId, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::outcome::Answer;
 use serde::Deserialize;
@@ -16,7 +16,6 @@ use crate::decode::body::Strict;
 use crate::decode::parameters::{self, Params};
 use crate::problem::Problem;
 use crate::refusal::internal;
-use crate::routes::corrections::derived_key;
 use crate::server::Server;
 use crate::wire::balance::{BalanceView, LineView};
 use crate::wire::subscription::{
@@ -136,14 +135,14 @@ pub(crate) async fn show(
 /// Changes a subscription: seats or plan, pause or resume; at once, or at the end of the period.
 ///
 /// One change a call. A change at once is told to the plan, which may charge or credit the part of the period that is left;
-/// one for the end of the period waits in `scheduled`, where a later one of its kind takes its place. With an
+/// one for the end of the period waits in `scheduled`, where a later one of its kind takes its place. Under its
 /// `Idempotency-Key` a call is carried out once, and a retry gets the same answer again.
 #[utoipa::path(
     patch, path = "/v1/subscriptions/{subscription}", tag = "subscriptions", operation_id = "changeSubscription",
     request_body = ChangeBody,
     params(
         ("subscription" = String, Path, description = "The subscription"), Of,
-        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once under this key")
+        ("Idempotency-Key" = String, Header, description = "Made by you; carried out once under this key")
     ),
     responses((status = 200, description = "It is changed, or the change is scheduled", body = ChangedView))
 )]
@@ -161,7 +160,7 @@ pub(crate) async fn change(
     if let SubscriptionChange::Plan { plan, .. } = &change {
         check_plan(&server, &caller, plan)?;
     }
-    let key = key(&server, &caller, &customer, &headers, &change).await?;
+    let key = parameters::required_key(&headers)?;
     carry_out(&server, &caller, &customer, body.command(subscription, key)?).await
 }
 
@@ -182,12 +181,12 @@ pub(crate) struct Ending {
 /// Cancels a subscription: it ends, for good.
 ///
 /// What it granted as included ends with it, and it owns no types of events any more. With `when=period_end` it runs until
-/// then, and the cancellation can be taken back (`unschedule`). With an `Idempotency-Key` a retry gets the same answer again.
+/// then, and the cancellation can be taken back (`unschedule`). Under its `Idempotency-Key` a retry gets the same answer again.
 #[utoipa::path(
     delete, path = "/v1/subscriptions/{subscription}", tag = "subscriptions", operation_id = "cancelSubscription",
     params(
         ("subscription" = String, Path, description = "The subscription"), Ending,
-        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once under this key")
+        ("Idempotency-Key" = String, Header, description = "Made by you; carried out once under this key")
     ),
     responses((status = 200, description = "It has ended, or will", body = ChangedView))
 )]
@@ -199,11 +198,10 @@ pub(crate) async fn cancel(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let customer: CustomerId = parameters::name("customer", &ending.customer)?;
-    let change = SubscriptionChange::Cancel;
     let asked = ChangeSubscription {
         subscription: parameters::name("subscription", &subscription)?,
-        id: key(&server, &caller, &customer, &headers, &change).await?,
-        change,
+        id: parameters::required_key(&headers)?,
+        change: SubscriptionChange::Cancel,
         when: ending.when.unwrap_or_default(),
         proration: match ending.prorate {
             Some(false) => Proration::None,
@@ -211,24 +209,6 @@ pub(crate) async fn cancel(
         },
     };
     carry_out(&server, &caller, &customer, asked).await
-}
-
-/// The caller's key, or one for a change without one: what is said, and the version of the wallet that it was said about.
-/// The same change twice at once is one change, and the same change later is another.
-async fn key(
-    server: &Server,
-    caller: &Caller,
-    customer: &CustomerId,
-    headers: &HeaderMap,
-    change: &SubscriptionChange,
-) -> Result<CallId, Problem> {
-    match parameters::idempotency_key(headers)? {
-        Some(key) => Ok(key),
-        None => {
-            let wallet = server.wallet(caller, customer).await?;
-            derived_key(&wallet.header().sequence.to_string(), change)
-        }
-    }
 }
 
 async fn carry_out(

@@ -279,6 +279,25 @@ async fn a_change_is_said_in_one_way_and_carried_out_once_under_its_key() {
     ] {
         assert_eq!(put(body).await.problem(409, "conflict")["field"], field);
     }
+    // Without a key nobody could tell a retry from another change.
+    for (method, path, body) in [
+        (Method::PATCH, TOKENS, Some(json!({"seats": 3}))),
+        (Method::DELETE, TOKENS, None),
+        (
+            Method::PUT,
+            "/v1/customers/acme/events/e",
+            Some(json!({"type": "llm.call", "measures": {}})),
+        ),
+    ] {
+        let url = format!("{}{path}", client.url);
+        let request = client.http.request(method.clone(), url).bearer_auth(&client.key);
+        let problem = match body {
+            None => answer(request),
+            Some(body) => answer(request.json(&body)),
+        };
+        let problem = problem.await.problem(422, "invalid_parameter");
+        assert_eq!(problem["parameter"], "Idempotency-Key", "{method}: {problem}");
+    }
     let other = "/v1/subscriptions/other?customer=acme";
     let answered = client.call(Method::PATCH, other, Some(json!({"seats": 2}))).await;
     answered.problem(404, "unknown_subscription");

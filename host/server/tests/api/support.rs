@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use farebox_engine::{Config as EngineConfig, Engine, ManualClock};
@@ -172,12 +173,28 @@ pub async fn key(engine: &Engine, tenant: &str, id: &str, role: Role, url: &str)
     }
 }
 
+/// Whether a call may only be made under a key.
+fn needs_key(method: &Method, path: &str) -> bool {
+    match *method {
+        Method::PATCH => true,
+        Method::DELETE => path.starts_with("/v1/subscriptions/"),
+        Method::PUT => path.contains("/events/"),
+        _ => false,
+    }
+}
+
 impl Client {
+    /// Under a key that was never used, where the call needs one.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = self
             .http
-            .request(method, format!("{}{path}", self.url))
+            .request(method.clone(), format!("{}{path}", self.url))
             .bearer_auth(&self.key);
+        if needs_key(&method, path) {
+            static MADE: AtomicU64 = AtomicU64::new(0);
+            let key = format!("made-{}", MADE.fetch_add(1, Ordering::Relaxed));
+            request = request.header("idempotency-key", key);
+        }
         if let Some(body) = body {
             request = request
                 .header("content-type", "application/json")

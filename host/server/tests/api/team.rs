@@ -147,7 +147,7 @@ async fn what_others_depend_on_moves_them_when_it_is_corrected() {
         json!([{"asset": "usd", "amount": "10"}])
     );
     assert_eq!(corrected["balance"][0]["debt"], "23");
-    // It stands so already: nothing moves.
+    // The same again comes to the same.
     let same = client
         .put("/v1/customers/acme/events/a", amended)
         .await
