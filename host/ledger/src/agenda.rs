@@ -7,7 +7,7 @@ use farebox_record::plan::EventRef;
 use farebox_record::state::{GrantPhase, GrantState, SubjectTimer, SubscriptionState, TimerState};
 use farebox_record::time::Timestamp;
 
-use crate::timers::timer_of;
+use crate::timers::subject_timer;
 use crate::wallet::Wallet;
 
 impl Wallet {
@@ -25,7 +25,7 @@ impl Wallet {
     /// they go off, each with when its timer was set.
     pub fn overdue_events(&self, until: Timestamp, most: usize) -> Vec<(EventRef, Timestamp)> {
         let due = self.timers.due_until(until, most).into_iter();
-        let set = due.filter_map(|(_, item)| self.timers.get(&timer_of(item)?));
+        let set = due.filter_map(|(_, item)| self.timers.get(&subject_timer(item)?));
         set.filter_map(|state| Some((state.event.clone()?, state.set)))
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use farebox_ledger::Wallet;
 use farebox_record::command::{Command, Due, DueItem};
-use farebox_record::outcome::Pricing;
+use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::state::{HoldState, HoldUsage};
 use farebox_runtime::Subject;
 
@@ -32,6 +32,7 @@ impl Lane {
                 return Agenda::Empty;
             }
             let step = match self.due(turn, &due, controls) {
+                Ok(step) if turn.slot.oversized.as_ref() == Some(&due) => unanswered(step),
                 Ok(step) => step,
                 Err(load) => {
                     turn.slot.wait();
@@ -144,5 +145,29 @@ impl Lane {
         let state = turn.subject_state(&question)?;
         let verdict = question.ask_alone(&self.shared.runtime, wallet, None, state);
         Ok(verdict.map_or(nobody, |verdict| Step::Answered(question, verdict)))
+    }
+}
+
+/// The same where what the plan answered cannot be kept: nothing that a plan says may stop a wallet's time.
+fn unanswered(step: Step) -> Step {
+    match step {
+        Step::Apply {
+            pricing: Some(mut pricing),
+            control,
+        } => {
+            pricing.verdict = Verdict::Failed {
+                code: "record_too_large".into(),
+                message: "what the plan answered makes a record that is too large".into(),
+            };
+            Step::Apply {
+                pricing: Some(pricing),
+                control,
+            }
+        }
+        Step::Answered(..) => Step::Apply {
+            pricing: None,
+            control: false,
+        },
+        other => other,
     }
 }

@@ -43,7 +43,9 @@ pub(crate) struct Slot {
     pub used: u64,
     /// Items of the agenda that were handled since somebody last asked to catch up, those of lost flights left out.
     pub caught_up: u64,
-    /// An overdue item whose record is larger than the store takes. It waits for as long as the wallet stays in memory.
+    /// An overdue item whose record is larger than the store takes, with what its plan answered.
+    pub oversized: Option<Due>,
+    /// One whose record is so without that too. It waits for as long as the wallet stays in memory.
     pub stuck: Option<Due>,
     /// What the next flight carries.
     draft: Draft,

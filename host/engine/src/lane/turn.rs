@@ -264,16 +264,19 @@ impl Turn {
         Decided::Done
     }
 
-    /// Its record cannot be kept. What fell due by itself waits until the wallet is loaded anew, so that it does not come up
-    /// again at once.
+    /// Its record cannot be kept. What fell due by itself comes up again without what its plan answered; where it is too large
+    /// even so, it waits until the wallet is loaded anew.
     fn too_large(&mut self, job: Job, bytes: usize) {
         let refusal = Refusal::RecordTooLarge {
             bytes,
             max: self.record_bytes_max,
         };
         if let Some(Command::Due(due)) = job.command() {
-            tracing::error!(wallet = ?self.key, ?due, %refusal, "an item on the agenda cannot be kept; the agenda waits");
-            self.slot.stuck = Some(due.clone());
+            if self.slot.oversized.as_ref() == Some(due) {
+                tracing::error!(wallet = ?self.key, ?due, %refusal, "an item on the agenda cannot be kept; the agenda waits");
+                self.slot.stuck = Some(due.clone());
+            }
+            self.slot.oversized = Some(due.clone());
         }
         job.answer(Some(Reply::Refused(refusal)));
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use farebox_engine::Reply;
 use farebox_ledger::Refusal;
 use farebox_record::command::{Authorize, AuthorizeMode, Command};
-use farebox_record::outcome::Answer;
+use farebox_record::ids::CustomerId;
+use farebox_record::outcome::{Answer, Effect, UnpricedReason};
 use farebox_record::state::{Part, SubjectTimer};
 use farebox_record::time::Span;
 use farebox_runtime::Limits;
@@ -80,7 +81,7 @@ async fn so_it_is_where_versions_are_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_that_cannot_be_kept_waits_and_the_wallet_goes_on() {
+async fn a_deadline_that_cannot_be_kept_has_no_answer_and_the_wallet_goes_on() {
     // The claim fits once; the deadline's record holds its event twice.
     let store = MemoryStore::with_record_bytes_max(RECORD_BYTES_MAX);
     let house = deadlines::house(Arc::new(store)).await;
@@ -94,7 +95,23 @@ async fn a_deadline_that_cannot_be_kept_waits_and_the_wallet_goes_on() {
         .done("ada", deadlines::claim("small", "c2", "resolution"))
         .await;
     until(&house, "2026-01-02T00:00:00Z").await;
-    // Of two deadlines of one instant the one of the lesser subject comes first: the small one waits behind it.
+    // Of two deadlines of one instant the one of the lesser subject comes first, and keeps nothing behind it from its turn.
+    assert_eq!(house.balance("ada").await.0, "9");
+    let history = house
+        .engine
+        .history(&house.tenant, &CustomerId::new("ada").unwrap(), None, 10);
+    let effects = history
+        .unwrap()
+        .into_iter()
+        .flat_map(|record| record.outcome.effects);
+    let kept = effects.into_iter().find_map(|effect| match effect {
+        Effect::UnpricedKept(kept) => Some(kept.reason),
+        _ => None,
+    });
+    assert!(
+        matches!(&kept, Some(UnpricedReason::PlanFailed { code, .. }) if code == "record_too_large"),
+        "{kept:?}"
+    );
     for n in 0..20 {
         house
             .done(
@@ -103,10 +120,11 @@ async fn a_deadline_that_cannot_be_kept_waits_and_the_wallet_goes_on() {
             )
             .await;
     }
-    assert_eq!(house.balance("ada").await.0, "10");
+    assert_eq!(house.balance("ada").await.0, "9");
     // To take it back is to keep it twice as well.
     assert!(is_too_large(&house.reply("ada", deadlines::void("large")).await));
     house.done("ada", deadlines::void("small")).await;
+    assert_eq!(house.balance("ada").await.0, "10");
     house.engine.stop().unwrap();
 }
 

@@ -313,7 +313,8 @@ async fn a_correction_reaches_no_further_than_its_limits() {
     house.engine.stop().unwrap();
 }
 
-/// A correction is on its way while the wallet goes on: what arrives meanwhile is folded before it is decided.
+/// A correction is on its way while the wallet goes on: what arrives meanwhile is folded before it is decided. Others of its lane
+/// are answered all the time.
 #[test]
 fn the_wallet_goes_on_while_a_term_is_folded() {
     let tenant = TenantId::new("default").unwrap();
@@ -326,14 +327,15 @@ fn the_wallet_goes_on_while_a_term_is_folded() {
     let engine = Engine::by_hand(config, Arc::clone(&store), runtime(), clock).unwrap();
     let plan = put_plan(&engine, &tenant);
     let runner = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let send = |command: Command| {
+    let send_to = |customer: &str, command: Command| {
         let (engine, tenant) = (engine.clone(), tenant.clone());
-        let customer = CustomerId::new("ada").unwrap();
+        let customer = CustomerId::new(customer).unwrap();
         let ask = Ask::Command(Box::new(command));
         let task = runner.spawn(async move { engine.call_one(&tenant, Request { customer, ask }).await });
         runner.block_on(tokio::task::yield_now());
         task
     };
+    let send = |command: Command| send_to("ada", command);
     // Everything but folding.
     let work = || {
         while let Some(work) = engine.waiting().into_iter().find(|work| *work != Work::Refold) {
@@ -351,7 +353,7 @@ fn the_wallet_goes_on_while_a_term_is_folded() {
     for command in [
         put(),
         grant("start", "100"),
-        subscribe(plan),
+        subscribe(plan.clone()),
         used("a", 80),
         used("b", 40),
     ] {
@@ -359,9 +361,21 @@ fn the_wallet_goes_on_while_a_term_is_folded() {
         work();
         done(task);
     }
+    for command in [put(), grant("start", "100"), subscribe(plan)] {
+        let task = send_to("bob", command);
+        work();
+        done(task);
+    }
+    let other = |id: &str| {
+        let task = send_to("bob", used(id, 1));
+        work();
+        assert!(task.is_finished(), "bob waits for ada");
+        done(task);
+    };
     let first = send(void("a"));
     work();
     assert_eq!(engine.waiting(), [Work::Refold]);
+    other("1");
     // The wallet is not held up: an event is charged as if nothing was on its way.
     let x = send(used("x", 0));
     // The same correction once more, before it is known what came of it.
@@ -381,6 +395,7 @@ fn the_wallet_goes_on_while_a_term_is_folded() {
     let d = send(used("d", 40));
     work();
     assert!(!first.is_finished() && !d.is_finished());
+    other("2");
     while !engine.waiting().is_empty() {
         work();
         engine.step(Work::Refold);
