@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use farebox_engine::LedgerFold;
 use farebox_ledger::{Wallet, append};
@@ -33,10 +33,16 @@ fn grant(n: i64) -> Command {
         category: Category::Paid,
         priority: 0,
         effective: None,
-        expires: None,
+        // The end of the first is of today, and the record that tells its name is archived.
+        expires: (n == 1).then(an_hour_ago),
         applies_to: AppliesTo::default(),
         label: None,
     })
+}
+
+fn an_hour_ago() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    Timestamp::from_micros(i64::try_from(now).unwrap() - HOUR)
 }
 
 /// A folder in which customer `acme` got 1 usd an hour from the beginning of 2024 on, 100 times: in 7 segments.
@@ -184,7 +190,10 @@ fn old_history_moves_away_and_is_read_where_it_is() {
 
     // The present needs no archive; whoever needs the past is told, and nothing is carried out twice.
     assert_eq!(house.done(&["wallet", "show", "acme"]), balance);
-    house.done(&["statement", "acme"]);
+    let month = &an_hour_ago().to_string()[..7];
+    let present = house.done(&["statement", "acme", "--month", month]);
+    let expired = present["assets"][0]["lines"].as_array().unwrap();
+    assert!(expired.iter().any(|line| line["kind"] == "expiry"), "{present}");
     for asked in [
         &["wallet", "grant", "acme", "usd", "1", "--id", "topup-7"][..],
         &["statement", "acme", "--month", "2024-01"],
@@ -220,7 +229,7 @@ fn old_history_moves_away_and_is_read_where_it_is() {
     let ledger = done(with_archive(&["ledger", "verify"]));
     assert_eq!(
         (&ledger["sound"], &ledger["from"], ledger["records"].as_u64()),
-        (&Value::Bool(true), &Value::Null, Some(102)),
+        (&Value::Bool(true), &Value::Null, Some(103)),
         "{ledger}"
     );
 

@@ -12,7 +12,7 @@ use farebox_store::{JournalStore, LossyStore, MemoryStore, Options};
 
 use crate::house::{House, authorize, is_allowed, is_denied, usage, usd};
 
-fn limit(amount: &str) -> Command {
+pub fn limit(amount: &str) -> Command {
     Command::PutLimit(PutLimit {
         id: CallId::new("k").unwrap(),
         name: name(),
@@ -27,7 +27,7 @@ fn limit(amount: &str) -> Command {
     })
 }
 
-fn name() -> LimitName {
+pub fn name() -> LimitName {
     LimitName::new("all").unwrap()
 }
 

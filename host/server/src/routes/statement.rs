@@ -211,8 +211,11 @@ fn read(
         }
     }
     for grant in reading.unknown_grants()? {
-        if let Some(record) = engine.find(tenant, customer, &Identity::Grant(grant))? {
-            reading.learn(&record);
+        match engine.find(tenant, customer, &Identity::Grant(grant)) {
+            Ok(record) => record.iter().for_each(|record| reading.learn(record)),
+            // Its line has its id then, and no label.
+            Err(error) if error.archived().is_some() => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(reading.finish(reach.unwrap_or(Reach::Range))?)
