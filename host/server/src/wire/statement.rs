@@ -34,7 +34,7 @@ pub struct StatementView {
     /// Number of that period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<u32>,
-    /// `closed`: the range is over, and its statement never changes. `open`: it is not.
+    /// `closed`: the range is over, and its amounts never change (names of charges are the newest). `open`: it is not.
     #[schema(schema_with = status_schema)]
     pub status: &'static str,
     /// How many records of the wallet the range holds.
