@@ -143,6 +143,9 @@ impl From<EngineError> for Failure {
             EngineError::State(_) => Failure::new(Exit::Io, "state_unusable", error.to_string()),
             EngineError::Runtime(_) => Failure::new(Exit::Internal, "runtime", error.to_string()),
             EngineError::Thread(_) => Failure::new(Exit::Internal, "thread", error.to_string()),
+            EngineError::TooMuchUsage { .. } => {
+                Failure::new(Exit::Refused, "too_much_usage", error.to_string())
+            }
         }
     }
 }

@@ -61,6 +61,18 @@ impl Controls {
         self.tenant(tenant)?.plans.get(plan)
     }
 
+    /// Whether a plan of the tenant follows this attribute as its subject, or did.
+    pub(crate) fn follows(&self, tenant: &TenantId, attribute: &str) -> bool {
+        let plans = self
+            .tenant(tenant)
+            .into_iter()
+            .flat_map(|state| state.plans.values());
+        let mut revisions = plans
+            .flat_map(|plan| &plan.timeline)
+            .filter_map(|activation| self.revision(&activation.revision));
+        revisions.any(|revision| revision.description().subject_attribute.as_deref() == Some(attribute))
+    }
+
     /// A revision, ready to price.
     pub fn revision(&self, hash: &RevisionHash) -> Option<&Arc<Revision>> {
         self.revisions.get(hash)

@@ -6,7 +6,8 @@ use farebox_store::Position;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::projection::{
-    FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, feed_page, usage_page,
+    FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, feed_page, is_identifier, usage_found,
+    usage_page,
 };
 
 impl Engine {
@@ -22,7 +23,16 @@ impl Engine {
         customer: &CustomerId,
         query: &UsageQuery,
     ) -> Result<UsagePage, EngineError> {
-        usage_page(&*self.shared().store, tenant, customer, query)
+        let controls = self.controls();
+        let store = &*self.shared().store;
+        match query
+            .by
+            .iter()
+            .any(|name| is_identifier(name) || controls.follows(tenant, name))
+        {
+            true => usage_found(store, tenant, customer, query),
+            false => usage_page(store, tenant, customer, query),
+        }
     }
 
     /// Sees how far the change feed and the usage are.

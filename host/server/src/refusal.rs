@@ -166,7 +166,15 @@ impl From<EngineError> for Problem {
         if error.archived().is_some() {
             return archived();
         }
-        internal(&error.to_string())
+        match error {
+            EngineError::TooMuchUsage { limit, .. } => {
+                let detail = format!(
+                    "{error} (limit {limit}); ask for a later beginning, or by attributes that name no single thing"
+                );
+                Problem::parameter("from", detail).with("limit", limit)
+            }
+            _ => internal(&error.to_string()),
+        }
     }
 }
 

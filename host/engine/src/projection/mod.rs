@@ -9,7 +9,7 @@
 //!
 //! **Rejected:** feeds and sums in the wallet's own transaction (each event would write more rows behind its answer, and a
 //! wallet's state would grow with what is read of it); sums made of the journal when they are asked for (a day of a busy
-//! customer is a million records).
+//! customer is a million records), but for identifiers, of which rows would be as many as events ([`usage_found`]).
 
 mod change;
 mod changes_of;
@@ -23,6 +23,7 @@ mod sample;
 mod status;
 mod upkeep;
 mod usage;
+mod usage_found;
 mod usage_read;
 
 use std::sync::Arc;
@@ -50,7 +51,9 @@ pub use follow::RecordFollow;
 pub use rows::Every;
 pub(crate) use status::Status;
 pub use status::Watch;
-pub use usage::{Charged, Totals, is_identifier};
+pub(crate) use usage::is_identifier;
+pub use usage::{Charged, Totals};
+pub(crate) use usage_found::page as usage_found;
 pub(crate) use usage_read::page as usage_page;
 pub use usage_read::{Grouped, UsageCursor, UsageGroup, UsagePage, UsageQuery};
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::change::{Change, FeedCursor};
 use super::changes_of::{changes_of, control_changes_of};
 use super::rows::{self, Every, UsageRow};
-use super::usage::{Counted, Sign, Subjects, continued, revisions_of, usage_of};
+use super::usage::{Counted, Keeps, Sign, continued, revisions_of, usage_of};
 use crate::clock::Clock;
 use crate::limits::USAGE_COMBINATIONS_MAX;
 
@@ -109,8 +109,8 @@ impl<'s> Pass<'s> {
             Some(event) => self.note(tenant, customer, &event)?,
             None => None,
         };
-        let subjects = self.subjects(record)?;
-        let usage = usage_of(record, before, &subjects);
+        let keeps = self.keeps(record)?;
+        let usage = usage_of(record, before, &keeps);
         for (event, note) in usage.notes {
             // Most calls are settled at once: nothing was noted of them, and nothing has to go.
             if note.is_some() || self.note(tenant, customer, &event)?.is_some() {
@@ -145,8 +145,8 @@ impl<'s> Pass<'s> {
 
     /// The attributes that the revisions behind a record follow. Each revision is noted when it first prices something: a refund
     /// long after knows by that which attribute told no rows apart.
-    fn subjects(&mut self, record: &Record) -> Result<Subjects, StoreError> {
-        let mut subjects = Subjects::new();
+    fn keeps(&mut self, record: &Record) -> Result<Keeps, StoreError> {
+        let mut subjects = BTreeMap::new();
         if let Some(pricing) = &record.seen.pricing
             && let Some(name) = &pricing.subject_attribute
         {
@@ -167,7 +167,7 @@ impl<'s> Pass<'s> {
                 subjects.insert(revision, name);
             }
         }
-        Ok(subjects)
+        Ok(Keeps::Rows(subjects))
     }
 
     /// Changes the sums of the minute, the hour and the day of an event, where they are kept.

@@ -100,8 +100,40 @@ fn concluded(record: &Record) -> Option<&Standing> {
     }
 }
 
-/// The attribute that the plan of a revision follows as its subject, for revisions that follow one.
-pub(crate) type Subjects = BTreeMap<RevisionHash, String>;
+/// Which attributes of events are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// Those that tell rows apart: no identifiers, and not the attribute that a revision follows.
+    Rows(BTreeMap<RevisionHash, String>),
+    /// All.
+    All,
+}
+
+impl Keeps {
+    fn of_record(
+        &self,
+        record: &Record,
+        attributes: &BTreeMap<String, String>,
+    ) -> Option<BTreeMap<String, String>> {
+        let subject = || record.seen.pricing.as_ref()?.subject_attribute.as_deref();
+        match self {
+            Keeps::Rows(_) => combination(subject(), attributes),
+            Keeps::All => Some(attributes.clone()),
+        }
+    }
+
+    fn of_standing(&self, standing: &Standing) -> Option<BTreeMap<String, String>> {
+        let attributes = &standing.event.attributes;
+        match self {
+            Keeps::Rows(subjects) => {
+                let revision = standing.priced.as_ref().map(|priced| priced.revision);
+                let subject = revision.and_then(|revision| subjects.get(&revision));
+                combination(subject.map(String::as_str), attributes)
+            }
+            Keeps::All => Some(attributes.clone()),
+        }
+    }
+}
 
 /// The revisions that priced the events that a record says something of, besides the one that priced the record itself.
 pub(crate) fn revisions_of(record: &Record) -> BTreeSet<RevisionHash> {
@@ -119,26 +151,26 @@ pub(crate) fn revisions_of(record: &Record) -> BTreeSet<RevisionHash> {
         .collect()
 }
 
-/// What a record changes. `before` is what the event that it continues counted for, if it did; `subjects` knows the revisions
-/// of [`revisions_of`], and the one that priced the record.
-pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subjects) -> Usage {
+/// What a record changes. `before` is what the event that it continues counted for, if it did; `keeps` knows the revisions of
+/// [`revisions_of`], and the one that priced the record.
+pub(crate) fn usage_of(record: &Record, before: Option<Counted>, keeps: &Keeps) -> Usage {
     let mut usage = match (&record.command, &record.outcome.answer) {
         (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Charged { .. }) => {
             Usage {
-                added: Some(priced(record, event, subjects)),
-                others: others(record, subjects),
+                added: Some(priced(record, event, keeps)),
+                others: others(record, keeps),
                 ..Usage::default()
             }
         }
         (Command::Authorize(authorize), Answer::Allowed(_)) if authorize.mode == AuthorizeMode::Settle => {
             Usage {
-                added: Some(priced(record, &authorize.event, subjects)),
-                others: others(record, subjects),
+                added: Some(priced(record, &authorize.event, keeps)),
+                others: others(record, keeps),
                 ..Usage::default()
             }
         }
         (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Unpriced(_)) => {
-            let kept = unpriced(record, event);
+            let kept = unpriced(record, event, keeps);
             Usage {
                 notes: vec![(event.reference(), Some(kept.clone()))],
                 added: Some(kept),
@@ -146,7 +178,7 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
             }
         }
         (Command::Settle(settle), Answer::Unpriced(_)) => {
-            let kept = kept_event(record).map(|event| unpriced(record, event));
+            let kept = kept_event(record).map(|event| unpriced(record, event, keeps));
             Usage {
                 taken: before,
                 notes: vec![(settle.hold.clone(), kept.clone())],
@@ -156,44 +188,44 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
         }
         (Command::Release(_) | Command::Due(_), _) if concluded(record).is_some() => Usage {
             taken: before,
-            added: concluded(record).map(|standing| stands(subjects, standing)),
+            added: concluded(record).map(|standing| stands(keeps, standing)),
             ..Usage::default()
         },
         (Command::RateUnpriced(rate), Answer::Charged { .. }) => Usage {
             taken: before,
-            added: Some(priced(record, &rate.event, subjects)),
-            others: others(record, subjects),
+            added: Some(priced(record, &rate.event, keeps)),
+            others: others(record, keeps),
             notes: vec![(rate.event.reference(), None)],
         },
         (Command::Settle(settle), Answer::Settled(settled)) => {
-            let now = settle_so_far(record, settle, before.as_ref(), subjects);
+            let now = settle_so_far(record, settle, before.as_ref(), keeps);
             let note = if settled.ended { None } else { Some(now.clone()) };
             Usage {
                 taken: before,
                 added: Some(now),
-                others: others(record, subjects),
+                others: others(record, keeps),
                 notes: vec![(settle.hold.clone(), note)],
             }
         }
         (Command::Refund(_), Answer::Corrected(_)) => Usage {
-            added: refunded(record, subjects),
+            added: refunded(record, keeps),
             ..Usage::default()
         },
         (Command::Void(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
-            taken: before.or_else(|| original(record).map(|standing| stands(subjects, standing))),
-            added: fees_of(record, charged_anew(record, subjects)),
-            others: others(record, subjects),
+            taken: before.or_else(|| original(record).map(|standing| stands(keeps, standing))),
+            added: fees_of(record, charged_anew(record, keeps)),
+            others: others(record, keeps),
             notes: waiting(record).map(|event| (event, None)).into_iter().collect(),
         },
         (Command::Amend(_), Answer::Corrected(_) | Answer::Refolded(_)) => Usage {
-            taken: before.or_else(|| original(record).map(|standing| stands(subjects, standing))),
-            added: corrected(record).map(|standing| stands(subjects, standing)),
-            others: others(record, subjects),
+            taken: before.or_else(|| original(record).map(|standing| stands(keeps, standing))),
+            added: corrected(record).map(|standing| stands(keeps, standing)),
+            others: others(record, keeps),
             notes: waiting(record).map(|event| (event, None)).into_iter().collect(),
         },
         // What a timer charged belongs to the event that set it.
         _ if set_by(&record.command).is_some_and(|event| stands_now(record, event).is_some()) => Usage {
-            others: others(record, subjects),
+            others: others(record, keeps),
             ..Usage::default()
         },
         _ => Usage {
@@ -208,23 +240,23 @@ pub(crate) fn usage_of(record: &Record, before: Option<Counted>, subjects: &Subj
     usage
 }
 
-fn priced(record: &Record, event: &Event, subjects: &Subjects) -> Counted {
+fn priced(record: &Record, event: &Event, keeps: &Keeps) -> Counted {
     Counted {
         time: record.seen.time,
-        attributes: combination(own_subject(record), &event.attributes),
+        attributes: keeps.of_record(record, &event.attributes),
         totals: Totals {
             events: 1,
             unpriced: 0,
             measures: event.measures.clone(),
-            charges: with_quantities(record, posted_for_it(record, subjects)),
+            charges: with_quantities(record, posted_for_it(record, keeps)),
         },
     }
 }
 
-fn unpriced(record: &Record, event: &Event) -> Counted {
+fn unpriced(record: &Record, event: &Event, keeps: &Keeps) -> Counted {
     Counted {
         time: event.time.unwrap_or(record.at),
-        attributes: combination(own_subject(record), &event.attributes),
+        attributes: keeps.of_record(record, &event.attributes),
         totals: Totals {
             events: 1,
             unpriced: 1,
@@ -246,7 +278,7 @@ fn kept_event(record: &Record) -> Option<&Event> {
 }
 
 /// Measures and quantities are told of the event as a whole; what was posted adds up over the parts.
-fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>, subjects: &Subjects) -> Counted {
+fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>, keeps: &Keeps) -> Counted {
     let mut attributes = BTreeMap::new();
     for effect in &record.outcome.effects {
         if let Effect::HoldPut(_, hold) = effect {
@@ -254,7 +286,7 @@ fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>, sub
         }
     }
     attributes.extend(settle.attributes.clone());
-    let mut charges = posted_for_it(record, subjects);
+    let mut charges = posted_for_it(record, keeps);
     for (key, earlier) in before.iter().flat_map(|counted| &counted.totals.charges) {
         add(
             &mut charges.entry(key.clone()).or_default().amount,
@@ -263,7 +295,7 @@ fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>, sub
     }
     Counted {
         time: record.seen.time,
-        attributes: combination(own_subject(record), &attributes),
+        attributes: keeps.of_record(record, &attributes),
         totals: Totals {
             events: 1,
             unpriced: 0,
@@ -294,7 +326,7 @@ fn stands_now<'r>(record: &'r Record, event: &EventRef) -> Option<&'r Standing> 
 
 /// Other events that count for something else behind a record: those behind a corrected one that it prices anew, and those
 /// that a plan gives back of, or gave back of.
-fn others(record: &Record, subjects: &Subjects) -> Vec<(Counted, Counted)> {
+fn others(record: &Record, keeps: &Keeps) -> Vec<(Counted, Counted)> {
     let repriced = match record.seen.consequence.as_deref() {
         Some(Consequence::Refolded(refold)) => &refold.repriced[..],
         Some(Consequence::Reversed(_)) | None => &[],
@@ -303,12 +335,12 @@ fn others(record: &Record, subjects: &Subjects) -> Vec<(Counted, Counted)> {
     let named = record.seen.named.iter().map(|original| &original.standing);
     let events = repriced.chain(named);
     let both = events.filter_map(|before| Some((before, stands_now(record, &before.event.reference())?)));
-    both.map(|(before, now)| (stands(subjects, before), stands(subjects, now)))
+    both.map(|(before, now)| (stands(keeps, before), stands(keeps, now)))
         .collect()
 }
 
 /// What an event counts for as it stands.
-fn stands(subjects: &Subjects, standing: &Standing) -> Counted {
+fn stands(keeps: &Keeps, standing: &Standing) -> Counted {
     let mut charges: BTreeMap<(String, Asset), Charged> = BTreeMap::new();
     for slice in &standing.slices {
         let key = (slice.code.clone(), slice.asset.clone());
@@ -321,7 +353,7 @@ fn stands(subjects: &Subjects, standing: &Standing) -> Counted {
     charges.retain(|_, charged| *charged != Charged::default());
     Counted {
         time: standing.time,
-        attributes: combination(subject_of(standing, subjects), &standing.event.attributes),
+        attributes: keeps.of_standing(standing),
         totals: Totals {
             events: 1,
             unpriced: i64::from(matches!(standing.status, StandingStatus::Unpriced(_))),
@@ -332,11 +364,11 @@ fn stands(subjects: &Subjects, standing: &Standing) -> Counted {
 }
 
 /// What a refund takes from the charges of its event. The event and what it used stay counted.
-fn refunded(record: &Record, subjects: &Subjects) -> Option<Counted> {
+fn refunded(record: &Record, keeps: &Keeps) -> Option<Counted> {
     let standing = original(record)?;
     Some(Counted {
         time: standing.time,
-        attributes: combination(subject_of(standing, subjects), &standing.event.attributes),
+        attributes: keeps.of_standing(standing),
         totals: Totals {
             charges: posted(record),
             ..Totals::default()
@@ -346,8 +378,8 @@ fn refunded(record: &Record, subjects: &Subjects) -> Option<Counted> {
 
 /// What a void charged by itself, because its plan said so: what was posted, without what was given back and what other
 /// events cost differently.
-fn charged_anew(record: &Record, subjects: &Subjects) -> BTreeMap<(String, Asset), Charged> {
-    let mut charges = posted_for_it(record, subjects);
+fn charged_anew(record: &Record, keeps: &Keeps) -> BTreeMap<(String, Asset), Charged> {
+    let mut charges = posted_for_it(record, keeps);
     for slice in original(record).iter().flat_map(|standing| &standing.slices) {
         let key = (slice.code.clone(), slice.asset.clone());
         add(&mut charges.entry(key).or_default().amount, slice.amount);
@@ -356,9 +388,9 @@ fn charged_anew(record: &Record, subjects: &Subjects) -> BTreeMap<(String, Asset
 }
 
 /// What the record posted, without what other events cost differently.
-fn posted_for_it(record: &Record, subjects: &Subjects) -> BTreeMap<(String, Asset), Charged> {
+fn posted_for_it(record: &Record, keeps: &Keeps) -> BTreeMap<(String, Asset), Charged> {
     let mut charges = posted(record);
-    for (before, now) in others(record, subjects) {
+    for (before, now) in others(record, keeps) {
         for (key, charged) in before.totals.charges {
             add(&mut charges.entry(key).or_default().amount, charged.amount);
         }
@@ -454,17 +486,6 @@ fn is_carried_out(record: &Record) -> bool {
         Answer::Allowed(allowed) => allowed.expires.is_none(),
         _ => true,
     }
-}
-
-/// The attribute that the plan follows that priced a record.
-fn own_subject(record: &Record) -> Option<&str> {
-    record.seen.pricing.as_ref()?.subject_attribute.as_deref()
-}
-
-/// The attribute that the plan follows that priced an event.
-fn subject_of<'s>(standing: &Standing, subjects: &'s Subjects) -> Option<&'s str> {
-    let priced = standing.priced.as_ref()?;
-    subjects.get(&priced.revision).map(String::as_str)
 }
 
 /// The attributes that tell rows apart: those that are no identifiers, and not the plan's subject. None where they are longer

@@ -7,7 +7,7 @@ use super::*;
 
 /// None of these records is about an event that was priced before.
 fn usage_of(record: &Record, before: Option<Counted>) -> Usage {
-    super::usage_of(record, before, &Subjects::new())
+    super::usage_of(record, before, &Keeps::Rows(BTreeMap::new()))
 }
 
 fn settle(tokens: &str, pairs: &[(&str, &str)], ended: bool, charges: Vec<Effect>) -> Record {

@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use farebox_engine::projection::{Every, UsageQuery, is_identifier};
+use farebox_engine::projection::{Every, UsageQuery};
 use farebox_record::ids::CustomerId;
 use farebox_record::time::{Span, Timestamp};
 use serde::Deserialize;
@@ -41,8 +41,9 @@ pub(crate) struct Wanted {
 ///
 /// An event counts once, when it happened and under the attributes that are known of it last: a call that was settled in
 /// parts, settled late, or priced after it was kept, too. Charges are what was posted, so the rows of a customer sum to its
-/// ledger. Identifiers (the attribute that a plan follows as its subject, `id`, and what ends in `_id`) tell no rows apart.
-/// Minutes are kept for 35 days, hours for 400, days for good. Reads your own writes; `as_of` says up to where it is complete.
+/// ledger. Identifiers (the attribute that a plan follows as its subject, `id`, and what ends in `_id`) tell no rows apart; by
+/// one of them the answer is found in the customer's records since `from`, of which there may be up to 50,000. Minutes are
+/// kept for 35 days, hours for 400, days for good. Reads your own writes; `as_of` says up to where it is complete.
 #[utoipa::path(
     get, path = "/v1/customers/{customer}/usage", tag = "customers", operation_id = "getUsage",
     params(("customer" = String, Path, description = "The customer"), Wanted),
@@ -124,9 +125,6 @@ impl Wanted {
                 name if name.is_empty() => "an attribute has a name".to_string(),
                 name if name.len() > FIELD_NAME_BYTES_MAX => {
                     format!("the name of an attribute has at most {FIELD_NAME_BYTES_MAX} bytes")
-                }
-                name if is_identifier(name) => {
-                    format!("{name} names one thing of many, and tells no rows apart")
                 }
                 name if by[..at].contains(name) => format!("{name} is named twice"),
                 _ => continue,

@@ -56,7 +56,7 @@ pub struct ChangeView {
     /// | `transition_unanswered` | `subscription`, `due_at`, `reason`, `message`: waits for its plan |
     /// | `transition_answered` | `subscription`, `due_at`, `charges`: its plan answered late |
     /// | `corrected` | `event`, `reversed`, `charges`: a refund, a void or an amendment |
-    /// | `repriced` | `event`, `behind`, `reversed`, `charged`, `charges`: it costs something else behind a correction of `behind` |
+    /// | `repriced` | `event`, `behind`, `reversed`, `charged`, `charges`: it costs something else behind `behind` |
     ///
     /// The `reason` of a denial is `insufficient_funds`, `debt`, `no_subscription`, `unpriceable`, `limit_exceeded` or
     /// `subscription_paused`.

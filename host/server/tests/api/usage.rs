@@ -100,6 +100,23 @@ async fn usage_is_summed_up_by_attribute_and_time_this_minute_included() {
             row(&["search", "one"], 1, "4000", "0.004"),
         ]
     );
+    // By what names one event of many, it is found in the records: those of the first hour, and no later ones.
+    let one_each =
+        usage("every=hour&by=request_id&from=2026-11-23T09:00:00Z&to=2026-11-23T10:00:00Z&limit=3").await;
+    let rest = usage(&format!(
+        "every=hour&by=request_id&from=2026-11-23T09:00:00Z&to=2026-11-23T10:00:00Z&cursor={}",
+        one_each["next"].as_str().unwrap()
+    ))
+    .await;
+    assert_eq!(
+        [rows(&one_each, &["request_id"]), rows(&rest, &["request_id"])].concat(),
+        [
+            row(&["a"], 1, "1000", "0.001"),
+            row(&["b"], 1, "2000", "0.002"),
+            row(&["c"], 1, "4000", "0.004"),
+            row(&["d"], 1, "8000", "0"),
+        ]
+    );
     let minutes = usage("every=minute&from=2026-11-23T09:30:00Z&to=2026-11-23T09:31:00Z").await;
     assert_eq!(rows(&minutes, &[]), [row(&[], 4, "15000", "0.007")]);
     let this_minute = usage("every=minute").await;
@@ -129,7 +146,6 @@ async fn what_cannot_be_answered_is_refused_by_name() {
     };
     for (query, parameter) in [
         ("every=week", "every"),
-        ("by=request_id", "by"),
         ("by=a,a", "by"),
         ("by=a,b,c,d,e", "by"),
         ("by=", "by"),
