@@ -2,6 +2,7 @@
 
 pub mod action;
 mod command;
+mod coverage;
 pub mod expect;
 pub mod format;
 mod observe;
@@ -10,6 +11,7 @@ mod run;
 mod value;
 
 pub use command::Unsupported;
+pub use coverage::{Coverage, Trigger};
 pub use format::{Action, Scenario, ScenarioError, ShortfallPolicy, Step};
 pub use run::{Report, RunError, StepReport, Subject, run};
 pub use value::{At, Count, Money};

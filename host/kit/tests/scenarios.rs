@@ -305,3 +305,52 @@ fn steps_that_refer_to_nothing_are_refused_with_their_line() {
         assert!(error.starts_with("line 1: ") && error.contains(said), "{error}");
     }
 }
+
+/// Worked out by reading the steps: what each of them asks the plan.
+#[test]
+fn what_nobody_asked_the_plan_is_told() {
+    let folder = per_token().with_file_name("per-outcome");
+    let built = build_plan(&folder, &BuildOptions::default()).unwrap();
+    let parameters = fs::read_to_string(folder.join("parameters/example.json")).unwrap();
+    let runtime = Runtime::new(farebox_runtime::Config::default()).unwrap();
+    let plan = runtime.admit(&built.component).unwrap();
+    let subject = Subject {
+        runtime: &runtime,
+        component: &built.component,
+        parameters: &parameters,
+        folder: &folder,
+    };
+    let not_asked = |text: &str| {
+        let report = run(&subject, &Scenario::parse(text).unwrap(), text).unwrap();
+        let problems = report.steps.iter().flat_map(|step| &step.problems);
+        assert_eq!(problems.collect::<Vec<_>>(), Vec::<&String>::new());
+        let missing = report.coverage().missing(plan.description());
+        missing.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let began = "[[step]]\nat = 2026-03-01\nsubscribe = { seats = 1 }\n\n[[step]]\nuse.type = \"outcome.claimed\"\n\
+                 use.id = \"a\"\nuse.attributes = { conversation = \"c1\", outcome = \"resolution\" }\n\n";
+    let others = ["usage of outcome.confirmed", "usage of outcome.objected"];
+    let worst =
+        ["outcome.claimed", "outcome.confirmed", "outcome.objected"].map(|t| format!("worst case of {t}"));
+    let of = |rest: &[&str]| {
+        let all = others.iter().map(ToString::to_string).chain(worst.clone());
+        all.chain(rest.iter().map(ToString::to_string))
+            .collect::<Vec<_>>()
+    };
+    let rest = [
+        "renewed",
+        "seats-changed",
+        "plan-changed",
+        "paused",
+        "resumed",
+        "cancelled",
+        "due",
+        "reversed",
+    ];
+    assert_eq!(not_asked(began), of(&rest));
+    // The deadline goes off, the event is taken back; a pause of a day; a month ends, and with the next one the subscription.
+    let all = "[[step]]\nat = 2026-03-03\nvoid = { event = \"a\" }\n\n[[step]]\nchange_seats = { to = 2 }\n\n[[step]]\n\
+               pause = {}\n\n[[step]]\nat = 2026-03-04\nresume = {}\n\n[[step]]\nat = 2026-04-10\n\
+               cancel = { from = \"period_end\" }\n\n[[step]]\nat = 2026-05-10\nadvance = {}\n";
+    assert_eq!(not_asked(&format!("{began}{all}")), of(&["plan-changed"]));
+}

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use farebox_kit::scenario::{Report, Scenario, Subject, run};
+use farebox_kit::scenario::{Coverage, Report, Scenario, Subject, Trigger, run};
+use farebox_record::plan::Description;
 use farebox_runtime::Runtime;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ pub struct Test {
     /// Parameters, where a scenario names none [default: those that plan.toml names]
     #[arg(long, value_name = "FILE")]
     parameters: Option<PathBuf>,
-    /// Show every step with the fuel that it took
+    /// Show every step with the fuel and the time that it took, ledger and all
     #[arg(long)]
     steps: bool,
 }
@@ -46,7 +47,7 @@ impl Test {
         let files = self.files(&source)?;
         let component = source.component()?;
         let runtime = runtime()?;
-        runtime
+        let plan = runtime
             .admit(&component.bytes)
             .map_err(|refused| of_refused(&component.path, &refused))?;
         let parameters = self.parameters.clone().or_else(|| source.parameters());
@@ -57,7 +58,8 @@ impl Test {
                 Tested { path, report }
             })
             .collect();
-        let output = Output::new(self.text(&tested), json(&tested));
+        let not_asked = not_asked(&tested, plan.description());
+        let output = Output::new(self.text(&tested, &not_asked), json(&tested, &not_asked));
         Ok(if tested.iter().all(Tested::holds) {
             output
         } else {
@@ -76,7 +78,7 @@ impl Test {
         files_in(&folder)
     }
 
-    fn text(&self, tested: &[Tested]) -> String {
+    fn text(&self, tested: &[Tested], not_asked: &[Trigger]) -> String {
         let mut text = String::new();
         for one in tested {
             let _ = writeln!(text, "{}", self.one(one)); // writing to a String cannot fail
@@ -87,7 +89,12 @@ impl Test {
             0 => format!("{} scenarios hold.", tested.len()),
             _ => format!("{failed} of {} failed.", count(tested.len() as u64, "scenario")),
         };
-        format!("{text}\n{verdict}")
+        let not_asked: Vec<String> = not_asked.iter().map(Trigger::to_string).collect();
+        let coverage = match not_asked.is_empty() {
+            true => "The plan was asked everything that it can be asked.".to_string(),
+            false => format!("Nobody asked the plan: {}.", not_asked.join(", ")),
+        };
+        format!("{text}\n{verdict}\n{coverage}")
     }
 
     fn one(&self, tested: &Tested) -> String {
@@ -119,9 +126,10 @@ impl Test {
                     step.at.to_string(),
                     step.action.to_string(),
                     step.fuel.to_string(),
+                    step.took.as_micros().to_string(),
                 ]
             });
-            let steps = table(&["line", "at", "step", "fuel"], &[0, 3], rows);
+            let steps = table(&["line", "at", "step", "fuel", "micros"], &[0, 3, 4], rows);
             let _ = write!(text, "\n        {}", steps.replace('\n', "\n        "));
         }
         text
@@ -157,6 +165,15 @@ impl Tested {
     }
 }
 
+/// What no scenario asked the plan.
+fn not_asked(tested: &[Tested], description: &Description) -> Vec<Trigger> {
+    let mut coverage = Coverage::default();
+    for report in tested.iter().filter_map(|one| one.report.as_ref().ok()) {
+        coverage.extend(&report.coverage());
+    }
+    coverage.missing(description)
+}
+
 /// One scenario. What keeps it from running is told like an expectation that is not met: by its file.
 fn test(
     runtime: &Runtime,
@@ -182,7 +199,7 @@ fn test(
     run(&subject, &scenario, &text).map_err(|error| error.to_string())
 }
 
-fn json(tested: &[Tested]) -> Value {
+fn json(tested: &[Tested], not_asked: &[Trigger]) -> Value {
     let scenarios: Vec<Value> = tested
         .iter()
         .map(|one| match &one.report {
@@ -194,7 +211,7 @@ fn json(tested: &[Tested]) -> Value {
                     .map(|step| {
                         json!({
                             "line": step.line, "at": step.at.to_string(), "action": step.action, "fuel": step.fuel,
-                            "problems": step.problems,
+                            "micros": step.took.as_micros(), "problems": step.problems,
                         })
                     })
                     .collect();
@@ -202,5 +219,6 @@ fn json(tested: &[Tested]) -> Value {
             }
         })
         .collect();
-    json!({ "holds": tested.iter().all(Tested::holds), "scenarios": scenarios })
+    let not_asked: Vec<String> = not_asked.iter().map(Trigger::to_string).collect();
+    json!({ "holds": tested.iter().all(Tested::holds), "scenarios": scenarios, "not_asked": not_asked })
 }

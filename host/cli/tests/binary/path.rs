@@ -167,4 +167,5 @@ fn a_new_plan_builds_and_its_scenario_holds() {
     let talk = String::from_utf8_lossy(&tested.stderr);
     assert!(tested.status.success(), "{}: {said}{talk}", tested.status);
     assert!(said.contains("\"holds\":true"), "{said}");
+    assert!(said.contains("\"not_asked\":["), "{said}");
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use farebox_engine::{
     Ask, Config, ControlError, Engine, EngineError, ManualClock, Rejected, Reply, Request, Work,
@@ -22,6 +23,7 @@ use crate::build::{BuildError, BuildOptions, build_plan};
 
 use super::action::ChangePlan;
 use super::command::{self, Said, Unsupported};
+use super::coverage::Coverage;
 use super::format::{Action, Scenario, Step};
 use super::observe::{Observed, compare};
 
@@ -37,6 +39,15 @@ impl Report {
     pub fn holds(&self) -> bool {
         self.steps.iter().all(|step| step.problems.is_empty())
     }
+
+    /// What its steps asked the plan.
+    pub fn coverage(&self) -> Coverage {
+        let mut coverage = Coverage::default();
+        for step in &self.steps {
+            coverage.extend(&step.coverage);
+        }
+        coverage
+    }
 }
 
 /// What became of a step.
@@ -50,6 +61,10 @@ pub struct StepReport {
     pub at: Timestamp,
     /// What the plan used for it, about one per instruction.
     pub fuel: u64,
+    /// How long it took, ledger and all.
+    pub took: Duration,
+    /// What the plan was asked.
+    pub coverage: Coverage,
     /// What was expected and did not come, each with what came instead.
     pub problems: Vec<String>,
 }
@@ -306,7 +321,7 @@ impl Stage {
         if let Some(at) = step.at {
             self.clock.advance_to(at.0);
         }
-        let before = self.fuel();
+        let (before, begun) = (self.fuel(), Instant::now());
         let unsupported = |why: &str| RunError::Unsupported {
             line,
             why: Unsupported(why.to_string()),
@@ -333,6 +348,7 @@ impl Stage {
         self.settle();
         self.engine.step(Work::Quarantine);
         let wallet = self.wallet().await?;
+        let took = begun.elapsed();
         let records = self.new_records()?;
         let subscription = self.said.subscription().ok();
         let subscription = subscription.and_then(|id| wallet.subscription(&id));
@@ -346,6 +362,8 @@ impl Stage {
             action: command::name(action),
             at: self.engine.now(&self.tenant),
             fuel: used(&before, &self.fuel()),
+            took,
+            coverage: Coverage::of(&records),
             problems,
         })
     }
