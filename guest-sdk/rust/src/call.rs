@@ -79,7 +79,10 @@ impl<P: Plan> wit::Guest for Exported<P> {
         let encoded = match state.split_first() {
             None => return Ok(state),
             Some((&SUBSCRIPTION, state)) => encode(SUBSCRIPTION, &P::migrate_state(from, state)?, Vec::new()),
-            Some((&SUBJECT, state)) => encode(SUBJECT, &P::migrate_subject(from, state)?, Vec::new()),
+            Some((&(SUBJECT | SUBJECT_OF), _)) => match own_subject(&state, tag::<P>()) {
+                Some(own) => encode_subject(&P::migrate_subject(from, own)?, tag::<P>(), Vec::new()),
+                None => return Ok(state),
+            },
             Some(_) => return Err("the state was not made by this kind of plan".to_string()),
         };
         encoded.map_err(|error| format!("the new state cannot be encoded: {error}"))
@@ -135,7 +138,37 @@ fn describe<P: Plan>() -> wit::Description {
 /// The first byte of every state says whose it is: `migrate` is called with nothing but bytes. And no state is ever
 /// empty, which on the way in means "new" and on the way out "forget".
 const SUBSCRIPTION: u8 = 1;
+/// A subject's from before it said whose it is.
 const SUBJECT: u8 = 2;
+/// A subject's, with the [`tag`] of the plan behind it: subjects outlive a change of plan, and what one plan remembers of a
+/// conversation means nothing to another.
+const SUBJECT_OF: u8 = 3;
+
+/// What tells the states of plans apart: FNV-1a of the plan's own name.
+type Tag = [u8; 4];
+
+fn tag<P: Plan>() -> Tag {
+    let name = P::describe().name;
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash.to_le_bytes()
+}
+
+/// A subject's state without what stands before it; none where another plan made it.
+fn own_subject(state: &[u8], tag: Tag) -> Option<&[u8]> {
+    match state.split_first() {
+        Some((&SUBJECT, own)) => Some(own),
+        Some((&SUBJECT_OF, tagged)) => tagged.strip_prefix(&tag),
+        _ => None,
+    }
+}
+
+fn encode_subject<S: Serialize>(state: &S, tag: Tag, mut bytes: Vec<u8>) -> postcard::Result<Vec<u8>> {
+    bytes.push(SUBJECT_OF);
+    bytes.extend_from_slice(&tag);
+    postcard::to_extend(state, bytes)
+}
 
 fn encode<S: Serialize>(kind: u8, state: &S, mut bytes: Vec<u8>) -> postcard::Result<Vec<u8>> {
     bytes.push(kind);
@@ -170,6 +203,8 @@ struct Session<'b, P: Plan> {
     /// Per context and per subject; empty for plans that remember nothing there.
     states: Vec<Latest>,
     subjects: Vec<Latest>,
+    /// The plan's own, where there are subjects.
+    tag: Tag,
     outcome: Outcome,
     results: Vec<Result<wit::Priced, wit::Rejection>>,
     bytes: Vec<u8>,
@@ -194,6 +229,10 @@ impl<'b, P: Plan> Session<'b, P> {
                 .iter()
                 .map(|subject| Latest::Given(subject.state))
                 .collect(),
+            tag: match batch.subjects.is_empty() {
+                true => Tag::default(),
+                false => tag::<P>(),
+            },
             results: Vec::with_capacity(events),
             bytes: Vec::new(),
             changes: Vec::new(),
@@ -294,10 +333,8 @@ impl<'b, P: Plan> Session<'b, P> {
             return Subject::none();
         };
         let name = span::text(&self.batch.text, self.batch.subjects[index].name).to_string();
-        match self.latest(self.subjects[index]) {
-            [] => Subject::new(name, None),
-            bytes => Subject::new(name, Some(decode("subject", &bytes[1..]))),
-        }
+        let own = own_subject(self.latest(self.subjects[index]), self.tag);
+        Subject::new(name, own.map(|own| decode("subject", own)))
     }
 
     /// Appends a state; where it lies.
@@ -305,6 +342,13 @@ impl<'b, P: Plan> Session<'b, P> {
         let start = self.bytes.len();
         let bytes = std::mem::take(&mut self.bytes);
         self.bytes = encode(kind, state, bytes).unwrap_or_else(|error| defect("state", error));
+        span::between(start, self.bytes.len())
+    }
+
+    fn write_subject(&mut self, state: &P::Subject) -> wit::Span {
+        let start = self.bytes.len();
+        let bytes = std::mem::take(&mut self.bytes);
+        self.bytes = encode_subject(state, self.tag, bytes).unwrap_or_else(|error| defect("subject", error));
         span::between(start, self.bytes.len())
     }
 
@@ -329,7 +373,7 @@ impl<'b, P: Plan> Session<'b, P> {
 
     fn keep_subject(&mut self, trigger: u32, index: usize, subject: &Subject<P::Subject>, time: i64) {
         let (state, expires) = match (&subject.change, subject.get()) {
-            (SubjectChange::Keep(until), Some(state)) => (self.write(SUBJECT, state), until.micros()),
+            (SubjectChange::Keep(until), Some(state)) => (self.write_subject(state), until.micros()),
             (SubjectChange::Forget, _) => (wit::Span { start: 0, end: 0 }, time),
             _ => return,
         };

@@ -116,6 +116,11 @@ impl<P: Plan> Harness<P> {
         &self.state
     }
 
+    /// Lets the host have kept these bytes of a subject: from an earlier version of the plan, or from another plan.
+    pub fn remember(&mut self, subject: &str, state: &[u8]) {
+        self.subjects.insert(subject.to_string(), state.to_vec());
+    }
+
     /// What the host would keep of a subject; none when it is new or forgotten.
     pub fn subject(&self, name: &str) -> Option<&[u8]> {
         self.subjects.get(name).map(Vec::as_slice)

@@ -162,8 +162,35 @@ fn a_batch_is_its_events_one_at_a_time() {
     );
     assert_eq!(
         alone.subject("c1").map(<[u8]>::to_vec),
-        Some(vec![2, 6]),
+        Some([&MINE[..], &[6]].concat()),
         "the two refused ones did not count"
+    );
+}
+
+/// What stands before the state of a subject: that it is one, and the plan's, `tiered` in FNV-1a.
+const MINE: [u8; 5] = [3, 32, 114, 209, 156];
+
+#[test]
+fn what_another_plan_remembers_of_a_subject_is_nothing() {
+    for (known, seen) in [
+        (&[&MINE[..], &[6]].concat()[..], 7),
+        // From before it was said whose it is.
+        (&[2, 6], 7),
+        (&[3, 0, 0, 0, 0, 6], 1),
+        // It need not even be of the same type.
+        (&[3, 0, 0, 0, 0], 1),
+        (&[3, 32], 1),
+    ] {
+        let mut plan = plan();
+        plan.remember("c1", known);
+        plan.use_(&minutes(1)).unwrap();
+        let now = [&MINE[..], &[seen]].concat();
+        assert_eq!(plan.subject("c1"), Some(&now[..]), "{known:?}");
+    }
+    let theirs = vec![3, 0, 0, 0, 0, 6];
+    assert_eq!(
+        <Exported<Tiered> as Guest>::migrate(1, theirs.clone()),
+        Ok(theirs)
     );
 }
 
@@ -310,7 +337,7 @@ fn contexts_and_subjects_of_one_batch_do_not_mix() {
     let last = outcomes.subjects[2].state;
     assert_eq!(
         outcomes.bytes[last.start as usize..last.end as usize],
-        [2, 2],
+        [3, 32, 114, 209, 156, 2],
         "b was seen twice"
     );
 }

@@ -38,8 +38,6 @@ struct Counted {
     amounts: BTreeMap<Code, i128>,
     /// By code and asset of what the plan said.
     quantities: BTreeMap<Code, i128>,
-    /// The attribute that named a subject when it was priced.
-    subject: Option<String>,
 }
 
 /// Everything that counts in a wallet.
@@ -98,8 +96,6 @@ impl Book {
             (Command::Usage(event) | Command::Backfill(Backfill { event, .. }), Answer::Unpriced(_)) => {
                 let counted = Counted {
                     unpriced: true,
-                    // A plan that has no price for it follows its subject all the same.
-                    subject: subject(record),
                     ..counted(event, record.at)
                 };
                 self.events.insert(event.reference(), counted);
@@ -108,14 +104,14 @@ impl Book {
                 Command::Usage(event) | Command::Backfill(Backfill { event, .. }),
                 Answer::Charged { charges, .. },
             ) => {
-                self.price(record, event, record.at, charges, posted);
+                self.price(event, record.at, charges, posted);
             }
             (Command::RateUnpriced(rate), Answer::Charged { charges, .. }) => {
-                self.price(record, &rate.event, rate.received, charges, posted);
+                self.price(&rate.event, rate.received, charges, posted);
             }
             (Command::Authorize(authorize), Answer::Allowed(allowed)) => match authorize.mode {
                 AuthorizeMode::Settle => {
-                    self.price(record, &authorize.event, record.at, &allowed.quote, posted);
+                    self.price(&authorize.event, record.at, &allowed.quote, posted);
                 }
                 AuthorizeMode::Hold => {
                     let call = counted(&authorize.event, record.at);
@@ -123,10 +119,10 @@ impl Book {
                 }
             },
             (Command::Settle(settle), Answer::Settled(settled)) => {
-                self.settle(settle, subject(record), posted)?.quantities = quantities(&settled.charges);
+                self.settle(settle, posted)?.quantities = quantities(&settled.charges);
             }
             (Command::Settle(settle), Answer::Unpriced(_)) => {
-                let event = self.settle(settle, subject(record), posted)?;
+                let event = self.settle(settle, posted)?;
                 event.quantities.clear();
                 event.unpriced = true;
             }
@@ -173,12 +169,7 @@ impl Book {
     }
 
     /// A call is what it used so far: all parts together have taken what they posted.
-    fn settle(
-        &mut self,
-        settle: &Settle,
-        subject: Option<String>,
-        posted: BTreeMap<Code, i128>,
-    ) -> anyhow::Result<&mut Counted> {
+    fn settle(&mut self, settle: &Settle, posted: BTreeMap<Code, i128>) -> anyhow::Result<&mut Counted> {
         let call = self.calls.get(&settle.hold).context("a hold of no call")?;
         let event = self
             .events
@@ -187,7 +178,6 @@ impl Book {
         event.measures = Some(settle.measures.clone());
         event.attributes = call.attributes.clone();
         event.attributes.extend(settle.attributes.clone());
-        event.subject = subject;
         add(&mut event.amounts, posted);
         Ok(event)
     }
@@ -228,7 +218,6 @@ impl Book {
                 event.attributes = amend.event.attributes.clone();
                 event.unpriced = false;
                 event.quantities = quantities(&told.charges);
-                event.subject = subject(record);
                 add(&mut event.amounts, posted);
             }
             _ => {}
@@ -299,18 +288,10 @@ impl Book {
         Ok(())
     }
 
-    fn price(
-        &mut self,
-        record: &Record,
-        event: &Event,
-        received: Timestamp,
-        charges: &[Line],
-        posted: BTreeMap<Code, i128>,
-    ) {
+    fn price(&mut self, event: &Event, received: Timestamp, charges: &[Line], posted: BTreeMap<Code, i128>) {
         let priced = Counted {
             amounts: posted,
             quantities: quantities(charges),
-            subject: subject(record),
             ..counted(event, received)
         };
         self.events.insert(event.reference(), priced);
@@ -405,10 +386,7 @@ impl Book {
 
 impl Counted {
     fn attribute(&self, name: &String) -> Option<String> {
-        match self.subject.as_ref() == Some(name) {
-            true => None,
-            false => self.attributes.get(name).cloned(),
-        }
+        self.attributes.get(name).cloned()
     }
 }
 
@@ -474,10 +452,6 @@ fn said(record: &Record) -> BTreeMap<Code, i128> {
         }
     }
     said
-}
-
-fn subject(record: &Record) -> Option<String> {
-    record.seen.pricing.as_ref()?.subject_attribute.clone()
 }
 
 fn add(sums: &mut BTreeMap<Code, i128>, more: BTreeMap<Code, i128>) {
