@@ -22,12 +22,12 @@ pub enum EngineError {
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
     /// Usage by an attribute that names one thing of many is found in the records, and there are too many of them.
-    #[error("the customer has too many records since {since} to find its usage by an identifier in them")]
+    #[error(
+        "too many records since {since} to find usage by an identifier in them (limit USAGE_FOUND_RECORDS_MAX)"
+    )]
     TooMuchUsage {
         /// The beginning of the range.
         since: Timestamp,
-        /// Which limit it exceeds.
-        limit: &'static str,
     },
 }
 

@@ -73,9 +73,7 @@ pub const USAGE_COMBINATIONS_MAX: usize = 1_000;
 /// Bytes of names and values of the attributes of a combination; usage with longer ones is summed up as `other`.
 pub const USAGE_COMBINATION_BYTES_MAX: usize = 2_048;
 /// Records of a wallet that are read for its usage by an attribute that names one thing of many.
-pub const USAGE_FOUND_RECORDS_MAX: usize = 50_000;
-/// Bytes of those records.
-pub const USAGE_FOUND_BYTES_MAX: usize = 64 << 20;
+pub const USAGE_FOUND_RECORDS_MAX: u64 = 50_000;
 /// Rows of usage that are read for one page.
 pub const USAGE_SCANNED_PER_PAGE_MAX: usize = 20_000;
 /// Time between two looks for revisions that the runtime took out of service.

@@ -167,11 +167,9 @@ impl From<EngineError> for Problem {
             return archived();
         }
         match error {
-            EngineError::TooMuchUsage { limit, .. } => {
-                let detail = format!(
-                    "{error} (limit {limit}); ask for a later beginning, or by attributes that name no single thing"
-                );
-                Problem::parameter("from", detail).with("limit", limit)
+            EngineError::TooMuchUsage { .. } => {
+                let detail = format!("{error}; ask for a later beginning");
+                Problem::parameter("from", detail).with("limit", "USAGE_FOUND_RECORDS_MAX")
             }
             _ => internal(&error.to_string()),
         }

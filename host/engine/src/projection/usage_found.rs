@@ -2,6 +2,7 @@
 //! is found in the wallet's records when it is asked for, with the same arithmetic, as far as that is bounded.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use farebox_ledger::limits::EVENT_AHEAD_MAX;
 use farebox_record::Record;
@@ -13,10 +14,10 @@ use farebox_store::{Store, StoreError, StoredRecord, WalletKey};
 use super::usage::{Counted, Keeps, Sign, Totals, continued, usage_of};
 use super::usage_read::{Grouped, UsageCursor, UsageGroup, UsagePage, UsageQuery};
 use crate::error::EngineError;
-use crate::limits::{USAGE_FOUND_BYTES_MAX, USAGE_FOUND_RECORDS_MAX};
+use crate::limits::USAGE_FOUND_RECORDS_MAX;
 
 /// Records that are read at once.
-const HISTORY_PAGE: usize = 1_000;
+const PAGE: usize = 1_000;
 
 /// Reads a page.
 pub(crate) fn page(
@@ -32,55 +33,50 @@ pub(crate) fn page(
         notes: BTreeMap::new(),
         groups: BTreeMap::new(),
     };
-    let mut records = since(store, tenant, customer, from)?;
-    while let Some(stored) = records.pop() {
-        let record = Record::decode(&stored.body).map_err(|error| EngineError::State(error.to_string()))?;
-        found.take(&record);
+    let key = WalletKey::new(tenant.as_str(), customer.as_str());
+    let mut rest = since(store, &key, from)?;
+    // Backwards to the first and forwards from it, a page at a time, so that no request holds all of them.
+    while !rest.is_empty() {
+        let end = rest.end.min(rest.start + PAGE as u64);
+        let count = usize::try_from(end - rest.start).unwrap_or(usize::MAX);
+        for stored in store.history(&key, Some(end), count)?.iter().rev() {
+            found.take(&decoded(stored)?);
+        }
+        rest.start = end;
     }
     Ok(found.page())
 }
 
-/// A wallet's records from the first on that can be about an event of `from` or later, the newest first.
-fn since(
-    store: &dyn Store,
-    tenant: &TenantId,
-    customer: &CustomerId,
-    from: Timestamp,
-) -> Result<Vec<StoredRecord>, EngineError> {
-    let key = WalletKey::new(tenant.as_str(), customer.as_str());
+/// The records of a wallet that can be about an event of `from` or later, by sequence.
+fn since(store: &dyn Store, key: &WalletKey, from: Timestamp) -> Result<Range<u64>, EngineError> {
     // An event is never reported longer before it happens.
-    let first = from.saturating_sub(EVENT_AHEAD_MAX).as_micros();
-    let (mut records, mut bytes, mut before) = (Vec::new(), 0, None);
+    let at_least = from.saturating_sub(EVENT_AHEAD_MAX);
+    let mut found: Option<Range<u64>> = None;
     loop {
-        let page = match store.history(&key, before, HISTORY_PAGE) {
+        let before = found.as_ref().map(|found| found.start);
+        let page = match store.history(key, before, PAGE) {
             // What is archived happened before the range.
-            Err(StoreError::Archived { newest, .. }) if newest < first => return Ok(records),
+            Err(StoreError::Archived { newest, .. }) if newest < at_least.as_micros() => Vec::new(),
             page => page?,
         };
-        let Some(last) = page.last() else {
-            return Ok(records);
-        };
-        before = Some(last.sequence);
-        for stored in page {
-            let at = Record::decode(&stored.body)
-                .map_err(|error| EngineError::State(error.to_string()))?
-                .at;
-            if at.as_micros() < first {
-                return Ok(records);
+        for stored in &page {
+            if decoded(stored)?.at < at_least {
+                return Ok(found.unwrap_or_default());
             }
-            bytes += stored.body.len();
-            records.push(stored);
-            let limit = match (
-                records.len() > USAGE_FOUND_RECORDS_MAX,
-                bytes > USAGE_FOUND_BYTES_MAX,
-            ) {
-                (true, _) => "USAGE_FOUND_RECORDS_MAX",
-                (_, true) => "USAGE_FOUND_BYTES_MAX",
-                (false, false) => continue,
-            };
-            return Err(EngineError::TooMuchUsage { since: from, limit });
+            let end = found.as_ref().map_or(stored.sequence + 1, |found| found.end);
+            found = Some(stored.sequence..end);
+            if end - stored.sequence > USAGE_FOUND_RECORDS_MAX {
+                return Err(EngineError::TooMuchUsage { since: from });
+            }
+        }
+        if page.is_empty() {
+            return Ok(found.unwrap_or_default());
         }
     }
+}
+
+fn decoded(stored: &StoredRecord) -> Result<Record, EngineError> {
+    Record::decode(&stored.body).map_err(|error| EngineError::State(error.to_string()))
 }
 
 /// Sums under construction.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use farebox_engine::LedgerFold;
-use farebox_ledger::Wallet;
+use farebox_ledger::{Wallet, verify};
 use farebox_record::Record;
 use farebox_record::codec;
 use farebox_record::command::{Command, Extend, Release};
@@ -24,7 +24,9 @@ use farebox_record::correction::{Adjust, AdjustTarget, Amend, Refund, RefundTarg
 use farebox_record::ids::{CallId, Hash, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::record::identity_hash;
-use farebox_store::{IdHash, JournalStore, Options, Packing, Store, WalletKey, verify_journal};
+use farebox_store::{
+    IdHash, JournalReport, JournalStore, Options, Packing, Store, StoredRecord, WalletKey, verify_journal,
+};
 
 use crate::house::{House, SECOND, authorize, event, hold, plan, seconds, settle, usage, usd};
 
@@ -34,7 +36,7 @@ const SEGMENT_BYTES: u64 = 256 << 10;
 
 const SEGMENT: &str = "journal/00000000000000000000.journal";
 
-fn fixture(version: u32) -> PathBuf {
+fn fixture(version: u8) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/journal-v{version}.hex"))
 }
 
@@ -167,6 +169,55 @@ fn from_text(text: &str) -> Vec<u8> {
     segment
 }
 
+/// Lays the journal that is kept as text in `file` into a folder, and checks it frame by frame.
+fn laid(file: &Path) -> (tempfile::TempDir, JournalReport) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("journal")).unwrap();
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(dir.path().join(SEGMENT), from_text(&text)).unwrap();
+    let report = verify_journal(dir.path(), None, i64::MAX, &mut |_, _| {}).unwrap();
+    assert_eq!((report.torn_tail_bytes, report.ids_repeated), (0, 0));
+    (dir, report)
+}
+
+/// The records of `ada`, oldest first, which are all of this format.
+fn records(store: &dyn Store, format: u8) -> Vec<(Record, StoredRecord)> {
+    let mut records = store
+        .history(&WalletKey::new("default", "ada"), None, 1_000)
+        .unwrap();
+    records.reverse();
+    let decoded = records.into_iter().map(|stored| {
+        let record = Record::decode(&stored.body).unwrap();
+        assert_eq!(stored.body[0], format);
+        if format == codec::FORMAT {
+            assert_eq!(record.encode(), stored.body, "today's code writes it as it was");
+        }
+        assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+        (record, stored)
+    });
+    decoded.collect()
+}
+
+/// What the records make of a wallet, checked behind each of them.
+fn replayed(records: &[(Record, StoredRecord)]) -> Wallet {
+    let mut wallet = Wallet::default();
+    for (record, stored) in records {
+        wallet.replay(record, &stored.body).unwrap();
+        wallet.take_changes();
+        assert_eq!(verify(&wallet), []);
+    }
+    wallet
+}
+
+/// Writes what `live` does into `file`, where that is asked for and the format is still the present one.
+async fn refresh(file: &Path, format: u8, live: impl AsyncFnOnce(&Path)) {
+    if codec::FORMAT == format && std::env::var_os("FAREBOX_REFRESH_FIXTURES").is_some() {
+        let dir = tempfile::tempdir().unwrap();
+        live(dir.path()).await;
+        fs::write(file, to_text(&fs::read(dir.path().join(SEGMENT)).unwrap())).unwrap();
+    }
+}
+
 fn kind(command: &Command) -> &'static str {
     match command {
         Command::PutCustomer(_) => "put customer",
@@ -228,43 +279,19 @@ async fn a_journal_of_format_3_opens() {
 /// A journal of this release, made anew where that is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_format_4_opens() {
-    if std::env::var_os("FAREBOX_REFRESH_FIXTURES").is_some() {
-        let dir = tempfile::tempdir().unwrap();
-        live(dir.path()).await;
-        let segment = fs::read(dir.path().join(SEGMENT)).unwrap();
-        fs::write(fixture(4), to_text(&segment)).unwrap();
-    }
+    refresh(&fixture(4), 4, live).await;
     opens(4);
 }
 
-fn opens(format: u32) {
-    let name = SEGMENT;
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("journal")).unwrap();
-    fs::write(
-        dir.path().join(name),
-        from_text(&fs::read_to_string(fixture(format)).unwrap()),
-    )
-    .unwrap();
-    let report = verify_journal(dir.path(), None, i64::MAX, &mut |_, _| {}).unwrap();
-    assert_eq!(
-        (report.wallets, report.torn_tail_bytes, report.ids_repeated),
-        (2, 0, 0)
-    );
+fn opens(format: u8) {
+    let (dir, report) = laid(&fixture(format));
+    assert_eq!(report.wallets, 2);
 
     // The state is made from the records, as nothing else is there.
     let store = JournalStore::open(dir.path(), options(), Arc::new(LedgerFold)).unwrap();
     let ada = WalletKey::new("default", "ada");
-    let mut records = store.history(&ada, None, 1_000).unwrap();
-    records.reverse();
     let mut kinds = Vec::new();
-    for stored in records {
-        let record = Record::decode(&stored.body).unwrap();
-        assert_eq!(u32::from(stored.body[0]), format);
-        if format == u32::from(codec::FORMAT) {
-            assert_eq!(record.encode(), stored.body, "today's code writes it as it was");
-        }
-        assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+    for (record, _) in records(&store, format) {
         // A retry finds it under the ids that were given to it then.
         for identity in record.identities() {
             let id = IdHash(identity_hash(&record.tenant, &record.customer, &identity));

@@ -297,6 +297,49 @@ async fn usage_sums_to_the_ledger_whatever_happens() {
     }
 }
 
+/// By an identifier usage is found in the records: over several pages of them, from where the range begins, and up to a limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_in_the_records_is_bounded() {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    house.customer("ada", "10").await;
+    let calls = |from: usize, to: usize| {
+        (from..to).map(|n| {
+            let mut used = event(&format!("e{n}"), "one", &[("input_tokens", 1)]);
+            used.attributes.insert("user_id".into(), format!("u{}", n % 2));
+            Command::Usage(used)
+        })
+    };
+    house.replies("ada", calls(0, 2_500)).await;
+    let each = |groups: Vec<UsageGroup>| {
+        let groups = groups.into_iter().filter(|group| group.values[0].is_some());
+        groups.map(|group| group.totals.events).collect::<Vec<_>>()
+    };
+    let found = groups(&house, Every::Day, &["user_id"]).await;
+    assert_eq!(each(found), [1_250, 1_250]);
+    for from in (2_500..52_500).step_by(10_000) {
+        house.replies("ada", calls(from, from + 10_000)).await;
+    }
+    let begun = house.engine.now(&house.tenant);
+    let query = |from| UsageQuery {
+        from,
+        to: begun.saturating_add(farebox_record::time::Span::days(2)),
+        every: Every::Day,
+        by: vec!["user_id".into()],
+        limit: 200,
+        after: None,
+    };
+    let refused = house.engine.usage(&house.tenant, &ada(), &query(begun));
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains("USAGE_FOUND_RECORDS_MAX"), "{said}");
+    // What is older than the range is not read.
+    house.clock.advance(farebox_record::time::Span::days(1));
+    house.replies("ada", calls(52_500, 52_501)).await;
+    let later = house.engine.now(&house.tenant);
+    let found = house.engine.usage(&house.tenant, &ada(), &query(later)).unwrap();
+    assert_eq!(each(found.groups), [1]);
+    house.engine.stop().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fees_are_usage_too_and_of_no_event() {
     use crate::pooled::{steps, until};
