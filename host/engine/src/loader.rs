@@ -1,14 +1,15 @@
 //! Loader threads: what the lanes wait for without waiting.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use farebox_record::codec;
-use farebox_record::correction::{GiveBacks, Original, Standing};
-use farebox_record::ids::{SubscriptionId, TenantId};
+use farebox_record::correction::{GiveBacks, Original, Standing, TakenSlice};
+use farebox_record::ids::{GrantId, SubscriptionId, TenantId};
 use farebox_record::plan::{EventRef, SubjectChange};
 use farebox_record::record::Record;
-use farebox_record::state::{Part, UnpricedState};
+use farebox_record::state::{GrantState, Part, UnpricedState};
 use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
 
@@ -114,6 +115,15 @@ pub(crate) fn original(
     event: &EventRef,
 ) -> Result<Option<Original>, StoreError> {
     original::find(store, wallet, event)
+}
+
+/// Grants that slices were taken from, as they were opened.
+pub(crate) fn sources(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    slices: &[TakenSlice],
+) -> Result<BTreeMap<GrantId, GrantState>, StoreError> {
+    original::sources(store, wallet, slices)
 }
 
 /// Up to `limit` of what waits for a price, each with the sequence of the record that kept it: those behind `after`.

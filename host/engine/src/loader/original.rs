@@ -6,7 +6,7 @@ use std::sync::Arc;
 use farebox_ledger::standing_of;
 use farebox_record::codec;
 use farebox_record::command::Identity;
-use farebox_record::correction::{GiveBacks, Noted, Original, Standing};
+use farebox_record::correction::{GiveBacks, Noted, Original, Standing, TakenSlice};
 use farebox_record::ids::{CustomerId, GrantId, TenantId};
 use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
@@ -103,6 +103,20 @@ pub(super) fn give_backs(
     history.give_backs(event)
 }
 
+/// Grants that slices were taken from, as they were opened.
+pub(super) fn sources(
+    store: &dyn Store,
+    wallet: &WalletKey,
+    slices: &[TakenSlice],
+) -> Result<BTreeMap<GrantId, GrantState>, StoreError> {
+    let history = History {
+        store,
+        wallet,
+        behind: &[],
+    };
+    history.sources(slices)
+}
+
 /// The event as it stands; none where no record charges it.
 pub(super) fn standing(
     store: &dyn Store,
@@ -134,23 +148,29 @@ impl History<'_> {
 
     /// What an event's standing is known with.
     fn original(&self, event: &EventRef, standing: Standing) -> Result<Original, StoreError> {
-        let mut ended = BTreeMap::new();
-        for slice in &standing.slices {
-            let SliceSource::Grant(grant) = &slice.from else {
-                continue;
-            };
-            // The ledger asks for those that the wallet no longer has; which ones these are is known only there.
-            if !ended.contains_key(grant)
-                && let Some(opened) = self.opened(grant)?
-            {
-                ended.insert(grant.clone(), opened);
-            }
-        }
+        let ended = self.sources(&standing.slices)?;
         Ok(Original {
             standing,
             ended,
             give_backs: self.give_backs(event)?,
         })
+    }
+
+    /// Grants that slices were taken from, as they were opened.
+    fn sources(&self, slices: &[TakenSlice]) -> Result<BTreeMap<GrantId, GrantState>, StoreError> {
+        let mut opened = BTreeMap::new();
+        for slice in slices {
+            let SliceSource::Grant(grant) = &slice.from else {
+                continue;
+            };
+            // The ledger asks for those that the wallet no longer has; which ones these are is known only there.
+            if !opened.contains_key(grant)
+                && let Some(state) = self.opened(grant)?
+            {
+                opened.insert(grant.clone(), state);
+            }
+        }
+        Ok(opened)
     }
 
     /// What the newest correction says; else what the record that charged the event says. `set` is when a timer was set for

@@ -228,6 +228,9 @@ impl Work<'_> {
                 )));
             }
             fold.ended.extend(original.ended);
+            // What a refund gave back covers as if it were still taken, though its grant may have been used up since.
+            fold.ended
+                .extend(loader::sources(self.store, self.wallet, &refunded)?);
             fold.refold.repriced.push(Repriced {
                 standing: original.standing,
                 refunded,

@@ -12,7 +12,7 @@ use farebox_ledger::{Refusal, Wallet, verify};
 use farebox_money::Nanos;
 use farebox_record::command::{AboveHold, Authorize, AuthorizeMode, Command, Finality, Settle, Subscribe};
 use farebox_record::control::OpenHolds;
-use farebox_record::correction::{Amend, Consequence, Refund, RefundTarget, Void};
+use farebox_record::correction::{Adjust, AdjustTarget, Amend, Consequence, Refund, RefundTarget, Void};
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, Hash, PlanName, SubscriptionId, TenantId};
 use farebox_record::outcome::{Answer, Line, Refolded};
@@ -206,6 +206,49 @@ async fn an_event_that_is_replaced_keeps_its_place() {
     let done = house.done("ada", amend("c", "3", 60)).await;
     assert_eq!(told(&done.answer), "");
     assert_eq!(house.balance("ada").await.0, "89");
+    prove(&house, &*store);
+    house.engine.stop().unwrap();
+}
+
+/// Three dollars that are used before all else.
+fn promo() -> Command {
+    let Command::Grant(mut promo) = grant("promo", "3") else {
+        unreachable!("a grant")
+    };
+    promo.priority = -1;
+    Command::Grant(promo)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refunded_stays_so_though_its_grant_is_used_up() {
+    let store = memory();
+    let house = house(&store).await;
+    house.done("ada", used("a", 80)).await;
+    house.done("ada", promo()).await;
+    house.done("ada", used("b", 40)).await;
+    let refund = Command::Refund(Refund {
+        id: CallId::new("refund").unwrap(),
+        target: RefundTarget::Event {
+            event: hold("b"),
+            amount: None,
+        },
+        reason: "bad answer".into(),
+    });
+    house.done("ada", refund).await;
+    // All three that came back go with an adjustment, and the grant is gone.
+    let adjust = Command::Adjust(Adjust {
+        id: CallId::new("adjust").unwrap(),
+        asset: usd(),
+        amount: "3".parse().unwrap(),
+        target: AdjustTarget::Balance,
+        reason: "given twice".into(),
+    });
+    house.done("ada", adjust).await;
+    assert_eq!(house.balance("ada").await.0, "92");
+    // `b` costs 4 instead of 3 then, and 3 of that are given back for good.
+    let done = house.done("ada", void("a")).await;
+    assert_eq!(told(&done.answer), "b +1");
+    assert_eq!(house.balance("ada").await.0, "99");
     prove(&house, &*store);
     house.engine.stop().unwrap();
 }

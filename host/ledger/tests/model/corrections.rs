@@ -7,8 +7,9 @@ use farebox_record::correction::AdjustTarget;
 use crate::calls::Call;
 use crate::giving::Given;
 use crate::reference::{Grant, Hold, Key, Model, Source, Sums, Told, of};
+use crate::refold::Refold;
 use crate::subscriptions::{Asked, Status, Waits};
-use crate::words::Word;
+use crate::words::{Says, Word};
 
 /// Part of a charge, and where it was taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Event {
     pub gave: Vec<Given>,
     /// Events that gave back of it.
     pub by: Vec<String>,
+    /// What refunds gave back of it since it has its price.
+    pub refunded: Vec<Slice>,
 }
 
 impl Grant {
@@ -72,6 +75,7 @@ impl Model {
             slices: hold.order.iter().map(slice).collect(),
             gave: Vec::new(),
             by: Vec::new(),
+            refunded: Vec::new(),
         };
         self.events.insert(hold.id.clone(), event);
     }
@@ -86,6 +90,7 @@ impl Model {
             slices,
             gave: Vec::new(),
             by: self.events.get(&call.id).map_or(Vec::new(), |e| e.by.clone()),
+            refunded: Vec::new(),
         };
         self.events.insert(call.id.clone(), event);
     }
@@ -103,6 +108,7 @@ impl Model {
             slices: Vec::new(),
             gave: Vec::new(),
             by: Vec::new(),
+            refunded: Vec::new(),
         };
         self.events.insert(call.id.clone(), event);
     }
@@ -207,12 +213,14 @@ impl Model {
         let (back, stays) = split(&event.slices, most, |slice| {
             amount.is_none_or(|(asset, _)| slice.asset == asset)
         });
-        self.events.get_mut(id).unwrap().slices = stays;
+        let refunded = self.events.get_mut(id).unwrap();
+        refunded.slices = stays;
+        refunded.refunded.extend(back.clone());
         self.give_back(&event, &back)
     }
 
-    /// `word`: what a plan that follows subjects says to it.
-    pub fn void(&mut self, id: &str, word: &Word) -> Told {
+    /// `word`: what a plan that follows subjects says to it. `refold`: what events behind it cost without it.
+    pub fn void(&mut self, id: &str, word: &Word, refold: Option<&Refold>) -> Told {
         let event = match self.stands(id) {
             Ok(event) => event,
             Err(refused) => return refused,
@@ -228,9 +236,13 @@ impl Model {
                 says => says,
             },
         };
+        if refold.is_some_and(|refold| !self.fits(refold)) {
+            return Told::refused("CannotRefold");
+        }
         self.record();
-        let told = self.take_back(id, &event);
+        let mut told = self.take_back(id, &event);
         self.take_given(id);
+        let behind = refold.map(|refold| (refold, self.before(refold), self.cost_less(refold, &mut told)));
         if let Some(says) = says {
             let cover = self.cover(&says.charges, event.team, BTreeMap::new());
             self.post(&cover);
@@ -253,10 +265,14 @@ impl Model {
         let event = self.events.get_mut(id).unwrap();
         event.stands = Stands::Voided;
         event.slices.clear();
+        if let Some((refold, before, kept)) = behind {
+            self.cost_more(refold, &before, kept, &mut told);
+        }
         told
     }
 
-    pub fn amend(&mut self, call: &Call, word: &Word) -> Told {
+    /// `refold`: what events behind it cost once it is what it should have been.
+    pub fn amend(&mut self, call: &Call, word: &Word, refold: Option<&Refold>) -> Told {
         // Without a time of its own it happened when the event that it replaces did.
         let happened = call.time.or(self.events.get(&call.id).map(|e| e.time));
         if let Some(refused) = self.out_of_time(happened) {
@@ -279,6 +295,9 @@ impl Model {
             Word::Breaks => return Told::refused("PlanFailed"),
             // Who gave back of it did so of what it was.
             _ if !event.by.is_empty() => return Told::refused("CannotRefold"),
+            Word::Says(says) if refold.is_some_and(|refold| gives_of(says, refold)) => {
+                return Told::refused("CannotRefold");
+            }
             Word::Negative => return Told::refused("PlanFailed"),
             Word::Says(says) if !self.can_give(&call.id, &says.gives) => return Told::refused("PlanFailed"),
             word => match word.orders() {
@@ -287,10 +306,22 @@ impl Model {
             },
         };
         self.record();
-        let told = self.take_back(&call.id, &event);
+        let mut told = self.take_back(&call.id, &event);
+        let Some(refold) = refold else {
+            let given = self.give(&call.id, &says.gives);
+            self.take_given(&call.id);
+            self.charge_behind(call, says, &asked, given);
+            return told;
+        };
+        let (before, kept) = (self.before(refold), self.cost_less(refold, &mut told));
         let given = self.give(&call.id, &says.gives);
-        self.take_given(&call.id);
-        self.charge_behind(call, says, &asked, given);
+        // What it gives it gave before, and the state is the one behind all of them.
+        let charges = Says {
+            charges: says.charges.clone(),
+            ..Says::default()
+        };
+        self.charge_behind(call, &charges, &asked, given);
+        self.cost_more(refold, &before, kept, &mut told);
         told
     }
 
@@ -377,6 +408,12 @@ impl Model {
             }
         }
     }
+}
+
+/// Whether an event would give back of one that is priced again with it.
+fn gives_of(says: &Says, refold: &Refold) -> bool {
+    let is_behind = |event: &String| refold.behind.iter().any(|(id, _)| id == event);
+    says.gives.iter().any(|give| is_behind(&give.event))
 }
 
 /// What comes back and what stays: debt first, then receivables, then grants, of each the last one taken first.

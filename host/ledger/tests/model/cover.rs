@@ -28,43 +28,102 @@ impl Cover {
     }
 }
 
+/// What is there already, in the order in which it is drawn; each source of an asset once.
+pub type Owned = Vec<(&'static str, Source, i128)>;
+
 impl Model {
     /// Each charge in turn takes of what the hold has, asset by asset; then each in turn of what the wallet has.
     pub fn cover(
         &self,
         charges: &[Charge],
         team: Option<&str>,
-        mut own: BTreeMap<(&'static str, Source), i128>,
+        own: BTreeMap<(&'static str, Source), i128>,
+    ) -> Cover {
+        let place = |source: &Source| match source {
+            Source::Grant(id) => (0, Some(self.grant_of(id).burns())),
+            Source::Debt | Source::Receivable => (1, None),
+        };
+        let mut own: Owned = own
+            .into_iter()
+            .map(|((asset, source), n)| (asset, source, n))
+            .collect();
+        own.sort_by_key(|(_, source, _)| place(source));
+        let mut cover = Cover::default();
+        let mut round = Round::new(charges);
+        cover.own = round.draw(self, team, own);
+        round.draw_live(self, team, &mut cover);
+        cover
+    }
+
+    /// What an event costs behind a correction: what refunds gave back of it covers it as if it were still taken, then what
+    /// it took; and only then, if at all, what is free.
+    pub fn cover_again(
+        &self,
+        charges: &[Charge],
+        team: Option<&str>,
+        refunded: Owned,
+        taken: Owned,
+        is_live: bool,
     ) -> Cover {
         let mut cover = Cover::default();
-        let mut order: Vec<&Grant> = self.grants.iter().collect();
-        order.sort_by_key(|g| g.burns());
-        let mut open: Vec<(Vec<i128>, bool)> =
-            charges.iter().map(|c| (vec![0; c.links.len()], false)).collect();
-        for (index, charge) in charges.iter().enumerate() {
+        let mut round = Round::new(charges);
+        round.draw(self, team, refunded);
+        cover.own = round.draw(self, team, taken);
+        let without;
+        let model = match is_live {
+            true => self,
+            false => {
+                without = self.without_free();
+                &without
+            }
+        };
+        round.draw_live(model, team, &mut cover);
+        cover
+    }
+}
+
+/// Charges that are being covered.
+struct Round<'c> {
+    charges: &'c [Charge],
+    /// What each link of each charge has taken, and whether the charge is wholly covered.
+    open: Vec<(Vec<i128>, bool)>,
+}
+
+impl<'c> Round<'c> {
+    fn new(charges: &'c [Charge]) -> Round<'c> {
+        let open = charges.iter().map(|c| (vec![0; c.links.len()], false));
+        Round {
+            charges,
+            open: open.collect(),
+        }
+    }
+
+    /// Of what is there already. Tells what was taken, in order.
+    fn draw(
+        &mut self,
+        model: &Model,
+        team: Option<&str>,
+        mut own: Owned,
+    ) -> Vec<(usize, &'static str, Source, i128)> {
+        let mut drawn = Vec::new();
+        for (index, charge) in self.charges.iter().enumerate() {
             for (place, link) in charge.links.iter().enumerate() {
-                let (taken, done) = &mut open[index];
-                let applies = |g: &&&Grant| g.asset == link.asset && g.pays_for(charge.code, team);
-                let mut sources: Vec<Source> = Vec::new();
-                if !link.invoice {
-                    let grants = order.iter().filter(applies);
-                    sources.extend(grants.map(|g| Source::Grant(g.id.clone())));
-                    if place + 1 == charge.links.len() {
-                        sources.push(Source::Debt);
-                    }
-                } else {
-                    sources.push(Source::Receivable);
-                }
+                let (taken, done) = &mut self.open[index];
+                let is_last = place + 1 == charge.links.len();
+                let may_pay = |source: &Source| match source {
+                    Source::Grant(id) => !link.invoice && model.grant_of(id).pays_for(charge.code, team),
+                    Source::Debt => !link.invoice && is_last,
+                    Source::Receivable => link.invoice,
+                };
                 let need = need(charge, taken, place, *done);
                 *done |= need == 0;
                 let mut rest = need;
-                for source in sources {
-                    let there = own.entry((link.asset, source.clone())).or_default();
+                for (asset, source, there) in &mut own {
                     let take = rest.min(*there);
-                    if take > 0 {
+                    if *asset == link.asset && may_pay(source) && take > 0 {
                         *there -= take;
                         rest -= take;
-                        cover.own.push((index, link.asset, source, take));
+                        drawn.push((index, link.asset, source.clone(), take));
                     }
                 }
                 taken[place] += need - rest;
@@ -74,12 +133,19 @@ impl Model {
                 }
             }
         }
+        drawn
+    }
+
+    /// Of what is free in the wallet; what nothing covers is missing.
+    fn draw_live(&mut self, model: &Model, team: Option<&str>, cover: &mut Cover) {
+        let mut order: Vec<&Grant> = model.grants.iter().collect();
+        order.sort_by_key(|g| g.burns());
         let mut free: BTreeMap<&str, i128> = BTreeMap::new();
         for grant in order.iter().filter(|g| !g.waiting && !g.dead) {
             free.insert(&grant.id, grant.free);
         }
-        for (index, charge) in charges.iter().enumerate() {
-            let (taken, done) = &mut open[index];
+        for (index, charge) in self.charges.iter().enumerate() {
+            let (taken, done) = &mut self.open[index];
             for (place, link) in charge.links.iter().enumerate() {
                 let need = need(charge, taken, place, *done);
                 *done |= need == 0;
@@ -108,7 +174,6 @@ impl Model {
                 }
             }
         }
-        cover
     }
 }
 

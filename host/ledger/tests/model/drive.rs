@@ -2,6 +2,7 @@
 
 mod corrections;
 mod pricing;
+mod refold;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -203,6 +204,21 @@ impl Pair {
             }
             Step::Void(event, word) => Step::Void(event, self.said(&word)),
             Step::Amend(event, reported, word) => Step::Amend(event, reported, self.said(&word)),
+            Step::Refold {
+                event,
+                amended: Some((reported, word)),
+                term,
+                behind,
+                state,
+                is_stale,
+            } => Step::Refold {
+                event,
+                amended: Some((reported, self.said(&word))),
+                term,
+                behind,
+                state,
+                is_stale,
+            },
             other => other,
         };
         let both = match step {
@@ -305,6 +321,8 @@ impl Pair {
                 let asked = self.world.decide(Command::DeleteLimit(command), None);
                 (asked, self.model.delete_limit(LIMITS[*name]))
             }
+            Step::Refold { .. } => self.refold(step)?,
+            Step::Remember(which) => self.remember(*which)?,
             correction => self.correct(correction)?,
         };
         self.catch_up();

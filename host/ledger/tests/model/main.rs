@@ -21,6 +21,7 @@ mod fraction;
 mod giving;
 mod owed;
 mod reference;
+mod refold;
 mod repeat;
 mod same;
 mod settle;

@@ -210,17 +210,7 @@ fn same_terms(world: &World, model: &Model) -> Result<(), TestCaseError> {
         if let Part::Term(id, number) = Part::from_key(&key).unwrap() {
             let state: TermState = codec::decode(&value).unwrap();
             prop_assert_eq!(state.number, number);
-            let term = Term {
-                plan: plan(state.plan.as_str()),
-                period: period(state.period),
-                since: since_start(state.since),
-                until: since_start(state.until),
-                seats: state.seats,
-                opening: state.opening,
-                state: state.state,
-                opened: state.opened,
-            };
-            stored.insert((id.to_string(), number), term);
+            stored.insert((id.to_string(), number), term(state));
         }
     }
     prop_assert_eq!(&stored, &model.terms, "terms");
@@ -245,6 +235,20 @@ fn same_limits(world: &World, model: &Model) -> Result<(), TestCaseError> {
     let announced: Vec<String> = world.records.iter().flat_map(bound::announced).collect();
     prop_assert_eq!(&announced, &model.announced, "announcements");
     Ok(())
+}
+
+/// A term in the model's terms.
+pub fn term(state: TermState) -> Term {
+    Term {
+        plan: plan(state.plan.as_str()),
+        period: period(state.period),
+        since: since_start(state.since),
+        until: since_start(state.until),
+        seats: state.seats,
+        opening: state.opening,
+        state: state.state,
+        opened: state.opened,
+    }
 }
 
 fn plan(name: &str) -> usize {

@@ -318,7 +318,7 @@ impl Model {
     }
 
     /// The same wallet with nothing free in it.
-    fn without_free(&self) -> Model {
+    pub fn without_free(&self) -> Model {
         let mut alone = self.clone();
         alone.grants.iter_mut().for_each(|g| g.free = 0);
         alone

@@ -81,6 +81,21 @@ pub enum Step {
     RefundGrant(usize, Option<i128>),
     Void(usize, Word),
     Amend(usize, Reported, Word),
+    /// The same to an event of a plan with a memory: others cost something else behind it.
+    Refold {
+        event: usize,
+        /// What takes its place, where anything does.
+        amended: Option<(Reported, Word)>,
+        /// Which term, where its event does not say.
+        term: usize,
+        /// Which other events, and what they cost.
+        behind: Vec<(usize, Vec<Charge>)>,
+        state: u8,
+        /// The term ended while it was folded.
+        is_stale: bool,
+    },
+    /// A term that was closed once is kept again.
+    Remember(usize),
     PutLimit(usize, LimitTerms),
     DeleteLimit(usize),
     /// The clock goes so many seconds, back too; and what plans say to what falls due meanwhile, in turn.
@@ -378,6 +393,26 @@ fn any_correction() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn any_refold() -> impl Strategy<Value = Step> {
+    let charges = prop::collection::vec(any_charge(), 0..4);
+    (
+        0..99_usize,
+        prop::option::of((any_reported(), any_price())),
+        0..9_usize,
+        prop::collection::vec((0..99_usize, charges), 0..5),
+        any::<u8>(),
+        prop::bool::weighted(0.05),
+    )
+        .prop_map(|(event, amended, term, behind, state, is_stale)| Step::Refold {
+            event,
+            amended,
+            term,
+            behind,
+            state,
+            is_stale,
+        })
+}
+
 fn any_subscription() -> impl Strategy<Value = Step> {
     let anchor = prop::option::weighted(0.3, -100 * DAY..20 * DAY);
     let subscribe = (0..PLANS.len(), 1..4_u32, anchor, any_cadence(), any_word()).prop_map(
@@ -412,6 +447,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         16 => any_hold(),
         2 => (0..99_usize, any_price()).prop_map(|(which, word)| Step::Rate(which, word)),
         6 => any_correction(),
+        3 => any_refold(),
+        1 => (0..99_usize).prop_map(Step::Remember),
         2 => (0..3_usize, any_terms()).prop_map(|(name, terms)| Step::PutLimit(name, terms)),
         1 => (0..3_usize).prop_map(Step::DeleteLimit),
         8 => any_clock(),

@@ -84,6 +84,12 @@ pub fn told(result: &Result<Answer, Refusal>, expected: &Told) -> Told {
         }
         Answer::Refolded(r) => {
             add("reversed", &r.corrected.reversed);
+            add("paid", &r.corrected.paid);
+            add("expired", &r.corrected.expired);
+            for repriced in &r.repriced {
+                add("cheaper", &repriced.reversed);
+                add("dearer", &repriced.charged);
+            }
             "refolded".into()
         }
         Answer::LimitPut { created, .. } if *created => "limited".into(),

@@ -184,7 +184,8 @@ fn priced(says: &Says, asked: i64) -> Priced {
     }
 }
 
-fn charged(charge: &Charge) -> plan::Charge {
+/// The same as the ledger sees it.
+pub fn charged(charge: &Charge) -> plan::Charge {
     let mut prices = charge.links.iter().map(|link| Price {
         asset: asset(link.asset),
         amount: Nanos::new(link.amount),

@@ -14,11 +14,11 @@ use farebox_ledger::{Refusal, Wallet, append, gives_back_of, standing_of, timer_
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{Command, Due, DueItem};
-use farebox_record::correction::{Consequence, Original, RefundTarget};
-use farebox_record::ids::{CustomerId, Hash, TenantId};
+use farebox_record::correction::{Consequence, Original, RefundTarget, TakenSlice};
+use farebox_record::ids::{CustomerId, GrantId, Hash, TenantId};
 use farebox_record::outcome::{Account, Answer, Effect, Pricing, Seen, Verdict};
 use farebox_record::plan::EventRef;
-use farebox_record::state::{Shortfall, SliceSource};
+use farebox_record::state::{GrantState, Shortfall, SliceSource};
 use farebox_record::time::{Span, Timestamp};
 
 use make::{about, asset, customer, pricing};
@@ -142,6 +142,7 @@ impl World {
             for repriced in &refold.repriced {
                 let event = repriced.standing.event.reference();
                 original.ended.extend(self.original(&event).unwrap().ended);
+                original.ended.extend(self.opened(&repriced.refunded));
             }
         }
         let timer = timer_of(&command).and_then(|about| about.event.clone());
@@ -267,19 +268,7 @@ impl World {
             let about = self.records.iter().rev().filter_map(standing_of);
             about.into_iter().find(|s| s.event.reference() == *event)
         })?;
-        let gone = standing.slices.iter().filter_map(|slice| match &slice.from {
-            SliceSource::Grant(id) => Some(id),
-            SliceSource::Debt | SliceSource::Receivable => None,
-        });
-        let ended = gone
-            .filter_map(|id| {
-                let opened = effects().find_map(|effect| match effect {
-                    Effect::GrantOpened(opened, grant) if opened == id => Some((**grant).clone()),
-                    _ => None,
-                });
-                Some((id.clone(), opened?))
-            })
-            .collect();
+        let ended = self.opened(&standing.slices);
         let give_backs = effects().find_map(|effect| match effect {
             Effect::GiveBacksPut(name, give_backs) if name == event => Some((**give_backs).clone()),
             _ => None,
@@ -289,6 +278,23 @@ impl World {
             ended,
             give_backs: give_backs.unwrap_or_default(),
         })
+    }
+
+    /// Grants that slices were taken from, as they were opened.
+    fn opened(&self, slices: &[TakenSlice]) -> BTreeMap<GrantId, GrantState> {
+        let grants = slices.iter().filter_map(|slice| match &slice.from {
+            SliceSource::Grant(id) => Some(id),
+            SliceSource::Debt | SliceSource::Receivable => None,
+        });
+        let effects = || self.records.iter().rev().flat_map(|r| &r.outcome.effects);
+        let opened = grants.filter_map(|id| {
+            let opened = effects().find_map(|effect| match effect {
+                Effect::GrantOpened(opened, grant) if opened == id => Some((**grant).clone()),
+                _ => None,
+            });
+            Some((id.clone(), opened?))
+        });
+        opened.collect()
     }
 
     /// Events that an answer gives back of, that a corrected event gave back of, and that set a timer, as they stand.

@@ -14,7 +14,7 @@ use crate::world::make::{self, asset};
 
 impl Pair {
     /// An event that was named: mostly one that stands.
-    fn event(&self, which: usize) -> Option<String> {
+    pub(super) fn event(&self, which: usize) -> Option<String> {
         let standing = self.model.events.iter();
         let standing = standing.filter(|(_, event)| event.stands != Stands::Voided);
         let standing: Vec<&String> = standing.map(|(id, _)| id).collect();
@@ -97,7 +97,7 @@ impl Pair {
                 let asked = sub.map(|sub| Asked { sub, term: None });
                 let pricing = asked.and_then(|asked| self.pricing_by(&asked, word, self.model.now));
                 let asked = self.world.decide(Command::Void(void), pricing);
-                (asked, self.model.void(&event, word))
+                (asked, self.model.void(&event, word, None))
             }
             Step::Amend(named, reported, word) => {
                 let call = self.call_named(self.event(*named)?, reported);
@@ -109,7 +109,7 @@ impl Pair {
                 let time = call.time.or(before).unwrap_or(self.model.now);
                 let pricing = self.pricing_at(call.kind, time, word);
                 let asked = self.world.decide(Command::Amend(amend), pricing);
-                (asked, self.model.amend(&call, word))
+                (asked, self.model.amend(&call, word, None))
             }
             _ => unreachable!("not a command"),
         })

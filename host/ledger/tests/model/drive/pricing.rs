@@ -35,7 +35,7 @@ impl Pair {
     }
 
     /// A closed term as it was stored.
-    fn term(&self, id: &SubscriptionId, number: u32) -> TermState {
+    pub(super) fn term(&self, id: &SubscriptionId, number: u32) -> TermState {
         let parts = self.world.parts();
         codec::decode(&parts[&Part::Term(id.clone(), number).key()]).unwrap()
     }
