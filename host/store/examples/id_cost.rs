@@ -1,6 +1,6 @@
 //! What remembering ids costs: memory and disk for each, and the time of a look-up, through the real store.
 //!
-//! `cargo run --release -p farebox-store --example id_cost -- 100000000 <folder on the disk>`
+//! `cargo run --release -p farebox-store --example id_cost -- 100000000 <folder on the disk> [ids of a record, bytes of a record]`
 //!
 //! Ids are committed as usage is, over 35 days of records' time, so that runs are as many and as large as in a store that
 //! has been in use for its window.
@@ -19,38 +19,45 @@ use std::time::{Duration, Instant};
 use farebox_store::conformance::{BodyFold, Draft, id};
 use farebox_store::{IdHash, JournalStore, Keep, Options, Store, WalletKey};
 
-const IDS_PER_RECORD: u64 = 4;
 const RECORDS_PER_COMMIT: u64 = 20_000;
 const WALLETS: u64 = 1_000;
 const WINDOW_MICROS: u64 = 35 * 24 * 3_600 * 1_000_000;
 const ABSENT: u64 = 1_000_000;
 const PRESENT: u64 = 20_000;
+const RECURS: &[u8] = b"input_tokens output_tokens model claude-sonnet-4.6";
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let ids: u64 = arguments.next().map_or(1_000_000, |n| n.parse().unwrap());
     let folder = arguments.next().unwrap_or_else(|| ".".into());
+    // As of an authorize that is settled, or of a usage event with its correction: one id each, and some 400 bytes.
+    let each: u64 = arguments.next().map_or(1, |n| n.parse().unwrap());
+    let bytes: usize = arguments.next().map_or(400, |n| n.parse().unwrap());
     let dir = Path::new(&folder).join(format!("id-cost-{}", std::process::id()));
     let store = JournalStore::open(&dir, Options::default(), Arc::new(BodyFold)).unwrap();
     let begun = Instant::now();
-    fill(&store, ids);
+    fill(&store, ids, each, bytes);
     println!("{ids} ids committed in {:.0?}", begun.elapsed());
     settle(&store);
     println!("and in runs after {:.0?}", begun.elapsed());
     let cost = store.id_cost();
     println!(
-        "{} ids in {} runs ({} more in memory, of the segments that are new)",
-        cost.ids_in_runs, cost.runs, cost.ids_in_memory
+        "{} ids in {} runs; {} more in memory as they are, of the segments that are new: {} bytes",
+        cost.ids_in_runs, cost.runs, cost.ids_in_memory, cost.newest_bytes
     );
     println!(
-        "memory: {} bytes, {} an id; disk: {} bytes, {} an id",
+        "memory of all of them: {} bytes an id",
+        hundredths(cost.memory_bytes + cost.newest_bytes, ids)
+    );
+    println!(
+        "in runs: memory {} bytes, {} an id; disk: {} bytes, {} an id",
         cost.memory_bytes,
         hundredths(cost.memory_bytes, cost.ids_in_runs),
         cost.disk_bytes,
         hundredths(cost.disk_bytes, cost.ids_in_runs)
     );
     absent(&store, ids);
-    present(&store, ids);
+    present(&store, ids, each);
     println!("memory of the process: {}", resident());
     store.close().unwrap();
     drop(store);
@@ -82,7 +89,8 @@ fn wallet(n: u64) -> WalletKey {
     WalletKey::new("bench", &format!("customer-{n}"))
 }
 
-fn fill(store: &JournalStore, ids: u64) {
+fn fill(store: &JournalStore, ids: u64, each: u64, bytes: usize) {
+    let mut filler = vec![0; bytes];
     let (mut next, mut versions) = (0, vec![0; usize::try_from(WALLETS).unwrap()]);
     while next < ids {
         let mut commits = Vec::new();
@@ -91,12 +99,19 @@ fn fill(store: &JournalStore, ids: u64) {
             let at = u64::try_from(u128::from(next) * u128::from(WINDOW_MICROS) / u128::from(ids)).unwrap();
             let mut draft = Draft::new(&wallet(n), *version).at(i64::try_from(at).unwrap());
             for _ in 0..RECORDS_PER_COMMIT / WALLETS {
-                let answered: Vec<IdHash> = (next..(next + IDS_PER_RECORD).min(ids)).map(usage).collect();
+                let answered: Vec<IdHash> = (next..(next + each).min(ids)).map(usage).collect();
                 if answered.is_empty() {
                     break;
                 }
                 next += answered.len() as u64;
-                draft = draft.record(&answered, &[]);
+                // Names that recur, and a number that does not.
+                for (at, byte) in filler.iter_mut().enumerate() {
+                    *byte = match at % 8 {
+                        0 => next.to_le_bytes()[at / 8 % 8],
+                        _ => RECURS[at % RECURS.len()],
+                    };
+                }
+                draft = draft.record(&answered, &filler);
                 *version += 1;
             }
             commits.push(draft.commit());
@@ -148,12 +163,12 @@ fn absent(store: &JournalStore, ids: u64) {
     );
 }
 
-fn present(store: &JournalStore, ids: u64) {
+fn present(store: &JournalStore, ids: u64, each: u64) {
     let (mut times, stride) = (Vec::new(), (ids / PRESENT).max(1));
     for n in (0..ids).step_by(usize::try_from(stride).unwrap()) {
         let (id, wallet) = (
             usage(n),
-            wallet(n / IDS_PER_RECORD / (RECORDS_PER_COMMIT / WALLETS) % WALLETS),
+            wallet(n / each / (RECORDS_PER_COMMIT / WALLETS) % WALLETS),
         );
         let begun = Instant::now();
         assert!(store.may_have_seen(id));

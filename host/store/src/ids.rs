@@ -74,6 +74,8 @@ pub struct IdCost {
     pub ids_in_runs: u64,
     /// Ids that are in memory as they are: of the segment that is written to, and of those whose run is not written yet.
     pub ids_in_memory: u64,
+    /// Bytes of memory for those, with room that their tables keep.
+    pub newest_bytes: u64,
     /// Files.
     pub runs: u64,
     /// Bytes of memory for the runs: filters and fences.
@@ -87,10 +89,12 @@ impl IdIndex {
     pub(crate) fn cost(&self) -> IdCost {
         let places = self.places.read();
         let sealed: usize = places.sealed.iter().map(|(_, ids)| ids.len()).sum();
+        let sealed_bytes: usize = places.sealed.iter().map(|(_, ids)| ids.memory_bytes()).sum();
         let sum = |of: &dyn Fn(&Run) -> u64| places.runs.iter().map(|run| of(run)).sum();
         IdCost {
             ids_in_runs: sum(&|run| run.entries() as u64),
             ids_in_memory: (places.active.len() + sealed) as u64,
+            newest_bytes: (places.active.memory_bytes() + sealed_bytes) as u64,
             runs: places.runs.len() as u64,
             memory_bytes: sum(&|run| run.memory_bytes() as u64),
             disk_bytes: sum(&Run::disk_bytes),
@@ -426,6 +430,12 @@ impl Places {
 impl Ids {
     fn len(&self) -> usize {
         self.first.len() + self.more.len()
+    }
+
+    /// A table holds seven in eight places at most, each with one byte of its own.
+    fn memory_bytes(&self) -> usize {
+        let places = (self.first.capacity() * 8).div_ceil(7);
+        places * (size_of::<Entry>() + 1) + self.more.capacity() * size_of::<Entry>()
     }
 
     fn add(&mut self, id: IdHash, position: u64, at: i64) {
