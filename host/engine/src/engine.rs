@@ -230,16 +230,16 @@ impl Engine {
         if self.inner.shared.has_failed() || self.inner.stopping.load(Ordering::SeqCst) {
             return Err(Rejected::Stopped);
         }
-        if requests
-            .iter()
-            .any(|request| matches!(request.ask, Ask::Command(_)))
-        {
-            self.check_room()?;
-        }
         let keys: Vec<WalletKey> = requests
             .iter()
             .map(|r| WalletKey::new(tenant.as_str(), r.customer.as_str()))
             .collect();
+        if let Err(full) = self.check_room() {
+            let mut asked = requests.iter().zip(&keys);
+            if asked.any(|(request, key)| self.would_write(tenant, key, request)) {
+                return Err(full);
+            }
+        }
         let lanes: Vec<usize> = keys
             .iter()
             .map(|key| lane_of(key, self.inner.lanes.len()))
@@ -263,6 +263,22 @@ impl Engine {
             }
         }
         Ok((collector, woken))
+    }
+
+    /// Whether a request may add to the journal. One that was answered before is only told what was answered.
+    fn would_write(&self, tenant: &TenantId, key: &WalletKey, request: &Request) -> bool {
+        let Ask::Command(command) = &request.ask else {
+            return false;
+        };
+        let Some(identity) = command.identity() else {
+            return true;
+        };
+        let (store, id) = (
+            &self.inner.shared.store,
+            IdHash(identity_hash(tenant, &request.customer, &identity)),
+        );
+        // What is archived was answered; the lane says that it is not at hand.
+        !store.may_have_seen(id) || store.find(key, id).is_ok_and(|found| found.is_empty())
     }
 
     /// Refuses while the store has no room for new work. What was taken in before is carried out.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use farebox_engine::{Ask, Engine, LedgerFold, Rejected, Request};
+use farebox_engine::{Ask, Engine, LedgerFold, Rejected, Reply, Request};
 use farebox_record::ids::{CallId, CustomerId};
 use farebox_store::disk::{Disk, DiskFile, OsDisk};
 use farebox_store::{JournalStore, Options};
@@ -86,6 +86,14 @@ async fn a_disk_that_is_nearly_full_refuses_by_name_and_recovers_by_itself() {
             free_bytes: 100 * MIB - 1,
             free_bytes_min: 100 * MIB
         }
+    );
+    // What was answered before the disk was full is told again, and that another event has its id.
+    let again = house.done("ada", usage("before", "one", 1_000_000)).await;
+    assert!(again.replayed);
+    let other = house.reply("ada", usage("before", "one", 2_000_000)).await;
+    assert!(
+        matches!(&other, Reply::Conflict { field, .. } if field == "measures.input_tokens"),
+        "{other:?}"
     );
     // One command is enough to refuse a call, whole; reads go on; so does what falls due when it is asked for.
     let mixed = vec![
