@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, sim, suite, tidy};
+use crate::{bench, demo, plans, sim, suite, tidy};
 
 /// Automation of the Farebox repository.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ enum Task {
     Test(suite::Options),
     /// Check what a reviewer should not have to: format, lints, lengths, links, words.
     Tidy(tidy::Options),
+    /// Work on all example plans at once.
+    #[command(subcommand)]
+    Plans(plans::PlansTask),
     /// Replay a trace of AI calls against a real server, change prices midway, and prove every cent.
     Demo(demo::Options),
     /// Measure this machine's disk and Farebox on it, side by side.
@@ -34,6 +37,7 @@ impl Cli {
         match self.task {
             Task::Test(options) => suite::run(&options),
             Task::Tidy(options) => tidy::run(&options),
+            Task::Plans(task) => plans::run(&task),
             Task::Demo(options) => demo::run(&options),
             Task::Bench(options) => bench::run(&options),
             Task::Sim(options) => sim::run(&options),

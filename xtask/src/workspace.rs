@@ -191,14 +191,23 @@ pub fn build_plan(farebox: &Path, name: &str) -> anyhow::Result<PathBuf> {
 
 /// The names of the example plans: every folder there with a manifest.
 pub fn plans() -> anyhow::Result<Vec<String>> {
+    let folders = plan_folders()?.into_iter();
+    let crates = folders.filter(|folder| folder.join("Cargo.toml").is_file());
+    let names = crates.filter_map(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
+    Ok(names.collect())
+}
+
+/// Folders of all example plans, in order of name: those with code of their own, and products that are priced with a standard
+/// plan.
+pub fn plan_folders() -> anyhow::Result<Vec<PathBuf>> {
     let folder = root().join("example-plans");
-    let mut names = Vec::new();
+    let mut folders = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let entry = entry?;
-        if entry.path().join("Cargo.toml").is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+        let path = entry?.path();
+        if path.join("plan.toml").is_file() {
+            folders.push(path);
         }
     }
-    names.sort();
-    Ok(names)
+    folders.sort();
+    Ok(folders)
 }

@@ -7,7 +7,7 @@ mod parameters;
 
 use farebox_plan::rate_card::{RateNames, What};
 use farebox_plan::{
-    Category, Change, ChargeCode, Description, Grant, Memory, Nanos, Outcome, ParameterError, Plan,
+    Category, Change, ChargeCode, Description, Grant, Memory, Nanos, Outcome, ParameterError, Plan, Quoted,
     Rejection, Transition, Usage,
 };
 
@@ -125,10 +125,9 @@ impl Plan for Credits {
 /// The price goes on the statement, and the credits into the wallet.
 fn purchase(deal: &Prepared, usage: &Usage<'_>, outcome: &mut Outcome) -> Result<(), Rejection> {
     let name = usage.needed_attribute(attribute::PACK)?;
-    let pack = deal
-        .packs
-        .get(name)
-        .ok_or_else(|| Rejection::Unpriceable(format!("there is no pack {name:?} on the price list")))?;
+    let pack = deal.packs.get(name).ok_or_else(|| {
+        Rejection::Unpriceable(format!("there is no pack {} on the price list", Quoted(name)))
+    })?;
     let count = usage.whole(measure::COUNT)?.unwrap_or(Nanos::units(1));
     if !count.is_positive() || count > Nanos::units(PACKS_MAX) {
         let message = format!("expected 1 to {PACKS_MAX} packs, found {count}");

@@ -8,7 +8,7 @@ use farebox_record::event::Event;
 use farebox_record::ids::{EventId, EventType, Source};
 use farebox_record::time::Timestamp;
 use serde::Deserialize;
-use serde_json::Number;
+use serde_json::{Number, Value, json};
 
 /// What is wrong with a file of events, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +92,22 @@ impl Said {
             attributes: self.attributes,
         })
     }
+}
+
+/// An event in the form in which the API takes it.
+pub fn to_json(event: &Event) -> Value {
+    let measures: BTreeMap<&String, String> =
+        event.measures.iter().map(|(k, v)| (k, v.to_string())).collect();
+    let mut json = json!({
+        "id": event.id.as_str(), "type": event.event_type.as_str(), "measures": measures, "attributes": event.attributes,
+    });
+    if let Some(time) = event.time {
+        json["time"] = time.to_string().into();
+    }
+    if event.source != default_source() {
+        json["source"] = event.source.as_str().into();
+    }
+    json
 }
 
 #[cfg(test)]

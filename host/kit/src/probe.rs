@@ -12,10 +12,11 @@ use farebox_record::plan::Priced;
 use farebox_record::state::Cadence;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{
-    Batch, Change, Context, Explanation, Purpose, Revision, Runtime, Subject, Trigger, Verdict,
+    Batch, Change, Context, Explanation, Purpose, Revision, Runtime, Subject, Transition, Trigger, Verdict,
 };
 
 /// A plan with what it remembers so far.
+#[derive(Clone)]
 pub struct Probe<'r> {
     runtime: &'r Runtime,
     revision: Arc<Revision>,
@@ -97,22 +98,35 @@ impl<'r> Probe<'r> {
 
     /// A batch of events as things stand; as many of them as fit into one. Those of a subject see each other.
     pub fn batch<'e>(&self, events: impl IntoIterator<Item = &'e Event>, purpose: Purpose) -> Batch {
-        let mut batch = Batch::new(&self.revision);
-        let context = batch.context(&Context {
-            prepared: None,
-            state: &self.state,
-            period: self.period,
-            seats: self.seats,
-            balances: &[],
-        });
+        let events = events.into_iter().map(|event| (0, event));
+        Probe::together(&[self], events, purpose)
+    }
+
+    /// A batch of events of several customers of one revision, each with the place of its customer; as many of them as fit
+    /// into one.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no customer, or none at such a place.
+    pub fn together<'e>(
+        customers: &[&Probe<'_>],
+        events: impl IntoIterator<Item = (usize, &'e Event)>,
+        purpose: Purpose,
+    ) -> Batch {
+        let mut batch = Batch::new(&customers[0].revision);
+        let mut contexts = BTreeMap::new();
         let mut subjects = BTreeMap::new();
-        for event in events {
+        for (place, event) in events {
             if batch.is_full() {
                 break;
             }
-            let subject = self.subject_of(event).map(|name| {
-                *subjects.entry(name).or_insert_with(|| {
-                    let state = self.subjects.get(name).map_or(&[][..], Vec::as_slice);
+            let customer = customers[place];
+            let context = *contexts
+                .entry(place)
+                .or_insert_with(|| batch.context(&customer.context()));
+            let subject = customer.subject_of(event).map(|name| {
+                *subjects.entry((place, name)).or_insert_with(|| {
+                    let state = customer.subjects.get(name).map_or(&[][..], Vec::as_slice);
                     batch.subject(&Subject { name, state })
                 })
             });
@@ -121,7 +135,7 @@ impl<'r> Probe<'r> {
                 event_type: &event.event_type,
                 context,
                 subject,
-                time: event.time.unwrap_or(self.began),
+                time: event.time.unwrap_or(customer.began),
                 cost: event.cost_usd(),
                 measures: &event.measures,
                 attributes: &event.attributes,
@@ -132,6 +146,76 @@ impl<'r> Probe<'r> {
         batch
     }
 
+    /// Tells the plan what happens to its subscription, or to a subject of it, and keeps what it remembers of that.
+    pub fn change(&mut self, at: Timestamp, change: &Change, subject: Option<&str>) -> Transition {
+        let told = self.told(at, change, subject);
+        if let Verdict::Priced(priced) = &told.verdict {
+            self.keep_states(subject, priced);
+        }
+        told
+    }
+
+    /// The same, and nothing is kept.
+    pub fn told(&self, at: Timestamp, change: &Change, subject: Option<&str>) -> Transition {
+        let subject = subject.map(|name| Subject {
+            name,
+            state: self.subjects.get(name).map_or(&[][..], Vec::as_slice),
+        });
+        self.runtime
+            .transition(&self.revision, &self.context(), subject.as_ref(), at, change)
+    }
+
+    /// The same customer with what the plan remembers of another.
+    pub fn with_memory_of(&self, other: &Probe<'r>) -> Probe<'r> {
+        Probe {
+            state: other.state.clone(),
+            subjects: other.subjects.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Time passes up to that of an event: periods end and begin.
+    pub fn reach(&mut self, event: &Event) -> Result<(), ProbeError> {
+        self.move_on(event)
+    }
+
+    /// The present period.
+    pub fn period(&self) -> Period {
+        self.period
+    }
+
+    /// Seats of the subscription.
+    pub fn seats(&self) -> u32 {
+        self.seats
+    }
+
+    /// From now on it has so many.
+    pub fn set_seats(&mut self, seats: u32) {
+        self.seats = seats;
+    }
+
+    /// Bytes of the largest state that it keeps, of the subscription or of a subject.
+    pub fn largest_state(&self) -> usize {
+        let subjects = self.subjects.values().map(Vec::len);
+        subjects.chain([self.state.len()]).max().unwrap_or(0)
+    }
+
+    /// Who an event is about, where the plan follows anybody.
+    pub fn subject_of<'e>(&self, event: &'e Event) -> Option<&'e str> {
+        let attribute = self.revision.description().subject_attribute.as_ref()?;
+        event.attributes.get(attribute).map(String::as_str)
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            prepared: None,
+            state: &self.state,
+            period: self.period,
+            seats: self.seats,
+            balances: &[],
+        }
+    }
+
     fn ask(&self, event: &Event, purpose: Purpose) -> Asked {
         let mut evaluation = self.runtime.evaluate(&self.batch([event], purpose));
         Asked {
@@ -139,11 +223,6 @@ impl<'r> Probe<'r> {
             verdict: evaluation.verdicts.remove(0),
             fuel: evaluation.fuel,
         }
-    }
-
-    fn subject_of<'e>(&self, event: &'e Event) -> Option<&'e str> {
-        let attribute = self.revision.description().subject_attribute.as_ref()?;
-        event.attributes.get(attribute).map(String::as_str)
     }
 
     /// Periods end and begin up to the time of an event; what was granted in them was used up.
@@ -161,21 +240,8 @@ impl<'r> Probe<'r> {
     }
 
     fn tell(&mut self, at: Timestamp, change: &Change, what: &'static str) -> Result<(), ProbeError> {
-        let context = Context {
-            prepared: None,
-            state: &self.state,
-            period: self.period,
-            seats: self.seats,
-            balances: &[],
-        };
-        let told = self
-            .runtime
-            .transition(&self.revision, &context, None, at, change);
-        match told.verdict {
-            Verdict::Priced(priced) => {
-                self.state = priced.state.unwrap_or_else(|| std::mem::take(&mut self.state));
-                Ok(())
-            }
+        match self.change(at, change, None).verdict {
+            Verdict::Priced(_) => Ok(()),
             verdict => Err(ProbeError::Refused {
                 what,
                 why: why(&verdict).unwrap_or_default(),
@@ -184,10 +250,14 @@ impl<'r> Probe<'r> {
     }
 
     fn keep(&mut self, event: &Event, priced: &Priced) {
+        self.keep_states(self.subject_of(event), priced);
+    }
+
+    fn keep_states(&mut self, subject: Option<&str>, priced: &Priced) {
         if let Some(state) = &priced.state {
             self.state.clone_from(state);
         }
-        if let (Some(change), Some(name)) = (&priced.subject, self.subject_of(event)) {
+        if let (Some(change), Some(name)) = (&priced.subject, subject) {
             match change.state.is_empty() {
                 true => self.subjects.remove(name),
                 false => self.subjects.insert(name.to_string(), change.state.clone()),

@@ -5,7 +5,8 @@
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Linker, Lower, TypedFunc,
+    Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower,
+    TypedFunc,
 };
 use wasmtime::{Engine, ResourceLimiter, Store};
 
@@ -114,6 +115,27 @@ impl Callable {
         self.call(&self.evaluate, (batch,), fuel, limits).first()
     }
 
+    /// The second of two batches that one instance evaluates, one after the other: what the first left in its memory is
+    /// there.
+    pub(crate) fn evaluate_second(
+        &self,
+        first: Batch<'_>,
+        second: Batch<'_>,
+        fuel: u64,
+        limits: &Limits,
+    ) -> Called<Outcomes> {
+        let fuel = Fuel {
+            limit: "fuel_per_call",
+            max: fuel,
+        };
+        let mut store = Store::new(self.instance.engine(), Guard::of(limits));
+        let called = self.instantiate(&mut store, limits).and_then(|instance| {
+            let _: (Outcomes,) = self.call_on(&mut store, instance, &self.evaluate, (first,), fuel)?;
+            self.call_on(&mut store, instance, &self.evaluate, (second,), fuel)
+        });
+        finished(&store, called, fuel, limits).first()
+    }
+
     pub(crate) fn transition(
         &self,
         batch: Batch<'_>,
@@ -147,29 +169,18 @@ impl Callable {
         R: ComponentNamedList + Lift + 'static,
     {
         let mut store = Store::new(self.instance.engine(), Guard::of(limits));
-        let called = self.call_in(&mut store, export, params, fuel, limits);
-        let answer = called.map_err(|(error, had)| classify(&error, had, store.data().grow_refused, limits));
-        // A store whose fuel cannot be read has spent none of it: fuel is always on.
-        let left = store.get_fuel().unwrap_or(fuel.max).min(fuel.max);
-        Called {
-            answer,
-            fuel: fuel.max - left,
-        }
+        let called = self
+            .instantiate(&mut store, limits)
+            .and_then(|instance| self.call_on(&mut store, instance, export, params, fuel));
+        finished(&store, called, fuel, limits)
     }
 
     /// With each error comes which fuel the guest had when it happened.
-    fn call_in<P, R>(
+    fn instantiate(
         &self,
         store: &mut Store<Guard>,
-        export: &ComponentExportIndex,
-        params: P,
-        fuel: Fuel,
         limits: &Limits,
-    ) -> Result<R, (wasmtime::Error, Fuel)>
-    where
-        P: ComponentNamedList + Lower,
-        R: ComponentNamedList + Lift + 'static,
-    {
+    ) -> Result<Instance, (wasmtime::Error, Fuel)> {
         let starting = Fuel {
             limit: "instantiation_fuel",
             max: limits.instantiation_fuel,
@@ -179,10 +190,22 @@ impl Callable {
         store.set_max_component_handles(0);
         store.set_epoch_deadline(DEADLINE_TICKS);
         store.set_fuel(starting.max).map_err(|e| (e, starting))?;
-        let instance = self
-            .instance
-            .instantiate(&mut *store)
-            .map_err(|e| (e, starting))?;
+        let instance = self.instance.instantiate(&mut *store);
+        instance.map_err(|e| (e, starting))
+    }
+
+    fn call_on<P, R>(
+        &self,
+        store: &mut Store<Guard>,
+        instance: Instance,
+        export: &ComponentExportIndex,
+        params: P,
+        fuel: Fuel,
+    ) -> Result<R, (wasmtime::Error, Fuel)>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
         // Set again: what instantiation costs differs between platforms, what the call costs does not.
         store.set_fuel(fuel.max).map_err(|e| (e, fuel))?;
         let function = instance
@@ -192,6 +215,22 @@ impl Callable {
         // aside, which have no part in a component's types), and only the typed methods above come here.
         let function = unsafe { TypedFunc::<P, R>::new_unchecked(function) };
         function.call(&mut *store, params).map_err(|e| (e, fuel))
+    }
+}
+
+/// What a call gave, or which fault, and the fuel that the last call in its store took.
+fn finished<R>(
+    store: &Store<Guard>,
+    called: Result<R, (wasmtime::Error, Fuel)>,
+    fuel: Fuel,
+    limits: &Limits,
+) -> Called<R> {
+    let answer = called.map_err(|(error, had)| classify(&error, had, store.data().grow_refused, limits));
+    // A store whose fuel cannot be read has spent none of it: fuel is always on.
+    let left = store.get_fuel().unwrap_or(fuel.max).min(fuel.max);
+    Called {
+        answer,
+        fuel: fuel.max - left,
     }
 }
 

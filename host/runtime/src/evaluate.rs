@@ -8,6 +8,7 @@ use farebox_record::plan::SubjectChange;
 
 use crate::answer::{Asked, Verdict, read};
 use crate::batch::Batch;
+use crate::bindings::Outcomes;
 use crate::columns::Columns;
 use crate::fault::Fault;
 use crate::health::{Counters, Quarantine};
@@ -48,6 +49,31 @@ impl Runtime {
             fuel,
             alone,
         }
+    }
+}
+
+impl Runtime {
+    /// Prices a batch in one call, in an instance that priced another batch just before. A server never does this: each of its
+    /// calls has an instance of its own. It shows whether a plan remembers anything beside its states.
+    ///
+    /// # Errors
+    ///
+    /// What kept either call from an answer that can be used.
+    pub fn evaluate_reused(&self, before: &Batch, batch: &Batch) -> Result<Evaluation, Fault> {
+        let run = Run::of(batch);
+        let columns = &batch.columns;
+        let called = run.plan.callable.evaluate_second(
+            before.columns.lower().batch(),
+            columns.lower().batch(),
+            run.limits.fuel_per_call,
+            run.limits,
+        );
+        let verdicts = run.read(called.answer?, columns)?;
+        Ok(Evaluation {
+            verdicts: with_refused(verdicts, batch),
+            fuel: called.fuel,
+            alone: false,
+        })
     }
 }
 
@@ -104,6 +130,10 @@ impl<'a> Run<'a> {
             .evaluate(columns.lower().batch(), fuel, self.limits);
         self.fuel = self.fuel.saturating_add(called.fuel);
         self.counters.called(called.fuel);
+        self.read(called.answer?, columns)
+    }
+
+    fn read(&self, outcomes: Outcomes, columns: &Columns) -> Result<Vec<Verdict>, Fault> {
         let asked = |i: usize| match columns.triggers.get(i) {
             Some(trigger) => Asked {
                 time: trigger.time,
@@ -115,13 +145,7 @@ impl<'a> Run<'a> {
             },
         };
         let triggers = columns.triggers.len();
-        read(
-            called.answer?,
-            triggers,
-            &asked,
-            &self.plan.description,
-            self.limits,
-        )
+        read(outcomes, triggers, &asked, &self.plan.description, self.limits)
     }
 
     /// A call of one trigger, tried once more where the machine kept it from an answer.

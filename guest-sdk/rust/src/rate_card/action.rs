@@ -6,7 +6,7 @@ use farebox_money::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Decimal, Measure, ParameterError, Per, Pointer, Purpose, Rate, Rejection, Usage};
+use crate::{Decimal, Measure, ParameterError, Per, Pointer, Purpose, Quoted, Rate, Rejection, Usage};
 
 /// What an action costs: `price` for each, or `per_dollar` of what it cost the provider.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -101,8 +101,10 @@ impl ActionRate {
             ActionRate::Cost(rate, assumed) => {
                 let assumed = assumed.filter(|_| at_most);
                 let cost = usage.cost().or(assumed).ok_or_else(|| {
-                    let message =
-                        format!("the action {name:?} is priced by what it cost the provider, in US dollars");
+                    let message = format!(
+                        "the action {} is priced by what it cost the provider, in US dollars",
+                        Quoted(name)
+                    );
                     Rejection::missing("cost_usd", message)
                 })?;
                 if cost.is_negative() {

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::tokens::{Kind, Line, TokenList, TokenNames, TokenPrices};
 use crate::{
-    Attribute, Charge, Entries, EventType, Measure, Outcome, ParameterError, Pointer, Posted, Rejection,
-    Table, Usage,
+    Attribute, Charge, Entries, EventType, Measure, Outcome, ParameterError, Pointer, Posted, Quoted,
+    Rejection, Table, Usage,
 };
 
 pub use action::ActionPrice;
@@ -137,7 +137,8 @@ impl RateCard {
             });
         }
         let name = usage.needed_attribute(names.action)?;
-        let unpriced = || Rejection::Unpriceable(format!("the action {name:?} is not on the rate card"));
+        let unpriced =
+            || Rejection::Unpriceable(format!("the action {} is not on the rate card", Quoted(name)));
         let rate = self.actions.get(name).ok_or_else(unpriced)?;
         let priced = rate.priced(name, names.count, usage)?;
         each(outcome, Item(Source::Action(priced)))

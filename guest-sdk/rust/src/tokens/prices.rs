@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::kind::{ALL, KINDS, Kind, TokenNames};
 use super::price_list::{Bracket, Model, Provider, ServiceTier, TokenList};
 use crate::{
-    Brackets, Decimal, Entries, Measure, Outcome, ParameterError, Per, Pointer, Rate, Rejection, Table, Usage,
+    Brackets, Decimal, Entries, Measure, Outcome, ParameterError, Per, Pointer, Quoted, Rate, Rejection,
+    Table, Usage,
 };
 
 /// The terms of the price list itself, by name.
@@ -103,12 +104,11 @@ impl TokenPrices {
         outcome: &mut Outcome,
     ) -> Result<Rc<PricedModel>, Rejection> {
         let name = usage.needed_attribute(names.model)?;
-        let model = self
-            .models
-            .get(name)
-            .ok_or_else(|| Rejection::Unpriceable(format!("the model {name:?} is not in the price list")))?;
+        let model = self.models.get(name).ok_or_else(|| {
+            Rejection::Unpriceable(format!("the model {} is not in the price list", Quoted(name)))
+        })?;
         outcome.explain("model", || {
-            (model.name.clone(), format!("the event says {name:?}"))
+            (model.name.clone(), format!("the event says {}", Quoted(name)))
         });
         Ok(model)
     }
@@ -255,7 +255,11 @@ impl PricedModel {
     }
 
     fn not_offered(&self, what: &str, name: &str) -> Rejection {
-        Rejection::Unpriceable(format!("the price list has no {what} {name:?} for {}", self.name))
+        Rejection::Unpriceable(format!(
+            "the price list has no {what} {} for {}",
+            Quoted(name),
+            self.name
+        ))
     }
 }
 

@@ -42,10 +42,16 @@ pub struct Asked {
 pub struct Ready {
     /// The plan with its parameters.
     pub revision: Arc<Revision>,
+    /// Its parameters, as JSON.
+    pub parameters: String,
+    /// Where they stand.
+    pub parameters_path: PathBuf,
     /// In order of time.
     pub events: Vec<Event>,
-    began: Timestamp,
-    seats: u32,
+    /// When the customer begins: at the first of them that has a time.
+    pub began: Timestamp,
+    /// Seats of the customer's subscription.
+    pub seats: u32,
 }
 
 impl Asked {
@@ -65,13 +71,16 @@ impl Asked {
             Failure::usage("the plan has no prices")
                 .hint("name parameters in plan.toml, or with --parameters")
         })?;
+        let text = read(&parameters)?;
         let revision = runtime
-            .prepare(&plan, &read(&parameters)?)
+            .prepare(&plan, &text)
             .map_err(|refused| of_refused(&parameters, &refused))?;
         events.sort_by_key(|event| event.time);
         let began = events.iter().find_map(|event| event.time);
         Ok(Ready {
             revision,
+            parameters: text,
+            parameters_path: parameters,
             events,
             began: match began {
                 Some(began) => began,

@@ -3,6 +3,7 @@
 mod asked;
 mod bench;
 mod check;
+mod conform;
 mod explain;
 mod new;
 mod remote;
@@ -85,6 +86,16 @@ pub enum PlanCommand {
   farebox plan bench example-plans/per-token
   farebox plan bench example-plans/per-token --events events.jsonl --seconds 10")]
     Bench(bench::Bench),
+    /// Try a plan on events made up from examples: whether it keeps what every plan must keep
+    ///
+    /// That a question has one answer, that a batch is its events one by one, that no usage costs more than its quote, that
+    /// customers do not change each other's prices, and more; each rule with the events that broke it. Exits with 1 if one is broken.
+    /// The events follow from a seed: the same number finds the same again.
+    #[command(after_help = "Examples:
+  farebox plan conform example-plans/per-token
+  farebox plan conform my-plan.wasm --parameters prices.json --events events.jsonl
+  farebox plan conform standard:hybrid --parameters prices.json --events events.jsonl --cases 100000 --seed 7")]
+    Conform(conform::Conform),
     /// Send a component to a server; with --activate, put it in force too
     #[command(after_help = "Examples:
   farebox plan push example-plans/per-token
@@ -125,6 +136,7 @@ impl PlanCommand {
             PlanCommand::Test(test) => test.run(),
             PlanCommand::Explain(explain) => explain.run(),
             PlanCommand::Bench(bench) => bench.run(),
+            PlanCommand::Conform(conform) => conform.run(),
             PlanCommand::Push(push) => push.run(global),
             PlanCommand::Activate(activate) => activate.run(global),
             PlanCommand::Rollback(named) => named.roll_back(global),
