@@ -38,6 +38,7 @@ mod spending;
 mod spending_changes;
 mod spending_counts;
 mod spending_windows;
+mod standings;
 mod subscribed_above;
 mod timers;
 mod usage;

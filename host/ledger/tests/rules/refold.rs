@@ -14,7 +14,7 @@ use crate::world::make::*;
 use crate::world::say::say;
 
 /// What a fold found: each event with its new price, and what refunds gave back of it.
-fn behind(world: &World, repriced: &[(&str, Charge, &[TakenSlice])]) -> Option<Consequence> {
+pub fn behind(world: &World, repriced: &[(&str, Charge, &[TakenSlice])]) -> Option<Consequence> {
     let repriced = repriced.iter().map(|(event, charge, refunded)| Repriced {
         standing: world.original(&reference(event)).unwrap().standing,
         refunded: refunded.to_vec(),

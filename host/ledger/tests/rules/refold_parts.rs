@@ -124,6 +124,29 @@ fn two_assets_of_one_code_are_two_parts() {
 }
 
 #[test]
+fn debts_of_one_code_in_two_assets_are_two_parts() {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    let both = |credits, dollars| {
+        [
+            charge("tokens", "usd", dollars),
+            charge("tokens", "credits", credits),
+        ]
+    };
+    world.ask(usage("a"), usd("2")).unwrap();
+    world.ask(usage("b"), priced(&both("2", "3"))).unwrap();
+    let found = behind(&world, &[("b", &both("5", "1"))]);
+    assert_eq!(
+        void_with(&mut world, "a", found),
+        "corrected, reversed usd 2, paid usd 2; b, back usd 2, charged credits 3"
+    );
+    assert_eq!(
+        (world.has("credits"), world.has("usd")),
+        ("0 0 5 0".into(), "0 0 1 0".into())
+    );
+}
+
+#[test]
 fn a_price_in_an_asset_too_many_is_refused_whole() {
     let mut world = three("20");
     for index in 1..farebox_ledger::limits::ASSETS_PER_WALLET_MAX {
