@@ -15,7 +15,16 @@ use serde_json::{Number, Value, json};
 #[error("{0}")]
 pub struct EventsError(String);
 
-/// An event as the API takes it. Who pays makes no difference to a plan that is asked by itself.
+/// An event, and who pays for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// The customer, where the event says one.
+    pub customer: Option<String>,
+    /// The event.
+    pub event: Event,
+}
+
+/// An event as the API takes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Said {
@@ -23,8 +32,8 @@ struct Said {
     id: Option<String>,
     #[serde(default)]
     source: Option<String>,
-    #[serde(default, rename = "customer")]
-    _customer: Option<String>,
+    #[serde(default)]
+    customer: Option<String>,
     #[serde(rename = "type")]
     event_type: String,
     #[serde(default)]
@@ -43,8 +52,15 @@ enum Exact {
     Text(String),
 }
 
-/// Reads a file of events, in its order. One without an id is called by its place: `event-1`.
+/// Reads a file of events, in its order, whoever they are of: that makes no difference to a plan that is asked by itself. One
+/// without an id is called by its place: `event-1`.
 pub fn read_events(text: &str) -> Result<Vec<Event>, EventsError> {
+    let used = read_used(text)?.into_iter();
+    Ok(used.map(|used| used.event).collect())
+}
+
+/// The same with whom each is of.
+pub fn read_used(text: &str) -> Result<Vec<Used>, EventsError> {
     let array = text.trim_start().starts_with('[');
     let said: Vec<Said> = match array {
         true => serde_json::from_str(text).map_err(|error| EventsError(error.to_string()))?,
@@ -55,7 +71,12 @@ pub fn read_events(text: &str) -> Result<Vec<Event>, EventsError> {
         }
     };
     let events = said.into_iter().enumerate();
-    let events: Result<Vec<Event>, EventsError> = events.map(|(at, said)| said.event(at + 1)).collect();
+    let events = events.map(|(at, mut said)| {
+        let customer = said.customer.take();
+        let event = said.event(at + 1)?;
+        Ok(Used { customer, event })
+    });
+    let events: Result<Vec<Used>, EventsError> = events.collect();
     match events {
         Ok(events) if events.is_empty() => Err(EventsError("there are no events in it".into())),
         events => events,
@@ -128,6 +149,7 @@ mod tests {
         assert_eq!(read_events(&format!("[{CALL}]")).unwrap(), one);
         let two = read_events(&format!("{CALL}\n{CALL}\n")).unwrap();
         assert_eq!((two.len(), two[1].id.as_str()), (2, "event-2"));
+        assert_eq!(read_used(CALL).unwrap()[0].customer.as_deref(), Some("acme"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub use farebox_build as build;
 
+pub mod bills;
 pub mod conformance;
 pub mod events;
 pub mod probe;

@@ -1,6 +1,6 @@
 //! What remembering ids costs: memory and disk for each, and the time of a look-up, through the real store.
 //!
-//! `cargo run --release -p farebox-store --example id_cost -- 100000000 <folder on the disk> [ids of a record, bytes of a record]`
+//! `cargo run --release -p farebox-store --example id_cost -- 100000000 <folder on the disk> [ids of a record, bytes of it]`
 //!
 //! Ids are committed as usage is, over 35 days of records' time, so that runs are as many and as large as in a store that
 //! has been in use for its window.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use farebox_kit::events::read_events;
+use farebox_kit::events::{EventsError, Used, read_events, read_used};
 use farebox_kit::probe::Probe;
 use farebox_kit::scenario::Scenario;
 use farebox_record::event::Event;
@@ -82,10 +82,7 @@ impl Asked {
             parameters: text,
             parameters_path: parameters,
             events,
-            began: match began {
-                Some(began) => began,
-                None => BEGINNING.parse().map_err(|_| Failure::usage("no time"))?,
-            },
+            began: began.map_or_else(beginning, Ok)?,
             seats: self.seats,
         })
     }
@@ -99,8 +96,27 @@ impl Ready {
     }
 }
 
+/// Where events stand that have no time.
+pub(super) fn beginning() -> Result<Timestamp, Failure> {
+    BEGINNING.parse().map_err(|_| Failure::usage("no time"))
+}
+
 fn given(path: &Path) -> Result<Vec<Event>, Failure> {
-    let text = match path == Path::new("-") {
+    read_events(&text_of(path)?).map_err(|error| invalid(path, &error))
+}
+
+/// Events with their customers; `-` stands for standard input.
+pub(super) fn used(path: &Path) -> Result<Vec<Used>, Failure> {
+    read_used(&text_of(path)?).map_err(|error| invalid(path, &error))
+}
+
+fn invalid(path: &Path, error: &EventsError) -> Failure {
+    let message = format!("{}: {error}", path.display());
+    Failure::new(Exit::Refused, "invalid_events", message)
+}
+
+fn text_of(path: &Path) -> Result<String, Failure> {
+    Ok(match path == Path::new("-") {
         true => {
             let mut text = String::new();
             let read = std::io::stdin().read_to_string(&mut text);
@@ -108,18 +124,11 @@ fn given(path: &Path) -> Result<Vec<Event>, Failure> {
             text
         }
         false => read(path)?,
-    };
-    read_events(&text).map_err(|error| {
-        Failure::new(
-            Exit::Refused,
-            "invalid_events",
-            format!("{}: {error}", path.display()),
-        )
     })
 }
 
 /// What the scenarios of a plan report as used.
-fn of_scenarios(source: &Source) -> Result<Vec<Event>, Failure> {
+pub(super) fn of_scenarios(source: &Source) -> Result<Vec<Event>, Failure> {
     let none = || {
         Failure::new(Exit::Refused, "no_events", "there are no events to ask about")
             .hint("give a file of events with --events, or a plan with scenarios that use something")

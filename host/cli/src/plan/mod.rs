@@ -4,12 +4,14 @@ mod asked;
 mod bench;
 mod check;
 mod conform;
+mod diff;
 mod explain;
 mod new;
 mod remote;
 mod source;
 mod standard;
 mod test;
+mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,6 +67,7 @@ pub enum PlanCommand {
     #[command(after_help = "Examples:
   farebox plan test
   farebox plan test example-plans/per-token --steps
+  farebox plan test my-plan --watch
   farebox plan test --scenario scenarios/holds.toml --parameters new-prices.json")]
     Test(test::Test),
     /// Say why events cost what they cost, without a server
@@ -89,13 +92,24 @@ pub enum PlanCommand {
     /// Try a plan on events made up from examples: whether it keeps what every plan must keep
     ///
     /// That a question has one answer, that a batch is its events one by one, that no usage costs more than its quote, that
-    /// customers do not change each other's prices, and more; each rule with the events that broke it. Exits with 1 if one is broken.
-    /// The events follow from a seed: the same number finds the same again.
+    /// customers do not change each other's prices, and more; each rule with the events that broke it. Exits with 1 if one is
+    /// broken. The events follow from a seed: the same number finds the same again.
     #[command(after_help = "Examples:
   farebox plan conform example-plans/per-token
   farebox plan conform my-plan.wasm --parameters prices.json --events events.jsonl
-  farebox plan conform standard:hybrid --parameters prices.json --events events.jsonl --cases 100000 --seed 7")]
+  farebox plan conform standard:hybrid --parameters prices.json --events events.jsonl --cases 100000")]
     Conform(conform::Conform),
+    /// Say who would pay more under other prices, who less, and by how much
+    ///
+    /// The same events are billed twice, in the engine that a server runs: customers with credit without end and nothing but what
+    /// the plan gives. What each owes at the end is what it pays: usage that no included credit covered, and fees. Each month
+    /// is billed whole. Needs no server.
+    #[command(after_help = "Examples:
+  farebox plan diff my-plan --to-parameters new-prices.json
+  farebox plan diff my-plan --to-parameters new-prices.json --events march.jsonl --html march.html
+  farebox plan diff my-plan --to standard:credits --to-parameters credits.json --events march.jsonl
+  farebox plan diff my-plan --to-parameters new-prices.json --generate 10000 --customers 200")]
+    Diff(diff::Diff),
     /// Send a component to a server; with --activate, put it in force too
     #[command(after_help = "Examples:
   farebox plan push example-plans/per-token
@@ -133,10 +147,11 @@ impl PlanCommand {
             PlanCommand::New(new) => new.run(),
             PlanCommand::Build(build) => build.run(),
             PlanCommand::Check(check) => check.run(),
-            PlanCommand::Test(test) => test.run(),
+            PlanCommand::Test(test) => test.run(global),
             PlanCommand::Explain(explain) => explain.run(),
             PlanCommand::Bench(bench) => bench.run(),
             PlanCommand::Conform(conform) => conform.run(),
+            PlanCommand::Diff(diff) => diff.run(),
             PlanCommand::Push(push) => push.run(global),
             PlanCommand::Activate(activate) => activate.run(global),
             PlanCommand::Rollback(named) => named.roll_back(global),

@@ -132,6 +132,26 @@ impl Source {
         built.map_err(|error| of_build(&error))
     }
 
+    /// Files and folders that it is made of.
+    pub fn places(&self) -> Vec<PathBuf> {
+        let code = match (&self.component, &self.standard) {
+            (Some(component), _) => Some(component.clone()),
+            (None, Some(_)) => None,
+            // A product may be made of another folder's code.
+            (None, None) => Some(
+                self.folder
+                    .join(self.file.component.as_deref().unwrap_or(Path::new("."))),
+            ),
+        };
+        let all = [
+            Some(self.folder.join("plan.toml")),
+            code,
+            self.parameters(),
+            self.scenarios(),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
     /// The parameters that `plan.toml` names.
     pub fn parameters(&self) -> Option<PathBuf> {
         self.file.parameters.as_ref().map(|path| self.folder.join(path))

@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 use super::check::of_refused;
 use super::source::Source;
+use super::watch::{Seen, wait};
 use super::{read, runtime};
+use crate::cli::Global;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, count, table};
+use crate::output::{Form, Output, count, finish, say, table};
 
 /// See [`super::PlanCommand::Test`].
 #[derive(Debug, Args)]
@@ -31,6 +33,9 @@ pub struct Test {
     /// Show every step with the fuel and the time that it took, ledger and all
     #[arg(long)]
     steps: bool,
+    /// Run them again whenever the plan, its parameters or a scenario is saved, until stopped
+    #[arg(long)]
+    watch: bool,
 }
 
 /// What became of one scenario file.
@@ -42,7 +47,36 @@ struct Tested {
 
 impl Test {
     /// Runs every scenario; one that fails keeps no other from running.
-    pub fn run(&self) -> Result<Output, Failure> {
+    pub fn run(&self, global: &Global) -> Result<Output, Failure> {
+        match self.watch {
+            true => self.again_and_again(Form::of(global.json)),
+            false => self.once(),
+        }
+    }
+
+    /// Runs them whenever something is saved. What keeps them from running is told, and is something to save too.
+    fn again_and_again(&self, form: Form) -> Result<Output, Failure> {
+        let places = self.places()?;
+        loop {
+            // What is saved while they run is seen behind them.
+            let seen = Seen::of(&places);
+            let _ = finish(form, self.once()); // the code of the last run is nobody's
+            let changed = wait(&places, &seen);
+            if form == Form::Text {
+                say(&format!("\n== {}", changed.display()));
+            }
+        }
+    }
+
+    /// Everything that a run depends on.
+    fn places(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut places = Source::find(&self.path)?.places();
+        places.extend(self.parameters.clone());
+        places.extend(self.scenarios.iter().cloned());
+        Ok(places)
+    }
+
+    fn once(&self) -> Result<Output, Failure> {
         let source = Source::find(&self.path)?;
         let files = self.files(&source)?;
         let component = source.component()?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use farebox_money::Asset;
 use farebox_record::event::Event;
 use farebox_record::plan::{EventRef, Order, Priced};
-use farebox_runtime::{Batch, Explanation, Purpose, Revision, Runtime, Verdict};
+use farebox_runtime::{Batch, Explanation, Purpose, Quarantine, Revision, Runtime, Verdict};
 
 use self::compare::{above, difference, said, words};
 use super::generate::Generator;
@@ -262,7 +262,7 @@ impl<'r> Examiner<'r> {
         let evaluation = self.runtime.evaluate(&batch);
         // Events that take more fuel together than one may have are priced one by one, which is slow, and not wrong.
         if evaluation.alone
-            && let Some(why) = self.revision.quarantine()
+            && let Some(why @ Quarantine::Differs { .. }) = self.revision.quarantine()
         {
             self.report.tried(
                 Rule::BatchIsFold,
