@@ -6,6 +6,7 @@
 
 mod cargo;
 mod component;
+pub mod contract;
 
 use std::fs;
 use std::io;

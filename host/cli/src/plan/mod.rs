@@ -4,6 +4,7 @@ mod asked;
 mod bench;
 mod check;
 mod conform;
+mod contract;
 mod diff;
 mod explain;
 mod new;
@@ -89,6 +90,14 @@ pub enum PlanCommand {
   farebox plan bench example-plans/per-token
   farebox plan bench example-plans/per-token --events events.jsonl --seconds 10")]
     Bench(bench::Bench),
+    /// Show the contract between plans and their host: functions, records, and what each field means
+    ///
+    /// Made from the interface that this program was built with, as Markdown.
+    #[command(after_help = "Examples:
+  farebox plan contract
+  farebox plan contract evaluate
+  farebox plan contract --wit > plan.wit")]
+    Contract(contract::Contract),
     /// Try a plan on events made up from examples: whether it keeps what every plan must keep
     ///
     /// That a question has one answer, that a batch is its events one by one, that no usage costs more than its quote, that
@@ -150,6 +159,7 @@ impl PlanCommand {
             PlanCommand::Test(test) => test.run(global),
             PlanCommand::Explain(explain) => explain.run(),
             PlanCommand::Bench(bench) => bench.run(),
+            PlanCommand::Contract(contract) => contract.run(),
             PlanCommand::Conform(conform) => conform.run(),
             PlanCommand::Diff(diff) => diff.run(),
             PlanCommand::Push(push) => push.run(global),
