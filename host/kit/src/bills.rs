@@ -270,7 +270,7 @@ impl Difference {
         Nanos::new(self.after.get() - self.before.get())
     }
 
-    /// The change in tenths of a percent of what was paid before, rounded down; none where that was nothing.
+    /// The change in tenths of a percent of what was paid before, cut off; none where that was nothing.
     pub fn permille(&self) -> Option<i128> {
         (self.change().get() * 1_000).checked_div(self.before.get())
     }
