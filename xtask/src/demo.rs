@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: a real server, real traffic, new prices midway, and a proof at the end.
 //!
-//! Everything goes over HTTP, as a user's programs would. Every amount is computed a second time by [`prices`], which
+//! Everything goes over HTTP, as a user's programs would. Every amount is computed a second time by `prices`, which
 //! shares no code with the product. The demo fails if one request fails, or if one amount differs anywhere.
 
 mod dice;

@@ -15,7 +15,7 @@ use crate::{
 /// The terms of the price list itself, by name.
 const STANDARD: &str = "standard";
 
-/// A prepared price list. [`call`](TokenPrices::call) and [`quote`](TokenPrices::quote) read it.
+/// A prepared price list: what calls are priced by, and what they are quoted by.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TokenPrices {
     models: Table<PricedModel>,

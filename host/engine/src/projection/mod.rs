@@ -4,12 +4,12 @@
 //! the store, in one step with the position up to which it has read. It is in no lane's way, and nothing waits for it but
 //! who asks for what it makes. When it fails it says so, rests, and goes on where it was: billing goes on meanwhile.
 //!
-//! It is derived data. Every part of it is a pure function of the records ([`changes_of`], [`usage`]), so that it can be
+//! It is derived data. Every part of it is a pure function of the records (`changes_of`, `usage`), so that it can be
 //! thrown away and made again.
 //!
 //! **Rejected:** feeds and sums in the wallet's own transaction (each event would write more rows behind its answer, and a
 //! wallet's state would grow with what is read of it); sums made of the journal when they are asked for (a day of a busy
-//! customer is a million records), but for identifiers, of which rows would be as many as events ([`usage_found`]).
+//! customer is a million records), but for identifiers, of which rows would be as many as events (`usage_found`).
 
 mod change;
 mod changes_of;

@@ -39,7 +39,7 @@ pub enum Starting {
     PeriodEnd,
 }
 
-/// See [`Step::subscribe`].
+/// See [`Step::subscribe`](super::Step::subscribe).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subscribe {
@@ -71,7 +71,7 @@ pub enum Category {
     Included,
 }
 
-/// See [`Step::top_up`].
+/// See [`Step::top_up`](super::Step::top_up).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopUp {
@@ -103,7 +103,7 @@ pub struct TopUp {
     pub label: Option<String>,
 }
 
-/// See [`Step::use_`].
+/// See [`Step::use_`](super::Step::use_).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Use {
@@ -130,7 +130,7 @@ pub struct Use {
     pub cost: Option<Count>,
 }
 
-/// See [`Step::authorize`].
+/// See [`Step::authorize`](super::Step::authorize).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Authorize {
@@ -166,7 +166,7 @@ pub enum AboveHold {
     AllowDebt,
 }
 
-/// See [`Step::settle`].
+/// See [`Step::settle`](super::Step::settle).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
@@ -190,7 +190,7 @@ fn yes() -> bool {
     true
 }
 
-/// See [`Step::extend`].
+/// See [`Step::extend`](super::Step::extend).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extend {
@@ -203,7 +203,7 @@ pub struct Extend {
     pub measures: BTreeMap<String, Count>,
 }
 
-/// See [`Step::release`].
+/// See [`Step::release`](super::Step::release).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
@@ -211,7 +211,7 @@ pub struct Release {
     pub hold: String,
 }
 
-/// See [`Step::change_seats`].
+/// See [`Step::change_seats`](super::Step::change_seats).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeSeats {
@@ -225,7 +225,7 @@ pub struct ChangeSeats {
     pub prorate: bool,
 }
 
-/// See [`Step::change_plan`].
+/// See [`Step::change_plan`](super::Step::change_plan).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePlan {
@@ -250,7 +250,7 @@ pub struct ChangePlan {
     pub cadence: Option<Cadence>,
 }
 
-/// See [`Step::revise`].
+/// See [`Step::revise`](super::Step::revise).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revise {
@@ -258,7 +258,7 @@ pub struct Revise {
     pub parameters: String,
 }
 
-/// See [`Step::pause`].
+/// See [`Step::pause`](super::Step::pause).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pause {
@@ -267,7 +267,7 @@ pub struct Pause {
     pub from: Starting,
 }
 
-/// See [`Step::cancel`].
+/// See [`Step::cancel`](super::Step::cancel).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cancel {
@@ -276,7 +276,7 @@ pub struct Cancel {
     pub from: Starting,
 }
 
-/// See [`Step::void`].
+/// See [`Step::void`](super::Step::void).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Void {
@@ -284,7 +284,7 @@ pub struct Void {
     pub event: String,
 }
 
-/// See [`Step::amend`].
+/// See [`Step::amend`](super::Step::amend).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Amend {
@@ -298,7 +298,7 @@ pub struct Amend {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// See [`Step::refund`]. Exactly one of `event` and `grant`.
+/// See [`Step::refund`](super::Step::refund). Exactly one of `event` and `grant`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refund {
@@ -325,7 +325,7 @@ pub enum Target {
     Receivable,
 }
 
-/// See [`Step::adjust`].
+/// See [`Step::adjust`](super::Step::adjust).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adjust {
@@ -335,7 +335,7 @@ pub struct Adjust {
     pub target: Target,
 }
 
-/// See [`Step::pay`].
+/// See [`Step::pay`](super::Step::pay).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pay {
