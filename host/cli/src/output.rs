@@ -106,15 +106,7 @@ pub fn table(heads: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec
 
 /// A number with commas between its thousands.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    indicatif::HumanCount(number).to_string()
 }
 
 /// So many of a thing whose plural takes an `s`: `1 step`, `2 steps`.

@@ -48,8 +48,10 @@ pub struct Bills {
     pub customers: BTreeMap<String, BTreeMap<Asset, Nanos>>,
     /// Events that have no price.
     pub unpriced: u64,
-    /// Events that were refused: another one had their id.
+    /// Events that came to nothing: another one had their id, or they were refused.
     pub refused: u64,
+    /// Which was the first of those, and why.
+    pub refused_why: Option<String>,
 }
 
 /// Why there are no bills.
@@ -158,11 +160,17 @@ impl House {
                 ..used.event.clone()
             };
             let command = Command::Usage(event);
-            if let Reply::Refused(_) | Reply::Conflict { .. } =
-                self.ask(&customers[who(used)], command).await?
-            {
-                bills.refused += 1;
-            }
+            let why = match self.ask(&customers[who(used)], command).await? {
+                Reply::Done(_) => continue,
+                Reply::Refused(refusal) => refusal.to_string(),
+                Reply::Conflict { field } => format!("another event has its id, with another {field}"),
+                other => format!("{other:?}"),
+            };
+            bills.refused += 1;
+            let event = &used.event.id;
+            bills
+                .refused_why
+                .get_or_insert_with(|| format!("event {event}: {why}"));
         }
         for id in customers.values() {
             // A plan that does not let anybody go is billed up to the last event.

@@ -84,6 +84,11 @@ fn each_period_is_billed_whole_and_begins_with_a_pool_of_its_own() {
     let bills = billed(&prices(20, 100, "0.1"), &used).unwrap();
     assert_eq!(paid(&bills, "a"), "60 usd", "2 x (20 + 10)");
     assert_eq!(bills.refused, 1);
+    let why = bills.refused_why.unwrap();
+    assert_eq!(
+        why,
+        "event 2: another event has its id, with another measures.count"
+    );
 }
 
 #[test]

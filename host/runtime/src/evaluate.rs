@@ -53,6 +53,21 @@ impl Runtime {
 }
 
 impl Runtime {
+    /// Prices a batch in one call, or not at all: what [`Runtime::evaluate`] falls back from is told.
+    ///
+    /// # Errors
+    ///
+    /// What kept the call from an answer that can be used.
+    pub fn evaluate_together(&self, batch: &Batch) -> Result<Evaluation, Fault> {
+        let mut run = Run::of(batch);
+        let verdicts = run.together()?;
+        Ok(Evaluation {
+            verdicts: with_refused(verdicts, batch),
+            fuel: run.fuel,
+            alone: false,
+        })
+    }
+
     /// Prices a batch in one call, in an instance that priced another batch just before. A server never does this: each of its
     /// calls has an instance of its own. It shows whether a plan remembers anything beside its states.
     ///

@@ -34,7 +34,7 @@ pub struct Asked {
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Seats of the subscription
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     seats: u32,
 }
 

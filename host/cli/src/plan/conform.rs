@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use farebox_kit::conformance::{Checked, ConformanceError, Most, Options, Report, Subject, examine};
+use farebox_kit::conformance::{Checked, ConformanceError, Most, Options, Report, Rule, Subject, examine};
 use farebox_kit::events::to_json;
 use serde_json::{Value, json};
 
@@ -82,10 +82,22 @@ fn text(report: &Report) -> String {
         (0, 0) => {
             "Nothing has a price, so nothing is shown: give events that it prices, with --events.".to_string()
         }
+        (0, _) if report.checks.iter().any(is_left_out) => {
+            "The plan keeps every rule that was tried; more --cases try the others.".to_string()
+        }
         (0, _) => "The plan keeps every rule.".to_string(),
         (broken, _) => format!("The plan breaks {}.", count(broken as u64, "rule")),
     };
     text + "\n" + &verdict
+}
+
+/// Whether a rule was not tried that holds for any plan.
+fn is_left_out(check: &Checked) -> bool {
+    check.tried == 0
+        && !matches!(
+            check.rule,
+            Rule::Independent | Rule::NothingBelowZero | Rule::WithinQuote
+        )
 }
 
 fn line(check: &Checked) -> String {
@@ -180,13 +192,15 @@ mod tests {
     fn what_has_no_price_shows_nothing() {
         let output = conform("nobody-has-heard-of-it", "20");
         assert!(output.text.contains("Nothing has a price"), "{}", output.text);
+        let few = conform("gpt-5", "5");
+        assert!(few.text.contains("every rule that was tried"), "{}", few.text);
         assert_eq!(output.json["holds"], false);
     }
 
     #[test]
     fn a_broken_rule_is_told_with_its_event() {
         let check = Checked {
-            rule: farebox_kit::conformance::Rule::WithinQuote,
+            rule: Rule::WithinQuote,
             tried: 1_200,
             broken: 2,
             problems: Vec::new(),

@@ -54,7 +54,7 @@ pub struct Diff {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Seats of each subscription
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     seats: u32,
     /// Show every customer, not the 20 that change most
     #[arg(long)]
@@ -291,11 +291,13 @@ impl Compared {
                 before.unpriced, after.unpriced
             ));
         }
-        if after.refused > 0 {
-            lines.push(format!(
-                "{} refused: another event of the customer has the same id",
-                count(after.refused, "event")
-            ));
+        for (side, bills) in [("before", before), ("after", after)] {
+            if let Some(why) = &bills.refused_why {
+                lines.push(format!(
+                    "{} came to nothing {side}: {why}",
+                    count(bills.refused, "event")
+                ));
+            }
         }
         lines.join("\n")
     }
@@ -322,6 +324,7 @@ impl Compared {
         json!({
             "before": self.names[0], "after": self.names[1], "events": self.events, "from": self.began.to_string(),
             "until": self.until.to_string(), "unpriced": { "before": self.bills[0].unpriced, "after": self.bills[1].unpriced },
+            "refused": { "before": self.bills[0].refused, "after": self.bills[1].refused },
             "totals": totals, "customers": customers,
         })
     }
@@ -351,7 +354,7 @@ impl Compared {
         page.render(context! {
             names => self.names, events => grouped(self.events as u64), customers => self.customers,
             from => self.began.to_string(), until => self.until.to_string(), charts, rows,
-            unpriced => [before.unpriced, after.unpriced],
+            unpriced => [before.unpriced, after.unpriced], refused => [before.refused, after.refused],
         })
         .map_err(failed)
     }
@@ -419,7 +422,11 @@ mod tests {
                     "attributes": {{"action": "image"}}, "measures": {{"count": {count}}}}}"#
             )
         };
-        fs::write(&path, [event("a<b>", 1), event("large", 100)].join("\n")).unwrap();
+        fs::write(
+            &path,
+            [event("small-team-of-a-very-long-name", 1), event("large", 100)].join("\n"),
+        )
+        .unwrap();
         path.display().to_string()
     }
 
@@ -433,15 +440,9 @@ mod tests {
     #[test]
     fn a_price_rise_is_told_by_customer_and_drawn() {
         let folder = tempfile::tempdir().unwrap();
-        let (before, after) = (
-            prices(folder.path(), "before.json", 20, 100),
-            prices(folder.path(), "after.json", 30, 200),
-        );
-        let events = events(folder.path()).replace("a<b>", "small");
-        let text = fs::read_to_string(&events)
-            .unwrap()
-            .replace("a<b>", "small-team-of-a-very-long-name");
-        fs::write(&events, text).unwrap();
+        let before = prices(folder.path(), "before.json", 20, 100);
+        let after = prices(folder.path(), "after<b>.json", 30, 200);
+        let events = events(folder.path());
         let page = folder.path().join("page.html");
         let page = page.display().to_string();
         let line = [
@@ -479,6 +480,10 @@ mod tests {
             "{html}"
         );
         assert!(!html.contains("bar-less\" x"), "{html}");
+        assert!(
+            html.contains("after&lt;b&gt;.json") && !html.contains("<b>"),
+            "{html}"
+        );
     }
 
     #[test]
@@ -490,10 +495,8 @@ mod tests {
     #[test]
     fn made_up_customers_are_many() {
         let folder = tempfile::tempdir().unwrap();
-        let (before, after) = (
-            prices(folder.path(), "before.json", 20, 100),
-            prices(folder.path(), "after.json", 10, 0),
-        );
+        let before = prices(folder.path(), "before.json", 20, 100);
+        let after = prices(folder.path(), "after.json", 10, 0);
         let path = folder.path().join("one.json");
         fs::write(
             &path,

@@ -143,12 +143,14 @@ impl Source {
                     .join(self.file.component.as_deref().unwrap_or(Path::new("."))),
             ),
         };
-        let all = [
-            Some(self.folder.join("plan.toml")),
-            code,
-            self.parameters(),
-            self.scenarios(),
-        ];
+        // Scenarios name files beside them; a component by itself has none.
+        let manifest = self.folder.join("plan.toml");
+        let beside = if manifest.is_file() {
+            self.folder.clone()
+        } else {
+            manifest
+        };
+        let all = [Some(beside), code, self.parameters(), self.scenarios()];
         all.into_iter().flatten().collect()
     }
 

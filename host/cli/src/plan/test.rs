@@ -56,8 +56,9 @@ impl Test {
 
     /// Runs them whenever something is saved. What keeps them from running is told, and is something to save too.
     fn again_and_again(&self, form: Form) -> Result<Output, Failure> {
-        let places = self.places()?;
         loop {
+            // A saved plan.toml may name others.
+            let places = self.places()?;
             // What is saved while they run is seen behind them.
             let seen = Seen::of(&places);
             let _ = finish(form, self.once()); // the code of the last run is nobody's

@@ -3,13 +3,14 @@
 mod changes;
 mod compare;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use farebox_money::Asset;
 use farebox_record::event::Event;
 use farebox_record::plan::{EventRef, Order, Priced};
-use farebox_runtime::{Batch, Explanation, Purpose, Quarantine, Revision, Runtime, Verdict};
+use farebox_record::time::Timestamp;
+use farebox_runtime::{Batch, Explanation, Fault, Purpose, ReversedCharge, Revision, Runtime, Verdict};
 
 use self::compare::{above, difference, said, words};
 use super::generate::Generator;
@@ -21,11 +22,22 @@ use crate::probe::Probe;
 const TOGETHER: usize = 48;
 /// Usages that are tried within the maximums of one call.
 const USAGES_WITHIN: usize = 3;
+/// So many events of subjects are taken back each time.
+const SUBJECTS_REVERSED: usize = 4;
 /// After so many events something happens to the subscription.
 const CHANGE_EVERY: usize = 25;
 
 /// What was charged under a code in an asset.
 type Charged = BTreeMap<(String, Asset), i128>;
+
+/// An event of a subject, as it is told when it is taken back.
+#[derive(Debug, Clone)]
+struct OfSubject {
+    subject: String,
+    event: EventRef,
+    time: Timestamp,
+    charges: Vec<ReversedCharge>,
+}
 
 /// A plan that is being tried.
 pub(super) struct Examiner<'r> {
@@ -44,6 +56,8 @@ pub(super) struct Examiner<'r> {
     before: Option<Batch>,
     /// What events were charged and has not come back.
     charged: BTreeMap<EventRef, Charged>,
+    /// The newest events of subjects that were charged, each with its subject.
+    of_subjects: VecDeque<OfSubject>,
     /// Timers that the plan set, each with its subject.
     timers: BTreeSet<(String, Option<String>)>,
 }
@@ -70,6 +84,7 @@ impl<'r> Examiner<'r> {
             fresh,
             before: None,
             charged: BTreeMap::new(),
+            of_subjects: VecDeque::new(),
             timers: BTreeSet::new(),
             revision,
         })
@@ -85,8 +100,7 @@ impl<'r> Examiner<'r> {
             let is_over = self.customer.period() != period || window.len() == TOGETHER;
             let changes = number % CHANGE_EVERY == CHANGE_EVERY - 1;
             if is_over || changes {
-                self.batch_is_fold(&opened, &window);
-                self.customers_apart(&opened, &window)?;
+                self.close(&opened, &window)?;
                 window.clear();
                 if changes {
                     self.change(&event);
@@ -96,8 +110,14 @@ impl<'r> Examiner<'r> {
             let verdict = self.price(&event)?;
             window.push((event, verdict));
         }
-        self.batch_is_fold(&opened, &window);
+        self.close(&opened, &window)?;
         Ok(self.report)
+    }
+
+    /// What is asked of the events since the period began, or the newest change, together.
+    fn close(&mut self, opened: &Probe<'r>, window: &[(Event, Verdict)]) -> Result<(), ConformanceError> {
+        self.batch_is_fold(opened, window);
+        self.customers_apart(opened, window)
     }
 
     /// One event, with everything that can be asked about it alone.
@@ -110,7 +130,8 @@ impl<'r> Examiner<'r> {
         self.report.fuel.saw(first.fuel, event);
         self.made.took(event, first.fuel);
         self.answered(event, &verdict);
-        let differs = difference(&verdict, &second.verdicts[0]).map(|d| format!("the second time {d}"));
+        let differs = difference(&verdict, &second.verdicts[0], "the first time")
+            .map(|d| format!("the second time {d}"));
         let fuel = (first.fuel != second.fuel)
             .then(|| format!("it took {} fuel, and {} the second time", first.fuel, second.fuel));
         self.report.tried(Rule::SameTwice, Some(event), differs.or(fuel));
@@ -118,7 +139,7 @@ impl<'r> Examiner<'r> {
             && !matches!(verdict, Verdict::Failed(_))
         {
             let again = match self.runtime.evaluate_reused(before, &batch) {
-                Ok(evaluation) => difference(&verdict, &evaluation.verdicts[0]),
+                Ok(evaluation) => difference(&verdict, &evaluation.verdicts[0], "in a fresh one"),
                 Err(fault) => Some(format!("there is no answer: {fault}")),
             };
             let again = again.map(|d| format!("in an instance that priced something else before, {d}"));
@@ -181,6 +202,11 @@ impl<'r> Examiner<'r> {
         let began = self.customer.with_memory_of(&self.fresh);
         let evaluation = self.runtime.evaluate(&began.batch([event], Purpose::Usage));
         let problem = match (&evaluation.verdicts[0], verdict) {
+            (_, Verdict::Failed(_)) => return,
+            (fresh @ Verdict::Priced(_), Verdict::Rejected(_))
+            | (fresh @ Verdict::Rejected(_), Verdict::Priced(_)) => {
+                difference(fresh, verdict, "for somebody who just began")
+            }
             (Verdict::Priced(fresh), Verdict::Priced(priced)) if fresh.charges != priced.charges => {
                 Some(format!(
                     "it costs {}, and {} behind other events",
@@ -222,6 +248,22 @@ impl<'r> Examiner<'r> {
     /// Notes what was charged, and sees that no more comes back.
     fn note(&mut self, event: &Event, priced: &Priced) {
         let subject = self.customer.subject_of(event).map(str::to_string);
+        if let (Some(subject), Some(time)) = (&subject, event.time) {
+            let owed = priced.charges.iter().filter(|charge| charge.gives_back.is_none());
+            let charges = owed.map(|charge| ReversedCharge {
+                code: charge.code.clone(),
+                asset: charge.price.asset.clone(),
+                amount: charge.price.amount,
+                quantity: charge.quantity,
+            });
+            self.of_subjects.push_front(OfSubject {
+                subject: subject.clone(),
+                event: event.reference(),
+                time,
+                charges: charges.collect(),
+            });
+            self.of_subjects.truncate(SUBJECTS_REVERSED);
+        }
         for timer in priced.timers.iter().filter(|timer| timer.at.is_some()) {
             self.timers.insert((timer.key.clone(), subject.clone()));
         }
@@ -229,9 +271,6 @@ impl<'r> Examiner<'r> {
             let key = (charge.code.clone(), charge.price.asset.clone());
             let amount = charge.price.amount.get();
             let problem = match &charge.gives_back {
-                None if amount < 0 => {
-                    Some(format!("{} is below zero and gives back of nothing", charge.code))
-                }
                 None => {
                     let charged = self.charged.entry(event.reference()).or_default();
                     *charged.entry(key).or_default() += amount;
@@ -259,20 +298,21 @@ impl<'r> Examiner<'r> {
             return;
         }
         let batch = opened.batch(window.iter().map(|(event, _)| event), Purpose::Usage);
-        let evaluation = self.runtime.evaluate(&batch);
-        // Events that take more fuel together than one may have are priced one by one, which is slow, and not wrong.
-        if evaluation.alone
-            && let Some(why @ Quarantine::Differs { .. }) = self.revision.quarantine()
-        {
-            self.report.tried(
-                Rule::BatchIsFold,
-                None,
-                Some(format!("a batch could not be used: {why}")),
-            );
-        }
+        let evaluation = match self.runtime.evaluate_together(&batch) {
+            Ok(evaluation) => evaluation,
+            // Events that take more fuel together than one may have are priced one by one, which is slow, and not wrong.
+            Err(Fault::OutOfFuel { .. }) => return,
+            Err(fault) => {
+                let problem = format!(
+                    "{} events that have an answer alone have none together: {fault}",
+                    batch.len()
+                );
+                return self.report.tried(Rule::BatchIsFold, None, Some(problem));
+            }
+        };
         for ((event, expected), verdict) in window.iter().zip(&evaluation.verdicts) {
             let problem =
-                difference(expected, verdict).map(|d| format!("in a batch of {}, {d}", batch.len()));
+                difference(expected, verdict, "alone").map(|d| format!("in a batch of {}, {d}", batch.len()));
             self.report.tried(Rule::BatchIsFold, Some(event), problem);
         }
     }
@@ -295,10 +335,14 @@ impl<'r> Examiner<'r> {
         for (place, event) in events.iter().enumerate() {
             // The other one does the same in another order.
             both.push((0, event));
-            both.push((1, &events[(place * 7 + 3) % events.len()]));
+            both.push((1, &events[events.len() - 1 - place]));
         }
         let together = Probe::together(&[opened, &other], both.iter().copied(), Purpose::Usage);
-        let all = self.runtime.evaluate(&together).verdicts;
+        // Where they have no answer together, a batch of one customer says so.
+        let Ok(all) = self.runtime.evaluate_together(&together) else {
+            return Ok(());
+        };
+        let all = all.verdicts;
         for (customer, probe) in [opened, &other].into_iter().enumerate() {
             let own = both.iter().take(all.len()).enumerate();
             let own = own.filter(|(_, (whose, _))| *whose == customer);
@@ -307,7 +351,8 @@ impl<'r> Examiner<'r> {
                 .runtime
                 .evaluate(&probe.batch(own.iter().map(|(_, event)| *event), Purpose::Usage));
             for ((at, event), verdict) in own.iter().zip(&alone.verdicts) {
-                let problem = difference(verdict, &all[*at]).map(|d| format!("beside another customer, {d}"));
+                let problem =
+                    difference(verdict, &all[*at], "alone").map(|d| format!("beside another customer, {d}"));
                 self.report.tried(Rule::CustomersApart, Some(event), problem);
             }
         }

@@ -4,7 +4,7 @@ use farebox_money::Nanos;
 use farebox_record::event::Event;
 use farebox_record::plan::{Category, RemainingGrant};
 use farebox_record::time::Timestamp;
-use farebox_runtime::{Change, Proration, Replacement, ReversedCharge, Verdict};
+use farebox_runtime::{Change, Proration, Replacement, Verdict};
 
 use super::super::report::Rule;
 use super::Examiner;
@@ -19,7 +19,11 @@ impl Examiner<'_> {
             0 => Proration::Wanted,
             _ => Proration::Unwanted,
         };
-        for after in [seats + 1, seats.saturating_sub(1).max(1), 100 * seats] {
+        for after in [
+            seats.saturating_add(1),
+            seats.saturating_sub(1).max(1),
+            seats.saturating_mul(100),
+        ] {
             let mut changed = self.customer.clone();
             changed.set_seats(after);
             let change = Change::SeatsChanged {
@@ -79,11 +83,14 @@ impl Examiner<'_> {
         let failed = match &first.verdict {
             Verdict::Failed(fault) => Some(format!("{what}: {fault}")),
             Verdict::Priced(priced) => {
-                let below = priced
-                    .charges
-                    .iter()
-                    .find(|charge| charge.price.amount.is_negative());
-                below.map(|charge| format!("{what}: {} is below zero, and no event is named", charge.code))
+                // The ledger posts give-backs of events alone.
+                let gives = priced.charges.iter().find(|charge| charge.gives_back.is_some());
+                gives.map(|charge| {
+                    format!(
+                        "{what}: {} gives back, and only the answer to an event may",
+                        charge.code
+                    )
+                })
             }
             Verdict::Rejected(_) => None,
         };
@@ -110,32 +117,17 @@ impl Examiner<'_> {
 
     /// Events that were charged are taken back, and told to a plan that follows subjects.
     fn tell_reversals(&mut self, at: Timestamp) {
-        let Some(attribute) = self.revision.description().subject_attribute.clone() else {
-            return;
-        };
-        let subjects: Vec<String> = (0..4).map(|n| format!("subject-{n}")).collect();
-        let newest = self.charged.iter().rev().take(4);
-        let events: Vec<_> = newest
-            .map(|(event, charged)| (event.clone(), charged.clone()))
-            .collect();
-        for (subject, (event, charged)) in subjects.iter().zip(events) {
-            let charges = charged.into_iter().map(|((code, asset), amount)| ReversedCharge {
-                code,
-                asset,
-                amount: Nanos::new(amount),
-                quantity: Nanos::units(1),
-            });
+        for taken in self.of_subjects.clone() {
             let reversed = Change::Reversed {
-                event,
-                time: at,
-                charges: charges.collect(),
+                event: taken.event,
+                time: taken.time,
+                charges: taken.charges,
                 replacement: match self.made.below(2) {
                     0 => Replacement::None,
                     _ => Replacement::Follows,
                 },
             };
-            debug_assert!(!attribute.is_empty());
-            self.tell(&self.customer.clone(), at, &reversed, Some(subject));
+            self.tell(&self.customer.clone(), at, &reversed, Some(&taken.subject));
         }
     }
 

@@ -11,7 +11,8 @@ use crate::events::to_json;
 use crate::probe::why;
 
 /// How an answer differs from the one that is expected; none where it does not.
-pub(super) fn difference(expected: &Verdict, found: &Verdict) -> Option<String> {
+/// `elsewhere` says where the expected one comes: "alone".
+pub(super) fn difference(expected: &Verdict, found: &Verdict, elsewhere: &str) -> Option<String> {
     if expected == found {
         return None;
     }
@@ -19,14 +20,14 @@ pub(super) fn difference(expected: &Verdict, found: &Verdict) -> Option<String> 
         (Verdict::Priced(expected), Verdict::Priced(found)) => (expected, found),
         _ => {
             return Some(format!(
-                "it is {}, and alone {}",
+                "it is {}, and {elsewhere} {}",
                 in_words(found),
                 in_words(expected)
             ));
         }
     };
     Some(if expected.charges != found.charges {
-        format!("it costs {}, and alone {}", said(found), said(expected))
+        format!("it costs {}, and {elsewhere} {}", said(found), said(expected))
     } else if expected.grants != found.grants {
         "it grants something else".into()
     } else if expected.timers != found.timers {

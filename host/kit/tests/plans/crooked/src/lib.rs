@@ -36,6 +36,8 @@ pub enum Fault {
     None,
     /// More than a million tokens are more than it can count.
     Traps,
+    /// It cannot count a second time.
+    TrapsTogether,
     /// Each call in one instance costs a little more.
     Remembers,
     /// A quote is half of what it costs.
@@ -101,10 +103,11 @@ impl Plan for Crooked {
         assert!(*fault != Fault::Traps || tokens <= million, "too many to count");
         let tokens_whole = tokens.get() / Nanos::units(1).get();
         let more = match fault {
-            Fault::Remembers => CALLS.with(|calls| {
-                calls.set(calls.get() + 1);
-                i128::from(calls.get())
-            }),
+            Fault::Remembers => calls(),
+            Fault::TrapsTogether => {
+                assert!(calls() < 2, "it has counted already");
+                0
+            }
             Fault::Counts => i128::from(memory.state.events),
             Fault::QuotesTooLittle if usage.purpose() == Purpose::WorstCase => -(tokens_whole / 2),
             _ => 0,
@@ -132,6 +135,14 @@ impl Plan for Crooked {
         assert!(*fault != Fault::CannotRest || !rests, "it cannot rest");
         Ok(())
     }
+}
+
+/// How often this was asked in this instance.
+fn calls() -> i128 {
+    CALLS.with(|calls| {
+        calls.set(calls.get() + 1);
+        i128::from(calls.get())
+    })
 }
 
 fn give_back_twice(
