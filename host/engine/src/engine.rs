@@ -199,12 +199,9 @@ impl Engine {
             .unwrap_or(Reply::Stopped))
     }
 
-    /// All of the requests, as [`Engine::call`] does it, with patience while lanes are full. Blocks.
-    pub(crate) fn call_patiently(
-        &self,
-        tenant: &TenantId,
-        requests: &[Request],
-    ) -> Result<Vec<Reply>, Rejected> {
+    /// All of the requests, as [`Engine::call`] does it, with patience while lanes are full. Blocks, so not from within an
+    /// executor. An engine without threads does on this thread what the answers need, and all that waits besides.
+    pub fn call_patiently(&self, tenant: &TenantId, requests: &[Request]) -> Result<Vec<Reply>, Rejected> {
         loop {
             match self.submit(tenant, requests.to_vec()) {
                 Ok((collector, woken)) => {

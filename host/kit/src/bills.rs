@@ -83,18 +83,12 @@ pub enum BillsError {
     /// The calendar does not go that far.
     #[error("{0} belongs to no period")]
     Time(Timestamp),
-    /// No executor for the calls.
-    #[error("no executor: {0}")]
-    Executor(std::io::Error),
 }
 
 /// Bills what was used, in order of time, from `began` on.
 pub fn bills(plan: &Priced<'_>, used: &[Used], began: Timestamp, seats: u32) -> Result<Bills, BillsError> {
-    let executor = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(BillsError::Executor)?;
     let house = House::open(plan, began)?;
-    let bills = executor.block_on(house.bill(used, began, seats));
+    let bills = house.bill(used, began, seats);
     house.engine.stop()?;
     bills
 }
@@ -139,7 +133,7 @@ impl House {
         })
     }
 
-    async fn bill(&self, used: &[Used], began: Timestamp, seats: u32) -> Result<Bills, BillsError> {
+    fn bill(&self, used: &[Used], began: Timestamp, seats: u32) -> Result<Bills, BillsError> {
         let names: BTreeSet<&str> = used.iter().map(who).collect();
         let mut customers = BTreeMap::new();
         for name in names {
@@ -147,7 +141,7 @@ impl House {
                 customer: name.to_string(),
                 error,
             })?;
-            self.begin(&id, seats).await?;
+            self.begin(&id, seats)?;
             customers.insert(name, id);
         }
         let mut bills = Bills::default();
@@ -160,7 +154,7 @@ impl House {
                 ..used.event.clone()
             };
             let command = Command::Usage(event);
-            let why = match self.ask(&customers[who(used)], command).await? {
+            let why = match self.ask(&customers[who(used)], command)? {
                 Reply::Done(_) => continue,
                 Reply::Refused(refusal) => refusal.to_string(),
                 Reply::Conflict { field } => format!("another event has its id, with another {field}"),
@@ -174,12 +168,12 @@ impl House {
         }
         for id in customers.values() {
             // A plan that does not let anybody go is billed up to the last event.
-            self.ask(id, end()).await?;
+            self.ask(id, end())?;
         }
         let period = period_at(began, Cadence::Monthly, last).map_err(|_| BillsError::Time(last))?;
         self.clock.advance_to(period.end);
         for (name, id) in customers {
-            let (bill, unpriced) = self.owed(&id).await?;
+            let (bill, unpriced) = self.owed(&id)?;
             bills.unpriced += unpriced;
             bills.customers.insert(name.to_string(), bill);
         }
@@ -187,7 +181,7 @@ impl House {
     }
 
     /// A customer with credit without end, and a subscription.
-    async fn begin(&self, customer: &CustomerId, seats: u32) -> Result<(), BillsError> {
+    fn begin(&self, customer: &CustomerId, seats: u32) -> Result<(), BillsError> {
         let shortfall = self
             .assets
             .iter()
@@ -197,7 +191,7 @@ impl House {
             name: None,
             shortfall: shortfall.collect(),
         };
-        self.ask(customer, Command::PutCustomer(put)).await?;
+        self.ask(customer, Command::PutCustomer(put))?;
         let subscribe = Subscribe {
             id: SubscriptionId::new("subscription").expect("a name"),
             plan: self.plan.clone(),
@@ -206,14 +200,14 @@ impl House {
             cadence: Cadence::Monthly,
             above_hold: Default::default(),
         };
-        match self.ask(customer, Command::Subscribe(subscribe)).await? {
+        match self.ask(customer, Command::Subscribe(subscribe))? {
             Reply::Refused(refusal) => Err(BillsError::Subscription(refusal.to_string())),
             _ => Ok(()),
         }
     }
 
-    async fn owed(&self, customer: &CustomerId) -> Result<(BTreeMap<Asset, Nanos>, u64), BillsError> {
-        let Reply::Wallet(wallet) = self.request(customer, Ask::Read).await? else {
+    fn owed(&self, customer: &CustomerId) -> Result<(BTreeMap<Asset, Nanos>, u64), BillsError> {
+        let Reply::Wallet(wallet) = self.request(customer, Ask::Read)? else {
             return Err(BillsError::Rejected(Rejected::Stopped));
         };
         let owed = wallet.balances().into_iter().map(|balance| {
@@ -224,23 +218,17 @@ impl House {
         Ok((owed, wallet.header().unpriced))
     }
 
-    async fn ask(&self, customer: &CustomerId, command: Command) -> Result<Reply, BillsError> {
-        self.request(customer, Ask::Command(Box::new(command))).await
+    fn ask(&self, customer: &CustomerId, command: Command) -> Result<Reply, BillsError> {
+        self.request(customer, Ask::Command(Box::new(command)))
     }
 
-    async fn request(&self, customer: &CustomerId, ask: Ask) -> Result<Reply, BillsError> {
+    fn request(&self, customer: &CustomerId, ask: Ask) -> Result<Reply, BillsError> {
         let request = Request {
             customer: customer.clone(),
             ask,
         };
-        let call = self.engine.call_one(&self.tenant, request);
-        let work = async {
-            while let Some(work) = self.engine.waiting().first() {
-                self.engine.step(*work);
-            }
-        };
-        let (reply, ()) = tokio::join!(biased; call, work); // the call is taken in first
-        Ok(reply?)
+        let mut replies = self.engine.call_patiently(&self.tenant, &[request])?;
+        Ok(replies.pop().unwrap_or(Reply::Stopped))
     }
 }
 

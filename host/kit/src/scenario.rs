@@ -8,12 +8,16 @@ pub mod format;
 mod observe;
 mod refused;
 mod run;
+mod shown;
+mod stage;
+mod sums;
 mod value;
 
 pub use command::Unsupported;
 pub use coverage::{Coverage, Trigger};
 pub use format::{Action, Scenario, ScenarioError, ShortfallPolicy, Step};
 pub use run::{Report, RunError, StepReport, Subject, run};
+pub use shown::ShownError;
 pub use value::{At, Count, Money};
 
 #[cfg(test)]

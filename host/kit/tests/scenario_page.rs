@@ -94,6 +94,17 @@ fn every_field_is_named() {
         ("charges", "[{ nobody_knows = 1 }]"),
         ("grants", "[{ nobody_knows = 1 }]"),
         ("refused", "{ nobody_knows = 1 }"),
+        ("backfill", "{ nobody_knows = 1 }"),
+        ("usage", "{ nobody_knows = 1 }"),
+        (
+            "usage",
+            "{ from = 2026-03-01, to = 2026-03-02, rows = [{ nobody_knows = 1 }] }",
+        ),
+        ("statement", "{ nobody_knows = 1 }"),
+        (
+            "statement",
+            "{ from = 2026-03-01, to = 2026-03-02, opening = [], closing = [], lines = [{ nobody_knows = 1 }] }",
+        ),
     ] {
         for field in fields(&step(&format!("advance = {{}}\nexpect.{name} = {one}"))) {
             let row = rows(&page, name);

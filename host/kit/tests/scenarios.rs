@@ -275,6 +275,73 @@ expect.unpriced = 0
 }
 
 #[test]
+fn what_a_reader_is_wrongly_expected_to_see_is_told() {
+    let text = r#"
+[[step]]
+at = 2026-03-01
+subscribe = {}
+[[step]]
+top_up = { amount = "3 usd", label = "Bought" }
+[[step]]
+use = { type = "llm.call", attributes = { model = "one", team = "a" }, measures = { input_tokens = 1_000_000 } }
+expect.changes = ["denied"]
+expect.usage = { from = 2026-03-01, to = 2026-03-02, by = "team", rows = [{ is = "b", events = 2, total = ["1 usd"] }] }
+expect.backfill = { charged = 1 }
+[step.expect.statement]
+from = 2026-03-01
+to = 2026-03-02
+opening = ["1 usd"]
+lines = [{ kind = "grant", amount = "3 usd", label = "Given" }, { kind = "usage", amount = "-1 usd", code = "input-tokens" }]
+closing = ["3 usd"]
+[[step]]
+why = "It is not too late for it yet"
+backfill.id = "young"
+backfill.preview = true
+backfill.events = [{ id = "x", time = 2026-03-01, type = "llm.call", attributes = { model = "one" } }]
+expect.backfill = { charged = 1 }
+[[step]]
+at = 2026-05-10
+backfill.id = "old"
+backfill.preview = true
+[[step.backfill.events]]
+id = "x"
+time = 2026-03-01
+type = "llm.call"
+attributes = { model = "one" }
+measures = { input_tokens = 1_000_000 }
+[step.expect]
+backfill = { charged = 1, total = ["2 usd"] }
+"#;
+    let told = |lines: &[&str]| lines.iter().map(|line| line.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        problems(text),
+        [
+            (
+                7,
+                told(&[
+                    "backfill: this step is none",
+                    "changes: expected [denied], found []",
+                    "usage: expected [b 2 events [1 usd]], found [a 1 events [1 usd]]",
+                    "statement.opening: expected [1 usd], found [0 usd]",
+                    "statement.closing: expected [3 usd], found [2 usd]",
+                    "statement.lines: expected [grant 3 usd Given, usage -1 usd input-tokens], \
+                     found [grant 3 usd Bought, usage -1 usd input-tokens of 2026-03-01T00:00:00Z]",
+                ])
+            ),
+            (
+                18,
+                told(&[
+                    "backfill: expected 1 charged, 0 unpriced, 0 known, 0 refused, 0 reverted, \
+                    found 0 charged, 0 unpriced, 0 known, 1 refused, 0 reverted (x: time 2026-03-01T00:00:00Z \
+                    is within the last 35 days (limit LATE_WINDOW); send it as usage)"
+                ])
+            ),
+            (24, told(&["backfill.total: expected [2 usd], found [1 usd]"])),
+        ]
+    );
+}
+
+#[test]
 fn steps_that_refer_to_nothing_are_refused_with_their_line() {
     for (step, said) in [
         (
@@ -289,6 +356,23 @@ fn steps_that_refer_to_nothing_are_refused_with_their_line() {
             "there is no subscription yet",
         ),
         ("unschedule = {}", "there is no subscription yet"),
+        (
+            "limit = { name = \"all\", amount = \"1 usd\", scope = [\"search\"] }",
+            "such as \"team=search\"",
+        ),
+        (
+            "limit = { name = \"all\", amount = \"1 usd\", thresholds = [\"1 eur\"] }",
+            "the threshold 1 eur is not in usd",
+        ),
+        (
+            "limit = { name = \"all\", amount = \"1 usd\", window = { rolling = { seconds = 100, step_seconds = 30 } } }",
+            "100 s are not 1 to 60 steps of 30 s",
+        ),
+        (
+            "backfill = { id = \"old\", events = [{ type = \"llm.call\" }] }",
+            "each event of a `backfill` says its `id` and its `time`",
+        ),
+        ("revert = { backfill = \"old\" }", "old"),
     ] {
         let text = format!("[[step]]\nat = 2026-03-01\n{step}\n");
         let built = build_plan(&per_token(), &BuildOptions::default()).unwrap();

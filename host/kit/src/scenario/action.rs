@@ -342,3 +342,97 @@ pub struct Pay {
     /// How much of what.
     pub amount: Money,
 }
+
+/// See [`Step::limit`](super::Step::limit).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Its name.
+    pub name: String,
+    /// How much of what may be used and held in a window.
+    pub amount: Money,
+    /// Attributes that an event must have to count, `"team=search"`, from the top of the tree down; none: all count.
+    #[serde(default)]
+    pub scope: Vec<String>,
+    /// Over which time.
+    #[serde(default)]
+    pub window: Window,
+    /// What is announced on the way: percents (`80`) and amounts (`"25 usd"`); 50, 80 and 100 percent unless said.
+    #[serde(default = "usual_thresholds")]
+    pub thresholds: Vec<Threshold>,
+    /// Whether a call that does not fit goes ahead all the same, and thresholds alone are announced.
+    #[serde(default)]
+    pub notify: bool,
+}
+
+fn usual_thresholds() -> Vec<Threshold> {
+    [50, 80, 100].map(Threshold::Percent).to_vec()
+}
+
+/// Over which time a limit counts, in UTC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// `"hour"`
+    Hour,
+    /// `"day"`
+    Day,
+    /// `"week"`, from Monday.
+    Week,
+    /// `"month"`, unless said.
+    #[default]
+    Month,
+    /// `"year"`
+    Year,
+    /// `{ rolling = { seconds = 86_400, step_seconds = 3_600 } }`: the last so many seconds.
+    Rolling(Rolling),
+}
+
+/// A window that moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rolling {
+    /// Its length.
+    pub seconds: u32,
+    /// How exact it is: the length divided by 1 to 60.
+    pub step_seconds: u32,
+}
+
+/// How far usage is before it is announced.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "a percent such as 80, or an amount such as \"25 usd\"")]
+pub enum Threshold {
+    /// `80`: of the limit.
+    Percent(u16),
+    /// `"25 usd"`
+    Amount(Money),
+}
+
+/// See [`Step::remove_limit`](super::Step::remove_limit).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveLimit {
+    /// Which one: the name of an earlier `limit`.
+    pub name: String,
+}
+
+/// See [`Step::backfill`](super::Step::backfill).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backfill {
+    /// Its name.
+    pub id: String,
+    /// What was used, each with its `id` and `time`.
+    pub events: Vec<Use>,
+    /// Whether to look at what it would do, and to post nothing.
+    #[serde(default)]
+    pub preview: bool,
+}
+
+/// See [`Step::revert`](super::Step::revert).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revert {
+    /// Which one: the id of an earlier `backfill`.
+    pub backfill: String,
+}

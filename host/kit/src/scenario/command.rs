@@ -5,14 +5,15 @@ use std::fmt;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{
-    AboveHold, Authorize, AuthorizeMode, Command, Extend, Finality, Grant, PutCustomer, Release, Settle,
-    Subscribe, default_source,
+    AboveHold, Authorize, AuthorizeMode, Command, DeleteLimit, Extend, Finality, Grant, PutCustomer,
+    PutLimit, Release, Settle, Subscribe, default_source,
 };
 use farebox_record::correction::{Adjust, AdjustTarget, Amend, Pay, Refund, RefundTarget, Void};
 use farebox_record::event::Event;
-use farebox_record::ids::{CallId, EventId, EventType, GrantId, PlanName, Source, SubscriptionId};
+use farebox_record::ids::{CallId, EventId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::plan::{AppliesTo, Category, EventRef};
+use farebox_record::spending::{CalendarUnit, LimitTerms, OnExceed, Scope, Threshold, Window};
 use farebox_record::state::{Cadence, Shortfall};
 use farebox_record::time::Span;
 
@@ -60,6 +61,10 @@ pub(super) fn name(action: Action<'_>) -> &'static str {
         Action::Refund(_) => "refund",
         Action::Adjust(_) => "adjust",
         Action::Pay(_) => "pay",
+        Action::Limit(_) => "limit",
+        Action::RemoveLimit(_) => "remove_limit",
+        Action::Backfill(_) => "backfill",
+        Action::Revert(_) => "revert",
     }
 }
 
@@ -97,15 +102,15 @@ impl Said {
     pub fn note(&mut self, command: &Command) {
         match command {
             Command::Subscribe(subscribe) => self.subscription = Some(subscribe.id.clone()),
-            Command::Usage(event) => {
-                self.events.insert(event.id.clone(), event.clone());
-            }
-            Command::Authorize(authorize) => {
-                let event = &authorize.event;
-                self.events.insert(event.id.clone(), event.clone());
-            }
+            Command::Usage(event) => self.note_event(event),
+            Command::Authorize(authorize) => self.note_event(&authorize.event),
             _ => {}
         }
+    }
+
+    /// Remembers an event that a later step may name.
+    pub fn note_event(&mut self, event: &Event) {
+        self.events.insert(event.id.clone(), event.clone());
     }
 
     /// The subscription that changes and expectations are about.
@@ -250,7 +255,16 @@ pub(super) fn of(
             amount: pay.amount.amount,
             label: None,
         }),
-        Action::Revise(_) | Action::Advance | Action::Reopen => {
+        Action::Limit(limit) => Command::PutLimit(PutLimit {
+            id: call()?,
+            name: LimitName::new(&limit.name).map_err(named)?,
+            terms: terms(limit)?,
+        }),
+        Action::RemoveLimit(limit) => Command::DeleteLimit(DeleteLimit {
+            id: call()?,
+            name: LimitName::new(&limit.name).map_err(named)?,
+        }),
+        Action::Revise(_) | Action::Advance | Action::Reopen | Action::Backfill(_) | Action::Revert(_) => {
             let what = name(action);
             return Err(Unsupported(format!("`{what}` asks nothing of the wallet")));
         }
@@ -319,6 +333,19 @@ pub(super) fn used(usage: &action::Use, number: usize) -> Result<Event, Unsuppor
     })
 }
 
+/// An event of a backfill, which says itself what its id is and when it was.
+pub(super) fn backfilled(usage: &action::Use) -> Result<Event, Unsupported> {
+    if usage.id.is_none() || usage.time.is_none() {
+        let why = "each event of a `backfill` says its `id` and its `time`";
+        return Err(Unsupported(why.to_string()));
+    }
+    used(usage, 0)
+}
+
+pub(super) fn backfill_id(id: &str) -> Result<CallId, Unsupported> {
+    CallId::new(id).map_err(|error| Unsupported(error.to_string()))
+}
+
 fn grant(top_up: &action::TopUp, number: usize) -> Result<Grant, Unsupported> {
     let made = format!("step-{number}");
     Ok(Grant {
@@ -352,6 +379,64 @@ fn cadence(cadence: action::Cadence) -> Cadence {
         action::Cadence::Weekly => Cadence::Weekly,
         action::Cadence::Daily => Cadence::Daily,
         action::Cadence::Days(days) => Cadence::Days(days),
+    }
+}
+
+fn terms(limit: &action::Limit) -> Result<LimitTerms, Unsupported> {
+    let window = match limit.window {
+        action::Window::Hour => Window::Calendar(CalendarUnit::Hour),
+        action::Window::Day => Window::Calendar(CalendarUnit::Day),
+        action::Window::Week => Window::Calendar(CalendarUnit::Week),
+        action::Window::Month => Window::Calendar(CalendarUnit::Month),
+        action::Window::Year => Window::Calendar(CalendarUnit::Year),
+        action::Window::Rolling(rolling) => steps(rolling)?,
+    };
+    let path = limit.scope.iter().map(|level| {
+        let pair = level.split_once('=').ok_or_else(|| {
+            Unsupported(format!(
+                "`scope` has {level:?}; expected an attribute and its value, such as \"team=search\""
+            ))
+        })?;
+        Ok((pair.0.to_string(), pair.1.to_string()))
+    });
+    let thresholds = limit.thresholds.iter().map(|threshold| match threshold {
+        action::Threshold::Percent(percent) => Ok(Threshold::Percent(*percent)),
+        action::Threshold::Amount(money) if money.asset == limit.amount.asset => {
+            Ok(Threshold::Amount(money.amount))
+        }
+        action::Threshold::Amount(money) => Err(Unsupported(format!(
+            "the threshold {money} is not in {}, which the limit is in",
+            limit.amount.asset
+        ))),
+    });
+    Ok(LimitTerms {
+        asset: limit.amount.asset.clone(),
+        amount: limit.amount.amount,
+        scope: Scope(path.collect::<Result<_, Unsupported>>()?),
+        window,
+        thresholds: thresholds.collect::<Result<_, _>>()?,
+        on_exceed: if limit.notify {
+            OnExceed::Notify
+        } else {
+            OnExceed::Deny
+        },
+    })
+}
+
+fn steps(rolling: action::Rolling) -> Result<Window, Unsupported> {
+    let action::Rolling {
+        seconds,
+        step_seconds,
+    } = rolling;
+    let steps = seconds.checked_div(step_seconds).unwrap_or(0);
+    match u16::try_from(steps) {
+        Ok(steps) if steps > 0 && u32::from(steps) * step_seconds == seconds => Ok(Window::Rolling {
+            step: Span::seconds(step_seconds),
+            steps,
+        }),
+        _ => Err(Unsupported(format!(
+            "{seconds} s are not 1 to 60 steps of {step_seconds} s; take steps that divide the length"
+        ))),
     }
 }
 

@@ -39,6 +39,14 @@ pub struct Expect {
     pub refused: Option<Refusal>,
     /// Whether the answer is that of an earlier request with the same id.
     pub replayed: Option<bool>,
+    /// What a backfill did, or would do.
+    pub backfill: Option<ExpectedBackfill>,
+    /// Everything that the change feed tells of this step, in order, by its kinds.
+    pub changes: Option<Vec<String>>,
+    /// What usage of a range of time comes to afterwards.
+    pub usage: Option<ExpectedUsage>,
+    /// What the statement of a range of time says afterwards.
+    pub statement: Option<ExpectedStatement>,
 }
 
 /// A charge that is expected.
@@ -121,4 +129,86 @@ pub struct Refusal {
     /// What would have been needed.
     #[serde(default)]
     pub required: Option<Money>,
+}
+
+/// What a backfill did, or would do: how many of its events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExpectedBackfill {
+    /// Were priced and charged.
+    pub charged: u64,
+    /// Wait for a price.
+    pub unpriced: u64,
+    /// Were there already.
+    pub known: u64,
+    /// Were refused.
+    pub refused: u64,
+    /// Were taken back by the revert.
+    pub reverted: u64,
+    /// Of a preview: what would be charged, per asset; none: not checked.
+    pub total: Option<Vec<Money>>,
+}
+
+/// What was used in a range of time, by the values of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedUsage {
+    /// From this day on.
+    pub from: At,
+    /// Until before this day.
+    pub to: At,
+    /// The attribute; none: all of it in one row.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Every row, in order of the values; events without the attribute come first.
+    pub rows: Vec<ExpectedRow>,
+}
+
+/// A row of usage that is expected.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedRow {
+    /// The attribute's value; none: events that have none.
+    #[serde(default)]
+    pub is: Option<String>,
+    /// How many events; none: not checked.
+    #[serde(default)]
+    pub events: Option<i64>,
+    /// What was charged, per asset.
+    pub total: Vec<Money>,
+}
+
+/// A statement that is expected.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedStatement {
+    /// Inclusive.
+    pub from: At,
+    /// Exclusive.
+    pub to: At,
+    /// What was there before, per asset: free and held value less what is owed.
+    pub opening: Vec<Money>,
+    /// Every line, in order.
+    pub lines: Vec<ExpectedLine>,
+    /// What is there at the end, per asset.
+    pub closing: Vec<Money>,
+}
+
+/// A line of a statement that is expected.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedLine {
+    /// What it is about: `grant`, `usage`, `late_usage`, `fee`, `refund`, `expiry` ...
+    pub kind: String,
+    /// By how much the customer is better off, or worse.
+    pub amount: Money,
+    /// The code of the charge; none: not checked.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// What a person reads; none: not checked.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// When the period begins that it belongs to; none: not checked.
+    #[serde(default)]
+    pub period: Option<At>,
 }

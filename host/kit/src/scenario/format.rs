@@ -60,8 +60,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::action::{
-    Adjust, Amend, Authorize, Cancel, ChangePlan, ChangeSeats, Extend, Nothing, Pause, Pay, Refund, Release,
-    Revise, Settle, Subscribe, TopUp, Use, Void,
+    Adjust, Amend, Authorize, Backfill, Cancel, ChangePlan, ChangeSeats, Extend, Limit, Nothing, Pause, Pay,
+    Refund, Release, RemoveLimit, Revert, Revise, Settle, Subscribe, TopUp, Use, Void,
 };
 use super::command::used;
 use super::expect::Expect;
@@ -151,6 +151,14 @@ pub struct Step {
     pub adjust: Option<Adjust>,
     /// The customer pays what it owes for fees.
     pub pay: Option<Pay>,
+    /// A spending limit is set, all of it.
+    pub limit: Option<Limit>,
+    /// A spending limit is no more.
+    pub remove_limit: Option<RemoveLimit>,
+    /// Usage from before the late window is posted, or looked at.
+    pub backfill: Option<Backfill>,
+    /// A backfill is taken back as a whole.
+    pub revert: Option<Revert>,
     /// What must come of it.
     pub expect: Expect,
 }
@@ -200,6 +208,14 @@ pub enum Action<'s> {
     Adjust(&'s Adjust),
     /// See [`Step::pay`].
     Pay(&'s Pay),
+    /// See [`Step::limit`].
+    Limit(&'s Limit),
+    /// See [`Step::remove_limit`].
+    RemoveLimit(&'s RemoveLimit),
+    /// See [`Step::backfill`].
+    Backfill(&'s Backfill),
+    /// See [`Step::revert`].
+    Revert(&'s Revert),
 }
 
 /// What is wrong with a scenario file, with its line.
@@ -253,9 +269,12 @@ impl Scenario {
             let step = step.get_ref();
             now = step.at.map(|at| at.0).or(now);
             // What cannot be said as an event is told when the scenario runs.
-            if let Some(Ok(mut event)) = step.use_.as_ref().map(|said| used(said, index + 1)) {
-                event.time = event.time.or(now);
-                events.push(event);
+            let backfilled = step.backfill.iter().flat_map(|backfill| &backfill.events);
+            for said in step.use_.iter().chain(backfilled) {
+                if let Ok(mut event) = used(said, index + 1) {
+                    event.time = event.time.or(now);
+                    events.push(event);
+                }
             }
         }
         events
@@ -287,6 +306,10 @@ impl Step {
             self.refund.as_ref().map(Action::Refund),
             self.adjust.as_ref().map(Action::Adjust),
             self.pay.as_ref().map(Action::Pay),
+            self.limit.as_ref().map(Action::Limit),
+            self.remove_limit.as_ref().map(Action::RemoveLimit),
+            self.backfill.as_ref().map(Action::Backfill),
+            self.revert.as_ref().map(Action::Revert),
         ];
         let mut there = actions.into_iter().flatten();
         match (there.next(), there.next()) {
@@ -381,6 +404,19 @@ mod tests {
         refuse(
             "[[step]]\nat = 2026-03-01\nadvance = {}\nexpect.total = [\"0.12345678901 usd\"]",
             "nine decimals",
+        );
+        let limit = |said: &str| {
+            format!("[[step]]\nat = 2026-03-01\nlimit = {{ name = \"all\", amount = \"10 usd\", {said} }}")
+        };
+        refuse(&limit("window = \"fortnight\""), "unknown variant `fortnight`");
+        refuse(
+            &limit("thresholds = [\"half\"]"),
+            "a percent such as 80, or an amount such as",
+        );
+        refuse(&limit("scopes = []"), "unknown field `scopes`");
+        refuse(
+            "[[step]]\nat = 2026-03-01\nadvance = {}\nexpect.statement = { from = 2026-03-01, to = 2026-04-01 }",
+            "missing field `opening`",
         );
     }
 }

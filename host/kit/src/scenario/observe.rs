@@ -1,7 +1,5 @@
 //! What came of a step, and how it differs from what was expected.
 
-use std::fmt::Display;
-
 use farebox_engine::Reply;
 use farebox_ledger::Wallet;
 use farebox_money::{Asset, Nanos};
@@ -16,6 +14,7 @@ use farebox_record::time::Timestamp;
 use super::command::category;
 use super::expect::{Expect, ExpectedCharge, ExpectedGrant, Status};
 use super::refused::{Refused, compare_refusal, plain};
+use super::sums::{Sums, amounts, equal, list, sums, told};
 use super::value::{Count, Money};
 
 /// What came of a step.
@@ -130,11 +129,7 @@ pub(super) fn compare(expect: &Expect, observed: &Observed) -> Vec<String> {
                 .zip(&observed.charges)
                 .all(|(e, c)| charge_fits(e, c));
         if !fits {
-            problems.push(format!(
-                "charges: expected {}, found {}",
-                list(expected.iter().map(show_expected)),
-                list(found)
-            ));
+            problems.push(told("charges", expected.iter().map(show_expected), found));
         }
     }
     if let Some(expected) = &expect.total {
@@ -153,11 +148,7 @@ pub(super) fn compare(expect: &Expect, observed: &Observed) -> Vec<String> {
                 .grants
                 .iter()
                 .map(|g| format!("{} {} ({})", g.amount, g.asset, g.label));
-            problems.push(format!(
-                "grants: expected {}, found {}",
-                list(wanted),
-                list(found)
-            ));
+            problems.push(told("grants", wanted, found));
         }
     }
     if let Some(expected) = &expect.reversed {
@@ -252,33 +243,18 @@ fn compare_subscription(expect: &Expect, observed: &Observed, problems: &mut Vec
 }
 
 fn differ(name: &str, expected: &[Money], found: &[(Asset, Nanos)], problems: &mut Vec<String>) {
-    let fits = expected.iter().all(|money| {
-        let sum = found
-            .iter()
-            .find(|(asset, _)| *asset == money.asset)
-            .map_or(Nanos::ZERO, |(_, amount)| *amount);
-        sum == money.amount
-    });
-    let named = |asset: &Asset| expected.iter().any(|money| money.asset == *asset);
-    let complete = found
-        .iter()
-        .all(|(asset, amount)| named(asset) || amount.is_zero());
-    if !fits || !complete {
-        let found = list(found.iter().map(|(asset, amount)| format!("{amount} {asset}")));
+    if !equal(expected, found) {
+        let found = amounts(found);
         problems.push(format!("{name}: expected {}, found {found}", list(expected)));
     }
 }
 
-fn totals(charges: &[Dated]) -> Vec<(Asset, Nanos)> {
-    let mut totals: Vec<(Asset, Nanos)> = Vec::new();
-    for Dated { charge, .. } in charges {
-        let amount = charge.price.amount.get();
-        match totals.iter_mut().find(|(asset, _)| *asset == charge.price.asset) {
-            Some((_, total)) => *total = Nanos::new(total.get() + amount),
-            None => totals.push((charge.price.asset.clone(), Nanos::new(amount))),
-        }
-    }
-    totals
+fn totals(charges: &[Dated]) -> Sums {
+    sums(
+        charges
+            .iter()
+            .map(|Dated { charge, .. }| (&charge.price.asset, charge.price.amount)),
+    )
 }
 
 fn charge_fits(expected: &ExpectedCharge, found: &Dated) -> bool {
@@ -353,9 +329,4 @@ fn show(
         text.push_str(" on the statement");
     }
     text
-}
-
-fn list(items: impl IntoIterator<Item = impl Display>) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
-    format!("[{}]", items.join(", "))
 }

@@ -30,7 +30,13 @@ impl Refused {
             DenialReason::Unpriceable(rejection) => of_rejection(rejection),
             DenialReason::Paused => plain("subscription_paused", String::new(), None),
             DenialReason::Limit(why) => {
-                let message = format!("limit {} at {}", why.limit, why.level);
+                let resets = why.resets.map(|at| format!(", resets at {at}"));
+                let message = format!(
+                    "limit {} at {}{}",
+                    why.limit,
+                    why.level,
+                    resets.unwrap_or_default()
+                );
                 plain("limit_exceeded", message, None)
             }
         };
