@@ -1,8 +1,9 @@
 //! The real binary on a disk that fails: an fsync with EIO, no space left, a short write. It stops, says so, answers nothing
 //! that is not durable, and has everything that it answered at the next start.
 //!
-//! `strace` makes the faults: it needs nothing built into the server, and fails the very system calls that it makes. On a
-//! disk that is really full (a small tmpfs, where this machine lets us mount one) the kernel itself cuts a write short.
+//! `strace` makes the faults: it needs nothing built into the server, and fails the very system calls that it makes. A short
+//! write is the kernel's own: a file that may grow no further (`prlimit`) takes the part that fits. So does a disk that is really
+//! full (a small tmpfs, where this machine lets us mount one).
 
 use std::fs::File;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use farebox_crash::{Log, Mounted, load, recheck_all, verify};
 use farebox_spine::{Client, PRICES, Server, farebox};
 use rand::SeedableRng as _;
@@ -40,7 +41,11 @@ struct Scene {
 
 impl Scene {
     async fn make(data: &Path) -> Result<Scene> {
-        let server = Server::start_as(small(Command::new(farebox()?)), data)?;
+        Scene::make_as(data, small).await
+    }
+
+    async fn make_as(data: &Path, with: impl Fn(Command) -> Command) -> Result<Scene> {
+        let server = Server::start_as(with(Command::new(farebox()?)), data)?;
         let key = server.admin_key.clone().context("a key")?;
         let client = Client::new(&server.url, &key);
         client.push_plan(PRICES).await?;
@@ -72,8 +77,12 @@ impl Scene {
 
     /// Starts without any fault: everything that was answered is there, and is answered again as it was.
     async fn recheck(&self, data: &Path) -> Result<usize> {
+        self.recheck_as(data, small).await
+    }
+
+    async fn recheck_as(&self, data: &Path, with: impl Fn(Command) -> Command) -> Result<usize> {
         verify(data)?;
-        let server = Server::start_as(small(Command::new(farebox()?)), data)?;
+        let server = Server::start_as(with(Command::new(farebox()?)), data)?;
         recheck_all(&Client::new(&server.url, &self.key), &self.log).await?;
         server.stop()?;
         verify(data)?;
@@ -140,10 +149,62 @@ async fn a_disk_without_space_stops_the_server_and_loses_nothing() -> Result<()>
     check("pwrite64:error=ENOSPC:when=60+", "os error 28", 10).await
 }
 
+/// The kernel cuts a write short where a file may grow no further than into the middle of it: 512 bytes of a frame land, and the
+/// others do not. Files may grow up to 8 MiB and these 512; only the journal, whose segments have 16 MiB here, ever gets there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_is_short_stops_the_server_and_loses_nothing() -> Result<()> {
-    // Only 512 bytes are said to be written: less than any frame has.
-    check("pwrite64:retval=512:when=60+", "has stopped", 10).await
+    const GROWS_TO: u64 = 8 * 1_024 * 1_024 + 512;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let roomy = |mut command: Command| {
+        command.env("FAREBOX_SEGMENT_BYTES", "16777216");
+        command
+    };
+    let scene = Scene::make_as(&data, roomy).await?;
+    let said = folder.path().join("stderr");
+    // What a process does with SIGXFSZ it has from its parent: here nothing, so that the write itself tells.
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(farebox()?)
+        .stderr(Stdio::from(File::create(&said)?));
+    let server = Server::start_as(roomy(command), &data)?;
+    wait_for_segments(&data, 2)?;
+    let limited = Command::new("prlimit")
+        .args([format!("--pid={}", server.id()), format!("--fsize={GROWS_TO}")])
+        .status()?;
+    ensure!(limited.success(), "prlimit ended with {limited}");
+    scene.load(&server.url.clone()).await?;
+    let code = server.ended()?;
+    let said = std::fs::read_to_string(said)?;
+    ensure!(code == Some(STOPPED), "it ended with {code:?} and said {said}");
+    // All frames begin at a multiple of 4 KiB, so 512 bytes of one are what fits.
+    for part in [
+        "Farebox has stopped",
+        "only 512 of",
+        "were written at 8388608",
+        "start it again",
+    ] {
+        ensure!(said.contains(part), "nothing of {part:?} in {said}");
+    }
+    let answers = scene.recheck_as(&data, roomy).await?;
+    println!("{answers} answers, all there");
+    ensure!(answers > 200, "only {answers} answers");
+    Ok(())
+}
+
+/// Waits until so many segments are prepared: the one that is written to, and the next.
+fn wait_for_segments(data: &Path, count: usize) -> Result<()> {
+    for _ in 0..1_000 {
+        let files = std::fs::read_dir(data.join("journal"))?;
+        let names = files.map(|file| Ok(file?.file_name().to_string_lossy().into_owned()));
+        let names = names.collect::<Result<Vec<String>>>()?;
+        if names.iter().filter(|name| name.ends_with(".journal")).count() >= count {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    bail!("the next segment was not prepared")
 }
 
 /// A disk of 24 MiB, most of which is the plan, its compiled form and sled.

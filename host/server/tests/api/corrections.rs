@@ -509,3 +509,42 @@ async fn corrections_take_the_role_of_billing() {
     }
     house.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_moves_to_another_customer_by_a_void_and_the_same_id_there() {
+    let house = House::with_customer("10").await;
+    house.customer("zenith", "5").await;
+    let client = house.admin.clone();
+    used(&client, "e", 3_000_000, 0).await;
+    let voided = client
+        .post(
+            &format!("{}/void", at("e")),
+            json!({"reason": "it was of zenith"}),
+        )
+        .await;
+    assert_eq!(voided.expect(200)["reversed"], json!([usd("3")]));
+    let mut event = tokens(3_000_000, 0);
+    event["id"] = json!("e");
+    event["customer"] = json!("zenith");
+    let sent = client.post("/v1/events", event.clone()).await.expect(200);
+    assert_eq!(sent["results"][0]["charges"][0]["amount"], "3", "{sent}");
+    assert_eq!(client.balance("acme").await.0, "10");
+    assert_eq!(client.balance("zenith").await.0, "2");
+
+    // Each of the two is as retried as ever: nothing moves again, in either wallet.
+    let again = client.post("/v1/events", event.clone()).await.expect(200);
+    assert_eq!(again["results"][0]["replayed"], true, "{again}");
+    event["customer"] = json!("acme");
+    let again = client.post("/v1/events", event).await.expect(200);
+    assert_eq!(again["results"][0]["replayed"], true, "{again}");
+    let again = client
+        .post(
+            &format!("{}/void", at("e")),
+            json!({"reason": "it was of zenith"}),
+        )
+        .await;
+    assert!(again.is_replayed());
+    assert_eq!(client.balance("acme").await.0, "10");
+    assert_eq!(client.balance("zenith").await.0, "2");
+    house.close().await.unwrap();
+}
