@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::authorize::Authorize;
 use crate::backfills::BackfillsCommand;
+use crate::books::Books;
 use crate::changes::Changes;
 use crate::customers::CustomersCommand;
 use crate::events::EventsCommand;
@@ -156,6 +157,12 @@ pub enum Command {
     /// where it was posted, with the period that it belongs to. The statement of a range that is over never changes. Times are
     /// in UTC.
     Statement(Statement),
+    /// The books of all customers together: what moved in each account, and what is there
+    ///
+    /// The accounts of an asset sum to zero. In the customers' accounts (available, held, debt, receivable) they are the sum of
+    /// all customers' statements over the same days; the accounts against those say what was bought, given away, included,
+    /// earned, expired and put right by hand. Days are in UTC.
+    Books(Books),
     /// What happened: denials, renewals, expiries, debt, unpriced usage, new prices
     ///
     /// In commit order, and for 35 days. With --json each change carries a cursor, from which --after goes on.
@@ -212,7 +219,7 @@ mod tests {
 
     #[test]
     fn help_of_the_main_commands() {
-        let commands: [&[&str]; 26] = [
+        let commands: [&[&str]; 27] = [
             &[],
             &["serve"],
             &["plan"],
@@ -234,6 +241,7 @@ mod tests {
             &["events", "amend"],
             &["usage"],
             &["statement"],
+            &["books"],
             &["changes"],
             &["journal", "rebuild"],
             &["journal", "snapshot"],

@@ -6,6 +6,7 @@ mod archive;
 mod authorize;
 mod backfills;
 mod backup;
+mod books;
 mod changes;
 mod cli;
 mod client;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         Command::Events(events) => events.run(&global),
         Command::Usage(usage) => usage.run(&global),
         Command::Statement(statement) => statement.run(&global),
+        Command::Books(books) => books.run(&global),
         Command::Changes(changes) => changes.run(&global),
         Command::Journal(journal) => journal.run(&global),
         Command::Ledger(ledger) => ledger.run(&global),

@@ -1,13 +1,14 @@
 //! Asking for what follows the records.
 
 use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::time::Timestamp;
 use farebox_store::Position;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::projection::{
-    FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, feed_page, is_identifier, usage_found,
-    usage_page,
+    Books, FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, books, feed_page, is_identifier,
+    usage_found, usage_page,
 };
 
 impl Engine {
@@ -33,6 +34,15 @@ impl Engine {
             true => usage_found(store, tenant, customer, query),
             false => usage_page(store, tenant, customer, query),
         }
+    }
+
+    /// What moved in the accounts of all the tenant's wallets together from the day of `from` on and before the day of `to`, in
+    /// UTC, and what was there before. Blocks.
+    ///
+    /// # Errors
+    /// What the store cannot read, and books that do not balance.
+    pub fn books(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> Result<Books, EngineError> {
+        books(&*self.shared().store, tenant, from, to)
     }
 
     /// Sees how far the change feed and the usage are.

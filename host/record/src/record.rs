@@ -43,6 +43,14 @@ impl Record {
         codec::decode(bytes)
     }
 
+    /// When it happened: what fell due happened at its instant, however late it was handled.
+    pub fn instant(&self) -> Timestamp {
+        match &self.command {
+            Command::Due(due) => due.instant.min(self.at),
+            _ => self.at,
+        }
+    }
+
     /// Every identity under which this record is found again.
     pub fn identities(&self) -> Vec<Identity> {
         let mut identities: Vec<Identity> = self.command.identity().into_iter().collect();

@@ -122,6 +122,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     post("/v1/backfills/{backfill}/preview", BILL),
     post("/v1/backfills/{backfill}/commit", BILL),
     post("/v1/backfills/{backfill}/revert", BILL),
+    get("/v1/books", READ),
     get("/v1/changes", READ),
     get("/v1/plans", READ),
     get("/v1/plans/{plan}", READ),

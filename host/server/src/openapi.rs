@@ -14,8 +14,8 @@ use crate::access::{Access, endpoint};
 use crate::code::Code;
 use crate::problem::{ParameterErrorDocument, ProblemDocument};
 use crate::routes::{
-    authorize, backfills, changes, corrections, customers, entries, events, grants, holds, keys, limits,
-    plans, statement, subscriptions, system, tenants, unpriced, usage,
+    authorize, backfills, books, changes, corrections, customers, entries, events, grants, holds, keys,
+    limits, plans, statement, subscriptions, system, tenants, unpriced, usage,
 };
 
 #[derive(OpenApi)]
@@ -34,7 +34,7 @@ use crate::routes::{
     paths(
         authorize::authorize, holds::show, holds::settle, holds::extend, holds::release, events::report,
         entries::event, customers::list, customers::put, customers::show, customers::balance, entries::list,
-        unpriced::list, usage::show, statement::show, changes::list,
+        unpriced::list, usage::show, statement::show, books::show, changes::list,
         grants::grant, corrections::adjust, corrections::pay, corrections::refund, corrections::void, corrections::amend,
         backfills::create, backfills::list, backfills::show, backfills::preview, backfills::commit, backfills::revert,
         limits::list, limits::put, limits::show, limits::delete,
@@ -53,6 +53,7 @@ use crate::routes::{
         (name = "backfills", description = "Usage from long ago, posted and taken back as a whole"),
         (name = "limits", description = "How much may be spent, and what is announced on the way"),
         (name = "subscriptions", description = "Which customer is on which plan"),
+        (name = "books", description = "All customers together, for whoever keeps the accounts"),
         (name = "changes", description = "What happened"),
         (name = "plans", description = "Code, prices, and when they apply"),
         (name = "keys", description = "Who is let in"),

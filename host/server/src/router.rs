@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
 use crate::routes::{
-    authorize, backfills, changes, corrections, customers, entries, events, grants, holds, keys, limits,
-    plans, statement, subscriptions, system, tenants, unpriced, usage,
+    authorize, backfills, books, changes, corrections, customers, entries, events, grants, holds, keys,
+    limits, plans, statement, subscriptions, system, tenants, unpriced, usage,
 };
 use crate::server::Server;
 use crate::{gate, openapi, watch};
@@ -78,6 +78,7 @@ impl Server {
             .route("/v1/backfills/{backfill}/preview", post(backfills::preview))
             .route("/v1/backfills/{backfill}/commit", post(backfills::commit))
             .route("/v1/backfills/{backfill}/revert", post(backfills::revert))
+            .route("/v1/books", get(books::show))
             .route("/v1/changes", get(changes::list))
             .route("/v1/plans", get(plans::list))
             .route("/v1/plans/{plan}", get(plans::show))

@@ -15,7 +15,6 @@ use crate::grants::Grants;
 use crate::limits::STATEMENT_LINES_MAX;
 use crate::line::{Key, Line, LineKind, Part};
 use crate::moved::{Balances, Moved, add};
-use crate::reading::instant_of;
 use crate::statement::StatementError;
 
 /// Lines in the making. Sums do not depend on the order in which records are taken in.
@@ -249,7 +248,7 @@ impl Fold {
             line.event = corrected(record);
         }
         if key.sequence != 0 || key.grant.is_some() {
-            let instant = instant_of(record);
+            let instant = record.instant();
             line.at = Some(line.at.map_or(instant, |at| at.min(instant)));
         }
         Ok(line)

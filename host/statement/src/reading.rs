@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use farebox_record::Record;
-use farebox_record::command::Command;
 use farebox_record::ids::GrantId;
 use farebox_record::time::Timestamp;
 
@@ -11,14 +10,6 @@ use crate::fold::Fold;
 use crate::limits::STATEMENT_RECORDS_MAX;
 use crate::moved::{Balances, Moved, add};
 use crate::statement::{Statement, StatementError, finish};
-
-/// When a record happened: what fell due happened at its instant, however late it was handled.
-pub fn instant_of(record: &Record) -> Timestamp {
-    match &record.command {
-        Command::Due(due) => due.instant.min(record.at),
-        _ => record.at,
-    }
-}
 
 /// On which side of a range a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +40,7 @@ impl Place {
     }
 
     pub fn next(&mut self, record: &Record) -> Side {
-        let instant = instant_of(record);
+        let instant = record.instant();
         if instant >= self.to {
             self.reached = Side::After;
         } else if instant >= self.from && self.reached == Side::Before {
@@ -122,7 +113,7 @@ impl Reading {
         if self.read > STATEMENT_RECORDS_MAX {
             return Err(StatementError::TooManyRecords);
         }
-        if instant_of(&record) >= self.to {
+        if record.instant() >= self.to {
             // What was handled behind it comes after the end too.
             for late in std::mem::take(&mut self.at_end) {
                 self.comes_after(&late)?;
@@ -187,7 +178,7 @@ impl Reading {
     }
 
     fn at_beginning(&mut self, record: Record) -> Result<(), StatementError> {
-        if instant_of(&record) < self.from {
+        if record.instant() < self.from {
             self.at_beginning.push(record);
             return Ok(());
         }

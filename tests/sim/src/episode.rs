@@ -511,9 +511,16 @@ impl Episode {
             return Ok(Vec::new());
         }
         self.tally.looks += 1;
-        // First everything that is due is handled; then nothing moves any more.
+        // First everything that is due is handled, and what follows from that: a renewal may give a price to what waits, behind
+        // the read that noticed it. Then nothing moves any more.
+        let owners = House::all_owners(&self.houses)?;
+        for owner in &owners {
+            self.show(owner)?;
+            let came = self.world.settle(&mut self.random)?;
+            self.judge(came)?;
+        }
         let mut shown: Vec<Shown> = Vec::new();
-        for owner in House::all_owners(&self.houses)? {
+        for owner in owners {
             let before = self.shown.get(&owner).copied();
             self.show(&owner)?;
             let came = self.world.settle(&mut self.random)?;

@@ -79,6 +79,7 @@ pub mod outcomes;
 pub mod plans;
 pub mod proof;
 pub mod report;
+pub mod rollup;
 pub mod run;
 pub mod sandbox;
 pub mod spending;

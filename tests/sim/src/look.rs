@@ -18,7 +18,7 @@ use crate::log::{Log, Owner};
 use crate::machine::Machine;
 use crate::proof::Proofs;
 use crate::statements::Closed;
-use crate::{agenda, audit, outcomes, spending, totals, usage};
+use crate::{agenda, audit, outcomes, rollup, spending, totals, usage};
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
@@ -134,6 +134,7 @@ impl Look {
                 self.wallet(engine, &history, tidied, &mut looked.tally, random)?;
                 histories.push(history);
             }
+            rollup::check(engine, tenant, &histories, random)?;
             let tidied = house.tidied(engine, machine);
             let readers = &mut self.readers;
             looked.tally.news += readers.check(engine, tenant, tidied, &histories, &control, random)?;

@@ -1,7 +1,11 @@
 //! What one verification carries along.
 
+use std::collections::BTreeMap;
+
+use farebox_engine::projection::{Closing, closing_books};
+use farebox_record::ids::TenantId;
 use farebox_runtime::Runtime;
-use farebox_store::{Base, Store};
+use farebox_store::{Base, Store, StoreError};
 
 use super::report::Report;
 use super::revisions::Revisions;
@@ -14,6 +18,10 @@ pub(super) struct Audit<'a> {
     pub runtime: &'a Runtime,
     pub revisions: Revisions,
     pub report: Report,
+    /// What the wallets of the tenant that is looked at come to.
+    pub tenant: Closing,
+    /// What the server has added up for each tenant; none where it cannot be told.
+    pub kept: Option<BTreeMap<TenantId, Closing>>,
     progress: &'a dyn Fn(u64, u64),
 }
 
@@ -23,18 +31,26 @@ impl<'a> Audit<'a> {
         base: Option<&'a Base>,
         runtime: &'a Runtime,
         progress: &'a dyn Fn(u64, u64),
-    ) -> Audit<'a> {
-        Audit {
+    ) -> Result<Audit<'a>, StoreError> {
+        let kept = match closing_books(store) {
+            // They are made of records that are not at hand: nothing can be said of them.
+            Err(StoreError::Archived { .. }) => None,
+            kept => kept?,
+        };
+        Ok(Audit {
             store,
             base,
             runtime,
             revisions: Revisions::default(),
             report: Report {
                 from: base.map(Base::position),
+                books_compared: kept.is_some(),
                 ..Report::default()
             },
+            tenant: Closing::new(),
+            kept,
             progress,
-        }
+        })
     }
 
     /// Tells how far it is; now and then, since a record takes microseconds.

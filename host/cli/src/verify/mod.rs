@@ -15,6 +15,10 @@ mod revisions;
 mod tests;
 mod wallet;
 
+use std::collections::BTreeSet;
+
+use farebox_engine::projection::{BookAccount, Closing};
+use farebox_money::Asset;
 use farebox_record::ids::TenantId;
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
@@ -43,7 +47,7 @@ pub fn verify(
     now: Timestamp,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Report, StoreError> {
-    let mut audit = Audit::new(store, base, runtime, progress);
+    let mut audit = Audit::new(store, base, runtime, progress)?;
     let mut tenants: Option<String> = None;
     loop {
         let names = store.tenants(tenants.as_deref(), PAGE_NAMES_MAX)?;
@@ -76,11 +80,43 @@ impl Audit<'_> {
         let mut after: Option<String> = None;
         loop {
             let keys = self.store.wallets(name, after.as_deref(), PAGE_NAMES_MAX)?;
-            let Some(last) = keys.last() else { return Ok(()) };
+            let Some(last) = keys.last() else {
+                self.books(name);
+                return Ok(());
+            };
             after = Some(last.wallet().to_string());
             for key in &keys {
                 self.wallet(key, present)?;
             }
+        }
+    }
+}
+
+impl Audit<'_> {
+    /// What the server has added up is the sum of the tenant's wallets.
+    fn books(&mut self, tenant: &str) {
+        let found = std::mem::take(&mut self.tenant);
+        for (asset, accounts) in &found {
+            *self.report.books.entry(asset.clone()).or_default() += accounts;
+        }
+        let (Some(kept), Ok(name)) = (&self.kept, TenantId::new(tenant)) else {
+            return;
+        };
+        let own = kept.get(&name).cloned().unwrap_or_default();
+        let assets: BTreeSet<&Asset> = found.keys().chain(own.keys()).collect();
+        let of = |books: &Closing, asset: &Asset| books.get(asset).copied().unwrap_or_default();
+        let differing = assets.into_iter().flat_map(|asset| {
+            let (wallets, kept) = (of(&found, asset), of(&own, asset));
+            let accounts = BookAccount::ALL.into_iter();
+            let accounts = accounts.filter(move |account| wallets.get(*account) != kept.get(*account));
+            accounts.map(move |account| {
+                let (account, wallets, kept) = (account.as_str(), wallets.get(account), kept.get(account));
+                format!("{account} of {asset} is {kept} in the books, and the wallets sum to {wallets}")
+            })
+        });
+        for what in differing.collect::<Vec<_>>() {
+            self.report
+                .found(&WalletKey::control(tenant), None, "books", what);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use farebox_money::{Asset, Nanos};
+use farebox_engine::projection::{Accounts, BookAccount, Closing};
 use farebox_store::WalletKey;
 use serde_json::{Value, json};
 
@@ -24,8 +24,10 @@ pub struct Report {
     pub entries: u64,
     /// Ids that records answer for.
     pub ids: u64,
-    /// What was charged, per asset: everything ever posted to revenue.
-    pub charges: BTreeMap<Asset, Nanos>,
+    /// What all wallets come to, per asset and account.
+    pub books: Closing,
+    /// Whether the books that the server keeps were compared with that. Not where they are to be made anew, or cannot be.
+    pub books_compared: bool,
     /// Answers of plans that are in records.
     pub priced: u64,
     /// Of those, the ones that were asked for again and came out the same.
@@ -89,22 +91,25 @@ impl Report {
             ("  evaluated again, equal", self.reevaluated),
             ("  failures, no prices", self.failures),
         ];
-        let charges = self
-            .charges
-            .iter()
-            .map(|(asset, sum)| vec![format!("charged {asset}"), sum.to_string()]);
         let rows = counts
             .iter()
             .map(|(name, count)| vec![(*name).to_string(), count.to_string()]);
-        let mut text = table(&["checked", "number"], &[1], rows.chain(charges));
+        let mut text = table(&["checked", "number"], &[1], rows);
+        for (asset, accounts) in &self.books {
+            let rows = BookAccount::ALL.into_iter();
+            let rows =
+                rows.map(|account| vec![account.as_str().to_string(), accounts.get(account).to_string()]);
+            text.push_str("\n\n");
+            text.push_str(&table(&[asset.as_str(), "all wallets"], &[1], rows));
+        }
         match self.findings.len() {
             0 => match self.from {
                 None => text.push_str("\n\nEverything follows from the history."),
                 Some(position) => {
                     let _ = write!(
                         text,
-                        "\n\nEverything follows from the snapshot at {position} and the history behind it; charges are those \
-                         behind it.\nOlder history is in an archive: with --archive-dir all of it is verified."
+                        "\n\nEverything follows from the snapshot at {position} and the history behind it.\n\
+                         Older history is in an archive: with --archive-dir all of it is verified."
                     );
                 }
             },
@@ -125,10 +130,13 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let charges: BTreeMap<String, String> = self
-            .charges
-            .iter()
-            .map(|(asset, sum)| (asset.to_string(), sum.to_string()))
+        let of = |accounts: &Accounts| -> BTreeMap<&str, String> {
+            let all = BookAccount::ALL.into_iter();
+            all.map(|account| (account.as_str(), accounts.get(account).to_string()))
+                .collect()
+        };
+        let books: BTreeMap<&str, _> = (self.books.iter())
+            .map(|(asset, accounts)| (asset.as_str(), of(accounts)))
             .collect();
         let findings: Vec<Value> = self
             .findings
@@ -144,7 +152,7 @@ impl Report {
             "sound": self.findings.is_empty(),
             "tenants": self.tenants, "wallets": self.wallets, "records": self.records,
             "control_records": self.control_records, "entries": self.entries, "ids": self.ids,
-            "charges": charges,
+            "books": books, "books_compared": self.books_compared,
             "priced": self.priced, "reevaluated": self.reevaluated, "failures": self.failures,
             "from": self.from,
             "violations": findings,
@@ -174,9 +182,11 @@ mod tests {
             reevaluated: 2,
             ..Report::default()
         };
-        report
-            .charges
-            .insert(Asset::new("usd").unwrap(), "12.5".parse().unwrap());
+        let mut usd = Accounts::default();
+        usd.add(BookAccount::Purchases, "-20".parse().unwrap());
+        usd.add(BookAccount::Available, "7.5".parse().unwrap());
+        usd.add(BookAccount::Revenue, "12.5".parse().unwrap());
+        report.books.insert("usd".parse().unwrap(), usd);
         report.found(
             &WalletKey::new("default", "acme"),
             Some(4),

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use farebox_engine::limits::ID_WINDOW_DAYS;
+use farebox_engine::projection::accounts_of;
 use farebox_ledger::Wallet;
 use farebox_record::Record;
 use farebox_record::identity_hash;
-use farebox_record::outcome::{Account, Effect};
+use farebox_record::outcome::Effect;
 use farebox_record::time::{Span, Timestamp};
 use farebox_store::{IdHash, Image, Keep, ON_DEMAND, PartKey, StoreError, StoredRecord, WalletKey};
 
@@ -63,6 +64,9 @@ impl Audit<'_> {
         if folded.whole {
             self.compare(key, &image, &folded)?;
         }
+        for (asset, accounts) in accounts_of(&folded.wallet) {
+            *self.tenant.entry(asset).or_default() += &accounts;
+        }
         Ok(())
     }
 
@@ -109,7 +113,9 @@ impl Audit<'_> {
                 };
             }
         }
-        self.entries(key, &record);
+        let effects = record.outcome.effects.iter();
+        let entries = effects.filter(|effect| matches!(effect, Effect::Entry(_)));
+        self.report.entries += entries.count() as u64;
         Ok(Replay::On)
     }
 
@@ -149,27 +155,6 @@ impl Audit<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Counts the entries, and sums what was earned.
-    fn entries(&mut self, key: &WalletKey, record: &Record) {
-        for effect in &record.outcome.effects {
-            let Effect::Entry(entry) = effect else { continue };
-            self.report.entries += 1;
-            if entry.account != Account::Revenue {
-                continue;
-            }
-            let sum = self.report.charges.entry(entry.asset.clone()).or_default();
-            match sum.checked_add(entry.amount) {
-                Some(more) => *sum = more,
-                None => self.report.found(
-                    key,
-                    Some(record.sequence),
-                    "sum",
-                    "the sum of all charges leaves its range",
-                ),
-            }
-        }
     }
 
     /// The stored wallet is the folded one, and keeps every rule.

@@ -94,7 +94,8 @@ fn a_plan_is_pushed_prices_calls_and_every_price_is_proved() {
 
     let proof = run(folder.path(), &["ledger", "verify", "--json", "--data", "data"]).json();
     assert_eq!(proof["sound"], true, "{proof}");
-    assert_eq!(proof["charges"]["usd"], "0.003");
+    assert_eq!(proof["books"]["usd"]["revenue"], "0.003");
+    assert_eq!(proof["books_compared"], true);
     assert_eq!(
         (&proof["priced"], &proof["reevaluated"]),
         (&json!(4), &json!(4)),

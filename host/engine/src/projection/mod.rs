@@ -1,4 +1,4 @@
-//! What follows the records: the change feed and the usage of every wallet.
+//! What follows the records: the change feed, the usage of every wallet, and the books of all wallets together.
 //!
 //! One thread beside the committer reads the records in commit order, behind the answers, and keeps what it makes of them in
 //! the store, in one step with the position up to which it has read. It is in no lane's way, and nothing waits for it but
@@ -11,6 +11,7 @@
 //! wallet's state would grow with what is read of it); sums made of the journal when they are asked for (a day of a busy
 //! customer is a million records), but for identifiers, of which rows would be as many as events (`usage_found`).
 
+mod books;
 mod change;
 mod changes_of;
 mod charge;
@@ -43,6 +44,8 @@ use upkeep::Upkeep;
 
 pub use farebox_store::Position;
 
+pub(crate) use books::read as books;
+pub use books::{Accounts, BookAccount, Booked, Books, Closing, accounts_of, booked, closing_books};
 pub use change::{Change, Changed, FeedCursor, Kind, Revised, Subscribed, What};
 pub use changes_of::{changes_of, control_changes_of};
 pub(crate) use feed::page as feed_page;

@@ -12,6 +12,7 @@ use farebox_store::{Position, ProjectionChange, Projections, StoreError, StoredR
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::books::{Accounts, booked};
 use super::change::{Change, FeedCursor};
 use super::changes_of::{changes_of, control_changes_of};
 use super::rows::{self, Every, UsageRow};
@@ -39,6 +40,7 @@ pub(crate) struct Pass<'s> {
     items: Vec<ProjectionChange>,
     notes: BTreeMap<Vec<u8>, Option<Counted>>,
     usage: BTreeMap<Vec<u8>, UsageRow>,
+    books: BTreeMap<Vec<u8>, Accounts>,
     /// Attributes that revisions follow, and whether they are to be written.
     subjects: BTreeMap<Vec<u8>, (String, bool)>,
     /// How many combinations each bucket has, where one was added.
@@ -55,6 +57,7 @@ impl<'s> Pass<'s> {
             items: Vec::new(),
             notes: BTreeMap::new(),
             usage: BTreeMap::new(),
+            books: BTreeMap::new(),
             subjects: BTreeMap::new(),
             combinations: BTreeMap::new(),
             newest: None,
@@ -74,6 +77,7 @@ impl<'s> Pass<'s> {
         let record = Record::decode(&stored.body).map_err(|error| unreadable(&error))?;
         self.newest = self.newest.max(Some(record.at));
         self.feed(&record.tenant, position, changes_of(&record));
+        self.book(&record)?;
         self.count(&record)
     }
 
@@ -91,6 +95,8 @@ impl<'s> Pass<'s> {
         changes.extend(notes.map(|(key, note)| (key, note.map(|counted| codec::encode(&counted)))));
         let subjects = self.subjects.into_iter().filter(|(_, (_, is_new))| *is_new);
         changes.extend(subjects.map(|(key, (name, _))| (key, Some(encode(&name)))));
+        let books = self.books.into_iter();
+        changes.extend(books.map(|(key, moved)| (key, Some(encode(&moved)))));
         let rows = self.usage.into_iter();
         changes.extend(rows.map(|(key, row)| (key, Some(codec::encode(&row)))));
         changes
@@ -101,6 +107,20 @@ impl<'s> Pass<'s> {
             let key = rows::item(tenant, FeedCursor { position, index });
             self.items.push((key, Some(encode(&change))));
         }
+    }
+
+    /// Adds what a record posted to the books of its day.
+    fn book(&mut self, record: &Record) -> Result<(), StoreError> {
+        let day = Every::Day.floor(record.instant());
+        for (asset, moved) in booked(record) {
+            let key = rows::booked(&record.tenant, day, &asset);
+            if !self.books.contains_key(&key) {
+                let known = read(self.store, &key)?.unwrap_or_default();
+                self.books.insert(key.clone(), known);
+            }
+            *self.books.entry(key).or_default() += &moved;
+        }
+        Ok(())
     }
 
     fn count(&mut self, record: &Record) -> Result<(), StoreError> {

@@ -5,12 +5,14 @@
 //! k tenant 0                                   up to where the feed was cut off
 //! o tenant 0 customer 0 source 0 id            what an event counts for of which more may be said
 //! m|h|d tenant 0 customer 0 time kind hash     usage of a minute, an hour, a day
+//! b tenant 0 time asset                        what moved in all wallets together on a day
 //! v                                            the format of all of it
 //! ```
 //! No name holds a 0.
 
 use std::collections::BTreeMap;
 
+use farebox_money::Asset;
 use farebox_record::ids::{CustomerId, RevisionHash, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::{Span, Timestamp};
@@ -22,13 +24,14 @@ use super::usage::Totals;
 use crate::limits::{USAGE_HOURS_KEPT, USAGE_MINUTES_KEPT};
 
 /// Format of keys and values; another one is thrown away and made again.
-pub(crate) const FORMAT: &[u8] = &[3];
+pub(crate) const FORMAT: &[u8] = &[4];
 pub(crate) const FORMAT_KEY: &[u8] = b"v";
 pub(crate) const FEED: u8 = b'f';
 const CUT: u8 = b'k';
 const NOTE: u8 = b'o';
 const SUBJECT: u8 = b's';
 const CLOCK: u8 = b't';
+pub(crate) const BOOKS: u8 = b'b';
 
 /// A row of a combination of attributes.
 const COMBINATION: u8 = 1;
@@ -159,8 +162,37 @@ pub(crate) fn usage(every: Every, tenant: &TenantId, customer: &CustomerId) -> V
 
 /// What every usage key of one minute, hour or day of a wallet begins with.
 pub(crate) fn bucket(every: Every, tenant: &TenantId, customer: &CustomerId, time: Timestamp) -> Vec<u8> {
-    let mut key = usage(every, tenant, customer);
-    // With the sign turned over, times before the epoch sort before it.
+    timed(usage(every, tenant, customer), time)
+}
+
+/// What every key of a tenant's books begins with.
+pub(crate) fn books(tenant: &TenantId) -> Vec<u8> {
+    named(BOOKS, &[tenant.as_str()])
+}
+
+/// What moved in an asset on the day that begins at `day`.
+pub(crate) fn booked(tenant: &TenantId, day: Timestamp, asset: &Asset) -> Vec<u8> {
+    let mut key = timed(books(tenant), day);
+    key.extend_from_slice(asset.as_str().as_bytes());
+    key
+}
+
+/// The asset of a key of the books.
+pub(crate) fn booked_asset(prefix: &[u8], key: &[u8]) -> Option<Asset> {
+    let (_, asset) = key.strip_prefix(prefix)?.split_first_chunk::<8>()?;
+    Asset::new(std::str::from_utf8(asset).ok()?).ok()
+}
+
+/// Whose books a key belongs to, and in which asset.
+pub(crate) fn whose_books(key: &[u8]) -> Option<(TenantId, Asset)> {
+    let name = key.strip_prefix(&[BOOKS])?.split(|byte| *byte == 0).next()?;
+    let tenant = TenantId::new(std::str::from_utf8(name).ok()?).ok()?;
+    let asset = booked_asset(&books(&tenant), key)?;
+    Some((tenant, asset))
+}
+
+/// A key that goes on with a time. With the sign turned over, times before the epoch sort before it.
+fn timed(mut key: Vec<u8>, time: Timestamp) -> Vec<u8> {
     key.extend_from_slice(&(time.as_micros().cast_unsigned() ^ (1 << 63)).to_be_bytes());
     key
 }
@@ -181,7 +213,8 @@ pub(crate) fn other(bucket: &[u8]) -> Vec<u8> {
     key
 }
 
-/// When the bucket of a usage key begins. `prefix` is what its wallet's keys begin with.
+/// When the bucket of a usage key, or the day of a key of the books, begins. `prefix` is what all of its wallet, or of its
+/// tenant, begin with.
 pub(crate) fn time_of(prefix: &[u8], key: &[u8]) -> Option<Timestamp> {
     let (time, _) = key.strip_prefix(prefix)?.split_first_chunk::<8>()?;
     Some(Timestamp::from_micros(

@@ -7,6 +7,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use farebox_record::ids::CallId;
+use farebox_record::time::{CalendarSpan, Timestamp};
 use serde::de::DeserializeOwned;
 
 use crate::code::Code;
@@ -51,6 +52,25 @@ fn parts_of_query(parts: &Parts) -> impl Iterator<Item = &str> {
 pub(crate) fn name<T: FromStr<Err: Display>>(parameter: &str, text: &str) -> Result<T, Problem> {
     text.parse()
         .map_err(|e: T::Err| Problem::parameter(parameter, e.to_string()))
+}
+
+/// A calendar month in UTC, from its beginning to that of the next; none: the present one.
+pub(crate) fn month(text: Option<&str>, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
+    let present = now.to_string();
+    let month = text.unwrap_or(present.get(..7).unwrap_or_default());
+    let wrong = || {
+        Problem::parameter(
+            "month",
+            format!("{month:?} is no month: expected one such as 2026-11"),
+        )
+    };
+    let is_month = month.len() == 7 && month.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let from: Timestamp = match is_month {
+        true => format!("{month}-01T00:00:00Z").parse().map_err(|_| wrong())?,
+        false => return Err(wrong()),
+    };
+    let one: CalendarSpan = "P1M".parse().map_err(|_| wrong())?;
+    Ok((from, one.after(from).ok_or_else(wrong)?))
 }
 
 /// A hold's handle; what is none names no hold.

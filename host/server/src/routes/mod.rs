@@ -2,6 +2,7 @@
 
 pub(crate) mod authorize;
 pub(crate) mod backfills;
+pub(crate) mod books;
 pub(crate) mod changes;
 mod changes_stream;
 pub(crate) mod corrections;

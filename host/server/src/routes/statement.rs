@@ -9,7 +9,7 @@ use farebox_engine::Engine;
 use farebox_ledger::{Wallet, period_with_index};
 use farebox_record::command::Identity;
 use farebox_record::ids::{CustomerId, SubscriptionId, TenantId};
-use farebox_record::time::{CalendarSpan, Timestamp};
+use farebox_record::time::Timestamp;
 use farebox_statement::limits::STATEMENT_READ_RECORDS;
 use farebox_statement::{Reach, Reading, Statement, StatementError, Wants, balances_of};
 use serde::Deserialize;
@@ -100,7 +100,11 @@ impl Wanted {
         let range = match way {
             Some("from") => self.times(now)?,
             Some("subscription") => self.period(customer, wallet)?,
-            _ => self.month(now)?,
+            _ => {
+                let (from, to) = parameters::month(self.month.as_deref(), now)?;
+                let period = None;
+                Range { from, to, period }
+            }
         };
         match range.from < range.to {
             true => Ok(range),
@@ -109,28 +113,6 @@ impl Wanted {
                 format!("{} is not before {}", range.from, range.to),
             )),
         }
-    }
-
-    fn month(&self, now: Timestamp) -> Result<Range, Problem> {
-        let present = || now.to_string().get(..7).unwrap_or_default().to_string();
-        let month = self.month.clone().unwrap_or_else(present);
-        let wrong = || {
-            Problem::parameter(
-                "month",
-                format!("{month:?} is no month: expected one such as 2026-11"),
-            )
-        };
-        let is_month = month.len() == 7 && month.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        let from: Timestamp = match is_month {
-            true => format!("{month}-01T00:00:00Z").parse().map_err(|_| wrong())?,
-            false => return Err(wrong()),
-        };
-        let one: CalendarSpan = "P1M".parse().map_err(|_| wrong())?;
-        Ok(Range {
-            from,
-            to: one.after(from).ok_or_else(wrong)?,
-            period: None,
-        })
     }
 
     fn times(&self, now: Timestamp) -> Result<Range, Problem> {

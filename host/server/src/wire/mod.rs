@@ -4,6 +4,7 @@ pub mod account;
 pub mod amount;
 pub mod backfill;
 pub mod balance;
+pub mod books;
 pub mod change;
 pub mod correction;
 pub mod entry;

@@ -4,11 +4,13 @@
 
 mod authorize;
 mod backfills;
+mod books;
 mod calendar;
 mod changes;
 mod corrections;
 mod customers;
 mod deadlines;
+mod dropped;
 mod edge;
 mod events;
 mod giving;
