@@ -82,9 +82,12 @@ fn listed(books: &Value) -> String {
 mod tests {
     use super::*;
 
+    fn account(name: &str, [opening, moved, closing]: [&str; 3]) -> Value {
+        json!({"account": name, "opening": opening, "moved": moved, "closing": closing})
+    }
+
     #[test]
     fn books_are_a_table_for_each_asset() {
-        let account = |name: &str, [opening, moved, closing]: [&str; 3]| json!({"account": name, "opening": opening, "moved": moved, "closing": closing});
         let books = json!({
             "from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z", "as_of": {"time": "2026-11-23T09:30:00Z"},
             "assets": [{"asset": "usd", "accounts": [

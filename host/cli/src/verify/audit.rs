@@ -35,7 +35,7 @@ impl<'a> Audit<'a> {
         let kept = match closing_books(store) {
             // They are made of records that are not at hand: nothing can be said of them.
             Err(StoreError::Archived { .. }) => None,
-            kept => kept?,
+            kept => Some(kept?),
         };
         Ok(Audit {
             store,

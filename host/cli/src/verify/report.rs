@@ -26,7 +26,7 @@ pub struct Report {
     pub ids: u64,
     /// What all wallets come to, per asset and account.
     pub books: Closing,
-    /// Whether the books that the server keeps were compared with that. Not where they are to be made anew, or cannot be.
+    /// Whether the books that the server keeps were compared with that. Not where they are made of records that are not at hand.
     pub books_compared: bool,
     /// Answers of plans that are in records.
     pub priced: u64,

@@ -14,7 +14,7 @@ use farebox_record::Record;
 use farebox_record::ids::TenantId;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::time::Timestamp;
-use farebox_store::{Store, StoreError};
+use farebox_store::{Position, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::pass::decode;
@@ -208,35 +208,20 @@ pub(crate) fn read(
 }
 
 /// What the books of every tenant come to at the end of the journal: what is kept of them, and what the records behind that
-/// post. None: they are to be made anew, in another format. For whoever has nothing but a store.
+/// post; all records, where none are kept in this format. For whoever has nothing but a store.
 ///
 /// # Errors
 /// What the store cannot read; among it records that are in an archive, where none of the books are kept.
-pub fn closing_books(store: &dyn Store) -> Result<Option<BTreeMap<TenantId, Closing>>, StoreError> {
-    if store.projection(rows::FORMAT_KEY)?.as_deref() != Some(rows::FORMAT) {
-        return Ok(None);
-    }
-    let mut books: BTreeMap<TenantId, Closing> = BTreeMap::new();
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let found = store.projections(&[rows::BOOKS], after.as_deref(), CHUNK)?;
-        for (key, value) in &found {
-            let (tenant, asset) = rows::whose_books(key).ok_or_else(|| StoreError::State {
-                what: "a key of the books".into(),
-            })?;
-            let sum = books.entry(tenant).or_default().entry(asset).or_default();
-            *sum += &decode(value)?;
-        }
-        match found.last() {
-            Some((key, _)) => after = Some(key.clone()),
-            None => break,
-        }
-    }
-    let mut reached = store.projected()?;
+pub fn closing_books(store: &dyn Store) -> Result<BTreeMap<TenantId, Closing>, StoreError> {
+    let is_kept = store.projection(rows::FORMAT_KEY)?.as_deref() == Some(rows::FORMAT);
+    let (mut books, mut reached) = match is_kept {
+        true => (kept(store)?, store.projected()?),
+        false => (BTreeMap::new(), Position::default()),
+    };
     loop {
         let tail = store.tail(reached, CHUNK)?;
         if tail.reached == reached {
-            return Ok(Some(books));
+            return Ok(books);
         }
         reached = tail.reached;
         let records = tail
@@ -251,6 +236,26 @@ pub fn closing_books(store: &dyn Store) -> Result<Option<BTreeMap<TenantId, Clos
             for (asset, moved) in booked(&record) {
                 *own.entry(asset).or_default() += &moved;
             }
+        }
+    }
+}
+
+/// What the rows of each tenant's days sum to.
+fn kept(store: &dyn Store) -> Result<BTreeMap<TenantId, Closing>, StoreError> {
+    let mut books: BTreeMap<TenantId, Closing> = BTreeMap::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let found = store.projections(&[rows::BOOKS], after.as_deref(), CHUNK)?;
+        for (key, value) in &found {
+            let (tenant, asset) = rows::whose_books(key).ok_or_else(|| StoreError::State {
+                what: "a key of the books".into(),
+            })?;
+            let sum = books.entry(tenant).or_default().entry(asset).or_default();
+            *sum += &decode(value)?;
+        }
+        match found.last() {
+            Some((key, _)) => after = Some(key.clone()),
+            None => return Ok(books),
         }
     }
 }
