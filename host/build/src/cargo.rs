@@ -62,7 +62,7 @@ impl Package {
             reason,
         };
         let manifest = fs::canonicalize(dir.join("Cargo.toml"))
-            .map_err(|_| not_a_plan("there is no Cargo.toml in it".to_string()))?;
+            .map_err(|_| not_a_plan("there is neither a Cargo.toml nor a package.json in it".to_string()))?;
         let mut command = cargo();
         command
             .args([
@@ -216,6 +216,7 @@ pub(super) fn compile(package: &Package, options: &BuildOptions<'_>) -> Result<P
         said.push('\n');
     }
     let failed = |output: String| BuildError::Compile {
+        tool: "cargo",
         name: package.name.clone(),
         output,
     };

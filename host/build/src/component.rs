@@ -9,8 +9,8 @@ use crate::BuildError;
 /// The interface that makes a component a plan.
 const INTERFACE: &str = "farebox:plan/pricing@";
 
-const NO_EXPORT: &str =
-    "it exports no farebox:plan/pricing; `farebox_plan::export!(YourPlan);` in src/lib.rs does that";
+const NO_EXPORT: &str = "it exports no farebox:plan/pricing; in Rust `farebox_plan::export!(YourPlan);` does that, in TypeScript \
+                         `export const pricing = definePlan({ ... })`";
 
 /// Wraps the module in the interface that the SDK left in it, and checks that it is a plan without imports.
 pub(super) fn encode(name: &str, module: &[u8]) -> Result<Vec<u8>, BuildError> {
@@ -24,7 +24,18 @@ pub(super) fn encode(name: &str, module: &[u8]) -> Result<Vec<u8>, BuildError> {
         .module(module)
         .and_then(|encoder| encoder.encode())
         .map_err(|error| not_a_component(chain(error)))?;
-    let (resolve, world) = match decode(&component).map_err(|error| not_a_component(chain(error)))? {
+    check(name, &component)?;
+    Ok(component)
+}
+
+/// Checks that a component is a plan without imports.
+pub(super) fn check(name: &str, component: &[u8]) -> Result<(), BuildError> {
+    let not_a_component = |reason: String| BuildError::NotAComponent {
+        name: name.to_string(),
+        reason,
+    };
+    let chain = |error: anyhow::Error| format!("{error:#}");
+    let (resolve, world) = match decode(component).map_err(|error| not_a_component(chain(error)))? {
         DecodedWasm::Component(resolve, world) => (resolve, world),
         DecodedWasm::WitPackage(..) => return Err(not_a_component("it holds types only".to_string())),
     };
@@ -45,5 +56,5 @@ pub(super) fn encode(name: &str, module: &[u8]) -> Result<Vec<u8>, BuildError> {
     {
         return Err(not_a_component(NO_EXPORT.to_string()));
     }
-    Ok(component)
+    Ok(())
 }

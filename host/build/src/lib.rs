@@ -7,6 +7,7 @@
 mod cargo;
 mod component;
 pub mod contract;
+mod npm;
 
 use std::fs;
 use std::io;
@@ -85,11 +86,13 @@ pub enum BuildError {
         reason: String,
     },
     /// The source does not compile, or its dependencies cannot be had.
-    #[error("{name} does not compile; cargo says:\n\n{output}")]
+    #[error("{name} does not compile; {tool} says:\n\n{output}")]
     Compile {
         /// The package.
         name: String,
-        /// Everything that cargo said, unabridged.
+        /// What builds plans of its language.
+        tool: &'static str,
+        /// Everything that it said, unabridged.
         output: String,
     },
     /// It compiles, and is not a plan.
@@ -103,7 +106,7 @@ pub enum BuildError {
     /// It compiles to a component that asks for something from outside.
     #[error(
         "{name} imports {}: a plan computes from its arguments alone, without clock, network or randomness. \
-         `cargo tree --target {TARGET}` shows which dependency brings them in",
+         in Rust, `cargo tree --target {TARGET}` shows which dependency brings them in",
         imports.join(", ")
     )]
     Imports {
@@ -137,13 +140,18 @@ impl BuildError {
     }
 }
 
-/// Compiles the plan in `dir` (the folder of its `Cargo.toml`) and writes `<target>/plans/<name>.wasm`.
+/// Compiles the plan in `dir`: a crate (`Cargo.toml`), or a package in TypeScript (`package.json`), which is built by its own
+/// script and left at `build/plan.wasm`.
 ///
+/// A crate becomes `<target>/plans/<name>.wasm`.
 /// `<target>` is the target folder of the plan's workspace, or what `CARGO_TARGET_DIR` says. Compiling happens in
 /// `<target>/plans-build`: cargo locks the folder that it builds in, and a `cargo test` that builds a plan must not
 /// wait for the lock of the cargo that runs it. The component appears under its name at once or not at all, so
 /// concurrent builds of one plan are safe.
 pub fn build_plan(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, BuildError> {
+    if dir.join(npm::MANIFEST).is_file() && !dir.join("Cargo.toml").is_file() {
+        return npm::build(dir, options);
+    }
     let package = cargo::Package::find(dir)?;
     cargo::ensure_target(dir, options)?;
     let module_path = cargo::compile(&package, options)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use farebox_runtime::Tier;
 
 use crate::authorize::Authorize;
 use crate::backfills::BackfillsCommand;
@@ -175,7 +176,15 @@ pub enum Command {
     Ledger(LedgerCommand),
     /// Compile a plan from standard input; the server calls itself like this
     #[command(name = crate::data::COMPILE_COMMAND, hide = true)]
-    CompilePlan,
+    CompilePlan {
+        /// Which class of plans it is of
+        #[arg(value_parser = tier)]
+        tier: Tier,
+    },
+}
+
+fn tier(name: &str) -> Result<Tier, String> {
+    Tier::named(name).ok_or_else(|| format!("{name:?} is neither native nor interpreted"))
 }
 
 impl Global {

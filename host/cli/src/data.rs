@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use farebox_engine::LedgerFold;
-use farebox_runtime::{Compiler, Config, Limits, Runtime};
+use farebox_runtime::{Compiler, Config, Runtime, Tier};
 use farebox_store::{JournalStore, Options};
 
 use crate::failure::{Exit, Failure};
@@ -59,8 +59,9 @@ pub fn open(dir: &Path, options: Options) -> Result<JournalStore, Failure> {
     Ok(JournalStore::open(dir, options, Arc::new(LedgerFold))?)
 }
 
-/// The runtime of a folder: compiled plans are kept in it, and compiling happens in a child process with limits.
-pub fn runtime(dir: &Path) -> Result<Runtime, Failure> {
+/// The runtime of a folder: compiled plans are kept in it, and compiling happens in a child process with limits. `interpreted`:
+/// whether plans that carry the runtime of their language may run.
+pub fn runtime(dir: &Path, interpreted: bool) -> Result<Runtime, Failure> {
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(
             Exit::Internal,
@@ -70,7 +71,8 @@ pub fn runtime(dir: &Path) -> Result<Runtime, Failure> {
     })?;
     let config = Config {
         cache_dir: Some(dir.join(CACHE)),
-        limits: Limits::default(),
+        limits: Tier::Native.limits(),
+        interpreted: interpreted.then(|| Tier::Interpreted.limits()),
         compiler: Compiler::Child {
             program,
             arguments: vec![COMPILE_COMMAND.into()],

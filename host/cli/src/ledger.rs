@@ -37,7 +37,7 @@ impl LedgerCommand {
         let settings = global.offline(folder)?;
         data::existing(&settings.data)?;
         let store = data::open(&settings.data, settings.store_options())?;
-        let runtime = data::runtime(&settings.data)?;
+        let runtime = data::runtime(&settings.data, true)?;
         let bar = progress::spinner("verifying");
         let base = store.base()?;
         let report = verify(

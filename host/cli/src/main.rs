@@ -36,7 +36,7 @@ mod wallet;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use farebox_runtime::{Limits, compile_in_child};
+use farebox_runtime::compile_in_child;
 
 use cli::{Cli, Command};
 use failure::Failure;
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let result = match &command {
-        Command::CompilePlan => return compile_in_child(&Limits::default()),
+        Command::CompilePlan { tier } => return compile_in_child(*tier, &tier.limits()),
         Command::Serve(serve) => serve.run(&global),
         Command::Plan(plan) => plan.run(&global),
         Command::Keys(keys) => keys.run(&global),

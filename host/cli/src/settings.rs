@@ -22,7 +22,7 @@ const FILE: &str = "farebox.toml";
 const PREFIX: &str = "FAREBOX_";
 
 /// Every setting, its default, and what it is. Also what `--print-config` lists.
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 13] = [
     ("data", "folder with everything that the server keeps"),
     ("listen", "address that the server listens on"),
     ("lanes", "threads that own wallets"),
@@ -39,6 +39,10 @@ const KEYS: [(&str, &str); 12] = [
     (
         "archive_dir",
         "folder of the journal's archive, to read what was moved there",
+    ),
+    (
+        "interpreted_plans",
+        "whether plans in TypeScript, which carry a language runtime, may run: on or off",
     ),
     ("metrics", "who may read /metrics: readers or public"),
     ("log", "what is logged: error, warn, info, debug, or by module"),
@@ -65,6 +69,8 @@ pub struct Settings {
     pub state_cache_bytes: u64,
     /// Folder of the archive, where segments are read that were moved there.
     pub archive_dir: Option<PathBuf>,
+    /// Whether plans that carry the runtime of their language may run.
+    pub interpreted_plans: bool,
     /// Who may read `/metrics`.
     pub metrics: MetricsAccess,
     /// Filter of the log.
@@ -139,10 +145,14 @@ impl Settings {
             listen: parse(&figment, "listen", "an address and a port such as 127.0.0.1:8080")?,
             lanes: parse(&figment, "lanes", "a number of threads")?,
             segment_bytes: parse(&figment, "segment_bytes", "a number of bytes")?,
-            compress_segments: packing(&figment)?,
+            compress_segments: match switch(&figment, "compress_segments")? {
+                true => Packing::On,
+                false => Packing::Off,
+            },
             disk_free_bytes_min: parse(&figment, "disk_free_bytes_min", "a number of bytes")?,
             state_cache_bytes: parse(&figment, "state_cache_bytes", "a number of bytes")?,
             archive_dir: text(&figment, "archive_dir")?.map(PathBuf::from),
+            interpreted_plans: switch(&figment, "interpreted_plans")?,
             metrics: metrics(&figment)?,
             log: parse(&figment, "log", "a filter such as info")?,
             server: parse(&figment, "server", "a URL such as http://127.0.0.1:8080")?,
@@ -199,6 +209,7 @@ fn defaults() -> Vec<(&'static str, String)> {
         ("compress_segments", "on".into()),
         ("disk_free_bytes_min", store.disk_free_bytes_min.to_string()),
         ("state_cache_bytes", store.state_cache_bytes.to_string()),
+        ("interpreted_plans", "off".into()),
         ("metrics", "readers".into()),
         ("log", "info".into()),
         ("server", "http://127.0.0.1:8080".into()),
@@ -282,11 +293,11 @@ fn metrics(figment: &Figment) -> Result<MetricsAccess, Failure> {
     }
 }
 
-fn packing(figment: &Figment) -> Result<Packing, Failure> {
-    match text(figment, "compress_segments")?.as_deref() {
-        Some("on") => Ok(Packing::On),
-        Some("off") => Ok(Packing::Off),
-        _ => Err(wrong(figment, "compress_segments", "on or off")),
+fn switch(figment: &Figment, name: &'static str) -> Result<bool, Failure> {
+    match text(figment, name)?.as_deref() {
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        _ => Err(wrong(figment, name, "on or off")),
     }
 }
 

@@ -26,6 +26,7 @@ use wasmtime::Engine;
 use crate::engine::compiling_engine;
 use crate::limits::Limits;
 use crate::refused::Refused;
+use crate::tier::{Bench, Tier};
 
 /// Where compilation happens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub enum Compiler {
     #[default]
     Thread,
     /// In a child process that is killed when it takes too long and has limits on time and memory. The program calls
-    /// [`compile_in_child`] and does nothing else; usually it is this very program with a hidden argument.
+    /// [`compile_in_child`] for the tier that its last argument names, and does nothing else; usually it is this very
+    /// program with a hidden argument.
     Child {
         /// What to run.
         program: PathBuf,
@@ -79,19 +81,15 @@ impl Compiling {
     }
 
     /// Machine code of `component`.
-    pub(crate) fn compile(
-        &self,
-        engine: &Engine,
-        component: &[u8],
-        limits: &Limits,
-    ) -> Result<Vec<u8>, Refused> {
+    pub(crate) fn compile(&self, bench: &Bench, tier: Tier, component: &[u8]) -> Result<Vec<u8>, Refused> {
+        let Bench { engine, limits, .. } = bench;
         let patience = Duration::from_secs(u64::from(limits.compile_seconds_max));
         let turn = self.turn(patience).ok_or(Refused::CompilerBusy)?;
         match &self.compiler {
             Compiler::Thread => on_a_thread(engine, component, limits, turn),
             Compiler::Child { program, arguments } => {
                 let mut command = Command::new(program);
-                command.args(arguments);
+                command.args(arguments).arg(tier.as_str());
                 in_a_child(command, component, limits)
             }
         }
@@ -216,8 +214,8 @@ const REFUSED: u8 = 3;
 /// output. Sets its own limits on memory and time first.
 ///
 /// The component was inspected by the parent. What comes back is trusted like this program itself, because it is.
-pub fn compile_in_child(limits: &Limits) -> ExitCode {
-    match compile_from_stdin(limits) {
+pub fn compile_in_child(tier: Tier, limits: &Limits) -> ExitCode {
+    match compile_from_stdin(tier, limits) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             let _ = writeln!(io::stderr(), "{reason}");
@@ -226,7 +224,7 @@ pub fn compile_in_child(limits: &Limits) -> ExitCode {
     }
 }
 
-fn compile_from_stdin(limits: &Limits) -> Result<(), String> {
+fn compile_from_stdin(tier: Tier, limits: &Limits) -> Result<(), String> {
     set_limit(libc::RLIMIT_AS, limits.compile_memory_bytes_max).map_err(|e| e.to_string())?;
     set_limit(libc::RLIMIT_CPU, u64::from(limits.compile_seconds_max)).map_err(|e| e.to_string())?;
     let mut component = Vec::new();
@@ -236,7 +234,7 @@ fn compile_from_stdin(limits: &Limits) -> Result<(), String> {
         .take(allowed)
         .read_to_end(&mut component)
         .map_err(|e| e.to_string())?;
-    let engine = compiling_engine(limits).map_err(|e| e.to_string())?;
+    let engine = compiling_engine(tier, limits).map_err(|e| e.to_string())?;
     let code = engine
         .precompile_component(&component)
         .map_err(|e| format!("{e:#}"))?;

@@ -9,6 +9,7 @@ use wasmtime::{
 
 use crate::error::RuntimeError;
 use crate::limits::Limits;
+use crate::tier::Tier;
 
 /// Ticks per deadline: a call is stopped at most this fraction of its deadline too late.
 const TICKS_PER_DEADLINE: u64 = 10;
@@ -17,9 +18,9 @@ const TICKS_PER_DEADLINE: u64 = 10;
 pub(crate) const DEADLINE_TICKS: u64 = TICKS_PER_DEADLINE;
 
 /// An engine that runs plans, and the thread that moves its clock.
-pub(crate) fn engine(limits: &Limits) -> Result<Engine, RuntimeError> {
-    let mut config = config(limits);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+pub(crate) fn engine(tier: Tier, limits: &Limits) -> Result<Engine, RuntimeError> {
+    let mut config = config(tier, limits);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(tier, limits)));
     let engine = Engine::new(&config).map_err(|e| RuntimeError::Engine {
         reason: format!("{e:#}"),
     })?;
@@ -32,14 +33,14 @@ pub(crate) fn engine(limits: &Limits) -> Result<Engine, RuntimeError> {
 
 /// An engine that only compiles: the same code comes out, without the pool's terabyte of address space, so that the
 /// process can run under a memory limit.
-pub(crate) fn compiling_engine(limits: &Limits) -> Result<Engine, RuntimeError> {
-    Engine::new(&config(limits)).map_err(|e| RuntimeError::Engine {
+pub(crate) fn compiling_engine(tier: Tier, limits: &Limits) -> Result<Engine, RuntimeError> {
+    Engine::new(&config(tier, limits)).map_err(|e| RuntimeError::Engine {
         reason: format!("{e:#}"),
     })
 }
 
 /// What both have in common: all that decides the compiled code.
-fn config(limits: &Limits) -> Config {
+fn config(tier: Tier, limits: &Limits) -> Config {
     let mut config = Config::new();
     // What a plan may use: what compilers emit for wasm32-unknown-unknown, and no more. Each proposal that is off is
     // surface that does not exist.
@@ -50,11 +51,14 @@ fn config(limits: &Limits) -> Config {
         .wasm_simd(true)
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
-        .wasm_multi_memory(false)
+        // What joins the components within a component copies from one memory to another. A plan's own modules have one: the
+        // inspection allows no more.
+        .wasm_multi_memory(tier == Tier::Interpreted)
         .wasm_memory64(false)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
-        .wasm_extended_const(false);
+        // Sums of addresses where modules are linked within a component: what only language runtimes do.
+        .wasm_extended_const(tier == Tier::Interpreted);
     // The same bytes everywhere: canonical NaNs; fuel as the limit that decides, wall clock only as a backstop.
     config
         .strategy(Strategy::Cranelift)
@@ -70,15 +74,20 @@ fn config(limits: &Limits) -> Config {
         .native_unwind_info(false);
     // One compilation takes one core: the others belong to those who pay.
     config.parallel_compilation(false);
-    // Memories of plans are small: resetting them costs less than remapping them, above all with many plans.
-    config.memory_init_cow(false);
+    // Memories of native plans are small: resetting them costs less than remapping them, above all with many plans. The heap of
+    // a language runtime is large, and most of it is never written.
+    config.memory_init_cow(tier == Tier::Interpreted);
     config
 }
 
 /// Slots for instances, reserved once, so that a fresh instance per batch costs no system call.
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
+fn pool(tier: Tier, limits: &Limits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    pool.linear_memory_keep_resident(limits.memory_bytes_max.max(1 << 20))
+    let resident = match tier {
+        Tier::Native => limits.memory_bytes_max.max(1 << 20),
+        Tier::Interpreted => 1 << 20, // pages beyond are given back, and mapped anew from the image
+    };
+    pool.linear_memory_keep_resident(resident)
         .table_keep_resident(64 << 10)
         // Resets the pages that were written and no others; off by itself where the kernel is too old (before 6.7).
         .pagemap_scan(Enabled::Auto)
@@ -86,12 +95,12 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_unused_warm_slots(1)
         .total_component_instances(limits.instances_max)
         .total_core_instances(limits.instances_max.saturating_mul(limits.core_instances_max))
-        .total_memories(limits.instances_max)
+        .total_memories(limits.instances_max.saturating_mul(limits.memories_max))
         .total_tables(limits.instances_max.saturating_mul(limits.tables_max))
         .table_elements(limits.table_elements_max as usize)
         .max_memory_size(limits.memory_bytes_max)
         .max_core_instances_per_component(limits.core_instances_max)
-        .max_memories_per_component(1)
+        .max_memories_per_component(limits.memories_max)
         .max_memories_per_module(1)
         .max_tables_per_component(limits.tables_max)
         .max_tables_per_module(limits.tables_max);

@@ -5,6 +5,7 @@ use wasmtime::Engine;
 
 use crate::limits::Limits;
 use crate::refused::Refused;
+use crate::tier::Tier;
 
 /// The interface that a plan exports.
 pub(crate) const INTERFACE: &str = "farebox:plan/pricing@0.1.0";
@@ -13,8 +14,8 @@ pub(crate) const INTERFACE: &str = "farebox:plan/pricing@0.1.0";
 const INTERFACE_UNVERSIONED: &str = "farebox:plan/pricing";
 
 /// The proposals that the engine has switched on, for the validator (which is a newer version of the same code).
-fn features() -> WasmFeatures {
-    WasmFeatures::MUTABLE_GLOBAL
+fn features(tier: Tier) -> WasmFeatures {
+    let common = WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT
         | WasmFeatures::SIGN_EXTENSION
         | WasmFeatures::REFERENCE_TYPES
@@ -22,11 +23,15 @@ fn features() -> WasmFeatures {
         | WasmFeatures::BULK_MEMORY
         | WasmFeatures::SIMD
         | WasmFeatures::FLOATS
-        | WasmFeatures::COMPONENT_MODEL
+        | WasmFeatures::COMPONENT_MODEL;
+    match tier {
+        Tier::Native => common,
+        Tier::Interpreted => common | WasmFeatures::EXTENDED_CONST,
+    }
 }
 
 /// Refuses what is no plan, with a reason that its author understands.
-pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<(), Refused> {
+pub(crate) fn inspect(bytes: &[u8], tier: Tier, limits: &Limits) -> Result<(), Refused> {
     too_large(
         "the component, in bytes,",
         "component_bytes_max",
@@ -59,7 +64,7 @@ pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<(), Refused> {
     ) {
         return Err(Refused::CoreModule);
     }
-    Validator::new_with_features(features())
+    Validator::new_with_features(features(tier))
         .validate_all(bytes)
         .map_err(|e| malformed(&e))?;
     let found = Findings::of(bytes, limits)?;
@@ -99,9 +104,6 @@ impl Findings {
         for payload in Parser::new(0).parse_all(bytes) {
             let here = enclosing.last().copied().unwrap_or(Enclosing::Root);
             match payload.map_err(|e| malformed(&e))? {
-                Payload::ModuleSection { .. } if here == Enclosing::NestedComponent => {
-                    return Err(Refused::NestedCode);
-                }
                 Payload::ModuleSection { .. } => enclosing.push(Enclosing::Module),
                 Payload::ComponentSection { .. } => enclosing.push(Enclosing::NestedComponent),
                 Payload::End(_) => {
@@ -190,6 +192,16 @@ impl Findings {
     fn check_memories(&self, limits: &Limits) -> Result<(), Refused> {
         let max = limits.memory_bytes_max as u64;
         let refuse = |reason: String| Err(Refused::Memory { reason, max });
+        if limits.memories_max > 1 {
+            let all = self.memories.len();
+            return match all <= limits.memories_max as usize && all > 0 {
+                true => Ok(()),
+                false => refuse(format!(
+                    "it has {all} memories, and memories_max is {}",
+                    limits.memories_max
+                )),
+            };
+        }
         match self.memories[..] {
             [Some(maximum)] if maximum <= max => Ok(()),
             [Some(maximum)] => refuse(format!("its memory may grow to {maximum} bytes")),

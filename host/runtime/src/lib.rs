@@ -32,6 +32,7 @@ mod limits;
 mod plan;
 mod refused;
 mod runtime;
+mod tier;
 mod transition;
 
 pub use answer::Verdict;
@@ -48,4 +49,5 @@ pub use limits::Limits;
 pub use plan::{Plan, Revision};
 pub use refused::{ParameterError, Refused};
 pub use runtime::{Config, Runtime};
+pub use tier::Tier;
 pub use transition::{Explanation, Migration, Transition};

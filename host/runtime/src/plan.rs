@@ -8,10 +8,12 @@ use farebox_record::plan::Description;
 use crate::call::Callable;
 use crate::health::{Counters, Health, Quarantine};
 use crate::limits::Limits;
+use crate::tier::Tier;
 
 /// A component that was admitted: inspected, compiled, described. Immutable and shared.
 pub struct Plan {
     pub(crate) hash: Hash,
+    pub(crate) tier: Tier,
     pub(crate) description: Description,
     pub(crate) callable: Callable,
     pub(crate) limits: Arc<Limits>,
@@ -21,6 +23,16 @@ impl Plan {
     /// BLAKE3 of the component's bytes.
     pub fn hash(&self) -> Hash {
         self.hash
+    }
+
+    /// Which class of plans it belongs to.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// The limits that it is held to.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What it says about itself, checked.

@@ -53,9 +53,12 @@ pub enum Refused {
         /// The largest maximum.
         max: u64,
     },
-    /// A component within the component carries code.
-    #[error("a component nested in this one carries a core module; all code of a plan is at its top level")]
-    NestedCode,
+    /// It is a plan of tier `interpreted`, and such plans are switched off.
+    #[error(
+        "a component within this one carries a core module, as language runtimes do (tier `interpreted`); such plans are \
+         switched off here"
+    )]
+    Interpreted,
     /// The compiler gave up on it.
     #[error("the component does not compile: {reason}")]
     Compile {
@@ -136,7 +139,7 @@ impl Refused {
             Refused::Imports { .. } => "imports",
             Refused::Export { .. } => "export",
             Refused::Memory { .. } => "memory",
-            Refused::NestedCode => "nested_code",
+            Refused::Interpreted => "interpreted",
             Refused::Compile { .. } => "compile",
             Refused::CompileLimit { .. } => "compile_limit",
             Refused::CompilerBusy => "compiler_busy",
@@ -167,7 +170,9 @@ impl Refused {
             Refused::Memory { .. } => {
                 "`farebox plan build` sets initial and maximum memory of 4 pages and the SDK brings its allocator"
             }
-            Refused::NestedCode => "link everything into one core module instead of composing components",
+            Refused::Interpreted => {
+                "set interpreted_plans to on where the server runs, or write the plan in Rust, which is some hundred times faster"
+            }
             Refused::Compile { .. } | Refused::CompileLimit { .. } => {
                 "split very large functions, and look for generated code or tables that could be parameters"
             }

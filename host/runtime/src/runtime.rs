@@ -1,31 +1,31 @@
 //! The handle: admits components and prepares revisions.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use farebox_record::ids::{Hash, RevisionHash};
-use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::cache::Cache;
 use crate::call::Callable;
 use crate::compile::{Compiler, Compiling};
 use crate::describe::describe;
-use crate::engine::engine;
 use crate::error::RuntimeError;
 use crate::health::{Counters, Health};
 use crate::inspect::inspect;
 use crate::limits::Limits;
 use crate::plan::{Plan, Revision};
 use crate::refused::{ParameterError, Refused};
+use crate::tier::{Bench, Tier};
 
 /// How a runtime is set up.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Where compiled plans are kept across restarts; none: nowhere. The directory belongs to this runtime alone.
     pub cache_dir: Option<PathBuf>,
-    /// Limits of the tier.
+    /// Limits of tier `native`.
     pub limits: Limits,
+    /// Limits of tier `interpreted`; none: such plans are refused.
+    pub interpreted: Option<Limits>,
     /// Where compilation happens.
     pub compiler: Compiler,
 }
@@ -43,10 +43,12 @@ pub struct Runtime {
 }
 
 pub(crate) struct Inner {
-    engine: Engine,
-    cache: Option<Cache>,
+    native: Bench,
+    /// Made when the first plan needs it: its pool is as large as that of all others.
+    interpreted: OnceLock<Bench>,
+    interpreted_limits: Option<Limits>,
+    cache_dir: Option<PathBuf>,
     compiling: Compiling,
-    pub(crate) limits: Arc<Limits>,
 }
 
 impl Runtime {
@@ -55,35 +57,52 @@ impl Runtime {
         let Config {
             cache_dir,
             limits,
+            interpreted,
             compiler,
         } = config;
-        let engine = engine(&limits)?;
-        let cache = cache_dir.map(|dir| Cache::open(&dir, &engine)).transpose()?;
-        let compiling = Compiling::new(compiler);
         Ok(Runtime {
             inner: Arc::new(Inner {
-                engine,
-                cache,
-                compiling,
-                limits: Arc::new(limits),
+                native: Bench::new(Tier::Native, limits, cache_dir.as_deref())?,
+                interpreted: OnceLock::new(),
+                interpreted_limits: interpreted,
+                cache_dir,
+                compiling: Compiling::new(compiler),
             }),
         })
     }
 
-    /// The limits that it holds plans to.
-    pub fn limits(&self) -> &Limits {
-        &self.inner.limits
+    /// What runs the plans of a tier.
+    fn bench(&self, tier: Tier) -> Result<&Bench, Refused> {
+        let inner = &*self.inner;
+        match (tier, &inner.interpreted_limits) {
+            (Tier::Native, _) => Ok(&inner.native),
+            (Tier::Interpreted, None) => Err(Refused::Interpreted),
+            (Tier::Interpreted, Some(limits)) => {
+                if inner.interpreted.get().is_none() {
+                    let dir = inner.cache_dir.as_ref().map(|dir| dir.join(tier.as_str()));
+                    let bench = Bench::new(tier, limits.clone(), dir.as_deref());
+                    let bench = bench.map_err(|error| Refused::Compile {
+                        reason: error.to_string(),
+                    })?;
+                    // Of two that were made at once, one goes.
+                    let _ = inner.interpreted.set(bench);
+                }
+                inner.interpreted.get().ok_or(Refused::Interpreted)
+            }
+        }
     }
 
     /// Takes a component, or says why not: inspects all of it, compiles it, asks it to describe itself.
     ///
     /// Takes tens of milliseconds for a plan of usual size that is not in the cache.
     pub fn admit(&self, component: &[u8]) -> Result<Arc<Plan>, Refused> {
-        let limits = &self.inner.limits;
-        inspect(component, limits)?;
+        let tier = Tier::of(component);
+        let bench = self.bench(tier)?;
+        let limits = &bench.limits;
+        inspect(component, tier, limits)?;
         let hash = Hash::of(component);
-        let compiled = self.compiled(hash, component)?;
-        let callable = Callable::new(&self.inner.engine, &compiled)?;
+        let compiled = self.compiled(bench, tier, hash, component)?;
+        let callable = Callable::new(&bench.engine, &compiled)?;
         let said = callable
             .describe(limits)
             .answer
@@ -94,6 +113,7 @@ impl Runtime {
         let description = describe(said, limits)?;
         Ok(Arc::new(Plan {
             hash,
+            tier,
             description,
             callable,
             limits: limits.clone(),
@@ -102,7 +122,7 @@ impl Runtime {
 
     /// Gives parameters (JSON text) to a plan.
     pub fn prepare(&self, plan: &Arc<Plan>, parameters: &str) -> Result<Arc<Revision>, Refused> {
-        let limits = &self.inner.limits;
+        let limits = &plan.limits;
         let too_large = |what: &str, limit, actual: usize, max: usize| Refused::TooLarge {
             what: what.into(),
             limit,
@@ -155,13 +175,14 @@ impl Runtime {
     }
 
     /// From the cache, or from the compiler.
-    fn compiled(&self, hash: Hash, component: &[u8]) -> Result<Component, Refused> {
-        let Inner {
-            engine,
-            cache,
-            compiling,
-            limits,
-        } = &*self.inner;
+    fn compiled(
+        &self,
+        bench: &Bench,
+        tier: Tier,
+        hash: Hash,
+        component: &[u8],
+    ) -> Result<Component, Refused> {
+        let Bench { engine, cache, .. } = bench;
         if let Some(code) = cache.as_ref().and_then(|cache| cache.load(hash)) {
             // SAFETY: the bytes carry the seal of this cache, so this program (or one with its key) wrote them with
             // an engine of the same fingerprint. The engine checks version and settings once more.
@@ -172,7 +193,7 @@ impl Runtime {
                 }
             }
         }
-        let code = compiling.compile(engine, component, limits)?;
+        let code = self.inner.compiling.compile(bench, tier, component)?;
         // SAFETY: the bytes come straight from the compiler: this process, or the child that runs the same program.
         let compiled = unsafe { Component::deserialize(engine, &code) }.map_err(|e| Refused::Compile {
             reason: format!("{e:#}"),

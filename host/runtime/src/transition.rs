@@ -56,7 +56,7 @@ impl Runtime {
         time: Timestamp,
         change: &Change,
     ) -> Transition {
-        let (plan, limits) = (&revision.plan, &*self.inner.limits);
+        let (plan, limits) = (&revision.plan, &*revision.plan.limits);
         let mut batch = Batch::new(revision);
         batch.context(context);
         if let Some(subject) = subject {
@@ -95,7 +95,8 @@ impl Runtime {
         if batch.columns.triggers.is_empty() {
             return Explanation::Steps(Vec::new());
         }
-        let (revision, limits) = (batch.revision(), &*self.inner.limits);
+        let revision = batch.revision();
+        let limits = &*revision.plan.limits;
         let mut columns = Columns::default();
         batch.columns.alone(0, None, None, batch.shape(), &mut columns);
         let lowered = columns.lower();
@@ -110,7 +111,7 @@ impl Runtime {
 
     /// Brings a state of an earlier version up to the described one.
     pub fn migrate(&self, revision: &Revision, from: u32, state: &[u8]) -> Migration {
-        let limits = &*self.inner.limits;
+        let limits = &*revision.plan.limits;
         let answer = twice_if_interrupted(revision, &mut 0, || {
             let Called { answer, fuel } = revision.plan.callable.migrate(from, state, limits);
             Called {

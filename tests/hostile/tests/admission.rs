@@ -268,7 +268,11 @@ fn two_memories_in_two_modules() {
 #[test]
 fn code_in_a_nested_component() {
     let text = "(component (component (core module)))";
-    refuse(&wat::parse_str(text).unwrap(), "nested_code", &["core module"]);
+    refuse(
+        &wat::parse_str(text).unwrap(),
+        "interpreted",
+        &["core module", "switched off here"],
+    );
 }
 
 #[test]
@@ -391,4 +395,43 @@ fn a_loop_in_the_allocator() {
         .unwrap_err();
     assert_eq!(refused.code(), "out_of_fuel");
     assert!(refused.to_string().contains("prepare_fuel"), "{refused}");
+}
+
+/// A component of the tier of language runtimes, with this within its nested component.
+fn refuse_interpreted(nested: &str, code: &str, words: &[&str]) {
+    let config = farebox_runtime::Config {
+        interpreted: Some(Limits::interpreted()),
+        ..farebox_runtime::Config::default()
+    };
+    let runtime = Runtime::new(config).unwrap();
+    let interface = r#"(instance $i) (export "farebox:plan/pricing@0.1.0" (instance $i))"#;
+    let text = format!("(component (component {nested}) {interface})");
+    let component = wat::parse_str(text).unwrap();
+    let refused = beside(code, &runtime, || runtime.admit(&component))
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(refused.code(), code, "{refused}");
+    for word in words {
+        assert!(
+            refused.to_string().contains(word),
+            "{refused:?} does not say {word}"
+        );
+    }
+}
+
+#[test]
+fn a_language_runtime_is_held_to_the_limits_of_its_tier() {
+    let memories = "(core module (memory 1))".repeat(5);
+    refuse_interpreted(&memories, "memory", &["5 memories", "memories_max is 4"]);
+    let table = "(core module (memory 1) (table 10001 funcref))";
+    refuse_interpreted(table, "too_large", &["table_elements_max"]);
+    let body = "nop ".repeat(300_000);
+    let function = format!("(core module (memory 1) (func {body}))");
+    refuse_interpreted(&function, "too_large", &["function_bytes_max"]);
+    let two = "(core module (memory 1) (memory 1))";
+    refuse_interpreted(two, "malformed", &["multiple memories"]);
+    let bytes = "x".repeat(5 << 20);
+    let large = format!("(core module (memory 1 100) (data (i32.const 0) \"{bytes}\"))");
+    refuse_interpreted(&large, "too_large", &["component_bytes_max"]);
+    refuse_interpreted("(core module (memory 1))", "export", &[]);
 }

@@ -11,6 +11,8 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Folders that hold no source.
 const SKIPPED: [&str; 4] = ["target", ".git", "farebox-data", "node_modules"];
+/// What the example in TypeScript is built to, beside its sources as its tools have it.
+const BUILT: &str = "guest-sdk/typescript/example/build";
 
 /// A text file.
 #[derive(Debug, Clone)]
@@ -97,7 +99,7 @@ impl Tree {
             };
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) {
+                if !SKIPPED.contains(&name.as_str()) && path != BUILT {
                     self.folders.push(path.clone());
                     self.folder(root, &path)?;
                 }

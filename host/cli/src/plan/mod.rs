@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use farebox_runtime::{Config, Runtime};
+use farebox_runtime::{Config, Limits, Runtime};
 use serde_json::json;
 
 use crate::cli::Global;
@@ -188,8 +188,11 @@ impl Build {
 
 /// A runtime for plans that were built here; a server compiles in a process of its own instead.
 fn runtime() -> Result<Runtime, Failure> {
-    Runtime::new(Config::default())
-        .map_err(|error| Failure::new(Exit::Internal, "runtime", error.to_string()))
+    let config = Config {
+        interpreted: Some(Limits::interpreted()),
+        ..Config::default()
+    };
+    Runtime::new(config).map_err(|error| Failure::new(Exit::Internal, "runtime", error.to_string()))
 }
 
 /// A file of text.

@@ -14,6 +14,13 @@ use crate::output::Output;
 /// Where the SDK is when no folder is named.
 const SDK: &str = "git = \"https://github.com/farebox/farebox\"";
 
+/// A file of the SDK for TypeScript.
+macro_rules! sdk {
+    ($path:literal) => {
+        include_str!(concat!("../../../../guest-sdk/typescript/", $path))
+    };
+}
+
 /// The files of a new plan: where, and what is in them.
 const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.in")),
@@ -29,6 +36,40 @@ const FILES: [(&str, &str); 6] = [
         include_str!("template/first-call.toml.in"),
     ),
 ];
+
+/// The files of a new plan in TypeScript. The SDK comes with the program, so it is written beside the plan.
+const TYPESCRIPT_FILES: [(&str, &str); 15] = [
+    (
+        "package.json",
+        include_str!("template/typescript/package.json.in"),
+    ),
+    ("tsconfig.json", sdk!("example/tsconfig.json")),
+    ("src/plan.ts", include_str!("template/typescript/plan.ts.in")),
+    (".gitignore", include_str!("template/typescript/gitignore.in")),
+    ("plan.toml", include_str!("template/plan.toml.in")),
+    ("parameters/prices.json", include_str!("template/prices.json.in")),
+    (
+        "scenarios/first-call.toml",
+        include_str!("template/first-call.toml.in"),
+    ),
+    ("sdk/package.json", sdk!("package.json")),
+    ("sdk/src/bytes.ts", sdk!("src/bytes.ts")),
+    ("sdk/src/contract.ts", sdk!("src/contract.ts")),
+    ("sdk/src/index.ts", sdk!("src/index.ts")),
+    ("sdk/src/json.ts", sdk!("src/json.ts")),
+    ("sdk/src/nanos.ts", sdk!("src/nanos.ts")),
+    ("sdk/src/parameters.ts", sdk!("src/parameters.ts")),
+    ("sdk/src/plan.ts", sdk!("src/plan.ts")),
+];
+
+/// In which language a plan is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// With `cargo`; the fastest, and what the standard plans are written in
+    Rust,
+    /// With `npm`; carries its language's runtime, some hundred times slower
+    Typescript,
+}
 
 /// The files of a folder for a standard plan, but for its parameters.
 const STANDARD_FILES: [(&str, &str); 2] = [
@@ -47,7 +88,15 @@ pub struct New {
     /// Use this standard plan, with its example parameters to be edited
     #[arg(long, value_name = "NAME", conflicts_with = "sdk")]
     standard: Option<String>,
-    /// Folder of the SDK (guest-sdk/rust of Farebox) [default: fetched from its repository]
+    /// In which language the plan is written
+    #[arg(
+        long,
+        value_name = "LANGUAGE",
+        default_value = "rust",
+        conflicts_with = "standard"
+    )]
+    language: Language,
+    /// Folder of the SDK for Rust (guest-sdk/rust of Farebox) [default: fetched from its repository]
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
@@ -77,8 +126,16 @@ impl New {
         if let Some(standard) = standard {
             return self.standard(&name, standard);
         }
-        for (file, template) in FILES {
-            self.write(file, &template.replace("{name}", &name).replace("{sdk}", &sdk))?;
+        let files: &[(&str, &str)] = match self.language {
+            Language::Rust => &FILES,
+            Language::Typescript => &TYPESCRIPT_FILES,
+        };
+        for (file, template) in files {
+            // The SDK is written as it is: braces in it mean something else.
+            match file.starts_with("sdk/") {
+                true => self.write(file, template)?,
+                false => self.write(file, &template.replace("{name}", &name).replace("{sdk}", &sdk))?,
+            }
         }
         let folder = self.folder.display();
         let text = format!(
@@ -86,7 +143,7 @@ impl New {
              farebox plan test {folder}      # builds it and runs its scenarios\n  \
              farebox plan push {folder} --activate"
         );
-        let files: Vec<&str> = FILES.iter().map(|(file, _)| *file).collect();
+        let files: Vec<&str> = files.iter().map(|(file, _)| *file).collect();
         Ok(Output::new(
             text,
             json!({ "name": name, "folder": self.folder, "files": files }),
@@ -162,6 +219,7 @@ mod tests {
         let new = New {
             folder: folder.path().join("my-plan"),
             standard: None,
+            language: Language::Rust,
             sdk: None,
         };
         new.run().unwrap();
@@ -174,12 +232,38 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_in_typescript_has_its_sdk_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = New {
+            folder: folder.path().join("my-plan"),
+            standard: None,
+            language: Language::Typescript,
+            sdk: None,
+        };
+        new.run().unwrap();
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk/typescript/src");
+        for source in fs::read_dir(sources).unwrap() {
+            let source = source.unwrap();
+            let written = new.folder.join("sdk/src").join(source.file_name());
+            assert_eq!(
+                fs::read(source.path()).unwrap(),
+                fs::read(&written).unwrap(),
+                "{}",
+                written.display()
+            );
+        }
+        let manifest = fs::read_to_string(new.folder.join("package.json")).unwrap();
+        assert!(manifest.contains("\"name\": \"my-plan\""), "{manifest}");
+    }
+
+    #[test]
     fn a_folder_for_each_standard_plan_is_ready_to_be_tested() {
         for plan in farebox_standard::PLANS {
             let home = tempfile::tempdir().unwrap();
             let new = New {
                 folder: home.path().join("ours"),
                 standard: Some(plan.name.to_string()),
+                language: Language::Rust,
                 sdk: None,
             };
             new.run().unwrap();

@@ -196,7 +196,7 @@ fn of_build(error: &BuildError) -> Failure {
         _ => Exit::Refused,
     };
     match error {
-        BuildError::Compile { name, output } => {
+        BuildError::Compile { name, output, .. } => {
             Failure::new(exit, error.code(), format!("{name} does not compile")).detail(output)
         }
         other => Failure::new(exit, error.code(), other.to_string()),

@@ -34,7 +34,7 @@ impl Seen {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if !(name.starts_with('.') || name == "target" || name == "node_modules") {
+            if !(name.starts_with('.') || matches!(&*name, "target" | "node_modules" | "build")) {
                 self.look(&entry.path());
             }
         }
@@ -73,6 +73,8 @@ mod tests {
         let first = Seen::of(&places);
         assert_eq!(Seen::of(&places).changed(&first), None);
         fs::write(at("target/built"), "x").unwrap();
+        fs::create_dir_all(at("build/wit")).unwrap();
+        fs::write(at("build/plan.wasm"), "x").unwrap();
         fs::write(at(".swap"), "x").unwrap();
         assert_eq!(Seen::of(&places).changed(&first), None);
         fs::write(at("scenarios/first.toml"), "ab").unwrap();

@@ -161,7 +161,7 @@ fn program() -> String {
 
 fn start(settings: &Settings, form: Form) -> Result<Engine, Failure> {
     let store = data::open(&settings.data, settings.store_options())?;
-    let runtime = data::runtime(&settings.data)?;
+    let runtime = data::runtime(&settings.data, settings.interpreted_plans)?;
     let config = EngineConfig {
         lanes: settings.lanes,
         on_failure: Box::new(move |why| fail_stop(why, form)),

@@ -68,7 +68,7 @@ impl<'r> Examiner<'r> {
         let revision = runtime.prepare(subject.plan, subject.parameters)?;
         let begin = |seats| Probe::begin(runtime, Arc::clone(&revision), subject.began, seats);
         let fresh = begin(subject.seats)?;
-        let limits = runtime.limits();
+        let limits = subject.plan.limits();
         Ok(Examiner {
             runtime,
             options,

@@ -3,12 +3,12 @@
 
 use std::process::ExitCode;
 
-use farebox_runtime::{Limits, compile_in_child};
+use farebox_runtime::{Limits, Tier, compile_in_child};
 
 fn main() -> ExitCode {
     let mut limits = Limits::default();
     if let Some(mebibytes) = std::env::args().nth(1).and_then(|text| text.parse::<u64>().ok()) {
         limits.compile_memory_bytes_max = mebibytes << 20;
     }
-    compile_in_child(&limits)
+    compile_in_child(Tier::Native, &limits)
 }

@@ -1,0 +1,223 @@
+// A subscription with a fee for each seat, included credits that roll over, graduated usage and a minimum commitment: the plan
+// host/kit/tests/plans/commitment once more, which answers byte for byte the same.
+//
+// - A **fee** for each seat goes on the statement when a period begins.
+// - **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap.
+// - **Usage** has graduated prices in dollars over the running total of the period. Credits pay first, at a fixed number of them for a
+//   dollar; what they do not cover is charged in dollars.
+// - The **minimum**: when a period ends, what its usage cost less than the minimum is charged on the statement.
+
+import {
+  definePlan,
+  Graduated,
+  least,
+  type Nanos,
+  type Outcome,
+  type Period,
+  type Place,
+  Rejected,
+  type Remaining,
+  Share,
+  text,
+  UNIT,
+} from "farebox-plan";
+
+interface Prepared {
+  fee: Nanos;
+  credits: Nanos;
+  rolloverMax: Nanos;
+  creditsPerDollar: number;
+  prices: Graduated;
+  minimum: Nanos;
+  callMax: Nanos;
+}
+
+/** Running totals since the last period began that paid a fee. */
+interface State {
+  /** Index of that period. */
+  period: number;
+  /** Units used. */
+  quantity: Nanos;
+  /** What they cost, in dollars. */
+  charged: Nanos;
+}
+
+const beginning = (period: number): State => ({ period, quantity: 0n, charged: 0n });
+
+export const pricing = definePlan<Prepared, State>({
+  name: "commitment",
+  version: "1",
+  summary: "Seats with credits, graduated prices and a minimum commitment.",
+  order: "cumulative",
+  vocabulary: {
+    assets: { credits: "Credits", usd: "US dollars" },
+    events: ["api.call"],
+    measures: ["units"],
+    attributes: [],
+    charges: {
+      seats: ["Seats", "seats"],
+      units: ["Units", "units"],
+      "minimum-commitment": ["Minimum commitment", "periods"],
+    },
+  },
+
+  parameters(root) {
+    const perDollar = root.field("credits_per_dollar");
+    const creditsPerDollar = perDollar.u32();
+    if (creditsPerDollar === 0) perDollar.error("expected at least 1, found 0");
+    const deal = {
+      fee: root.field("fee").amount(),
+      credits: root.field("credits").amount(),
+      rolloverMax: root.field("rollover_max").amount(),
+      minimum: root.field("minimum").amount(),
+      callMax: root.field("call_max").amount(),
+      creditsPerDollar,
+      prices: pricesOf(root),
+    };
+    root.closed();
+    return deal;
+  },
+
+  encode(deal, to) {
+    for (const amount of [deal.fee, deal.credits, deal.rolloverMax, deal.minimum, deal.callMax]) to.signed(amount);
+    to.u32(deal.creditsPerDollar);
+    to.u32(deal.prices.scale);
+    to.list(deal.prices.steps, ([from, price]) => {
+      to.signed(from);
+      to.signed(price);
+    });
+  },
+
+  decode(from) {
+    const amount = (): Nanos => from.signed();
+    const [fee, credits, rolloverMax, minimum, callMax] = [amount(), amount(), amount(), amount(), amount()];
+    const creditsPerDollar = from.u32();
+    const scale = from.u32();
+    const prices = Graduated.prepared(
+      from.list(() => [from.signed(), from.signed()] as const),
+      scale,
+    );
+    return { fee, credits, rolloverMax, creditsPerDollar, prices, minimum, callMax };
+  },
+
+  state: {
+    begin: () => beginning(0),
+    encode(state, to) {
+      to.u32(state.period);
+      to.signed(state.quantity);
+      to.signed(state.charged);
+    },
+    decode: (from) => ({ period: from.u32(), quantity: from.signed(), charged: from.signed() }),
+  },
+
+  evaluate(deal, usage, memory, outcome) {
+    const units = usage.needed("units");
+    if (units > deal.callMax) {
+      throw Rejected.outOfRange("units", `expected at most ${text(deal.callMax)}, found ${text(units)}`);
+    }
+    const { period, quantity: before, charged } = memory.state;
+    const after = before + units;
+    const dollars = deal.prices.between(before, after);
+    memory.state = { period, quantity: after, charged: charged + dollars };
+    const credits = dollars * BigInt(deal.creditsPerDollar);
+    const why = () => `from ${text(before)} to ${text(after)} units of the period`;
+    const posted = outcome.charge("units", "credits", credits, units, why);
+    if (dollars > 0n) posted.otherwise("usd", dollars);
+  },
+
+  transition(deal, { change, period, seats, time }, memory, outcome) {
+    const terms = new Terms(deal, period, outcome);
+    const rest = period.rest(time);
+    const isNewPeriod = memory.state.period !== period.index;
+    switch (change.kind) {
+      case "started":
+        memory.state = beginning(period.index);
+        return terms.seats(seats, rest);
+      case "renewed":
+        terms.settle(memory.state);
+        memory.state = beginning(period.index);
+        terms.seats(seats, Share.WHOLE);
+        return terms.rollOver(change.remaining);
+      case "resumed":
+        if (!isNewPeriod) return;
+        terms.settle(memory.state);
+        memory.state = beginning(period.index);
+        return terms.seats(seats, rest);
+      case "seats-changed":
+        if (!change.prorate || isNewPeriod) return;
+        if (change.after >= change.before) return terms.seats(change.after - change.before, rest);
+        return terms.giveBack(change.before - change.after, rest);
+      case "plan-changed": {
+        memory.state = beginning(period.index);
+        // A period that begins is paid whole; one that goes on is paid to the plan before.
+        const atEnd = time <= period.start ? Share.WHOLE : Share.NONE;
+        terms.seats(seats, change.prorate ? rest : atEnd);
+        return terms.rollOver(change.remaining);
+      }
+      case "cancelled":
+        return terms.settle(memory.state);
+      case "paused":
+      case "due":
+        return;
+    }
+  },
+});
+
+function pricesOf(root: Place): Graduated {
+  const base = root.field("price").rate("unit");
+  const steps = root.field("beyond");
+  const beyond = steps.isThere() ? steps.items() : [];
+  const read = beyond.map((step) => {
+    const pair = [step.field("above").amount(), step.field("price").rate("unit")] as const;
+    step.closed();
+    return pair;
+  });
+  const prices = Graduated.of(base, read);
+  if (typeof prices !== "number") return prices;
+  beyond[prices]?.field("above").error("expected more than the threshold before it");
+  return Graduated.prepared([[0n, 0n]], 0);
+}
+
+/** What the deal says about a period. */
+class Terms {
+  constructor(
+    private readonly deal: Prepared,
+    private readonly period: Period,
+    private readonly outcome: Outcome,
+  ) {}
+
+  /** Fee and credits of so many seats for a share of the period. */
+  seats(seats: number, share: Share): void {
+    const fee = share.ofEach(this.deal.fee, seats);
+    const why = () => "the fee of a seat, for the part of the period that it covers";
+    if (fee > 0n) this.outcome.invoice("seats", "usd", fee, BigInt(seats) * UNIT, why);
+    this.give("Included credits", share.ofEach(this.deal.credits, seats), 0);
+  }
+
+  /** The fee of so many seats for a share of the period comes back, to be used. */
+  giveBack(seats: number, share: Share): void {
+    const amount = share.ofEach(this.deal.fee, seats);
+    if (amount > 0n) this.outcome.grant({ category: "promotional", asset: "usd", amount, label: "Unused part of the fee" });
+  }
+
+  /** What is left of the credits goes on for another period, up to the cap. It burns first. */
+  rollOver(remaining: Remaining[]): void {
+    const included = remaining.filter((grant) => grant.asset === "credits" && grant.category === "included");
+    const unused = included.reduce((sum, grant) => sum + grant.remaining, 0n);
+    this.give("Rolled-over credits", least(unused, this.deal.rolloverMax), -1);
+  }
+
+  /** What the usage behind these totals cost less than the minimum. */
+  settle(totals: State): void {
+    const { minimum } = this.deal;
+    const why = () => `${text(minimum)} less ${text(totals.charged)} for usage`;
+    const missing = minimum - totals.charged;
+    if (missing > 0n) this.outcome.invoice("minimum-commitment", "usd", missing, UNIT, why);
+  }
+
+  /** Credits until the end of the period; of nothing there is no grant. */
+  private give(label: string, amount: Nanos, priority: number): void {
+    if (amount <= 0n) return;
+    this.outcome.grant({ category: "included", asset: "credits", amount, label, priority, expires: this.period.end });
+  }
+}

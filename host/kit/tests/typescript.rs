@@ -1,0 +1,270 @@
+//! A plan in TypeScript is a plan: built by its own tools, admitted in its own tier, held to the scenarios of the same plan in
+//! Rust, and equal to that one in every byte of what it answers.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use farebox_kit::build::{BuildOptions, build_plan};
+use farebox_kit::probe::Probe;
+use farebox_kit::scenario::{Scenario, Subject, run};
+use farebox_money::Nanos;
+use farebox_record::command::default_source;
+use farebox_record::event::Event;
+use farebox_record::ids::EventId;
+use farebox_record::plan::Category;
+use farebox_record::time::{Span, Timestamp};
+use farebox_runtime::{
+    Change, Config, Limits, Proration, Purpose, Refused, Revision, Runtime, Tier, Verdict,
+};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+
+/// Answers that are compared.
+const ANSWERS: usize = 6_000;
+/// The largest number that crosses into a plan in TypeScript: what a double holds exactly.
+const CROSSING_MAX: i128 = (1 << 53) - 1;
+
+/// Graduated prices with four decimals, so that amounts are rounded.
+const DEAL: &str = r#"{"fee": "19.99", "credits": "1000.5", "rollover_max": "500", "credits_per_dollar": 73,
+    "price": "0.1003", "beyond": [{"above": "1000", "price": "0.0507"}, {"above": "2500.25", "price": "0.01"}],
+    "minimum": "50", "call_max": "5000"}"#;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn built(dir: &str) -> Vec<u8> {
+    build_plan(&root().join(dir), &BuildOptions::default())
+        .unwrap_or_else(|error| panic!("{error}"))
+        .component
+}
+
+fn typescript() -> &'static [u8] {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| built("guest-sdk/typescript/example"))
+}
+
+/// One for all tests, and it compiles the plan once.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<(Runtime, tempfile::TempDir)> = OnceLock::new();
+    let (runtime, _) = RUNTIME.get_or_init(|| {
+        let cache = tempfile::tempdir().unwrap();
+        let config = Config {
+            cache_dir: Some(cache.path().to_path_buf()),
+            interpreted: Some(Limits::interpreted()),
+            ..Config::default()
+        };
+        (Runtime::new(config).unwrap(), cache)
+    });
+    runtime
+}
+
+#[test]
+fn it_keeps_the_scenarios_of_the_same_plan_in_rust() {
+    let runtime = runtime();
+    let plan = root().join("host/kit/tests/plans/commitment");
+    let folder = plan.join("scenarios");
+    let mut files = 0;
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let scenario = Scenario::parse(&text).unwrap();
+        let parameters = match &scenario.parameters {
+            Some(own) => folder.join(own),
+            None => plan.join("parameters/standard.json"),
+        };
+        let subject = Subject {
+            runtime,
+            component: typescript(),
+            parameters: &std::fs::read_to_string(parameters).unwrap(),
+            folder: &folder,
+        };
+        for step in run(&subject, &scenario, &text).unwrap().steps {
+            let place = format!("{}:{} {}", path.display(), step.line, step.action);
+            assert_eq!(step.problems, Vec::<String>::new(), "{place}");
+        }
+        files += 1;
+    }
+    assert!(files > 10, "{files}");
+}
+
+#[test]
+fn it_answers_byte_for_byte_what_the_same_plan_answers_in_rust() {
+    let runtime = runtime();
+    let prepared = |component: &[u8]| -> Arc<Revision> {
+        let plan = runtime.admit(component).unwrap();
+        runtime.prepare(&plan, DEAL).unwrap()
+    };
+    let both = [
+        prepared(&built("host/kit/tests/plans/commitment")),
+        prepared(typescript()),
+    ];
+    assert_eq!(
+        both.each_ref().map(|revision| revision.plan().tier()),
+        [Tier::Native, Tier::Interpreted]
+    );
+    let [rust, script] = both.each_ref().map(|revision| revision.description());
+    assert_eq!(rust, script);
+
+    let mut chance = SmallRng::seed_from_u64(0x7e5c);
+    let began: Timestamp = "2026-01-31T00:00:00Z".parse().unwrap();
+    let mut now = began;
+    let mut pair = both.map(|revision| Probe::begin(runtime, revision, began, 3).unwrap());
+    let (mut priced, mut refused) = (0, 0);
+    for number in 0..ANSWERS {
+        now = now.saturating_add(Span::seconds(chance.random_range(0..20_000)));
+        let event = event(number, now, &mut chance);
+        let told = pair.each_mut().map(|probe| {
+            probe.reach(&event).unwrap();
+            probe.clone()
+        });
+        let answers: [String; 2] = match chance.random_range(0..10) {
+            0 => {
+                let change = change(&mut chance, &told[0]);
+                if let Change::SeatsChanged { after, .. } = change {
+                    pair.iter_mut().for_each(|probe| probe.set_seats(after));
+                }
+                pair.each_mut()
+                    .map(|probe| format!("{:?}", probe.change(now, &change, None).verdict))
+            }
+            1 => pair
+                .each_mut()
+                .map(|probe| format!("{:?}", probe.quote(&event).unwrap().verdict)),
+            2 => pair
+                .each_mut()
+                .map(|probe| format!("{:?}", probe.explain(&event, Purpose::Usage).unwrap())),
+            _ => pair.each_mut().map(|probe| {
+                let verdict = probe.price(&event).unwrap().verdict;
+                match verdict {
+                    Verdict::Priced(_) => priced += 1,
+                    _ => refused += 1,
+                }
+                format!("{verdict:?}")
+            }),
+        };
+        assert_eq!(answers[0], answers[1], "answer {number}, to {event:?}");
+    }
+    assert!(
+        priced > ANSWERS && refused > ANSWERS / 20,
+        "{priced} and {refused}"
+    );
+}
+
+/// An event with units around the steps of the deal, with and without fractions; too many, fewer than none, or none at all.
+fn event(number: usize, time: Timestamp, chance: &mut SmallRng) -> Event {
+    let whole = Nanos::units([0, 1, 7, 40, 333, 999, 5_000][chance.random_range(0..7)]);
+    let units = match chance.random_range(0..20) {
+        0 => None,
+        1 => Some(Nanos::units(5_001)),
+        2 => Some(Nanos::new(-1)),
+        3 => Some(Nanos::new(CROSSING_MAX)),
+        4..8 => Some(Nanos::new(chance.random_range(0..40_000_000_000))),
+        _ => Some(whole),
+    };
+    Event {
+        source: default_source(),
+        id: EventId::new(&format!("e-{number}")).unwrap(),
+        event_type: "api.call".parse().unwrap(),
+        time: Some(time),
+        measures: units
+            .map(|units| BTreeMap::from([("units".to_string(), units)]))
+            .unwrap_or_default(),
+        attributes: BTreeMap::new(),
+    }
+}
+
+fn change(chance: &mut SmallRng, probe: &Probe<'_>) -> Change {
+    let proration = [Proration::Wanted, Proration::Unwanted][chance.random_range(0..2)];
+    let credits = Nanos::new(chance.random_range(0..2_000_000_000_000));
+    let left = |category| farebox_record::plan::RemainingGrant {
+        asset: "credits".parse().unwrap(),
+        category,
+        label: "Übrig – 余り".to_string(),
+        granted: Nanos::units(2_000),
+        remaining: credits,
+        expires: None,
+    };
+    let remaining = vec![left(Category::Included), left(Category::Paid)];
+    match chance.random_range(0..6) {
+        0 => Change::Paused,
+        1 => Change::Resumed,
+        2 => Change::Renewed { remaining },
+        3 => Change::Cancelled { remaining },
+        _ => Change::SeatsChanged {
+            before: probe.seats(),
+            after: chance.random_range(0..9),
+            proration,
+        },
+    }
+}
+
+#[test]
+fn what_a_double_does_not_hold_is_refused_and_never_rounded() {
+    let runtime = runtime();
+    let plan = runtime.admit(typescript()).unwrap();
+    let huge = DEAL.replace("\"call_max\": \"5000\"", "\"call_max\": \"900000000\"");
+    let revision = runtime.prepare(&plan, &huge).unwrap();
+    let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut probe = Probe::begin(runtime, revision, began, 1).unwrap();
+    let mut asked = |units: i128| {
+        let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
+        event.measures.insert("units".to_string(), Nanos::new(units));
+        format!("{:?}", probe.price(&event).unwrap().verdict)
+    };
+    assert!(
+        asked(CROSSING_MAX + 1).contains("Overflow"),
+        "it came as another number"
+    );
+    assert!(asked(CROSSING_MAX + 2).contains("Overflow"));
+    // 73 credits for a dollar: 100,000 of them are 7.3 million credits, and 200,000 are more than crosses.
+    assert!(asked(11_000_000 * 1_000_000_000).contains("Overflow"));
+}
+
+#[test]
+fn what_is_wrong_with_a_price_list_is_told_at_its_place() {
+    let runtime = runtime();
+    let plan = runtime.admit(typescript()).unwrap();
+    let told = |parameters: &str| match runtime.prepare(&plan, parameters).unwrap_err() {
+        Refused::Parameters { errors } => errors
+            .into_iter()
+            .map(|error| format!("{}: {}", error.pointer, error.message))
+            .collect::<Vec<_>>(),
+        other => panic!("{other}"),
+    };
+    let wrong = DEAL
+        .replace("\"19.99\"", "\"-1\"")
+        .replace("73", "0")
+        .replace("2500.25", "1000")
+        .replace("\"minimum\"", "\"minimun\"");
+    assert_eq!(
+        told(&wrong),
+        [
+            "/credits_per_dollar: expected at least 1, found 0",
+            "/fee: expected 0 or more, found -1",
+            "/minimum: expected a decimal number in quotes, such as \"0.30\"",
+            "/beyond/1/above: expected more than the threshold before it",
+            ": unknown field \"minimun\", expected one of credits_per_dollar, fee, credits, rollover_max, minimum, call_max, \
+             price, beyond",
+        ]
+    );
+    assert_eq!(
+        told("{\"fee\": \"1\", \"fee\": \"2\"}"),
+        [": \"fee\" is there twice (line 1, column 19)"]
+    );
+    assert!(told("{\"fee\": 0.1")[0].contains("found the end"));
+}
+
+#[test]
+fn where_such_plans_are_switched_off_it_is_refused_by_name() {
+    let runtime = Runtime::new(Config::default()).unwrap();
+    let refused = runtime.admit(typescript()).unwrap_err();
+    assert_eq!(refused.code(), "interpreted");
+    assert!(
+        refused.advice().contains("interpreted_plans"),
+        "{}",
+        refused.advice()
+    );
+}
