@@ -20,6 +20,8 @@ pub(super) struct Audit<'a> {
     pub report: Report,
     /// What the wallets of the tenant that is looked at come to.
     pub tenant: Closing,
+    /// Whether all of those wallets could be folded: else their sum says nothing.
+    pub whole: bool,
     /// What the server has added up for each tenant; none where it cannot be told.
     pub kept: Option<BTreeMap<TenantId, Closing>>,
     progress: &'a dyn Fn(u64, u64),
@@ -48,6 +50,7 @@ impl<'a> Audit<'a> {
                 ..Report::default()
             },
             tenant: Closing::new(),
+            whole: true,
             kept,
             progress,
         })

@@ -99,7 +99,8 @@ impl Audit<'_> {
         for (asset, accounts) in &found {
             *self.report.books.entry(asset.clone()).or_default() += accounts;
         }
-        let (Some(kept), Ok(name)) = (&self.kept, TenantId::new(tenant)) else {
+        let whole = std::mem::replace(&mut self.whole, true);
+        let (Some(kept), Ok(name), true) = (&self.kept, TenantId::new(tenant), whole) else {
             return;
         };
         let own = kept.get(&name).cloned().unwrap_or_default();

@@ -43,6 +43,7 @@ impl Audit<'_> {
             Err(error) => {
                 let what = format!("it cannot be read in the snapshot: {error}");
                 self.report.found(key, None, "state", what);
+                self.whole = false;
                 return Ok(());
             }
         };
@@ -64,6 +65,7 @@ impl Audit<'_> {
         if folded.whole {
             self.compare(key, &image, &folded)?;
         }
+        self.whole &= folded.whole;
         for (asset, accounts) in accounts_of(&folded.wallet) {
             *self.tenant.entry(asset).or_default() += &accounts;
         }
