@@ -465,7 +465,20 @@ function remainingOf(grants: wit.RemainingGrant[], assets: string[]): Remaining[
     const name = assets[asset];
     return name === undefined
       ? []
-      : [{ asset: name, category, label, granted: crossedIn(granted), remaining: crossedIn(remaining) }];
+      : [
+          {
+            asset: name,
+            category,
+            label,
+            // Looked at by need: what a plan does not ask for must not be what it fails for.
+            get granted() {
+              return crossedIn(granted);
+            },
+            get remaining() {
+              return crossedIn(remaining);
+            },
+          },
+        ];
   });
 }
 

@@ -51,14 +51,21 @@ pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, Bui
     let _alone = alone(&folder)?;
     let path = wit.join("plan.wit");
     fs::write(&path, contract::WIT).map_err(at(&path))?;
-    if !dir.join("node_modules").is_dir() {
+    if !is_fetched(dir) {
         (options.progress)("fetching what package.json names");
         let install = match dir.join("package-lock.json").is_file() {
             true => "ci",
             false => "install",
         };
         // What a package would run when it is installed is not needed to build, so nothing is run.
-        let arguments = [install, "--ignore-scripts", "--no-audit", "--no-fund"];
+        // What builds stands among the tools for development, which some environments leave out.
+        let arguments = [
+            install,
+            "--include=dev",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+        ];
         npm(&manifest.name, dir, &arguments, options)?;
     }
     let path = folder.join("plan.wasm");
@@ -83,6 +90,17 @@ pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, Bui
         module_bytes: component.len(),
         component,
     })
+}
+
+/// Whether all that the folder names is there: npm leaves a list of it when it is done, which is older than what names
+/// something else since.
+fn is_fetched(dir: &Path) -> bool {
+    let saved = |path: &str| fs::metadata(dir.join(path)).and_then(|file| file.modified()).ok();
+    let named = [MANIFEST, "package-lock.json"]
+        .into_iter()
+        .filter_map(saved)
+        .max();
+    saved("node_modules/.package-lock.json").is_some_and(|fetched| named <= Some(fetched))
 }
 
 /// Two builds of one folder would take each other's files away: the second waits.

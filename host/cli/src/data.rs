@@ -60,7 +60,7 @@ pub fn open(dir: &Path, options: Options) -> Result<JournalStore, Failure> {
 }
 
 /// The runtime of a folder: compiled plans are kept in it, and compiling happens in a child process with limits. `interpreted`:
-/// whether plans that carry the runtime of their language may run.
+/// whether further plans that carry the runtime of their language are taken in.
 pub fn runtime(dir: &Path, interpreted: bool) -> Result<Runtime, Failure> {
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(
@@ -72,7 +72,8 @@ pub fn runtime(dir: &Path, interpreted: bool) -> Result<Runtime, Failure> {
     let config = Config {
         cache_dir: Some(dir.join(CACHE)),
         limits: Tier::Native.limits(),
-        interpreted: interpreted.then(|| Tier::Interpreted.limits()),
+        interpreted: Some(Tier::Interpreted.limits()),
+        takes_interpreted: interpreted,
         compiler: Compiler::Child {
             program,
             arguments: vec![COMPILE_COMMAND.into()],

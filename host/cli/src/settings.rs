@@ -42,7 +42,7 @@ const KEYS: [(&str, &str); 13] = [
     ),
     (
         "interpreted_plans",
-        "whether plans in TypeScript, which carry a language runtime, may run: on or off",
+        "whether plans in TypeScript, which carry a language runtime, are taken in: on or off",
     ),
     ("metrics", "who may read /metrics: readers or public"),
     ("log", "what is logged: error, warn, info, debug, or by module"),

@@ -90,7 +90,7 @@ impl Engine {
             None => self
                 .shared()
                 .runtime
-                .admit(bytes)
+                .take_in(bytes)
                 .map_err(|e| ControlError::Refused(Box::new(e)))?,
         };
         let (hash, description) = (admitted.hash(), admitted.description().clone());

@@ -55,6 +55,7 @@ fn runtime() -> &'static Runtime {
         let config = Config {
             cache_dir: Some(cache.path().to_path_buf()),
             interpreted: Some(Limits::interpreted()),
+            takes_interpreted: true,
             ..Config::default()
         };
         (Runtime::new(config).unwrap(), cache)
@@ -205,7 +206,8 @@ fn change(chance: &mut SmallRng, probe: &Probe<'_>) -> Change {
 fn what_a_double_does_not_hold_is_refused_and_never_rounded() {
     let runtime = runtime();
     let plan = runtime.admit(typescript()).unwrap();
-    let huge = DEAL.replace("\"call_max\": \"5000\"", "\"call_max\": \"900000000\"");
+    let huge = DEAL.replace("\"call_max\": \"5000\"", "\"call_max\": \"9000000\"");
+    let huge = huge.replace("73", "1000");
     let revision = runtime.prepare(&plan, &huge).unwrap();
     let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let mut probe = Probe::begin(runtime, revision, began, 1).unwrap();
@@ -219,8 +221,13 @@ fn what_a_double_does_not_hold_is_refused_and_never_rounded() {
         "it came as another number"
     );
     assert!(asked(CROSSING_MAX + 2).contains("Overflow"));
-    // 73 credits for a dollar: 100,000 of them are 7.3 million credits, and 200,000 are more than crosses.
-    assert!(asked(11_000_000 * 1_000_000_000).contains("Overflow"));
+    // 500,000 units cost some 5,151 dollars, or 5.2 million credits; twice that comes in, and costs more credits than cross.
+    assert!(asked(500_000 * 1_000_000_000).contains("Priced"));
+    assert!(asked(1_000_000 * 1_000_000_000).contains("Overflow"));
+    // The least number is how an absent measure crosses. As a double, those beside it are the same, and must not pass for it.
+    for least in [i64::MIN + 1, i64::MIN + 512, i64::MIN + 513] {
+        assert!(!asked(least.into()).contains("Missing"), "{least}");
+    }
 }
 
 #[test]
@@ -267,4 +274,12 @@ fn where_such_plans_are_switched_off_it_is_refused_by_name() {
         "{}",
         refused.advice()
     );
+    // Where they are switched off later, those that are there run on, and no other is taken in.
+    let later = Runtime::new(Config {
+        interpreted: Some(Limits::interpreted()),
+        ..Config::default()
+    });
+    let later = later.unwrap();
+    assert_eq!(later.take_in(typescript()).unwrap_err().code(), "interpreted");
+    assert!(later.admit(typescript()).is_ok());
 }

@@ -11,6 +11,7 @@ use farebox_record::time::{Period, Timestamp};
 use crate::bindings::{self, Span};
 use crate::columns::{Columns, Shape, offset};
 use crate::plan::Revision;
+use crate::tier::Tier;
 
 /// What stands in a column for a measure that an event does not carry.
 const ABSENT: i64 = i64::MIN;
@@ -276,12 +277,12 @@ impl Batch {
             self.check_subject(subject)?;
         }
         let cost = match trigger.cost.filter(|_| plan.description.wants_cost) {
-            Some(cost) => Some(number("cost", cost)?),
+            Some(cost) => Some(number("cost", cost, plan.tier)?),
             None => None,
         };
         for name in &plan.description.measures {
             let value = match trigger.measures.get(name) {
-                Some(value) => number(name, *value)?,
+                Some(value) => number(name, *value, plan.tier)?,
                 None => ABSENT,
             };
             self.columns.measures.push(value);
@@ -306,11 +307,18 @@ impl Batch {
     }
 }
 
-/// A number as the contract has it.
-fn number(field: &str, value: Nanos) -> Result<i64, Rejection> {
+/// How near to [`ABSENT`] numbers are one with it where they cross as doubles, whose steps are 1,024 there.
+const ROUNDED_TO_ABSENT: i64 = 1_024;
+
+/// A number as the contract has it. What an interpreted plan would take for an absent one is out of range there.
+fn number(field: &str, value: Nanos, tier: Tier) -> Result<i64, Rejection> {
+    let least = match tier {
+        Tier::Native => ABSENT + 1,
+        Tier::Interpreted => ABSENT + ROUNDED_TO_ABSENT,
+    };
     value
         .to_plan()
-        .filter(|plain| *plain != ABSENT)
+        .filter(|plain| *plain >= least)
         .ok_or_else(|| Rejection::InvalidEvent {
             field: field.to_string(),
             problem: FieldProblem::OutOfRange,

@@ -207,7 +207,6 @@ impl Limits {
             prepare_fuel: 1_000_000_000,
             epoch_deadline_ms: 5_000,
             stack_bytes: 512 << 10,
-            instances_max: 16,
 
             triggers_per_batch_max: 64,
             ..Limits::default()

@@ -26,6 +26,8 @@ pub struct Config {
     pub limits: Limits,
     /// Limits of tier `interpreted`; none: such plans are refused.
     pub interpreted: Option<Limits>,
+    /// Whether plans of that tier are taken in ([`Runtime::take_in`]). Those that were taken in before run all the same.
+    pub takes_interpreted: bool,
     /// Where compilation happens.
     pub compiler: Compiler,
 }
@@ -47,6 +49,7 @@ pub(crate) struct Inner {
     /// Made when the first plan needs it: its pool is as large as that of all others.
     interpreted: OnceLock<Bench>,
     interpreted_limits: Option<Limits>,
+    takes_interpreted: bool,
     cache_dir: Option<PathBuf>,
     compiling: Compiling,
 }
@@ -58,6 +61,7 @@ impl Runtime {
             cache_dir,
             limits,
             interpreted,
+            takes_interpreted,
             compiler,
         } = config;
         Ok(Runtime {
@@ -65,6 +69,7 @@ impl Runtime {
                 native: Bench::new(Tier::Native, limits, cache_dir.as_deref())?,
                 interpreted: OnceLock::new(),
                 interpreted_limits: interpreted,
+                takes_interpreted,
                 cache_dir,
                 compiling: Compiling::new(compiler),
             }),
@@ -89,6 +94,15 @@ impl Runtime {
                 }
                 inner.interpreted.get().ok_or(Refused::Interpreted)
             }
+        }
+    }
+
+    /// Takes a component that comes from outside: like [`Runtime::admit`], and refuses what belongs to a tier that is
+    /// switched off.
+    pub fn take_in(&self, component: &[u8]) -> Result<Arc<Plan>, Refused> {
+        match Tier::of(component) {
+            Tier::Interpreted if !self.inner.takes_interpreted => Err(Refused::Interpreted),
+            _ => self.admit(component),
         }
     }
 

@@ -190,6 +190,7 @@ impl Build {
 fn runtime() -> Result<Runtime, Failure> {
     let config = Config {
         interpreted: Some(Limits::interpreted()),
+        takes_interpreted: true,
         ..Config::default()
     };
     Runtime::new(config).map_err(|error| Failure::new(Exit::Internal, "runtime", error.to_string()))
