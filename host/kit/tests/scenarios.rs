@@ -298,7 +298,7 @@ why = "It is not too late for it yet"
 backfill.id = "young"
 backfill.preview = true
 backfill.events = [{ id = "x", time = 2026-03-01, type = "llm.call", attributes = { model = "one" } }]
-expect.backfill = { charged = 1 }
+expect.usage = { from = 2026-03-01T12:00:00Z, to = 2026-03-01T13:00:00Z, rows = [] }
 [[step]]
 at = 2026-05-10
 backfill.id = "old"
@@ -333,7 +333,8 @@ backfill = { charged = 1, total = ["2 usd"] }
                 told(&[
                     "backfill: expected 1 charged, 0 unpriced, 0 known, 0 refused, 0 reverted, \
                     found 0 charged, 0 unpriced, 0 known, 1 refused, 0 reverted (x: time 2026-03-01T00:00:00Z \
-                    is within the last 35 days (limit LATE_WINDOW); send it as usage)"
+                    is within the last 35 days (limit LATE_WINDOW); send it as usage)",
+                    "usage: from 2026-03-01T12:00:00Z to 2026-03-01T13:00:00Z are no whole days",
                 ])
             ),
             (24, told(&["backfill.total: expected [2 usd], found [1 usd]"])),

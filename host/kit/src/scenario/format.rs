@@ -269,7 +269,8 @@ impl Scenario {
             let step = step.get_ref();
             now = step.at.map(|at| at.0).or(now);
             // What cannot be said as an event is told when the scenario runs.
-            let backfilled = step.backfill.iter().flat_map(|backfill| &backfill.events);
+            let posted = step.backfill.iter().filter(|backfill| !backfill.preview);
+            let backfilled = posted.flat_map(|backfill| &backfill.events);
             for said in step.use_.iter().chain(backfilled) {
                 if let Ok(mut event) = used(said, index + 1) {
                     event.time = event.time.or(now);

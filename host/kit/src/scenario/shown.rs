@@ -9,6 +9,7 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::control::BackfillTally;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::outcome::Line as Charged;
+use farebox_record::time::Timestamp;
 use farebox_statement::{Balances, Line, Statement, StatementError, statement};
 
 use super::expect::{ExpectedBackfill, ExpectedLine, ExpectedRow, ExpectedStatement, ExpectedUsage};
@@ -92,6 +93,11 @@ impl Reader<'_> {
 
     /// What differs from the usage that is expected.
     pub fn usage(&self, expected: &ExpectedUsage) -> Result<Option<String>, ShownError> {
+        let is_day = |time: Timestamp| Every::Day.floor(time) == time;
+        let (from, to) = (expected.from.0, expected.to.0);
+        if !is_day(from) || !is_day(to) || from >= to {
+            return Ok(Some(format!("usage: from {from} to {to} are no whole days")));
+        }
         let mut rows: BTreeMap<Option<String>, (i64, Sums)> = BTreeMap::new();
         let mut query = UsageQuery {
             from: expected.from.0,
@@ -150,10 +156,23 @@ pub(super) fn compare_changes(expected: &[String], found: &[Change]) -> Option<S
 }
 
 /// What differs from what a backfill is expected to do.
-pub(super) fn compare_backfill(expected: &ExpectedBackfill, found: Option<&Backfilled>) -> Option<String> {
-    let Some(found) = found else {
-        return Some("backfill: this step is none".to_string());
+pub(super) fn compare_backfill(
+    expected: Option<&ExpectedBackfill>,
+    found: Option<&Backfilled>,
+) -> Option<String> {
+    let (expected, found) = match (expected, found) {
+        (None, None) => return None,
+        (Some(_), None) => return Some("backfill: this step is none".to_string()),
+        (expected, Some(found)) => (expected, found),
     };
+    // A step that says nothing of it must succeed: all of its events are charged.
+    let all = ExpectedBackfill {
+        charged: found.tally.charged + found.tally.unpriced + found.tally.refused,
+        known: found.tally.known,
+        reverted: found.tally.reverted,
+        ..ExpectedBackfill::default()
+    };
+    let expected = expected.unwrap_or(&all);
     let tally = |charged, unpriced, known, refused, reverted| {
         format!(
             "{charged} charged, {unpriced} unpriced, {known} known, {refused} refused, {reverted} reverted"

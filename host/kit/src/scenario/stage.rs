@@ -202,9 +202,7 @@ impl Stage {
         let reader = self.reader();
         let wrong = |error| RunError::Shown { line, error };
         let mut problems = Vec::new();
-        if let Some(expected) = &expect.backfill {
-            problems.extend(compare_backfill(expected, backfilled));
-        }
+        problems.extend(compare_backfill(expect.backfill.as_ref(), backfilled));
         if let Some(expected) = &expect.changes {
             problems.extend(compare_changes(expected, &changes));
         }
