@@ -14,7 +14,7 @@ use farebox_money::Nanos;
 use farebox_record::command::default_source;
 use farebox_record::event::Event;
 use farebox_record::ids::EventId;
-use farebox_record::plan::Category;
+use farebox_record::plan::{Category, Rejection};
 use farebox_record::time::{Span, Timestamp};
 use farebox_runtime::{
     Change, Config, Limits, Proration, Purpose, Refused, Revision, Runtime, Tier, Verdict,
@@ -152,6 +152,150 @@ fn it_answers_byte_for_byte_what_the_same_plan_answers_in_rust() {
         priced > ANSWERS && refused > ANSWERS / 20,
         "{priced} and {refused}"
     );
+}
+
+#[test]
+fn whole_batches_of_several_customers_are_answered_byte_for_byte_too() {
+    let runtime = runtime();
+    let prepared = |component: &[u8]| -> Arc<Revision> {
+        let plan = runtime.admit(component).unwrap();
+        runtime.prepare(&plan, DEAL).unwrap()
+    };
+    let both = [
+        prepared(&built("host/kit/tests/plans/commitment")),
+        prepared(typescript()),
+    ];
+    let began: Timestamp = "2026-01-31T00:00:00Z".parse().unwrap();
+    let mut customers = both.map(|revision| {
+        let seats = [1, 2, 30, 4];
+        seats.map(|seats| Probe::begin(runtime, Arc::clone(&revision), began, seats).unwrap())
+    });
+    let mut chance = SmallRng::seed_from_u64(0xba7c);
+    let (mut now, mut compared, mut refused) = (began, 0, 0);
+    for round in 0..80 {
+        now = now.saturating_add(Span::seconds(chance.random_range(0..200_000)));
+        let many = chance.random_range(2..60);
+        let asked: Vec<(usize, Event)> = (0..many)
+            .map(|number| (chance.random_range(0..4), event(number, now, &mut chance)))
+            .collect();
+        let purpose = [Purpose::Usage, Purpose::WorstCase][usize::from(round % 4 == 3)];
+        let answers = customers.each_mut().map(|probes| {
+            for probe in probes.iter_mut() {
+                probe.reach(&asked[0].1).unwrap();
+            }
+            let batch = Probe::together(
+                &probes.each_ref(),
+                asked.iter().map(|(customer, event)| (*customer, event)),
+                purpose,
+            );
+            let verdicts = runtime.evaluate_together(&batch).unwrap().verdicts;
+            for (customer, event) in &asked {
+                probes[*customer].price(event).unwrap();
+            }
+            verdicts
+        });
+        assert_eq!(answers[0].len(), many, "round {round}");
+        assert_eq!(answers[0], answers[1], "round {round}: {asked:?}");
+        compared += many;
+        refused += answers[0]
+            .iter()
+            .filter(|v| matches!(v, Verdict::Rejected(_)))
+            .count();
+    }
+    assert!(compared > 2_000 && refused > 200, "{compared} and {refused}");
+}
+
+/// The plan in `tests/plans/echo.ts`, in a folder that is the example's but for its source.
+fn echo() -> Vec<u8> {
+    typescript(); // fetches the tools, where they are not there
+    let (example, tests) = (
+        root().join("guest-sdk/typescript/example"),
+        root().join("host/kit/tests"),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+        "node_modules",
+    ] {
+        let from = std::fs::canonicalize(example.join(name)).unwrap();
+        std::os::unix::fs::symlink(from, folder.path().join(name)).unwrap();
+    }
+    std::fs::create_dir(folder.path().join("src")).unwrap();
+    std::fs::copy(tests.join("plans/echo.ts"), folder.path().join("src/plan.ts")).unwrap();
+    let built = build_plan(folder.path(), &BuildOptions::default());
+    built.unwrap_or_else(|error| panic!("{error}")).component
+}
+
+#[test]
+fn what_an_event_carries_arrives_as_it_was_sent() {
+    let runtime = runtime();
+    let plan = runtime.admit(&echo()).unwrap();
+    let revision = runtime.prepare(&plan, "{}").unwrap();
+    let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let probe = Probe::begin(runtime, revision, began, 1).unwrap();
+    // One to four bytes a character, pairs of surrogates, marks that combine, and nothing at all.
+    let texts = [
+        "plain",
+        "\u{dc}brig",
+        "\u{4f59}\u{308a}",
+        "\u{1f980} crab",
+        "e\u{301}",
+        "\u{10ffff}\u{0}",
+        "",
+        "a",
+    ];
+    let mut chance = SmallRng::seed_from_u64(0x7e87);
+    for round in 0..60 {
+        let mut expected = Vec::new();
+        let events: Vec<Event> = (0..chance.random_range(1..20))
+            .map(|number| {
+                let mut event = event(number, began, &mut chance);
+                let kind = ["one.call", "other.call"][chance.random_range(0..2)];
+                event.event_type = kind.parse().unwrap();
+                let mut said = vec![kind.to_string()];
+                for name in ["first", "second"] {
+                    // The first rounds are of single bytes only: a batch of those is read in another way.
+                    let known = if round < 10 { 1 } else { texts.len() };
+                    let text = texts[chance.random_range(0..known)];
+                    let is_there = chance.random_bool(0.8);
+                    let told = if is_there && !text.is_empty() {
+                        text
+                    } else {
+                        "none"
+                    };
+                    said.push(told.to_string());
+                    if is_there {
+                        event.attributes.insert(name.to_string(), text.to_string());
+                    }
+                }
+                event.measures.clear();
+                for name in ["less", "more"] {
+                    let (amount, told) = [
+                        (None, "none"),
+                        (Some(0), "0"),
+                        (Some(-1), "-0.000000001"),
+                        (Some(2_500_000_000), "2.5"),
+                        (Some(CROSSING_MAX), "9007199.254740991"),
+                    ][chance.random_range(0..5)];
+                    said.push(told.to_string());
+                    if let Some(amount) = amount {
+                        event.measures.insert(name.to_string(), Nanos::new(amount));
+                    }
+                }
+                expected.push(said.join("|"));
+                event
+            })
+            .collect();
+        let batch = probe.batch(&events, Purpose::Usage);
+        let verdicts = runtime.evaluate_together(&batch).unwrap().verdicts;
+        let told = verdicts.into_iter().map(|verdict| match verdict {
+            Verdict::Rejected(Rejection::Unpriceable { message }) => message,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected, "round {round}");
+    }
 }
 
 /// An event with units around the steps of the deal, with and without fractions; too many, fewer than none, or none at all.

@@ -1,4 +1,4 @@
-//! The one `wasmtime` engine of the process: what is switched on, what is off, and why.
+//! The `wasmtime` engine of a tier: what is switched on, what is off, and why.
 
 use std::thread;
 use std::time::Duration;

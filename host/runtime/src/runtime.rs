@@ -34,8 +34,8 @@ pub struct Config {
 
 /// Admits, compiles and runs plans. Clones share everything.
 ///
-/// One per process: each has an engine of its own with its own reservation of address space, and plans of one cannot
-/// be used with another.
+/// One per process: each has engines of its own, one for each tier that is used, with their own reservations of address space,
+/// and plans of one cannot be used with another.
 ///
 /// All calls block the thread that makes them, for microseconds (evaluation) to seconds (admission). That thread
 /// needs a stack of at least [`Limits::stack_bytes`] + 1 MiB; the 2 MiB of Rust's threads are enough.
