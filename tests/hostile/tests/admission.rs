@@ -17,8 +17,11 @@ fn refuse(component: &[u8], code: &str, words: &[&str]) -> Refused {
 }
 
 fn refuse_under(component: &[u8], change: impl FnOnce(&mut Limits), code: &str, words: &[&str]) -> Refused {
-    let runtime = runtime(change).unwrap();
-    let refused = beside(code, &honest_too(&runtime), || runtime.admit(component))
+    refuse_by(&runtime(change).unwrap(), component, code, words)
+}
+
+fn refuse_by(runtime: &Runtime, component: &[u8], code: &str, words: &[&str]) -> Refused {
+    let refused = beside(code, &honest_too(runtime), || runtime.admit(component))
         .unwrap()
         .unwrap_err();
     assert_eq!(refused.code(), code, "{refused}");
@@ -407,16 +410,7 @@ fn refuse_interpreted(nested: &str, code: &str, words: &[&str]) {
     let interface = r#"(instance $i) (export "farebox:plan/pricing@0.1.0" (instance $i))"#;
     let text = format!("(component (component {nested}) {interface})");
     let component = wat::parse_str(text).unwrap();
-    let refused = beside(code, &runtime, || runtime.admit(&component))
-        .unwrap()
-        .unwrap_err();
-    assert_eq!(refused.code(), code, "{refused}");
-    for word in words {
-        assert!(
-            refused.to_string().contains(word),
-            "{refused:?} does not say {word}"
-        );
-    }
+    refuse_by(&runtime, &component, code, words);
 }
 
 #[test]
