@@ -7,8 +7,8 @@ use farebox_store::Position;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::projection::{
-    Books, FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, books, feed_page, is_identifier,
-    usage_found, usage_page,
+    Books, FeedError, FeedPage, FeedQuery, UsagePage, UsageQuery, Watch, books_between, feed_page,
+    is_identifier, usage_found, usage_page,
 };
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
     /// # Errors
     /// What the store cannot read, and books that do not balance.
     pub fn books(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> Result<Books, EngineError> {
-        books(&*self.shared().store, tenant, from, to)
+        books_between(&*self.shared().store, tenant, from, to)
     }
 
     /// Sees how far the change feed and the usage are.

@@ -252,6 +252,7 @@ fn own_problems(operation: &str) -> &'static [Code] {
         "putLimit" => &[C::Conflict, C::InvalidTime, C::InvalidAmount, C::NoRoom],
         "getLimit" => &[C::UnknownLimit],
         "deleteLimit" => &[C::UnknownLimit, C::Conflict],
+        "getBooks" => &[C::BooksBehind],
         "listChanges" => &[C::ChangesExpired],
         "grant" => &[
             C::Conflict,

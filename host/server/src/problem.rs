@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn whoever_shall_come_back_is_told_when() {
-        for code in [Code::Busy, Code::Stopped, Code::DiskNearlyFull] {
+        for code in [Code::Busy, Code::Stopped, Code::BooksBehind, Code::DiskNearlyFull] {
             assert!(
                 Problem::new(code, "")
                     .into_response()

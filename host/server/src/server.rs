@@ -80,6 +80,22 @@ impl Server {
     /// Waits, for a bounded time, until the change feed and the usage have followed everything that is durable now, and
     /// tells how far they are.
     pub(crate) async fn caught_up(&self, tenant: &TenantId) -> Result<AsOf, Problem> {
+        Ok(self.followed(tenant).await?.0)
+    }
+
+    /// As [`Self::caught_up`], for what is wrong where it is not complete.
+    pub(crate) async fn complete(&self, tenant: &TenantId) -> Result<AsOf, Problem> {
+        match self.followed(tenant).await? {
+            (as_of, true) => Ok(as_of),
+            (as_of, false) => {
+                let detail = format!("they are complete up to {} only", as_of.time.0);
+                Err(Problem::new(Code::BooksBehind, detail))
+            }
+        }
+    }
+
+    /// How far the projections are, and whether that is everything which was durable before.
+    async fn followed(&self, tenant: &TenantId) -> Result<(AsOf, bool), Problem> {
         let now = self.engine().now(tenant);
         let durable = self.engine().durable()?;
         let mut watch = self.engine().watch_projections();
@@ -88,10 +104,11 @@ impl Server {
             Ok(()) => (now, durable),
             Err(_) => watch.reached(),
         };
-        Ok(AsOf {
+        let as_of = AsOf {
             time: Time(time),
             cursor: crate::cursor::feed(FeedCursor::behind(position)),
-        })
+        };
+        Ok((as_of, reached.is_ok()))
     }
 
     /// Has a command carried out, or gets what came of it before.

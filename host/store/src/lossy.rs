@@ -1,7 +1,8 @@
 //! A store that loses commits at random, as if another process had been faster: whoever stands above must reload and
-//! compute again, and this is how its tests make sure that it does.
+//! compute again, and this is how its tests make sure that it does. It can keep its newest records from who follows them, too.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -18,6 +19,7 @@ pub struct LossyStore<S> {
     inner: S,
     one_in: NonZeroU32,
     random: Mutex<u64>,
+    tail_withheld: AtomicBool,
 }
 
 impl<S: Store> LossyStore<S> {
@@ -27,7 +29,13 @@ impl<S: Store> LossyStore<S> {
             inner,
             one_in,
             random: Mutex::new(seed),
+            tail_withheld: AtomicBool::new(false),
         }
+    }
+
+    /// From now on, records are kept from whoever follows them, or no more: as if that were far behind.
+    pub fn withhold_tail(&self, withheld: bool) {
+        self.tail_withheld.store(withheld, Ordering::Relaxed);
     }
 
     /// The store inside.
@@ -131,6 +139,13 @@ impl<S: Store> Store for LossyStore<S> {
     }
 
     fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        if self.tail_withheld.load(Ordering::Relaxed) {
+            let reached = after;
+            return Ok(Tail {
+                reached,
+                ..Tail::default()
+            });
+        }
         self.inner.tail(after, limit)
     }
 

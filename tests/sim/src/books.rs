@@ -83,14 +83,7 @@ impl Books {
                 }
                 "grants"
             }
-            Account::Debt => "debt",
-            Account::Receivable => "receivable",
-            Account::Revenue => "revenue",
-            Account::Breakage => "breakage",
-            Account::Purchases => "purchases",
-            Account::Promotional => "promotional",
-            Account::Included => "included",
-            Account::Adjustments => "adjustments",
+            account => name_of(account),
         };
         *self.accounts.entry((name, asset)).or_default() += amount;
     }
@@ -414,4 +407,20 @@ fn came_back(record: &Record, corrected: &Corrected) -> Result<(), String> {
 
 fn sum(lines: &[farebox_record::outcome::Line]) -> i128 {
     lines.iter().map(|line| line.amount.get()).sum()
+}
+
+/// What an account is called, whichever grant it is of.
+pub fn name_of(account: &Account) -> &'static str {
+    match account {
+        Account::Available(_) => "available",
+        Account::Held(_) => "held",
+        Account::Debt => "debt",
+        Account::Receivable => "receivable",
+        Account::Revenue => "revenue",
+        Account::Breakage => "breakage",
+        Account::Purchases => "purchases",
+        Account::Promotional => "promotional",
+        Account::Included => "included",
+        Account::Adjustments => "adjustments",
+    }
 }

@@ -10,13 +10,14 @@ use farebox_engine::projection::{Accounts, BookAccount};
 use farebox_money::Asset;
 use farebox_record::command::Command;
 use farebox_record::ids::TenantId;
-use farebox_record::outcome::{Account, Effect};
+use farebox_record::outcome::Effect;
 use farebox_record::record::Record;
 use farebox_record::time::{Span, Timestamp};
 use farebox_statement::{Balances, statement};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
+use crate::books::name_of;
 use crate::history::History;
 
 const DAY: i64 = Span::days(1).as_micros();
@@ -34,9 +35,9 @@ pub fn check(
     histories: &[History],
     random: &mut SmallRng,
 ) -> anyhow::Result<()> {
-    let records = histories.iter().flat_map(|history| &history.records);
-    let days: Vec<i64> = records.map(day_of).collect();
-    let (first, last) = (days.iter().min(), days.iter().max());
+    let dated: Vec<(i64, &Record)> = histories.iter().flat_map(dated).collect();
+    let days = dated.iter().map(|(day, _)| day);
+    let (first, last) = (days.clone().min(), days.max());
     let (Some(first), Some(last)) = (first, last) else {
         return Ok(());
     };
@@ -45,8 +46,7 @@ pub fn check(
     let at = |day: i64| Timestamp::from_micros(day * DAY);
     let told = engine.books(tenant, at(from), at(to))?;
     let (mut opening, mut closing) = (Sums::new(), Sums::new());
-    for record in histories.iter().flat_map(|history| &history.records) {
-        let day = day_of(record);
+    for (day, record) in dated {
         for effect in &record.outcome.effects {
             let Effect::Entry(entry) = effect else { continue };
             let account = (entry.asset.clone(), name_of(&entry.account));
@@ -119,26 +119,20 @@ fn put(sums: &mut Sums, asset: &Asset, accounts: &Accounts) {
     }
 }
 
-/// What fell due happened when it did, however late it was handled.
-fn day_of(record: &Record) -> i64 {
-    let instant = match &record.command {
-        Command::Due(due) => due.instant,
-        _ => record.at,
+/// The day on which each record counts: what fell due happened when it did, however late it was handled, but never before what
+/// the wallet had come to.
+fn dated(history: &History) -> Vec<(i64, &Record)> {
+    let mut reached = i64::MIN;
+    let day = |record: &Record| {
+        let instant = match &record.command {
+            Command::Due(due) => due.instant,
+            _ => record.at,
+        };
+        instant.as_micros().div_euclid(DAY)
     };
-    instant.as_micros().div_euclid(DAY)
-}
-
-fn name_of(account: &Account) -> &'static str {
-    match account {
-        Account::Available(_) => "available",
-        Account::Held(_) => "held",
-        Account::Debt => "debt",
-        Account::Receivable => "receivable",
-        Account::Revenue => "revenue",
-        Account::Breakage => "breakage",
-        Account::Purchases => "purchases",
-        Account::Promotional => "promotional",
-        Account::Included => "included",
-        Account::Adjustments => "adjustments",
-    }
+    let records = history.records.iter().map(|record| {
+        reached = reached.max(day(record));
+        (reached, record)
+    });
+    records.collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use farebox_engine::projection::{Closing, closing_books};
+use farebox_engine::projection::{Closing, Days, days_of_all};
 use farebox_record::ids::TenantId;
 use farebox_runtime::Runtime;
 use farebox_store::{Base, Store, StoreError};
@@ -20,10 +20,12 @@ pub(super) struct Audit<'a> {
     pub report: Report,
     /// What the wallets of the tenant that is looked at come to.
     pub tenant: Closing,
+    /// What their records post, by day: nothing of those before the base.
+    pub days: Days,
     /// Whether all of those wallets could be folded: else their sum says nothing.
     pub whole: bool,
     /// What the server has added up for each tenant; none where it cannot be told.
-    pub kept: Option<BTreeMap<TenantId, Closing>>,
+    pub kept: Option<BTreeMap<TenantId, Days>>,
     progress: &'a dyn Fn(u64, u64),
 }
 
@@ -34,7 +36,7 @@ impl<'a> Audit<'a> {
         runtime: &'a Runtime,
         progress: &'a dyn Fn(u64, u64),
     ) -> Result<Audit<'a>, StoreError> {
-        let kept = match closing_books(store) {
+        let kept = match days_of_all(store) {
             // They are made of records that are not at hand: nothing can be said of them.
             Err(StoreError::Archived { .. }) => None,
             kept => Some(kept?),
@@ -50,6 +52,7 @@ impl<'a> Audit<'a> {
                 ..Report::default()
             },
             tenant: Closing::new(),
+            days: Days::new(),
             whole: true,
             kept,
             progress,

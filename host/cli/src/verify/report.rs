@@ -26,7 +26,8 @@ pub struct Report {
     pub ids: u64,
     /// What all wallets come to, per asset and account.
     pub books: Closing,
-    /// Whether the books that the server keeps were compared with that. Not where they are made of records that are not at hand.
+    /// Whether the books that the server keeps were compared with that. Not where they are made of records that are not at
+    /// hand, and not all of them where a wallet cannot be folded.
     pub books_compared: bool,
     /// Answers of plans that are in records.
     pub priced: u64,
@@ -101,6 +102,12 @@ impl Report {
                 rows.map(|account| vec![account.as_str().to_string(), accounts.get(account).to_string()]);
             text.push_str("\n\n");
             text.push_str(&table(&[asset.as_str(), "all wallets"], &[1], rows));
+        }
+        if !self.books_compared {
+            text.push_str(
+                "\n\nThe books were not compared with that, or not all of them: records are in an archive (--archive-dir), or a \
+                 wallet is broken.",
+            );
         }
         match self.findings.len() {
             0 => match self.from {
@@ -180,6 +187,7 @@ mod tests {
             records: 7,
             priced: 3,
             reevaluated: 2,
+            books_compared: true,
             ..Report::default()
         };
         let mut usd = Accounts::default();

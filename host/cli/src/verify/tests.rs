@@ -319,10 +319,70 @@ fn books_that_are_not_the_sum_of_the_wallets_are_found() {
     assert_eq!(broken(&store), []);
 
     let (key, value) = store.projections(b"b", None, 10).unwrap().remove(0);
-    let mut accounts: Accounts = codec::decode(&value).unwrap();
-    accounts.add(BookAccount::Revenue, Nanos::units(1));
-    let wrong = vec![(key, Some(codec::encode(&accounts)))];
-    store.project(tail.reached, wrong).unwrap();
-    let what = "revenue of usd is 1 in the books, and the wallets sum to 0".to_string();
-    assert_eq!(broken(&store), [("books", what)]);
+    let kept: Accounts = codec::decode(&value).unwrap();
+    let put = |key: &[u8], accounts: &Accounts| {
+        let row = vec![(key.to_vec(), Some(codec::encode(accounts)))];
+        store.project(tail.reached, row).unwrap();
+    };
+    let with = |changed: &[(BookAccount, i64)]| {
+        let mut accounts = kept;
+        for (account, units) in changed {
+            accounts.add(*account, Nanos::units(*units));
+        }
+        accounts
+    };
+    put(&key, &with(&[(BookAccount::Revenue, 1)]));
+    assert_eq!(
+        broken(&store),
+        [
+            (
+                "books",
+                "the books of usd on 1970-01-01 sum to 1 instead of zero".to_string()
+            ),
+            (
+                "books",
+                "revenue of usd on 1970-01-01 is 1 in the books, and its records post 0".to_string()
+            ),
+        ]
+    );
+
+    // Right in all, and wrong by day: 5 that moved on the first stand on the second.
+    let moved = [(BookAccount::Revenue, 5), (BookAccount::Available, -5)];
+    let back = moved.map(|(account, units)| (account, -units));
+    put(&key, &with(&back));
+    let mut second = key;
+    let place = b"b".len() + "default".len() + 1;
+    let day = u64::from_be_bytes(second[place..place + 8].try_into().unwrap());
+    second[place..place + 8].copy_from_slice(&(day + DAY.cast_unsigned()).to_be_bytes());
+    let mut accounts = Accounts::default();
+    for (account, units) in moved {
+        accounts.add(account, Nanos::units(units));
+    }
+    put(&second, &accounts);
+    let told: Vec<String> = broken(&store).into_iter().map(|(_, what)| what).collect();
+    assert_eq!(
+        told,
+        [
+            "available of usd on 1970-01-01 is 25 in the books, and its records post 20",
+            "revenue of usd on 1970-01-01 is -5 in the books, and its records post 0",
+            "available of usd on 1970-01-02 is -5 in the books, and its records post 0",
+            "revenue of usd on 1970-01-02 is 5 in the books, and its records post 0",
+        ]
+    );
+}
+
+#[test]
+fn books_of_a_tenant_that_is_not_there_are_found() {
+    let store = Story::new().store(i64::MIN);
+    let follow = RecordFollow::default();
+    let first = follow.begin(&store).unwrap().unwrap();
+    store.project(Position::default(), first).unwrap();
+    let mut key = b"bghost\0".to_vec();
+    key.extend_from_slice(&[0x80, 0, 0, 0, 0, 0, 0, 0]);
+    key.extend_from_slice(b"usd");
+    let row = vec![(key, Some(codec::encode(&Accounts::default())))];
+    store.project(Position::default(), row).unwrap();
+    let report = verified(&store, Timestamp::from_micros(DAY));
+    let told: Vec<&str> = report.findings.iter().map(|finding| &*finding.what).collect();
+    assert_eq!(told, ["there are books of it, and no such tenant"]);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use farebox_engine::limits::ID_WINDOW_DAYS;
-use farebox_engine::projection::accounts_of;
+use farebox_engine::projection::{BEFORE_ALL, accounts_of, booked, day_of};
 use farebox_ledger::Wallet;
 use farebox_record::Record;
 use farebox_record::identity_hash;
@@ -25,6 +25,8 @@ pub(super) struct Folded {
     pub on_demand: BTreeMap<PartKey, Vec<u8>>,
     /// Each with the time of the newest record that answers for it.
     ids: HashMap<IdHash, Timestamp>,
+    /// The day that its history has come to.
+    day: Timestamp,
     /// False once a record could not be folded: nothing behind it can be judged.
     whole: bool,
 }
@@ -53,6 +55,7 @@ impl Audit<'_> {
             on_demand: on_demand
                 .filter(|(name, _)| name.first().is_some_and(|first| *first >= ON_DEMAND))
                 .collect(),
+            day: BEFORE_ALL,
             whole: true,
             ..Folded::default()
         };
@@ -114,6 +117,10 @@ impl Audit<'_> {
                     None => folded.on_demand.remove(&part),
                 };
             }
+        }
+        folded.day = day_of(&record, folded.day);
+        for (asset, moved) in booked(&record) {
+            *self.days.entry((folded.day, asset)).or_default() += &moved;
         }
         let effects = record.outcome.effects.iter();
         let entries = effects.filter(|effect| matches!(effect, Effect::Entry(_)));

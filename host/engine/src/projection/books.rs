@@ -1,9 +1,12 @@
 //! The books of a tenant: what moved in each account of all its wallets together, by day.
 //!
 //! Every entry stands in one wallet, and its accounts there sum to zero per asset. Here they are added up across wallets, so
-//! the same holds of each day and of each balance. An entry counts on the day of its record's instant, as on statements: the
-//! books of a month are the sum of the statements of all customers in the accounts that are theirs, and beside them the
-//! accounts against those.
+//! the same holds of each day and of each balance.
+//!
+//! An entry counts on the day of its record's instant, or on the day that its wallet has come to where that is later: a timer
+//! that an event set which came late may fall due in a month that is over, and closed books are never edited. That is how
+//! statements are cut, too: the books of a month are the sum of the statements of all customers in the accounts that are
+//! theirs, and beside them the accounts against those.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -14,15 +17,18 @@ use farebox_record::Record;
 use farebox_record::ids::TenantId;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::time::Timestamp;
-use farebox_store::{Position, Store, StoreError};
+use farebox_store::{Position, ProjectionChange, Projections, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::pass::decode;
-use super::rows;
+use super::pass::{decode, encode, read};
+use super::rows::{self, Every};
 use crate::error::EngineError;
 
 /// Rows are read this many at a time.
 const CHUNK: usize = 512;
+
+/// Where a wallet has come to before its first record.
+pub const BEFORE_ALL: Timestamp = Timestamp::from_micros(i64::MIN);
 
 /// An account as books know it: those of single grants are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,6 +154,50 @@ pub fn booked(record: &Record) -> BTreeMap<Asset, Accounts> {
 /// What is there in each account, per asset.
 pub type Closing = BTreeMap<Asset, Accounts>;
 
+/// What moved in each account, by day and asset.
+pub type Days = BTreeMap<(Timestamp, Asset), Accounts>;
+
+/// The day on which a record counts whose wallet had come to `reached` before it.
+pub fn day_of(record: &Record, reached: Timestamp) -> Timestamp {
+    Every::Day.floor(record.instant()).max(reached)
+}
+
+/// The days that wallets have come to: as they are kept, and as the records that were taken in since move them on.
+pub(crate) struct Reached<'s> {
+    /// None: nothing is kept.
+    store: Option<&'s dyn Projections>,
+    /// Each with whether it was moved on.
+    days: BTreeMap<Vec<u8>, (Timestamp, bool)>,
+}
+
+impl<'s> Reached<'s> {
+    pub(crate) fn new(store: Option<&'s dyn Projections>) -> Reached<'s> {
+        Reached {
+            store,
+            days: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next record of its wallet in; the day on which it counts.
+    pub(crate) fn next(&mut self, record: &Record) -> Result<Timestamp, StoreError> {
+        let key = rows::wallet_day(&record.tenant, &record.customer);
+        let (reached, moved) = match (self.days.get(&key), self.store) {
+            (Some(known), _) => *known,
+            (None, Some(store)) => (read(store, &key)?.unwrap_or(BEFORE_ALL), false),
+            (None, None) => (BEFORE_ALL, false),
+        };
+        let day = day_of(record, reached);
+        self.days.insert(key, (day, moved || day > reached));
+        Ok(day)
+    }
+
+    /// What of it is to be kept.
+    pub(crate) fn changes(self) -> impl Iterator<Item = ProjectionChange> {
+        let moved = self.days.into_iter().filter(|(_, (_, moved))| *moved);
+        moved.map(|(key, (day, _))| (key, Some(encode(&day))))
+    }
+}
+
 /// The books of a range of days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Books {
@@ -174,13 +224,13 @@ impl Booked {
 }
 
 /// Reads the days from `from` on and before `to`; both are cut to the beginning of their day in UTC.
-pub(crate) fn read(
+pub(crate) fn between(
     store: &dyn Store,
     tenant: &TenantId,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Books, EngineError> {
-    let (from, to) = (rows::Every::Day.floor(from), rows::Every::Day.floor(to));
+    let (from, to) = (Every::Day.floor(from), Every::Day.floor(to));
     let prefix = rows::books(tenant);
     let mut books = Books::default();
     let mut after: Option<Vec<u8>> = None;
@@ -207,23 +257,23 @@ pub(crate) fn read(
     }
 }
 
-/// What the books of every tenant come to at the end of the journal: what is kept of them, and what the records behind that
-/// post; all records, where none are kept in this format. For whoever has nothing but a store.
+/// The books of every tenant up to the end of the journal: what is kept of them, and what the records behind that post; all
+/// records, where none are kept in this format. For whoever has nothing but a store.
 ///
 /// # Errors
 /// What the store cannot read; among it records that are in an archive, where none of the books are kept.
-pub fn closing_books(store: &dyn Store) -> Result<BTreeMap<TenantId, Closing>, StoreError> {
+pub fn days_of_all(store: &dyn Store) -> Result<BTreeMap<TenantId, Days>, StoreError> {
     let is_kept = store.projection(rows::FORMAT_KEY)?.as_deref() == Some(rows::FORMAT);
-    let (mut books, mut reached) = match is_kept {
-        true => (kept(store)?, store.projected()?),
-        false => (BTreeMap::new(), Position::default()),
+    let (mut books, mut position, mut reached) = match is_kept {
+        true => (kept(store)?, store.projected()?, Reached::new(Some(store))),
+        false => (BTreeMap::new(), Position::default(), Reached::new(None)),
     };
     loop {
-        let tail = store.tail(reached, CHUNK)?;
-        if tail.reached == reached {
+        let tail = store.tail(position, CHUNK)?;
+        if tail.reached == position {
             return Ok(books);
         }
-        reached = tail.reached;
+        position = tail.reached;
         let records = tail
             .records
             .iter()
@@ -232,26 +282,29 @@ pub fn closing_books(store: &dyn Store) -> Result<BTreeMap<TenantId, Closing>, S
             let record = Record::decode(&stored.body).map_err(|error| StoreError::State {
                 what: format!("a record: {error}"),
             })?;
+            let day = reached.next(&record)?;
             let own = books.entry(record.tenant.clone()).or_default();
             for (asset, moved) in booked(&record) {
-                *own.entry(asset).or_default() += &moved;
+                *own.entry((day, asset)).or_default() += &moved;
             }
         }
     }
 }
 
-/// What the rows of each tenant's days sum to.
-fn kept(store: &dyn Store) -> Result<BTreeMap<TenantId, Closing>, StoreError> {
-    let mut books: BTreeMap<TenantId, Closing> = BTreeMap::new();
+/// The rows of all tenants.
+fn kept(store: &dyn Store) -> Result<BTreeMap<TenantId, Days>, StoreError> {
+    let mut books: BTreeMap<TenantId, Days> = BTreeMap::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
         let found = store.projections(&[rows::BOOKS], after.as_deref(), CHUNK)?;
         for (key, value) in &found {
-            let (tenant, asset) = rows::whose_books(key).ok_or_else(|| StoreError::State {
+            let (tenant, day, asset) = rows::whose_books(key).ok_or_else(|| StoreError::State {
                 what: "a key of the books".into(),
             })?;
-            let sum = books.entry(tenant).or_default().entry(asset).or_default();
-            *sum += &decode(value)?;
+            books
+                .entry(tenant)
+                .or_default()
+                .insert((day, asset), decode(value)?);
         }
         match found.last() {
             Some((key, _)) => after = Some(key.clone()),

@@ -44,8 +44,10 @@ use upkeep::Upkeep;
 
 pub use farebox_store::Position;
 
-pub(crate) use books::read as books;
-pub use books::{Accounts, BookAccount, Booked, Books, Closing, accounts_of, booked, closing_books};
+pub(crate) use books::between as books_between;
+pub use books::{
+    Accounts, BEFORE_ALL, BookAccount, Booked, Books, Closing, Days, accounts_of, booked, day_of, days_of_all,
+};
 pub use change::{Change, Changed, FeedCursor, Kind, Revised, Subscribed, What};
 pub use changes_of::{changes_of, control_changes_of};
 pub(crate) use feed::page as feed_page;
@@ -181,7 +183,8 @@ impl Projector {
         metrics::counter!("farebox_projection_failures_total").increment(1);
         tracing::error!(
             reason = why,
-            "the change feed and usage are behind; billing goes on, and it is tried again"
+            "the change feed, usage and the books are behind; billing goes on, and it is tried again. Where it is about an archive, \
+             set archive_dir"
         );
     }
 }

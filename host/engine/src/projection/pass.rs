@@ -12,7 +12,7 @@ use farebox_store::{Position, ProjectionChange, Projections, StoreError, StoredR
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::books::{Accounts, booked};
+use super::books::{Accounts, Reached, booked};
 use super::change::{Change, FeedCursor};
 use super::changes_of::{changes_of, control_changes_of};
 use super::rows::{self, Every, UsageRow};
@@ -41,6 +41,7 @@ pub(crate) struct Pass<'s> {
     notes: BTreeMap<Vec<u8>, Option<Counted>>,
     usage: BTreeMap<Vec<u8>, UsageRow>,
     books: BTreeMap<Vec<u8>, Accounts>,
+    days: Reached<'s>,
     /// Attributes that revisions follow, and whether they are to be written.
     subjects: BTreeMap<Vec<u8>, (String, bool)>,
     /// How many combinations each bucket has, where one was added.
@@ -58,6 +59,7 @@ impl<'s> Pass<'s> {
             notes: BTreeMap::new(),
             usage: BTreeMap::new(),
             books: BTreeMap::new(),
+            days: Reached::new(Some(store)),
             subjects: BTreeMap::new(),
             combinations: BTreeMap::new(),
             newest: None,
@@ -97,6 +99,7 @@ impl<'s> Pass<'s> {
         changes.extend(subjects.map(|(key, (name, _))| (key, Some(encode(&name)))));
         let books = self.books.into_iter();
         changes.extend(books.map(|(key, moved)| (key, Some(encode(&moved)))));
+        changes.extend(self.days.changes());
         let rows = self.usage.into_iter();
         changes.extend(rows.map(|(key, row)| (key, Some(codec::encode(&row)))));
         changes
@@ -111,7 +114,7 @@ impl<'s> Pass<'s> {
 
     /// Adds what a record posted to the books of its day.
     fn book(&mut self, record: &Record) -> Result<(), StoreError> {
-        let day = Every::Day.floor(record.instant());
+        let day = self.days.next(record)?;
         for (asset, moved) in booked(record) {
             let key = rows::booked(&record.tenant, day, &asset);
             if !self.books.contains_key(&key) {

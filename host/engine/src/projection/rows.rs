@@ -6,6 +6,7 @@
 //! o tenant 0 customer 0 source 0 id            what an event counts for of which more may be said
 //! m|h|d tenant 0 customer 0 time kind hash     usage of a minute, an hour, a day
 //! b tenant 0 time asset                        what moved in all wallets together on a day
+//! w tenant 0 customer                          the day up to which a wallet's history has come
 //! v                                            the format of all of it
 //! ```
 //! No name holds a 0.
@@ -24,7 +25,7 @@ use super::usage::Totals;
 use crate::limits::{USAGE_HOURS_KEPT, USAGE_MINUTES_KEPT};
 
 /// Format of keys and values; another one is thrown away and made again.
-pub(crate) const FORMAT: &[u8] = &[4];
+pub(crate) const FORMAT: &[u8] = &[5];
 pub(crate) const FORMAT_KEY: &[u8] = b"v";
 pub(crate) const FEED: u8 = b'f';
 const CUT: u8 = b'k';
@@ -32,6 +33,7 @@ const NOTE: u8 = b'o';
 const SUBJECT: u8 = b's';
 const CLOCK: u8 = b't';
 pub(crate) const BOOKS: u8 = b'b';
+const WALLET_DAY: u8 = b'w';
 
 /// A row of a combination of attributes.
 const COMBINATION: u8 = 1;
@@ -183,12 +185,18 @@ pub(crate) fn booked_asset(prefix: &[u8], key: &[u8]) -> Option<Asset> {
     Asset::new(std::str::from_utf8(asset).ok()?).ok()
 }
 
-/// Whose books a key belongs to, and in which asset.
-pub(crate) fn whose_books(key: &[u8]) -> Option<(TenantId, Asset)> {
+/// Whose books a key belongs to, of which day and in which asset.
+pub(crate) fn whose_books(key: &[u8]) -> Option<(TenantId, Timestamp, Asset)> {
     let name = key.strip_prefix(&[BOOKS])?.split(|byte| *byte == 0).next()?;
     let tenant = TenantId::new(std::str::from_utf8(name).ok()?).ok()?;
-    let asset = booked_asset(&books(&tenant), key)?;
-    Some((tenant, asset))
+    let prefix = books(&tenant);
+    let (day, asset) = (time_of(&prefix, key)?, booked_asset(&prefix, key)?);
+    Some((tenant, day, asset))
+}
+
+/// The day up to which a wallet's history has come.
+pub(crate) fn wallet_day(tenant: &TenantId, customer: &CustomerId) -> Vec<u8> {
+    named(WALLET_DAY, &[tenant.as_str(), customer.as_str()])
 }
 
 /// A key that goes on with a time. With the sign turned over, times before the epoch sort before it.

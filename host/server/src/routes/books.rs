@@ -36,9 +36,10 @@ pub(crate) struct Wanted {
 /// Sums up the books of all customers: per asset and account what was there, what moved, and what is there at the end.
 ///
 /// The accounts of an asset sum to zero, in each of the three. Entries count on the day of the instant at which they happened,
-/// as on statements: in the customers' accounts (`available`, `held`, `debt`, `receivable`) the books are the sum of the
-/// statements of all customers over the same days. Reads your own writes; `as_of` says up to where they are complete. What
-/// fell due in the last minute may stand in them a moment later.
+/// and never before a day that the customer's history had come to, as on statements: in the customers' accounts (`available`,
+/// `held`, `debt`, `receivable`) the books are the sum of the statements of all customers over the same days. Reads your own
+/// writes, or answers `books_behind`; `as_of` says up to where they are complete. What fell due in the last minute may stand
+/// in them a moment later.
 #[utoipa::path(
     get, path = "/v1/books", tag = "books", operation_id = "getBooks", params(Wanted),
     responses((status = 200, description = "The books, in the form that `format` or `Accept` asks for", content(
@@ -58,7 +59,7 @@ pub(crate) async fn show(
         format => format,
     };
     let (from, to) = wanted.days(server.engine().now(&caller.tenant))?;
-    let as_of = server.caught_up(&caller.tenant).await?;
+    let as_of = server.complete(&caller.tenant).await?;
     let tenant = caller.tenant;
     let books = server
         .blocking(move |engine| engine.books(&tenant, from, to))

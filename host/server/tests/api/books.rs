@@ -1,8 +1,13 @@
 //! The books of all customers together.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use farebox_server::Config;
+use farebox_store::{LossyStore, MemoryStore};
 use serde_json::{Value, json};
 
-use crate::support::{House, answer};
+use crate::support::{House, answer, per_outcome};
 
 /// `account opening moved closing` of each account of an asset that has anything.
 fn accounts(books: &Value, asset: &str) -> Vec<String> {
@@ -126,5 +131,73 @@ async fn ranges_that_are_none_are_told() {
         let said = problem.to_string();
         assert!(said.contains(&detail.replace('"', "\\\"")), "{query}: {said}");
     }
+    house.close().await.unwrap();
+}
+
+/// A conversation of 28 November is claimed in December. What it costs falls due on the 29th, in a month that is closed: the
+/// charge stands in December, in the books as on the statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_month_stays_as_it_was() {
+    let house = House::open().await;
+    let client = &house.admin;
+    let prices = json!({"outcomes": {"resolution": "1"}, "counts_after_hours": 24});
+    client.push("outcomes", per_outcome(), prices).await;
+    client.put("/v1/customers/acme", json!({})).await.expect(201);
+    let grant = json!({"id": "start", "asset": "usd", "amount": "10", "category": "paid"});
+    client.post("/v1/customers/acme/grants", grant).await.expect(201);
+    let subscription = json!({"id": "s", "customer": "acme", "plan": "outcomes"});
+    client.post("/v1/subscriptions", subscription).await.expect(201);
+
+    house.clock.advance_to("2026-12-05T09:00:00Z".parse().unwrap());
+    let grant = json!({"id": "more", "asset": "usd", "amount": "2", "category": "paid"});
+    client.post("/v1/customers/acme/grants", grant).await.expect(201);
+    let november = ["available 0 10 10", "purchases 0 -10 -10"];
+    let told = client.get("/v1/books?month=2026-11").await.expect(200);
+    assert_eq!(accounts(&told, "usd"), november, "{told}");
+
+    let late = json!({"id": "late", "customer": "acme", "type": "outcome.claimed", "time": "2026-11-28T12:00:00Z",
+        "attributes": {"conversation": "c1", "outcome": "resolution"}});
+    client.post("/v1/events", late).await.expect(200);
+    assert_eq!(client.balance("acme").await.0, "11");
+    let told = client.get("/v1/books?month=2026-11").await.expect(200);
+    assert_eq!(accounts(&told, "usd"), november, "{told}");
+    let told = client.get("/v1/books?month=2026-12").await.expect(200);
+    let december = ["available 10 1 11", "purchases -10 -2 -12", "revenue 0 1 1"];
+    assert_eq!(accounts(&told, "usd"), december, "{told}");
+    for (month, opening, closing) in [("2026-11", "0", "10"), ("2026-12", "10", "11")] {
+        let path = format!("/v1/customers/acme/statement?month={month}");
+        let statement = client.get(&path).await.expect(200);
+        let available = |side: &str| statement["assets"][0][side]["available"].clone();
+        assert_eq!(available("opening"), opening, "{statement}");
+        assert_eq!(available("closing"), closing, "{statement}");
+    }
+    house.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_that_are_behind_are_not_given_out() {
+    let never = NonZeroU32::MAX;
+    let store = Arc::new(LossyStore::new(MemoryStore::new(), 0, never));
+    let house = House::open_over(store.clone(), Config::default()).await;
+    house.push_plan().await;
+    house.customer("acme", "10").await;
+    let given = house.admin.get("/v1/books").await.expect(200);
+    assert_eq!(
+        accounts(&given, "usd"),
+        ["available 0 10 10", "purchases 0 -10 -10"]
+    );
+
+    store.withhold_tail(true);
+    report(&house, "acme", "a", 3_000_000).await;
+    let refused = house.admin.get("/v1/books").await;
+    assert!(refused.headers.contains_key("retry-after"));
+    let problem = refused.problem(503, "books_behind");
+    let detail = problem["detail"].as_str().unwrap();
+    assert_eq!(detail, "they are complete up to 2026-11-23T09:30:00Z only");
+
+    store.withhold_tail(false);
+    let given = house.admin.get("/v1/books").await.expect(200);
+    let all = ["available 0 7 7", "purchases 0 -10 -10", "revenue 0 3 3"];
+    assert_eq!(accounts(&given, "usd"), all);
     house.close().await.unwrap();
 }

@@ -11,7 +11,7 @@ use farebox_record::ids::{CallId, TenantId};
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Config as RuntimeConfig, Runtime};
 use farebox_server::{Config, Secret, ServeError, serve};
-use farebox_store::MemoryStore;
+use farebox_store::{MemoryStore, Store};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -72,6 +72,10 @@ impl House {
     }
 
     pub async fn open_with(config: Config) -> House {
+        House::open_over(Arc::new(MemoryStore::new()), config).await
+    }
+
+    pub async fn open_over(store: Arc<dyn Store>, config: Config) -> House {
         let clock = Arc::new(ManualClock::at(
             "2026-11-23T09:30:00Z".parse::<Timestamp>().unwrap(),
         ));
@@ -79,7 +83,6 @@ impl House {
             lanes: 2,
             on_failure: Box::new(|why| panic!("{why}")),
         };
-        let store = Arc::new(MemoryStore::new());
         let engine = Engine::start(engine_config, store, runtime(), clock.clone()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
