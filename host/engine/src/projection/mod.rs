@@ -183,8 +183,8 @@ impl Projector {
         metrics::counter!("farebox_projection_failures_total").increment(1);
         tracing::error!(
             reason = why,
-            "the change feed, usage and the books are behind; billing goes on, and it is tried again. Where it is about an archive, \
-             set archive_dir"
+            "the change feed, usage and the books are behind; billing goes on, and it is tried again. Where it is about an \
+             archive, set archive_dir"
         );
     }
 }
