@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use farebox_record::time::Span;
+
 // ---- connections ---------------------------------------------------------------------------------------------
 /// Connections that are open at once; further ones wait in the operating system's queue.
 pub const CONNECTIONS_MAX: usize = 8_192;
@@ -32,7 +34,7 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body of `POST /v1/events`.
 pub const EVENTS_BODY_BYTES_MAX: usize = 16 << 20;
 /// Bytes of a component as it is received; the runtime has a limit of its own below this one.
-pub const COMPONENT_BODY_BYTES_MAX: usize = 8 << 20;
+pub const COMPONENT_BODY_BYTES_MAX: usize = 32 << 20;
 /// Bytes of a body that is decoded where it is received; a larger one is decoded on a thread that may take its time.
 pub const INLINE_DECODE_BYTES_MAX: usize = 64 << 10;
 /// Events of one call.
@@ -63,8 +65,13 @@ pub const RECORDS_PER_PAGE_MAX: usize = 2_000;
 pub const RECORDS_PER_READ: usize = 200;
 
 // ---- what follows the records --------------------------------------------------------------------------------
-/// Time that a reader of changes or usage waits for what was durable when it asked; then it is told how far they are.
+/// Time that a reader of changes, usage or books waits for what was durable when it asked; then it is told how far changes and
+/// usage are, and gets no books.
 pub const PROJECTION_WAIT_MAX: Duration = Duration::from_secs(2);
+/// What fell due so long ago must have happened for books to be given out.
+pub const DUE_GRACE: Span = Span::seconds(60);
+/// Time between two looks whether it has.
+pub const OVERDUE_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Streams of changes that one tenant has open at once; further ones are answered 429.
 pub const CHANGE_STREAMS_PER_TENANT_MAX: usize = 32;
 /// Time after which a stream without changes sends a comment, and looks whether its key is still good.

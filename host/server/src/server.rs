@@ -1,18 +1,22 @@
 //! What every handler works with: the engine, and how it is asked.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use farebox_engine::projection::FeedCursor;
 use farebox_engine::{Ask, Done, Engine, Reply, Request};
 use farebox_ledger::Wallet;
 use farebox_record::command::Command;
 use farebox_record::ids::{CustomerId, TenantId};
+use farebox_record::time::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::auth::Caller;
 use crate::code::Code;
 use crate::config::Config;
-use crate::limits::{BLOCKING_CALLS_MAX, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX};
+use crate::limits::{
+    BLOCKING_CALLS_MAX, DUE_GRACE, OVERDUE_POLL_INTERVAL, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX,
+};
 use crate::problem::Problem;
 use crate::refusal;
 use crate::streams::Streams;
@@ -83,14 +87,29 @@ impl Server {
         Ok(self.followed(tenant).await?.0)
     }
 
-    /// As [`Self::caught_up`], for what is wrong where it is not complete.
-    pub(crate) async fn complete(&self, tenant: &TenantId) -> Result<AsOf, Problem> {
+    /// As [`Self::caught_up`], for what is wrong where it is not complete: also until what fell due before `to`, and not in
+    /// the last minute, has happened.
+    pub(crate) async fn complete(&self, tenant: &TenantId, to: Timestamp) -> Result<AsOf, Problem> {
+        let patience = Instant::now() + PROJECTION_WAIT_MAX;
+        let before = to.min(self.engine().now(tenant).saturating_sub(DUE_GRACE));
+        loop {
+            let name = tenant.clone();
+            let overdue = self.blocking(move |engine| engine.overdue(&name, before)).await?;
+            match overdue {
+                None => break,
+                Some(_) if Instant::now() < patience => tokio::time::sleep(OVERDUE_POLL_INTERVAL).await,
+                Some(instant) => {
+                    let detail = format!("what fell due at {instant} has not happened yet");
+                    return Err(Problem::new(Code::BooksBehind, detail));
+                }
+            }
+        }
         match self.followed(tenant).await? {
             (as_of, true) => Ok(as_of),
-            (as_of, false) => {
-                let detail = format!("they are complete up to {} only", as_of.time.0);
-                Err(Problem::new(Code::BooksBehind, detail))
-            }
+            _ => Err(Problem::new(
+                Code::BooksBehind,
+                "records are durable that are not in them yet",
+            )),
         }
     }
 

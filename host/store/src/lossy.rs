@@ -1,5 +1,6 @@
 //! A store that loses commits at random, as if another process had been faster: whoever stands above must reload and
-//! compute again, and this is how its tests make sure that it does. It can keep its newest records from who follows them, too.
+//! compute again, and this is how its tests make sure that it does. It can keep its newest records from who follows them, and
+//! say that its disk is nearly full, too.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,7 @@ pub struct LossyStore<S> {
     one_in: NonZeroU32,
     random: Mutex<u64>,
     tail_withheld: AtomicBool,
+    nearly_full: AtomicBool,
 }
 
 impl<S: Store> LossyStore<S> {
@@ -30,12 +32,18 @@ impl<S: Store> LossyStore<S> {
             one_in,
             random: Mutex::new(seed),
             tail_withheld: AtomicBool::new(false),
+            nearly_full: AtomicBool::new(false),
         }
     }
 
     /// From now on, records are kept from whoever follows them, or no more: as if that were far behind.
     pub fn withhold_tail(&self, withheld: bool) {
         self.tail_withheld.store(withheld, Ordering::Relaxed);
+    }
+
+    /// From now on, there is hardly any room, or there is again. Commits that are tried all the same go on.
+    pub fn say_nearly_full(&self, nearly_full: bool) {
+        self.nearly_full.store(nearly_full, Ordering::Relaxed);
     }
 
     /// The store inside.
@@ -88,6 +96,12 @@ impl<S: Store> Store for LossyStore<S> {
     }
 
     fn room(&self) -> Room {
+        if self.nearly_full.load(Ordering::Relaxed) {
+            return Room::NearlyFull {
+                free_bytes: 0,
+                free_bytes_min: 1,
+            };
+        }
         self.inner.room()
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use farebox_engine::DEFAULT_TENANT;
 use farebox_engine::projection::{Closing, Days, days_of_all};
 use farebox_record::ids::TenantId;
 use farebox_runtime::Runtime;
-use farebox_store::{Base, Store, StoreError};
+use farebox_store::{Base, Store, StoreError, WalletKey};
 
 use super::report::Report;
 use super::revisions::Revisions;
@@ -35,13 +36,15 @@ impl<'a> Audit<'a> {
         base: Option<&'a Base>,
         runtime: &'a Runtime,
         progress: &'a dyn Fn(u64, u64),
-    ) -> Result<Audit<'a>, StoreError> {
-        let kept = match days_of_all(store) {
+    ) -> Audit<'a> {
+        let (kept, unreadable) = match days_of_all(store) {
             // They are made of records that are not at hand: nothing can be said of them.
-            Err(StoreError::Archived { .. }) => None,
-            kept => Some(kept?),
+            Err(StoreError::Archived { .. }) => (None, None),
+            // What ails the store as a whole is met again, and what ails a record is told of its wallet.
+            Err(error) => (None, Some(error)),
+            Ok(kept) => (Some(kept), None),
         };
-        Ok(Audit {
+        let mut audit = Audit {
             store,
             base,
             runtime,
@@ -56,7 +59,14 @@ impl<'a> Audit<'a> {
             whole: true,
             kept,
             progress,
-        })
+        };
+        if let Some(error) = unreadable {
+            let what = format!("they cannot be read: {error}");
+            audit
+                .report
+                .found(&WalletKey::control(DEFAULT_TENANT), None, "books", what);
+        }
+        audit
     }
 
     /// Tells how far it is; now and then, since a record takes microseconds.

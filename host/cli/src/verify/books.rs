@@ -1,6 +1,6 @@
 //! The books that the server keeps, compared with what all wallets come to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_engine::projection::{Accounts, BookAccount, Closing, Days};
 use farebox_money::{Asset, Nanos};
@@ -23,19 +23,16 @@ impl Audit<'_> {
         let Some(kept) = kept.map(|(kept, name)| kept.remove(&name).unwrap_or_default()) else {
             return;
         };
-        if !whole {
-            self.report.books_compared = false;
-            return;
-        }
         let mut wrong = unbalanced(&kept);
-        wrong.extend(match self.base {
-            None => differing(&days, &kept, |(day, asset)| {
+        match (whole, self.base) {
+            (false, _) => self.report.books_compared = false,
+            (true, None) => wrong.extend(differing(&days, &kept, |(day, asset)| {
                 (format!("{asset} on {}", date(*day)), "its records post")
-            }),
-            Some(_) => differing(&wallets, &closing(&kept), |asset| {
+            })),
+            (true, Some(_)) => wrong.extend(differing(&wallets, &closing(&kept), |asset| {
                 (asset.to_string(), "the wallets sum to")
-            }),
-        });
+            })),
+        }
         for what in wrong {
             self.report
                 .found(&WalletKey::control(tenant), None, "books", what);
@@ -68,15 +65,14 @@ fn unbalanced(kept: &Days) -> Vec<String> {
 
 /// Every account that is another one in the books than it should be.
 fn differing<K: Ord>(
-    should: &std::collections::BTreeMap<K, Accounts>,
-    kept: &std::collections::BTreeMap<K, Accounts>,
+    should: &BTreeMap<K, Accounts>,
+    kept: &BTreeMap<K, Accounts>,
     named: impl Fn(&K) -> (String, &'static str),
 ) -> Vec<String> {
     let keys: BTreeSet<&K> = should.keys().chain(kept.keys()).collect();
     let mut wrong = Vec::new();
     for key in keys {
-        let of =
-            |books: &std::collections::BTreeMap<K, Accounts>| books.get(key).copied().unwrap_or_default();
+        let of = |books: &BTreeMap<K, Accounts>| books.get(key).copied().unwrap_or_default();
         let (should, kept) = (of(should), of(kept));
         for account in BookAccount::ALL {
             if should.get(account) != kept.get(account) {

@@ -142,7 +142,10 @@ impl Projector {
             let changes = pass.finish();
             // Should this fail in the middle, what the store has is asked again.
             self.reached = None;
-            self.shared.store.project(tail.reached, changes)?;
+            {
+                let _changing = self.status.changing();
+                self.shared.store.project(tail.reached, changes)?;
+            }
             reached = tail.reached;
             self.reached = Some(reached);
             self.status.reached(reached, at);
@@ -168,6 +171,7 @@ impl Projector {
     fn resume(&mut self) -> Result<Position, StoreError> {
         let store = &self.shared.store;
         if store.projection(rows::FORMAT_KEY)?.as_deref() != Some(rows::FORMAT) {
+            let _changing = self.status.changing();
             store.forget_projections()?;
             let format = (rows::FORMAT_KEY.to_vec(), Some(rows::FORMAT.to_vec()));
             store.project(Position::default(), vec![format])?;

@@ -2,11 +2,16 @@
 
 use farebox_record::time::Timestamp;
 use farebox_store::Position;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 /// Told by the projector.
 #[derive(Debug)]
-pub(crate) struct Status(watch::Sender<Reached>);
+pub(crate) struct Status {
+    reached: watch::Sender<Reached>,
+    /// Held while rows change, and by who reads many of them that must belong together.
+    rows: RwLock<()>,
+}
 
 /// A place, and when the newest record before it was made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,11 +22,24 @@ struct Reached {
 
 impl Status {
     pub(crate) fn new() -> Status {
-        Status(watch::Sender::new(Reached::default()))
+        Status {
+            reached: watch::Sender::new(Reached::default()),
+            rows: RwLock::new(()),
+        }
+    }
+
+    /// Rows may change until this is dropped.
+    pub(crate) fn changing(&self) -> RwLockWriteGuard<'_, ()> {
+        self.rows.write()
+    }
+
+    /// No row changes until this is dropped: for milliseconds, since the projector waits.
+    pub(crate) fn at_rest(&self) -> RwLockReadGuard<'_, ()> {
+        self.rows.read()
     }
 
     pub(crate) fn reached(&self, position: Position, at: Option<Timestamp>) {
-        self.0.send_if_modified(|known| {
+        self.reached.send_if_modified(|known| {
             let further = position > known.position;
             known.position = position.max(known.position);
             known.at = at.unwrap_or(known.at).max(known.at);
@@ -30,7 +48,7 @@ impl Status {
     }
 
     pub(crate) fn watch(&self) -> Watch {
-        Watch(self.0.subscribe())
+        Watch(self.reached.subscribe())
     }
 }
 

@@ -38,8 +38,8 @@ pub(crate) struct Wanted {
 /// The accounts of an asset sum to zero, in each of the three. Entries count on the day of the instant at which they happened,
 /// and never before a day that the customer's history had come to, as on statements: in the customers' accounts (`available`,
 /// `held`, `debt`, `receivable`) the books are the sum of the statements of all customers over the same days. Reads your own
-/// writes, or answers `books_behind`; `as_of` says up to where they are complete. What fell due in the last minute may stand
-/// in them a moment later.
+/// writes, and answers `books_behind` where records are missing in them, or something that fell due before the last day ended
+/// has not happened yet. What fell due within the last minute may stand in them a moment later.
 #[utoipa::path(
     get, path = "/v1/books", tag = "books", operation_id = "getBooks", params(Wanted),
     responses((status = 200, description = "The books, in the form that `format` or `Accept` asks for", content(
@@ -59,7 +59,7 @@ pub(crate) async fn show(
         format => format,
     };
     let (from, to) = wanted.days(server.engine().now(&caller.tenant))?;
-    let as_of = server.complete(&caller.tenant).await?;
+    let as_of = server.complete(&caller.tenant, to).await?;
     let tenant = caller.tenant;
     let books = server
         .blocking(move |engine| engine.books(&tenant, from, to))
