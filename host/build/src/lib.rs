@@ -7,7 +7,10 @@
 mod cargo;
 mod component;
 pub mod contract;
+mod folder;
 mod npm;
+mod python;
+mod tool;
 
 use std::fs;
 use std::io;
@@ -140,8 +143,8 @@ impl BuildError {
     }
 }
 
-/// Compiles the plan in `dir`: a crate (`Cargo.toml`), or a package in TypeScript (`package.json`), which is built by its own
-/// script and left at `build/plan.wasm`.
+/// Compiles the plan in `dir`: a crate (`Cargo.toml`), a package in TypeScript (`package.json`) or one in Python
+/// (`pyproject.toml`); the last two are built by the tools that they name, and left at `build/plan.wasm`.
 ///
 /// A crate becomes `<target>/plans/<name>.wasm`.
 /// `<target>` is the target folder of the plan's workspace, or what `CARGO_TARGET_DIR` says. Compiling happens in
@@ -149,8 +152,12 @@ impl BuildError {
 /// wait for the lock of the cargo that runs it. The component appears under its name at once or not at all, so
 /// concurrent builds of one plan are safe.
 pub fn build_plan(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, BuildError> {
-    if dir.join(npm::MANIFEST).is_file() && !dir.join("Cargo.toml").is_file() {
+    let has = |manifest: &str| dir.join(manifest).is_file();
+    if has(npm::MANIFEST) && !has("Cargo.toml") {
         return npm::build(dir, options);
+    }
+    if has(python::MANIFEST) && !has("Cargo.toml") {
+        return python::build(dir, options);
     }
     let package = cargo::Package::find(dir)?;
     cargo::ensure_target(dir, options)?;

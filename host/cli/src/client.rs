@@ -278,6 +278,15 @@ impl Client {
             )
             .hint("it may have been carried out; repeat it under the same id to learn that");
         }
+        if !error.is_connect() {
+            let message = format!(
+                "{} ended the connection before it answered: {reason}",
+                self.server
+            );
+            return Failure::new(Exit::Unavailable, "cut_off", message).hint(
+                "it may not take so large a body, or have stopped; repeat it under the same id to learn what came of it",
+            );
+        }
         Failure::new(
             Exit::Unavailable,
             "unreachable",

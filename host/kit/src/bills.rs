@@ -110,7 +110,9 @@ impl House {
             lanes: 1,
             on_failure: Box::new(|_| {}),
         };
-        let assets = plan.runtime.admit(plan.component)?.description().assets.clone();
+        // Held until the engine has it, too, so that it is compiled once.
+        let admitted = plan.runtime.admit(plan.component)?;
+        let assets = admitted.description().assets.clone();
         let store = Arc::new(MemoryStore::new());
         let engine = Engine::by_hand(config, store, plan.runtime.clone(), Arc::clone(&clock) as _)?;
         let tenant = TenantId::new("default").expect("a name");

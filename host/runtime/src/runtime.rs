@@ -1,7 +1,8 @@
 //! The handle: admits components and prepares revisions.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use farebox_record::ids::{Hash, RevisionHash};
 use wasmtime::component::Component;
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     takes_interpreted: bool,
     cache_dir: Option<PathBuf>,
     compiling: Compiling,
+    /// Plans that somebody still holds: code of megabytes is there once, however often it is admitted.
+    admitted: Mutex<HashMap<Hash, Weak<Plan>>>,
 }
 
 impl Runtime {
@@ -72,6 +75,7 @@ impl Runtime {
                 takes_interpreted,
                 cache_dir,
                 compiling: Compiling::new(compiler),
+                admitted: Mutex::default(),
             }),
         })
     }
@@ -108,13 +112,17 @@ impl Runtime {
 
     /// Takes a component, or says why not: inspects all of it, compiles it, asks it to describe itself.
     ///
-    /// Takes tens of milliseconds for a plan of usual size that is not in the cache.
+    /// Takes tens of milliseconds for a plan of usual size that is not in the cache. A plan that was admitted before, and that
+    /// anybody still holds, is the same one.
     pub fn admit(&self, component: &[u8]) -> Result<Arc<Plan>, Refused> {
+        let hash = Hash::of(component);
+        if let Some(plan) = self.admitted().get(&hash).and_then(Weak::upgrade) {
+            return Ok(plan);
+        }
         let tier = Tier::of(component);
         let bench = self.bench(tier)?;
         let limits = &bench.limits;
         inspect(component, tier, limits)?;
-        let hash = Hash::of(component);
         let compiled = self.compiled(bench, tier, hash, component)?;
         let callable = Callable::new(&bench.engine, &compiled)?;
         let said = callable
@@ -125,13 +133,22 @@ impl Runtime {
                 fault,
             })?;
         let description = describe(said, limits)?;
-        Ok(Arc::new(Plan {
+        let plan = Arc::new(Plan {
             hash,
             tier,
             description,
             callable,
             limits: limits.clone(),
-        }))
+        });
+        let mut admitted = self.admitted();
+        admitted.retain(|_, plan| plan.strong_count() > 0);
+        admitted.insert(hash, Arc::downgrade(&plan));
+        Ok(plan)
+    }
+
+    fn admitted(&self) -> MutexGuard<'_, HashMap<Hash, Weak<Plan>>> {
+        // Whoever panicked with it has not left half of anything in it.
+        self.inner.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives parameters (JSON text) to a plan.

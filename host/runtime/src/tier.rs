@@ -46,7 +46,7 @@ impl Tier {
     /// Where a component belongs: what links modules within itself, as only runtimes of languages do, is interpreted. What is
     /// no component at all is native, so that it is told what is wrong with it.
     pub fn of(component: &[u8]) -> Tier {
-        match nests_code(component) {
+        match links_modules(component) {
             true => Tier::Interpreted,
             false => Tier::Native,
         }
@@ -61,14 +61,23 @@ impl Tier {
     }
 }
 
-/// Whether a component within the component carries a core module.
-fn nests_code(component: &[u8]) -> bool {
-    let mut depth = Vec::new();
+/// Core modules of a native plan: its own, and what its toolchain may put around it.
+const NATIVE_MODULES_MAX: usize = 4;
+
+/// Whether a component carries more modules than a native plan has, or has one in a component within it.
+fn links_modules(component: &[u8]) -> bool {
+    // What encloses the place that is read: components, and whether the innermost is a module.
+    let (mut depth, mut modules) = (Vec::new(), 0);
     for payload in Parser::new(0).parse_all(component) {
         match payload {
-            Ok(Payload::ModuleSection { .. }) if depth.contains(&true) => return true,
-            Ok(Payload::ModuleSection { .. }) => depth.push(false),
-            Ok(Payload::ComponentSection { .. }) => depth.push(true),
+            Ok(Payload::ModuleSection { .. }) => {
+                modules += 1;
+                if modules > NATIVE_MODULES_MAX || !depth.is_empty() {
+                    return true;
+                }
+                depth.push(());
+            }
+            Ok(Payload::ComponentSection { .. }) => depth.push(()),
             Ok(Payload::End(_)) => {
                 depth.pop();
             }

@@ -13,8 +13,8 @@ use farebox_record::time::Timestamp;
 use farebox_runtime::{Revision, Runtime};
 
 use super::check::of_refused;
-use super::read;
 use super::source::Source;
+use super::{admit, read};
 use crate::failure::{Exit, Failure};
 
 /// Where events without a time stand.
@@ -63,9 +63,7 @@ impl Asked {
             None => of_scenarios(&source)?,
         };
         let component = source.component()?;
-        let plan = runtime
-            .admit(&component.bytes)
-            .map_err(|refused| of_refused(&component.path, &refused))?;
+        let plan = admit(runtime, &component)?;
         let parameters = self.parameters.clone().or_else(|| source.parameters());
         let parameters = parameters.ok_or_else(|| {
             Failure::usage("the plan has no prices")

@@ -7,6 +7,7 @@ use farebox_record::plan::Description;
 use farebox_runtime::{Refused, Revision};
 use serde_json::{Value, json};
 
+use super::admit;
 use super::source::Source;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, table};
@@ -28,9 +29,7 @@ impl Check {
         let source = Source::find(&self.path)?;
         let component = source.component()?;
         let runtime = super::runtime()?;
-        let plan = runtime
-            .admit(&component.bytes)
-            .map_err(|refused| of_refused(&component.path, &refused))?;
+        let plan = admit(&runtime, &component)?;
         let parameters = self.parameters.clone().or_else(|| source.parameters());
         let revision = match &parameters {
             None => None,

@@ -16,15 +16,17 @@ mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use farebox_runtime::{Config, Limits, Runtime};
+use farebox_runtime::{Config, Limits, Plan, Runtime};
 use serde_json::json;
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use source::Source;
+use crate::progress;
+use source::{Component, Source};
 
 /// What can be done with plans.
 #[derive(Debug, Subcommand)]
@@ -194,6 +196,14 @@ fn runtime() -> Result<Runtime, Failure> {
         ..Config::default()
     };
     Runtime::new(config).map_err(|error| Failure::new(Exit::Internal, "runtime", error.to_string()))
+}
+
+/// Takes a component as a server would. One that carries the runtime of its language takes the compiler many seconds.
+fn admit(runtime: &Runtime, component: &Component) -> Result<Arc<Plan>, Failure> {
+    let bar = progress::spinner("compiling");
+    let admitted = runtime.admit(&component.bytes);
+    bar.finish_and_clear();
+    admitted.map_err(|refused| check::of_refused(&component.path, &refused))
 }
 
 /// A file of text.

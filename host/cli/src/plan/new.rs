@@ -62,6 +62,52 @@ const TYPESCRIPT_FILES: [(&str, &str); 15] = [
     ("sdk/src/plan.ts", sdk!("src/plan.ts")),
 ];
 
+/// A file of the SDK for Python.
+macro_rules! python_sdk {
+    ($path:literal) => {
+        include_str!(concat!("../../../../guest-sdk/python/", $path))
+    };
+}
+
+/// The files of a new plan in Python, with its SDK beside it.
+const PYTHON_FILES: [(&str, &str); 14] = [
+    (
+        "pyproject.toml",
+        include_str!("template/python/pyproject.toml.in"),
+    ),
+    ("requirements.txt", python_sdk!("example/requirements.txt")),
+    ("src/plan.py", include_str!("template/python/plan.py.in")),
+    (".gitignore", include_str!("template/python/gitignore.in")),
+    ("plan.toml", include_str!("template/plan.toml.in")),
+    ("parameters/prices.json", include_str!("template/prices.json.in")),
+    (
+        "scenarios/first-call.toml",
+        include_str!("template/first-call.toml.in"),
+    ),
+    (
+        "sdk/farebox_plan/__init__.py",
+        python_sdk!("farebox_plan/__init__.py"),
+    ),
+    (
+        "sdk/farebox_plan/encoding.py",
+        python_sdk!("farebox_plan/encoding.py"),
+    ),
+    ("sdk/farebox_plan/nanos.py", python_sdk!("farebox_plan/nanos.py")),
+    (
+        "sdk/farebox_plan/parameters.py",
+        python_sdk!("farebox_plan/parameters.py"),
+    ),
+    ("sdk/farebox_plan/plan.py", python_sdk!("farebox_plan/plan.py")),
+    (
+        "sdk/farebox_plan/reading.py",
+        python_sdk!("farebox_plan/reading.py"),
+    ),
+    (
+        "sdk/farebox_plan/session.py",
+        python_sdk!("farebox_plan/session.py"),
+    ),
+];
+
 /// In which language a plan is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
@@ -69,6 +115,8 @@ pub enum Language {
     Rust,
     /// With `npm`; carries its language's runtime, some hundred times slower
     Typescript,
+    /// With `pip`; the same, and ten times larger
+    Python,
 }
 
 /// The files of a folder for a standard plan, but for its parameters.
@@ -129,6 +177,7 @@ impl New {
         let files: &[(&str, &str)] = match self.language {
             Language::Rust => &FILES,
             Language::Typescript => &TYPESCRIPT_FILES,
+            Language::Python => &PYTHON_FILES,
         };
         for (file, template) in files {
             // The SDK is written as it is: braces in it mean something else.
@@ -232,28 +281,42 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_in_typescript_has_its_sdk_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let new = New {
-            folder: folder.path().join("my-plan"),
-            standard: None,
-            language: Language::Typescript,
-            sdk: None,
-        };
-        new.run().unwrap();
-        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk/typescript/src");
-        for source in fs::read_dir(sources).unwrap() {
-            let source = source.unwrap();
-            let written = new.folder.join("sdk/src").join(source.file_name());
-            assert_eq!(
-                fs::read(source.path()).unwrap(),
-                fs::read(&written).unwrap(),
-                "{}",
-                written.display()
-            );
+    fn a_plan_in_another_language_has_its_sdk_beside_it() {
+        for (language, sources, place, manifest) in [
+            (Language::Typescript, "typescript/src", "sdk/src", "package.json"),
+            (
+                Language::Python,
+                "python/farebox_plan",
+                "sdk/farebox_plan",
+                "pyproject.toml",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let new = New {
+                folder: folder.path().join("my-plan"),
+                standard: None,
+                language,
+                sdk: None,
+            };
+            new.run().unwrap();
+            let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk");
+            for source in fs::read_dir(sdk.join(sources)).unwrap() {
+                let source = source.unwrap();
+                if source.path().is_dir() {
+                    continue; // what Python compiled beside its sources
+                }
+                let written = new.folder.join(place).join(source.file_name());
+                assert_eq!(
+                    fs::read(source.path()).unwrap(),
+                    fs::read(&written).unwrap(),
+                    "{}",
+                    written.display()
+                );
+            }
+            let manifest = fs::read_to_string(new.folder.join(manifest)).unwrap();
+            let named = manifest.replace("\"name\": ", "name = ");
+            assert!(named.contains("name = \"my-plan\""), "{manifest}");
         }
-        let manifest = fs::read_to_string(new.folder.join("package.json")).unwrap();
-        assert!(manifest.contains("\"name\": \"my-plan\""), "{manifest}");
     }
 
     #[test]

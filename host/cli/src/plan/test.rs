@@ -10,10 +10,9 @@ use farebox_record::plan::Description;
 use farebox_runtime::Runtime;
 use serde_json::{Value, json};
 
-use super::check::of_refused;
 use super::source::Source;
 use super::watch::{Seen, wait};
-use super::{read, runtime};
+use super::{admit, read, runtime};
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output::{Form, Output, count, finish, say, table};
@@ -82,9 +81,7 @@ impl Test {
         let files = self.files(&source)?;
         let component = source.component()?;
         let runtime = runtime()?;
-        let plan = runtime
-            .admit(&component.bytes)
-            .map_err(|refused| of_refused(&component.path, &refused))?;
+        let plan = admit(&runtime, &component)?;
         let parameters = self.parameters.clone().or_else(|| source.parameters());
         let tested: Vec<Tested> = files
             .into_iter()

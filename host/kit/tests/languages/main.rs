@@ -1,13 +1,17 @@
-//! A plan in TypeScript is a plan: built by its own tools, admitted in its own tier, held to the scenarios of the same plan in
-//! Rust, and equal to that one in every byte of what it answers.
+//! A plan in another language is a plan: built by its own tools, admitted in its own tier, held to the scenarios of the same plan
+//! in Rust, and equal to that one in every byte of what it answers.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod python;
+mod typescript;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use farebox_kit::build::{BuildOptions, build_plan};
+use farebox_kit::conformance;
 use farebox_kit::probe::Probe;
 use farebox_kit::scenario::{Scenario, Subject, run};
 use farebox_money::Nanos;
@@ -22,8 +26,6 @@ use farebox_runtime::{
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// Answers that are compared.
-const ANSWERS: usize = 6_000;
 /// The largest number that crosses into a plan in TypeScript: what a double holds exactly.
 const CROSSING_MAX: i128 = (1 << 53) - 1;
 
@@ -42,11 +44,6 @@ fn built(dir: &str) -> Vec<u8> {
         .component
 }
 
-fn typescript() -> &'static [u8] {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| built("guest-sdk/typescript/example"))
-}
-
 /// One for all tests, and it compiles the plan once.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<(Runtime, tempfile::TempDir)> = OnceLock::new();
@@ -63,8 +60,7 @@ fn runtime() -> &'static Runtime {
     runtime
 }
 
-#[test]
-fn it_keeps_the_scenarios_of_the_same_plan_in_rust() {
+fn keeps_the_scenarios_of_the_same_plan_in_rust(component: &[u8]) {
     let runtime = runtime();
     let plan = root().join("host/kit/tests/plans/commitment");
     let folder = plan.join("scenarios");
@@ -79,7 +75,7 @@ fn it_keeps_the_scenarios_of_the_same_plan_in_rust() {
         };
         let subject = Subject {
             runtime,
-            component: typescript(),
+            component,
             parameters: &std::fs::read_to_string(parameters).unwrap(),
             folder: &folder,
         };
@@ -92,8 +88,8 @@ fn it_keeps_the_scenarios_of_the_same_plan_in_rust() {
     assert!(files > 10, "{files}");
 }
 
-#[test]
-fn it_answers_byte_for_byte_what_the_same_plan_answers_in_rust() {
+/// So many of them, one at a time.
+fn answers_byte_for_byte_what_the_same_plan_answers_in_rust(component: &[u8], answers: usize) {
     let runtime = runtime();
     let prepared = |component: &[u8]| -> Arc<Revision> {
         let plan = runtime.admit(component).unwrap();
@@ -101,7 +97,7 @@ fn it_answers_byte_for_byte_what_the_same_plan_answers_in_rust() {
     };
     let both = [
         prepared(&built("host/kit/tests/plans/commitment")),
-        prepared(typescript()),
+        prepared(component),
     ];
     assert_eq!(
         both.each_ref().map(|revision| revision.plan().tier()),
@@ -115,16 +111,13 @@ fn it_answers_byte_for_byte_what_the_same_plan_answers_in_rust() {
     let mut now = began;
     let mut pair = both.map(|revision| Probe::begin(runtime, revision, began, 3).unwrap());
     let (mut priced, mut refused) = (0, 0);
-    for number in 0..ANSWERS {
+    for number in 0..answers {
         now = now.saturating_add(Span::seconds(chance.random_range(0..20_000)));
         let event = event(number, now, &mut chance);
-        let told = pair.each_mut().map(|probe| {
-            probe.reach(&event).unwrap();
-            probe.clone()
-        });
-        let answers: [String; 2] = match chance.random_range(0..10) {
+        pair.iter_mut().for_each(|probe| probe.reach(&event).unwrap());
+        let told: [String; 2] = match chance.random_range(0..10) {
             0 => {
-                let change = change(&mut chance, &told[0]);
+                let change = change(&mut chance, &pair[0]);
                 if let Change::SeatsChanged { after, .. } = change {
                     pair.iter_mut().for_each(|probe| probe.set_seats(after));
                 }
@@ -146,16 +139,15 @@ fn it_answers_byte_for_byte_what_the_same_plan_answers_in_rust() {
                 format!("{verdict:?}")
             }),
         };
-        assert_eq!(answers[0], answers[1], "answer {number}, to {event:?}");
+        assert_eq!(told[0], told[1], "answer {number}, to {event:?}");
     }
     assert!(
-        priced > ANSWERS && refused > ANSWERS / 20,
+        priced > answers && refused > answers / 20,
         "{priced} and {refused}"
     );
 }
 
-#[test]
-fn whole_batches_of_several_customers_are_answered_byte_for_byte_too() {
+fn answers_whole_batches_of_several_customers_byte_for_byte_too(component: &[u8]) {
     let runtime = runtime();
     let prepared = |component: &[u8]| -> Arc<Revision> {
         let plan = runtime.admit(component).unwrap();
@@ -163,7 +155,7 @@ fn whole_batches_of_several_customers_are_answered_byte_for_byte_too() {
     };
     let both = [
         prepared(&built("host/kit/tests/plans/commitment")),
-        prepared(typescript()),
+        prepared(component),
     ];
     let began: Timestamp = "2026-01-31T00:00:00Z".parse().unwrap();
     let mut customers = both.map(|revision| {
@@ -205,33 +197,10 @@ fn whole_batches_of_several_customers_are_answered_byte_for_byte_too() {
     assert!(compared > 2_000 && refused > 200, "{compared} and {refused}");
 }
 
-/// The plan in `tests/plans/echo.ts`, in a folder that is the example's but for its source.
-fn echo() -> Vec<u8> {
-    typescript(); // fetches the tools, where they are not there
-    let (example, tests) = (
-        root().join("guest-sdk/typescript/example"),
-        root().join("host/kit/tests"),
-    );
-    let folder = tempfile::tempdir().unwrap();
-    for name in [
-        "package.json",
-        "package-lock.json",
-        "tsconfig.json",
-        "node_modules",
-    ] {
-        let from = std::fs::canonicalize(example.join(name)).unwrap();
-        std::os::unix::fs::symlink(from, folder.path().join(name)).unwrap();
-    }
-    std::fs::create_dir(folder.path().join("src")).unwrap();
-    std::fs::copy(tests.join("plans/echo.ts"), folder.path().join("src/plan.ts")).unwrap();
-    let built = build_plan(folder.path(), &BuildOptions::default());
-    built.unwrap_or_else(|error| panic!("{error}")).component
-}
-
-#[test]
-fn what_an_event_carries_arrives_as_it_was_sent() {
+/// `echo` is a plan that says back what it is asked.
+fn hands_on_what_an_event_carries_as_it_was_sent(echo: &[u8]) {
     let runtime = runtime();
-    let plan = runtime.admit(&echo()).unwrap();
+    let plan = runtime.admit(echo).unwrap();
     let revision = runtime.prepare(&plan, "{}").unwrap();
     let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let probe = Probe::begin(runtime, revision, began, 1).unwrap();
@@ -346,38 +315,9 @@ fn change(chance: &mut SmallRng, probe: &Probe<'_>) -> Change {
     }
 }
 
-#[test]
-fn what_a_double_does_not_hold_is_refused_and_never_rounded() {
+fn tells_what_is_wrong_with_a_price_list_at_its_place(component: &[u8]) {
     let runtime = runtime();
-    let plan = runtime.admit(typescript()).unwrap();
-    let huge = DEAL.replace("\"call_max\": \"5000\"", "\"call_max\": \"9000000\"");
-    let huge = huge.replace("73", "1000");
-    let revision = runtime.prepare(&plan, &huge).unwrap();
-    let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let mut probe = Probe::begin(runtime, revision, began, 1).unwrap();
-    let mut asked = |units: i128| {
-        let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
-        event.measures.insert("units".to_string(), Nanos::new(units));
-        format!("{:?}", probe.price(&event).unwrap().verdict)
-    };
-    assert!(
-        asked(CROSSING_MAX + 1).contains("Overflow"),
-        "it came as another number"
-    );
-    assert!(asked(CROSSING_MAX + 2).contains("Overflow"));
-    // 500,000 units cost some 5,151 dollars, or 5.2 million credits; twice that comes in, and costs more credits than cross.
-    assert!(asked(500_000 * 1_000_000_000).contains("Priced"));
-    assert!(asked(1_000_000 * 1_000_000_000).contains("Overflow"));
-    // The least number is how an absent measure crosses. As a double, those beside it are the same, and must not pass for it.
-    for least in [i64::MIN + 1, i64::MIN + 512, i64::MIN + 513] {
-        assert!(!asked(least.into()).contains("Missing"), "{least}");
-    }
-}
-
-#[test]
-fn what_is_wrong_with_a_price_list_is_told_at_its_place() {
-    let runtime = runtime();
-    let plan = runtime.admit(typescript()).unwrap();
+    let plan = runtime.admit(component).unwrap();
     let told = |parameters: &str| match runtime.prepare(&plan, parameters).unwrap_err() {
         Refused::Parameters { errors } => errors
             .into_iter()
@@ -408,22 +348,21 @@ fn what_is_wrong_with_a_price_list_is_told_at_its_place() {
     assert!(told("{\"fee\": 0.1")[0].contains("found the end"));
 }
 
-#[test]
-fn where_such_plans_are_switched_off_it_is_refused_by_name() {
-    let runtime = Runtime::new(Config::default()).unwrap();
-    let refused = runtime.admit(typescript()).unwrap_err();
-    assert_eq!(refused.code(), "interpreted");
-    assert!(
-        refused.advice().contains("interpreted_plans"),
-        "{}",
-        refused.advice()
-    );
-    // Where they are switched off later, those that are there run on, and no other is taken in.
-    let later = Runtime::new(Config {
-        interpreted: Some(Limits::interpreted()),
-        ..Config::default()
-    });
-    let later = later.unwrap();
-    assert_eq!(later.take_in(typescript()).unwrap_err().code(), "interpreted");
-    assert!(later.admit(typescript()).is_ok());
+fn keeps_every_rule(component: &[u8]) {
+    let runtime = runtime();
+    let plan = runtime.admit(component).unwrap();
+    let began: Timestamp = "2026-01-31T00:00:00Z".parse().unwrap();
+    let mut chance = SmallRng::seed_from_u64(0xc0f0);
+    let examples: Vec<Event> = (0..20).map(|number| event(number, began, &mut chance)).collect();
+    let subject = conformance::Subject {
+        runtime,
+        plan: &plan,
+        parameters: DEAL,
+        examples: &examples,
+        began,
+        seats: 3,
+    };
+    let options = conformance::Options { seed: 1, events: 250 };
+    let report = conformance::examine(&subject, options).unwrap();
+    assert!(report.holds() && report.priced > 100, "{report:?}");
 }

@@ -1,0 +1,229 @@
+"""A subscription with a fee for each seat, included credits that roll over, graduated usage and a minimum commitment.
+
+It is the plan host/kit/tests/plans/commitment once more, which answers byte for byte the same.
+
+- A **fee** for each seat goes on the statement when a period begins.
+- **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap.
+- **Usage** has graduated prices in dollars over the running total of the period. Credits pay first, at a fixed number of them
+  for a dollar; what they do not cover is charged in dollars.
+- The **minimum**: when a period ends, what its usage cost less than the minimum is charged on the statement.
+"""
+
+from dataclasses import dataclass
+
+from farebox_plan import (
+    UNIT,
+    Cancelled,
+    Graduated,
+    Grant,
+    Nanos,
+    Outcome,
+    Period,
+    Place,
+    Plan,
+    PlanChanged,
+    Reader,
+    Rejected,
+    Remaining,
+    Renewed,
+    Resumed,
+    SeatsChanged,
+    Share,
+    Started,
+    Transition,
+    Usage,
+    Vocabulary,
+    Writer,
+    component,
+    text,
+)
+
+
+@dataclass(frozen=True)
+class Deal:
+    """The price list, taken apart."""
+
+    fee: Nanos
+    credits: Nanos
+    rollover_max: Nanos
+    minimum: Nanos
+    call_max: Nanos
+    credits_per_dollar: int
+    prices: Graduated
+
+
+@dataclass(frozen=True)
+class State:
+    """Running totals since the last period began that paid a fee."""
+
+    period: int
+    """Index of that period."""
+    quantity: Nanos = 0
+    """Units used."""
+    charged: Nanos = 0
+    """What they cost, in dollars."""
+
+
+class Commitment(Plan[Deal, State]):
+    name = "commitment"
+    version = "1"
+    summary = "Seats with credits, graduated prices and a minimum commitment."
+    order = "cumulative"
+    vocabulary = Vocabulary(
+        assets={"credits": "Credits", "usd": "US dollars"},
+        events=["api.call"],
+        measures=["units"],
+        attributes=[],
+        charges={
+            "seats": ("Seats", "seats"),
+            "units": ("Units", "units"),
+            "minimum-commitment": ("Minimum commitment", "periods"),
+        },
+    )
+
+    def parameters(self, root: Place) -> Deal:
+        per_dollar = root.field("credits_per_dollar")
+        credits_per_dollar = per_dollar.u32()
+        if credits_per_dollar == 0:
+            per_dollar.error("expected at least 1, found 0")
+        deal = Deal(
+            fee=root.field("fee").amount(),
+            credits=root.field("credits").amount(),
+            rollover_max=root.field("rollover_max").amount(),
+            minimum=root.field("minimum").amount(),
+            call_max=root.field("call_max").amount(),
+            credits_per_dollar=credits_per_dollar,
+            prices=prices_of(root),
+        )
+        root.closed()
+        return deal
+
+    def write(self, deal: Deal, to: Writer) -> None:
+        for amount in (deal.fee, deal.credits, deal.rollover_max, deal.minimum, deal.call_max):
+            to.signed(amount)
+        to.u32(deal.credits_per_dollar)
+        deal.prices.write(to)
+
+    def read(self, source: Reader) -> Deal:
+        fee, credits, rollover_max, minimum, call_max = (source.signed() for _ in range(5))
+        return Deal(fee, credits, rollover_max, minimum, call_max, source.u32(), Graduated.read(source))
+
+    def begin(self) -> State:
+        return State(period=0)
+
+    def write_state(self, state: State, to: Writer) -> None:
+        to.u32(state.period)
+        to.signed(state.quantity)
+        to.signed(state.charged)
+
+    def read_state(self, source: Reader) -> State:
+        return State(source.u32(), source.signed(), source.signed())
+
+    def evaluate(self, deal: Deal, usage: Usage, state: State, outcome: Outcome) -> State:
+        units = usage.needed("units")
+        if units > deal.call_max:
+            expected = f"expected at most {text(deal.call_max)}, found {text(units)}"
+            raise Rejected.out_of_range("units", expected)
+        before, after = state.quantity, state.quantity + units
+        dollars = deal.prices.between(before, after)
+        why = f"from {text(before)} to {text(after)} units of the period"
+        posted = outcome.charge("units", "credits", dollars * deal.credits_per_dollar, units, why)
+        if dollars > 0:
+            posted.otherwise("usd", dollars)
+        return State(state.period, after, state.charged + dollars)
+
+    def transition(self, deal: Deal, at: Transition, state: State, outcome: Outcome) -> State:
+        terms = Terms(deal, at.period, outcome)
+        rest = at.period.rest(at.time)
+        beginning = State(period=at.period.index)
+        is_new_period = state.period != at.period.index
+        match at.change:
+            case Started():
+                terms.seats(at.seats, rest)
+                return beginning
+            case Renewed(remaining):
+                terms.settle(state)
+                terms.seats(at.seats, Share.WHOLE)
+                terms.roll_over(remaining)
+                return beginning
+            case Resumed() if is_new_period:
+                terms.settle(state)
+                terms.seats(at.seats, rest)
+                return beginning
+            case SeatsChanged(before, after, prorate=True) if not is_new_period:
+                if after >= before:
+                    terms.seats(after - before, rest)
+                else:
+                    terms.give_back(before - after, rest)
+                return state
+            case PlanChanged(_, remaining, prorate):
+                # A period that begins is paid whole; one that goes on is paid to the plan before.
+                at_end = Share.WHOLE if at.time <= at.period.start else Share.NONE
+                terms.seats(at.seats, rest if prorate else at_end)
+                terms.roll_over(remaining)
+                return beginning
+            case Cancelled():
+                terms.settle(state)
+                return state
+            case _:
+                return state
+
+
+def prices_of(root: Place) -> Graduated:
+    """The graduated prices of the price list."""
+    base, steps = root.field("price").rate("unit"), root.field("beyond")
+    beyond = steps.items() if steps.is_there() else []
+    read = []
+    for step in beyond:
+        read.append((step.field("above").amount(), step.field("price").rate("unit")))
+        step.closed()
+    prices = Graduated.of(base, read)
+    if isinstance(prices, Graduated):
+        return prices
+    beyond[prices].field("above").error("expected more than the threshold before it")
+    return Graduated([(0, 0)], 0)
+
+
+class Terms:
+    """What the deal says about a period."""
+
+    def __init__(self, deal: Deal, period: Period, outcome: Outcome) -> None:
+        self.deal = deal
+        self.period = period
+        self.outcome = outcome
+
+    def seats(self, seats: int, share: Share) -> None:
+        """Fee and credits of so many seats for a share of the period."""
+        fee = share.of_each(self.deal.fee, seats)
+        if fee > 0:
+            why = "the fee of a seat, for the part of the period that it covers"
+            self.outcome.invoice("seats", "usd", fee, seats * UNIT, why)
+        self.give("Included credits", share.of_each(self.deal.credits, seats), 0)
+
+    def give_back(self, seats: int, share: Share) -> None:
+        """The fee of so many seats for a share of the period comes back, to be used."""
+        amount = share.of_each(self.deal.fee, seats)
+        if amount > 0:
+            self.outcome.grant(Grant("promotional", "usd", amount, "Unused part of the fee"))
+
+    def roll_over(self, remaining: list[Remaining]) -> None:
+        """What is left of the credits goes on for another period, up to the cap. It burns first."""
+        included = (grant for grant in remaining if grant.asset == "credits" and grant.category == "included")
+        unused = sum(grant.remaining for grant in included)
+        self.give("Rolled-over credits", min(unused, self.deal.rollover_max), -1)
+
+    def settle(self, totals: State) -> None:
+        """What the usage behind these totals cost less than the minimum."""
+        missing = self.deal.minimum - totals.charged
+        if missing > 0:
+            why = f"{text(self.deal.minimum)} less {text(totals.charged)} for usage"
+            self.outcome.invoice("minimum-commitment", "usd", missing, UNIT, why)
+
+    def give(self, label: str, amount: Nanos, priority: int) -> None:
+        """Credits until the end of the period; of nothing there is no grant."""
+        if amount > 0:
+            grant = Grant("included", "credits", amount, label, priority, expires=self.period.end)
+            self.outcome.grant(grant)
+
+
+Pricing = component(Commitment())

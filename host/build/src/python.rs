@@ -1,0 +1,112 @@
+//! Building a plan in Python, with the tools that its `requirements.txt` names.
+//!
+//! `pyproject.toml` says which module exports the plan, and where modules are looked for. The tools (`componentize-py`) are fetched by
+//! pip into `build/tools`, beside the machine's own packages and not among them.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::folder::{Folder, at};
+use crate::tool::Tool;
+use crate::{BuildError, BuildOptions, Built};
+
+/// The file that makes a folder one of these.
+pub(super) const MANIFEST: &str = "pyproject.toml";
+
+/// What building needs, with versions.
+const REQUIREMENTS: &str = "requirements.txt";
+
+/// The part of `pyproject.toml` that is needed here.
+#[derive(Deserialize)]
+struct Manifest {
+    project: Project,
+    #[serde(default)]
+    tool: Tools,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Tools {
+    farebox: Option<Settings>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The module that has the class `Pricing`.
+    module: String,
+    /// Folders of modules.
+    paths: Vec<String>,
+}
+
+/// Builds the plan in `dir` and leaves it at `build/plan.wasm` in there.
+pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, BuildError> {
+    let not_a_plan = |reason: String| BuildError::NotAPlan {
+        dir: dir.to_path_buf(),
+        reason,
+    };
+    let path = dir.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(at(&path))?;
+    let manifest: Manifest =
+        toml::from_str(&text).map_err(|error| not_a_plan(format!("{MANIFEST}: {error}")))?;
+    let Some(settings) = &manifest.tool.farebox else {
+        let wanted = "it names the `module` of the plan and the `paths` of its modules";
+        return Err(not_a_plan(format!(
+            "{MANIFEST} has no table [tool.farebox]: {wanted}"
+        )));
+    };
+    let path = dir.join(REQUIREMENTS);
+    let wanted = fs::read_to_string(&path).map_err(at(&path))?;
+    let folder = Folder::open(dir, &manifest.project.name)?;
+    let python = Tool {
+        program: "python3",
+        chosen_by: "PYTHON",
+        hint: "Python 3.10 or newer with pip builds such plans",
+        plan: &manifest.project.name,
+        dir: folder.dir(),
+    };
+    let tools = folder.dir().join("build/tools");
+    let fetched = tools.join(REQUIREMENTS);
+    if fs::read_to_string(&fetched).ok().as_deref() != Some(&*wanted) {
+        (options.progress)("fetching what requirements.txt names");
+        let _ = fs::remove_dir_all(&tools);
+        let quiet = ["--quiet", "--disable-pip-version-check", "--no-input"];
+        let what = [
+            "-m",
+            "pip",
+            "install",
+            "--target",
+            "build/tools",
+            "-r",
+            REQUIREMENTS,
+        ];
+        python.run(&[&what[..], &quiet].concat(), &[], options)?;
+        fs::write(&fetched, &wanted).map_err(at(&fetched))?;
+    }
+    let mut arguments = vec![
+        "build/tools/bin/componentize-py",
+        "--quiet",
+        "-d",
+        "build/wit",
+        "-w",
+        "plan",
+    ];
+    // Without WASI a plan has no clock, no files and no randomness but what was there when it was built.
+    arguments.extend([
+        "componentize",
+        "--stub-wasi",
+        &settings.module,
+        "-o",
+        "build/plan.wasm",
+    ]);
+    arguments.extend(settings.paths.iter().flat_map(|path| ["-p", path]));
+    folder.built("componentize-py", options, || {
+        python.run(&arguments, &[("PYTHONPATH", &tools)], options)
+    })
+}
