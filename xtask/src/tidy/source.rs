@@ -10,9 +10,12 @@ use super::Finding;
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Folders that hold no source.
-const SKIPPED: [&str; 4] = ["target", ".git", "farebox-data", "node_modules"];
-/// What the example in TypeScript is built to, beside its sources as its tools have it.
-const BUILT: &str = "guest-sdk/typescript/example/build";
+const SKIPPED: [&str; 5] = ["target", ".git", "farebox-data", "node_modules", "__pycache__"];
+/// What the examples in other languages are built to, beside their sources as their tools have it.
+const BUILT: [&str; 2] = [
+    "guest-sdk/typescript/example/build",
+    "guest-sdk/python/example/build",
+];
 
 /// A text file.
 #[derive(Debug, Clone)]
@@ -99,7 +102,7 @@ impl Tree {
             };
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) && path != BUILT {
+                if !SKIPPED.contains(&name.as_str()) && !BUILT.contains(&path.as_str()) {
                     self.folders.push(path.clone());
                     self.folder(root, &path)?;
                 }
