@@ -72,7 +72,8 @@ class Decimal:
         """As an amount of 10^-9 units; a message where it has more decimals than that."""
         if self.scale > 9:
             return f"{self} has more than 9 decimals"
-        return self.mantissa * 10 ** (9 - self.scale)
+        unit: int = 10 ** (9 - self.scale)
+        return self.mantissa * unit
 
     def __str__(self) -> str:
         sign = "-" if self.mantissa < 0 else ""

@@ -11,6 +11,7 @@ from .nanos import Overflow
 from .parameters import Mistake, Place
 from .plan import (
     Cancelled,
+    Category,
     Change,
     Due,
     Outcome,
@@ -30,6 +31,12 @@ from .plan import (
     period_of,
 )
 from .reading import Unreadable, parse
+
+CATEGORIES: dict[wit.Category, Category] = {
+    wit.Category.PAID: "paid",
+    wit.Category.PROMOTIONAL: "promotional",
+    wit.Category.INCLUDED: "included",
+}
 
 SUBSCRIPTION = 1
 """The first byte of the state of a subscription says whose it is."""
@@ -223,7 +230,7 @@ def change_of(change: wit.Change, assets: list[str]) -> Change:
 def remaining_of(grants: list[wit.RemainingGrant], assets: list[str]) -> list[Remaining]:
     """Grants in assets that the plan does not describe are none of its business and are left out."""
     return [
-        Remaining(assets[grant.asset], grant.category.name.lower(), grant.label, grant.granted, grant.remaining)
+        Remaining(assets[grant.asset], CATEGORIES[grant.category], grant.label, grant.granted, grant.remaining)
         for grant in grants
         if grant.asset < len(assets)
     ]

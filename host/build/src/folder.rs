@@ -1,5 +1,5 @@
-//! A plan's folder whose language has tools of its own: the contract is put where they look for it (`build/wit/plan.wit`), and what
-//! they made is looked at (`build/plan.wasm`).
+//! A plan's folder whose language has tools of its own: the contract is put where they look for it (`build/wit/plan.wit`), and
+//! what they made is looked at (`build/plan.wasm`).
 
 use std::fs::{self, File};
 use std::io;

@@ -238,6 +238,30 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_in_another_language_says_what_it_lacks() {
+        for (manifest, text, says) in [
+            ("package.json", "{\"name\": \"sample\"}", "has no script `build`"),
+            ("package.json", "{\"name\": ", "package.json: EOF while parsing"),
+            (
+                "pyproject.toml",
+                "[project]\nname = \"sample\"\n",
+                "pyproject.toml has no table [tool.farebox]",
+            ),
+            (
+                "pyproject.toml",
+                "[project]\nname = \"sample\"\n[tool.farebox]\nmodule = \"plan\"\npath = \"src\"\n",
+                "unknown field `path`, expected `module` or `paths`",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(manifest), text).unwrap();
+            let error = build_plan(folder.path(), &BuildOptions::default()).unwrap_err();
+            assert_eq!(error.code(), "not_a_plan");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_written_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plans/a.wasm");

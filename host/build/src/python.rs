@@ -1,7 +1,7 @@
 //! Building a plan in Python, with the tools that its `requirements.txt` names.
 //!
-//! `pyproject.toml` says which module exports the plan, and where modules are looked for. The tools (`componentize-py`) are fetched by
-//! pip into `build/tools`, beside the machine's own packages and not among them.
+//! `pyproject.toml` says which module exports the plan, and where modules are looked for. The tools (`componentize-py`) are
+//! fetched by pip into `build/tools`, beside the machine's own packages and not among them.
 
 use std::fs;
 use std::path::Path;
@@ -107,6 +107,8 @@ pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, Bui
     ]);
     arguments.extend(settings.paths.iter().flat_map(|path| ["-p", path]));
     folder.built("componentize-py", options, || {
-        python.run(&arguments, &[("PYTHONPATH", &tools)], options)
+        // Where in the tool a mistake of the plan shows says nothing to its author.
+        let environment = [("PYTHONPATH", &*tools), ("RUST_BACKTRACE", Path::new("0"))];
+        python.run(&arguments, &environment, options)
     })
 }
