@@ -55,8 +55,8 @@ pub enum Refused {
     },
     /// It is a plan of tier `interpreted`, and such plans are switched off.
     #[error(
-        "a component within this one carries a core module, as language runtimes do (tier `interpreted`); such plans are \
-         switched off here"
+        "the component links modules within itself, as language runtimes do (tier `interpreted`); such plans are switched off \
+         here"
     )]
     Interpreted,
     /// The compiler gave up on it.

@@ -274,7 +274,7 @@ fn code_in_a_nested_component() {
     refuse(
         &wat::parse_str(text).unwrap(),
         "interpreted",
-        &["core module", "switched off here"],
+        &["links modules", "switched off here"],
     );
 }
 
@@ -419,13 +419,24 @@ fn a_language_runtime_is_held_to_the_limits_of_its_tier() {
     refuse_interpreted(&memories, "memory", &["5 memories", "memories_max is 4"]);
     let table = "(core module (memory 1) (table 10001 funcref))";
     refuse_interpreted(table, "too_large", &["table_elements_max"]);
-    let body = "nop ".repeat(300_000);
+    let body = "nop ".repeat(600_000);
     let function = format!("(core module (memory 1) (func {body}))");
     refuse_interpreted(&function, "too_large", &["function_bytes_max"]);
     let two = "(core module (memory 1) (memory 1))";
     refuse_interpreted(two, "malformed", &["multiple memories"]);
-    let bytes = "x".repeat(5 << 20);
-    let large = format!("(core module (memory 1 100) (data (i32.const 0) \"{bytes}\"))");
+    let bytes = "x".repeat(25 << 20);
+    let large = format!("(core module (memory 1 500) (data (i32.const 0) \"{bytes}\"))");
     refuse_interpreted(&large, "too_large", &["component_bytes_max"]);
     refuse_interpreted("(core module (memory 1))", "export", &[]);
+}
+
+#[test]
+fn more_modules_than_a_native_plan_has_are_a_language_runtime() {
+    let modules = |count: usize| {
+        let modules = "(core module (memory 1 1))".repeat(count);
+        let interface = r#"(instance $i) (export "farebox:plan/pricing@0.1.0" (instance $i))"#;
+        wat::parse_str(format!("(component {modules} {interface})")).unwrap()
+    };
+    refuse(&modules(4), "memory", &["4 memories instead of one"]);
+    refuse(&modules(5), "interpreted", &["switched off"]);
 }
