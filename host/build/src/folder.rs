@@ -1,6 +1,7 @@
 //! A plan's folder whose language has tools of its own: the contract is put where they look for it (`build/wit/plan.wit`), and
 //! what they made is looked at (`build/plan.wasm`).
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,25 @@ impl<'a> Folder<'a> {
             module_bytes: component.len(),
             component,
         })
+    }
+}
+
+/// A manifest of the plan in `dir`, as `read` reads it.
+pub(super) fn manifest<T, E: Display>(
+    dir: &Path,
+    name: &str,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, BuildError> {
+    let path = dir.join(name);
+    let text = fs::read_to_string(&path).map_err(at(&path))?;
+    read(&text).map_err(|error| not_a_plan(dir, format!("{name}: {error}")))
+}
+
+/// What is missing in a folder for it to be a plan.
+pub(super) fn not_a_plan(dir: &Path, reason: String) -> BuildError {
+    BuildError::NotAPlan {
+        dir: dir.to_path_buf(),
+        reason,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::folder::{Folder, at};
+use crate::folder::{Folder, manifest, not_a_plan};
 use crate::tool::Tool;
 use crate::{BuildError, BuildOptions, Built};
 
@@ -30,18 +30,12 @@ struct Scripts {
 
 /// Builds the plan in `dir` and leaves it at `build/plan.wasm` in there.
 pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, BuildError> {
-    let not_a_plan = |reason: String| BuildError::NotAPlan {
-        dir: dir.to_path_buf(),
-        reason,
-    };
-    let path = dir.join(MANIFEST);
-    let text = fs::read_to_string(&path).map_err(at(&path))?;
-    let manifest: Manifest =
-        serde_json::from_str(&text).map_err(|error| not_a_plan(format!("{MANIFEST}: {error}")))?;
+    let manifest: Manifest = manifest(dir, MANIFEST, |text| serde_json::from_str(text))?;
     if manifest.scripts.build.is_none() {
-        return Err(not_a_plan(format!(
-            "{MANIFEST} has no script `build`, which makes build/plan.wasm"
-        )));
+        return Err(not_a_plan(
+            dir,
+            format!("{MANIFEST} has no script `build`, which makes build/plan.wasm"),
+        ));
     }
     let folder = Folder::open(dir, &manifest.name)?;
     let npm = Tool {

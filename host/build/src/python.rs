@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::folder::{Folder, at};
+use crate::folder::{Folder, at, manifest, not_a_plan};
 use crate::tool::Tool;
 use crate::{BuildError, BuildOptions, Built};
 
@@ -47,19 +47,13 @@ struct Settings {
 
 /// Builds the plan in `dir` and leaves it at `build/plan.wasm` in there.
 pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, BuildError> {
-    let not_a_plan = |reason: String| BuildError::NotAPlan {
-        dir: dir.to_path_buf(),
-        reason,
-    };
-    let path = dir.join(MANIFEST);
-    let text = fs::read_to_string(&path).map_err(at(&path))?;
-    let manifest: Manifest =
-        toml::from_str(&text).map_err(|error| not_a_plan(format!("{MANIFEST}: {error}")))?;
+    let manifest: Manifest = manifest(dir, MANIFEST, |text| toml::from_str(text))?;
     let Some(settings) = &manifest.tool.farebox else {
         let wanted = "it names the `module` of the plan and the `paths` of its modules";
-        return Err(not_a_plan(format!(
-            "{MANIFEST} has no table [tool.farebox]: {wanted}"
-        )));
+        return Err(not_a_plan(
+            dir,
+            format!("{MANIFEST} has no table [tool.farebox]: {wanted}"),
+        ));
     };
     let path = dir.join(REQUIREMENTS);
     let wanted = fs::read_to_string(&path).map_err(at(&path))?;

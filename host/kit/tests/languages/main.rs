@@ -88,17 +88,18 @@ fn keeps_the_scenarios_of_the_same_plan_in_rust(component: &[u8]) {
     assert!(files > 10, "{files}");
 }
 
+/// The same plan in Rust, and then the component, each with this deal.
+fn beside_rust(component: &[u8], deal: &str) -> [Arc<Revision>; 2] {
+    let rust = built("host/kit/tests/plans/commitment");
+    [&rust, component].map(|component| {
+        let plan = runtime().admit(component).unwrap();
+        runtime().prepare(&plan, deal).unwrap()
+    })
+}
+
 /// So many of them, one at a time.
 fn answers_byte_for_byte_what_the_same_plan_answers_in_rust(component: &[u8], answers: usize) {
-    let runtime = runtime();
-    let prepared = |component: &[u8]| -> Arc<Revision> {
-        let plan = runtime.admit(component).unwrap();
-        runtime.prepare(&plan, DEAL).unwrap()
-    };
-    let both = [
-        prepared(&built("host/kit/tests/plans/commitment")),
-        prepared(component),
-    ];
+    let (runtime, both) = (runtime(), beside_rust(component, DEAL));
     assert_eq!(
         both.each_ref().map(|revision| revision.plan().tier()),
         [Tier::Native, Tier::Interpreted]
@@ -148,15 +149,7 @@ fn answers_byte_for_byte_what_the_same_plan_answers_in_rust(component: &[u8], an
 }
 
 fn answers_whole_batches_of_several_customers_byte_for_byte_too(component: &[u8]) {
-    let runtime = runtime();
-    let prepared = |component: &[u8]| -> Arc<Revision> {
-        let plan = runtime.admit(component).unwrap();
-        runtime.prepare(&plan, DEAL).unwrap()
-    };
-    let both = [
-        prepared(&built("host/kit/tests/plans/commitment")),
-        prepared(component),
-    ];
+    let (runtime, both) = (runtime(), beside_rust(component, DEAL));
     let began: Timestamp = "2026-01-31T00:00:00Z".parse().unwrap();
     let mut customers = both.map(|revision| {
         let seats = [1, 2, 30, 4];

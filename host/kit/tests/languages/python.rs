@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_kit::probe::Probe;
 use farebox_money::Nanos;
+use farebox_record::plan::Rejection;
 use farebox_record::time::Timestamp;
+use farebox_runtime::Verdict;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
@@ -70,40 +72,39 @@ fn what_is_wrong_with_a_price_list_is_told_at_its_place() {
 }
 
 #[test]
-fn numbers_are_exact_up_to_the_largest_that_crosses() {
-    let runtime = runtime();
-    let plan = runtime.admit(python()).unwrap();
+fn numbers_are_exact_up_to_the_largest_that_crosses_and_sums_beyond_it() {
     // A deal in which a unit costs a dollar, and a dollar is a credit.
     let deal = r#"{"fee": "0", "credits": "0", "rollover_max": "0", "credits_per_dollar": 1, "price": "1", "minimum": "0",
         "call_max": "9000000000"}"#;
-    let revision = runtime.prepare(&plan, deal).unwrap();
     let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let asked = |units: &[i64]| {
-        let mut probe = Probe::begin(runtime, revision.clone(), began, 1).unwrap();
-        let told = units.iter().map(|units| {
-            let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
-            event
-                .measures
-                .insert("units".to_string(), Nanos::new((*units).into()));
-            format!("{:?}", probe.price(&event).unwrap().verdict)
-        });
-        told.collect::<Vec<_>>()
-    };
-    // 2^53 + 1 is the first whole number that a double does not hold.
-    for units in [(1 << 53) + 1, 8_999_999_999_999_999_999] {
-        let told = asked(&[units]);
-        assert!(
-            told[0].contains(&Nanos::new(units.into()).to_string()),
-            "{told:?}"
-        );
-    }
-    // What both cost together is more than crosses in the state, and is refused; what is refused is not remembered.
+    let mut pair = crate::beside_rust(python(), deal)
+        .map(|revision| Probe::begin(runtime(), revision, began, 1).unwrap());
+    // 2^53 + 1 is the first whole number that a double does not hold. The sum of the others is more than 2^63, and is only
+    // remembered: what crosses is the price of each.
     let half = 6_000_000_000_000_000_000;
-    let told = asked(&[half, half, 3_000_000_000_000_000_000]);
-    let is_priced = |told: &String| told.starts_with("Priced");
-    assert_eq!(
-        told.iter().map(is_priced).collect::<Vec<_>>(),
-        [true, true, true],
+    for nanos in [(1 << 53) + 1, 8_999_999_999_999_999_999, half, half] {
+        let units = Nanos::new(nanos);
+        let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
+        event.measures.insert("units".to_string(), units);
+        let told = pair.each_mut().map(|probe| probe.price(&event).unwrap().verdict);
+        assert_eq!(told[0], told[1], "{units}");
+        let Verdict::Priced(priced) = &told[1] else {
+            panic!("{units}: {told:?}");
+        };
+        assert_eq!(priced.charges[0].price.amount, units);
+    }
+    // More credits for a dollar make a price that does not cross.
+    let deal = deal.replace("\"credits_per_dollar\": 1", "\"credits_per_dollar\": 2");
+    let both = crate::beside_rust(python(), &deal);
+    let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
+    event.measures.insert("units".to_string(), Nanos::new(half));
+    let told = both.map(|revision| {
+        let mut probe = Probe::begin(runtime(), revision, began, 1).unwrap();
+        probe.price(&event).unwrap().verdict
+    });
+    assert_eq!(told[0], told[1]);
+    assert!(
+        matches!(told[1], Verdict::Rejected(Rejection::Overflow)),
         "{told:?}"
     );
 }
