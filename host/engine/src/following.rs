@@ -46,16 +46,6 @@ impl Engine {
         books_between(&*self.shared().store, tenant, from, to)
     }
 
-    /// The earliest instant before `before` at which something of the tenant fell due that has not happened yet. Blocks.
-    ///
-    /// # Errors
-    /// What the store cannot read.
-    pub fn overdue(&self, tenant: &TenantId, before: Timestamp) -> Result<Option<Timestamp>, EngineError> {
-        let until = before.as_micros().saturating_sub(1);
-        let due = self.shared().store.due(tenant.as_str(), until, 1)?;
-        Ok(due.first().map(|(instant, _)| Timestamp::from_micros(*instant)))
-    }
-
     /// Sees how far the change feed and the usage are.
     pub fn watch_projections(&self) -> Watch {
         self.status().watch()

@@ -11,6 +11,7 @@
 mod again;
 mod backfill;
 mod by_hand;
+mod catching_up;
 mod clock;
 mod committer;
 mod control;
@@ -36,6 +37,7 @@ mod tenants;
 pub use again::{ask_again, reversal_again};
 pub use backfill::{BackfillPreview, BackfillProblem, BackfilledCustomer};
 pub use by_hand::Work;
+pub use catching_up::CaughtUp;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use control::{Activated, ComponentPushed, ControlDone};
 pub use controls::Controls;

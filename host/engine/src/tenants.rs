@@ -13,24 +13,19 @@
 //! **Rejected**: moving the clock from one due instant to the next (each step would cost a sync, and a wallet's agenda is in
 //! order of instant anyway); handling wallets before the clock moves (they would be in a future that their tenant has not).
 
-use std::collections::BTreeSet;
-
 use farebox_record::codec;
 use farebox_record::control::{
     ClockStep, ControlCommand, ControlEffect, ControlIdentity, ControlRecord, ControlState, KeyState,
     NewTenant, Role, TenantKind, TenantState,
 };
-use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
+use farebox_record::ids::{CallId, Hash, TenantId};
 use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, WalletKey};
 
 use crate::control::ControlDone;
 use crate::engine::Engine;
 use crate::error::{ControlError, EngineError};
-use crate::limits::{
-    ADVANCE_SPAN_MAX, CATCH_UP_WALLETS_MAX, SANDBOX_CLOCK_MAX, SANDBOX_CLOCK_MIN, TENANTS_MAX,
-};
-use crate::request::{Ask, Reply, Request};
+use crate::limits::{ADVANCE_SPAN_MAX, SANDBOX_CLOCK_MAX, SANDBOX_CLOCK_MIN, TENANTS_MAX};
 
 /// The tenant that exists from the start, and is live.
 pub const DEFAULT_TENANT: &str = "default";
@@ -153,7 +148,7 @@ impl Engine {
         let Some(moved) = moved else {
             // The clock stands there already, and nobody asks to be told so again.
             let now = self.now(tenant);
-            let handled = self.catch_up(tenant)?;
+            let handled = self.catch_up(tenant, self.now(tenant), None)?.handled;
             return Ok(Advanced {
                 from: now,
                 to: now,
@@ -176,7 +171,7 @@ impl Engine {
                 done: ControlDone::Unchanged,
             });
         }
-        let handled = self.catch_up(tenant)?;
+        let handled = self.catch_up(tenant, self.now(tenant), None)?.handled;
         let command = ControlCommand::FinishAdvance {
             id,
             sequence: moved.sequence,
@@ -222,48 +217,6 @@ impl Engine {
             }
         }
         Ok(None)
-    }
-
-    /// Has every wallet of a tenant with something overdue handle it, and tells how many items that were.
-    fn catch_up(&self, tenant: &TenantId) -> Result<u64, ControlError> {
-        let until = self.now(tenant).as_micros();
-        let (mut handled, mut asked, mut room) = (0, BTreeSet::new(), CATCH_UP_WALLETS_MAX);
-        loop {
-            let due = self.shared().store.due(tenant.as_str(), until, room)?;
-            let is_all = due.len() < room;
-            let wallets: Vec<WalletKey> = due
-                .into_iter()
-                .map(|(_, wallet)| wallet)
-                .filter(|wallet| asked.insert(wallet.clone()))
-                .collect();
-            if wallets.is_empty() {
-                if is_all {
-                    return Ok(handled);
-                }
-                // In front stand wallets whose agenda cannot go on; their lane has said so in the log.
-                room += CATCH_UP_WALLETS_MAX;
-                continue;
-            }
-            for wallets in wallets.chunks(CATCH_UP_WALLETS_MAX) {
-                handled += self.catch_up_with(tenant, wallets)?;
-            }
-        }
-    }
-
-    fn catch_up_with(&self, tenant: &TenantId, wallets: &[WalletKey]) -> Result<u64, ControlError> {
-        let request = |wallet: &WalletKey| -> Result<Request, EngineError> {
-            let customer = CustomerId::new(wallet.wallet()).map_err(|e| EngineError::State(e.to_string()))?;
-            Ok(Request {
-                customer,
-                ask: Ask::CatchUp,
-            })
-        };
-        let requests: Vec<Request> = wallets.iter().map(request).collect::<Result<_, _>>()?;
-        let replies = self.call_patiently(tenant, &requests)?;
-        replies.iter().try_fold(0, |sum, reply| match reply {
-            Reply::CaughtUp(items) => Ok(sum + items),
-            _ => Err(ControlError::Stopped),
-        })
     }
 }
 

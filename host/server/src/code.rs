@@ -171,7 +171,7 @@ codes! {
     Stopped "stopped" SERVICE_UNAVAILABLE "The server has stopped"
         "Repeat the request under the same id when the server is back: that tells whether it was carried out.";
     BooksBehind "books_behind" SERVICE_UNAVAILABLE "The books have not followed everything yet"
-        "Send the same request again. Where it stays so, see the server's log: it may lack its `archive_dir`, or room.";
+        "Send the same request again. Where it stays so, see the server's log: it may lack its `archive_dir`.";
     DiskNearlyFull "disk_nearly_full" INSUFFICIENT_STORAGE "The server's disk is nearly full"
         "Nothing was done; reads go on. Send the same request again when there is room on the server's disk.";
     Timeout "timeout" GATEWAY_TIMEOUT "No answer in time"

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use farebox_record::time::Span;
-
 // ---- connections ---------------------------------------------------------------------------------------------
 /// Connections that are open at once; further ones wait in the operating system's queue.
 pub const CONNECTIONS_MAX: usize = 8_192;
@@ -68,10 +66,8 @@ pub const RECORDS_PER_READ: usize = 200;
 /// Time that a reader of changes, usage or books waits for what was durable when it asked; then it is told how far changes and
 /// usage are, and gets no books.
 pub const PROJECTION_WAIT_MAX: Duration = Duration::from_secs(2);
-/// What fell due so long ago must have happened for books to be given out.
-pub const DUE_GRACE: Span = Span::seconds(60);
-/// Time between two looks whether it has.
-pub const OVERDUE_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Time for what is overdue in all wallets to happen before books are read.
+pub const OVERDUE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Streams of changes that one tenant has open at once; further ones are answered 429.
 pub const CHANGE_STREAMS_PER_TENANT_MAX: usize = 32;
 /// Time after which a stream without changes sends a comment, and looks whether its key is still good.

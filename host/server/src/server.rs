@@ -14,9 +14,7 @@ use tokio::sync::Semaphore;
 use crate::auth::Caller;
 use crate::code::Code;
 use crate::config::Config;
-use crate::limits::{
-    BLOCKING_CALLS_MAX, DUE_GRACE, OVERDUE_POLL_INTERVAL, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX,
-};
+use crate::limits::{BLOCKING_CALLS_MAX, OVERDUE_WAIT_MAX, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX};
 use crate::problem::Problem;
 use crate::refusal;
 use crate::streams::Streams;
@@ -87,29 +85,19 @@ impl Server {
         Ok(self.followed(tenant).await?.0)
     }
 
-    /// As [`Self::caught_up`], for what is wrong where it is not complete: also until what fell due before `to`, and not in
-    /// the last minute, has happened.
+    /// As [`Self::caught_up`], for what is wrong where it is not complete: everything that fell due before `to` happens first, as
+    /// it does in a wallet that is read.
     pub(crate) async fn complete(&self, tenant: &TenantId, to: Timestamp) -> Result<AsOf, Problem> {
-        let patience = Instant::now() + PROJECTION_WAIT_MAX;
-        let before = to.min(self.engine().now(tenant).saturating_sub(DUE_GRACE));
-        loop {
-            let name = tenant.clone();
-            let overdue = self.blocking(move |engine| engine.overdue(&name, before)).await?;
-            match overdue {
-                None => break,
-                Some(_) if Instant::now() < patience => tokio::time::sleep(OVERDUE_POLL_INTERVAL).await,
-                Some(instant) => {
-                    let detail = format!("what fell due at {instant} has not happened yet");
-                    return Err(Problem::new(Code::BooksBehind, detail));
-                }
-            }
+        let behind = |what| Err(Problem::new(Code::BooksBehind, what));
+        let until = Timestamp::from_micros(to.as_micros().saturating_sub(1)).min(self.engine().now(tenant));
+        let (name, deadline) = (tenant.clone(), Instant::now() + OVERDUE_WAIT_MAX);
+        let overdue = move |engine: &Engine| engine.catch_up(&name, until, Some(deadline));
+        if !self.blocking(overdue).await?.whole {
+            return behind("more fell due than could happen meanwhile; it goes on");
         }
         match self.followed(tenant).await? {
             (as_of, true) => Ok(as_of),
-            _ => Err(Problem::new(
-                Code::BooksBehind,
-                "records are durable that are not in them yet",
-            )),
+            _ => behind("records are durable that are not in them yet"),
         }
     }
 

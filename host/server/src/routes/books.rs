@@ -38,8 +38,8 @@ pub(crate) struct Wanted {
 /// The accounts of an asset sum to zero, in each of the three. Entries count on the day of the instant at which they happened,
 /// and never before a day that the customer's history had come to, as on statements: in the customers' accounts (`available`,
 /// `held`, `debt`, `receivable`) the books are the sum of the statements of all customers over the same days. Reads your own
-/// writes, and answers `books_behind` where records are missing in them, or something that fell due before the last day ended
-/// has not happened yet. What fell due within the last minute may stand in them a moment later.
+/// writes, and what fell due before the last day ended happens first. Answers `books_behind` where that takes too long, or where
+/// records are missing in them.
 #[utoipa::path(
     get, path = "/v1/books", tag = "books", operation_id = "getBooks", params(Wanted),
     responses((status = 200, description = "The books, in the form that `format` or `Accept` asks for", content(

@@ -9,7 +9,7 @@ use crate::support::{Answer, Client, House, PRICES, answer, per_token};
 const START: &str = "2027-01-01T00:00:00Z";
 
 /// A sandbox, and its admin.
-async fn sandbox(house: &House, operator: &Client, id: &str) -> Client {
+pub async fn sandbox(house: &House, operator: &Client, id: &str) -> Client {
     let made = operator
         .post(
             "/v1/tenants",
@@ -42,7 +42,7 @@ async fn customer(admin: &Client, name: &str) {
     admin.post("/v1/subscriptions", subscription).await.expect(201);
 }
 
-async fn advance(client: &Client, tenant: &str, key: &str, body: Value) -> Answer {
+pub async fn advance(client: &Client, tenant: &str, key: &str, body: Value) -> Answer {
     let request = client
         .http
         .post(format!("{}/v1/tenants/{tenant}/clock", client.url))
