@@ -84,7 +84,10 @@ impl Engine {
         plan: &PlanName,
         bytes: &[u8],
     ) -> Result<ComponentPushed, ControlError> {
-        let known = self.shared().controls.load().component(&Hash::of(bytes)).cloned();
+        // What is under this plan already is known to it for good. Everything else comes from outside, whoever has it besides.
+        let (hash, controls) = (Hash::of(bytes), self.shared().controls.load_full());
+        let is_its_own = (controls.plan(tenant, plan)).is_some_and(|state| state.components.contains(&hash));
+        let known = controls.component(&hash).filter(|_| is_its_own).cloned();
         let admitted = match known {
             Some(known) => known,
             None => self

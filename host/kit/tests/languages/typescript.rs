@@ -1,6 +1,6 @@
 //! Plans in TypeScript.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_kit::probe::Probe;
@@ -115,5 +115,11 @@ fn where_such_plans_are_switched_off_it_is_refused_by_name() {
     });
     let later = later.unwrap();
     assert_eq!(later.take_in(typescript()).unwrap_err().code(), "interpreted");
-    assert!(later.admit(typescript()).is_ok());
+    let held = later.admit(typescript()).unwrap();
+    // It is there once, for those whose it is; whoever comes with the same is refused all the same.
+    assert!(Arc::ptr_eq(&held, &later.admit(typescript()).unwrap()));
+    assert_eq!(later.take_in(typescript()).unwrap_err().code(), "interpreted");
+    let watched = Arc::downgrade(&held);
+    drop(held);
+    assert!(watched.upgrade().is_none(), "it is kept for nobody");
 }
