@@ -52,7 +52,7 @@ pub(crate) struct Compiling {
 }
 
 /// The right to compile, until it is dropped.
-struct Turn(Arc<AtomicBool>);
+pub(crate) struct Turn(Arc<AtomicBool>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
@@ -69,24 +69,28 @@ impl Compiling {
     }
 
     /// Waits for as long as a well-behaved compilation may take. Polls: compilations are rare.
-    fn turn(&self, patience: Duration) -> Option<Turn> {
-        let deadline = Instant::now() + patience;
+    pub(crate) fn turn(&self, limits: &Limits) -> Result<Arc<Turn>, Refused> {
+        let deadline = Instant::now() + Duration::from_secs(u64::from(limits.compile_seconds_max));
         while self.taken.swap(true, Ordering::Acquire) {
             if Instant::now() >= deadline {
-                return None;
+                return Err(Refused::CompilerBusy);
             }
             thread::sleep(Duration::from_millis(5));
         }
-        Some(Turn(self.taken.clone()))
+        Ok(Arc::new(Turn(self.taken.clone())))
     }
 
-    /// Machine code of `component`.
-    pub(crate) fn compile(&self, bench: &Bench, tier: Tier, component: &[u8]) -> Result<Vec<u8>, Refused> {
+    /// Machine code of `component`, for whoever has the turn.
+    pub(crate) fn compile(
+        &self,
+        turn: &Arc<Turn>,
+        bench: &Bench,
+        tier: Tier,
+        component: &[u8],
+    ) -> Result<Vec<u8>, Refused> {
         let Bench { engine, limits, .. } = bench;
-        let patience = Duration::from_secs(u64::from(limits.compile_seconds_max));
-        let turn = self.turn(patience).ok_or(Refused::CompilerBusy)?;
         match &self.compiler {
-            Compiler::Thread => on_a_thread(engine, component, limits, turn),
+            Compiler::Thread => on_a_thread(engine, component, limits, Arc::clone(turn)),
             Compiler::Child { program, arguments } => {
                 let mut command = Command::new(program);
                 command.args(arguments).arg(tier.as_str());
@@ -96,7 +100,12 @@ impl Compiling {
     }
 }
 
-fn on_a_thread(engine: &Engine, component: &[u8], limits: &Limits, turn: Turn) -> Result<Vec<u8>, Refused> {
+fn on_a_thread(
+    engine: &Engine,
+    component: &[u8],
+    limits: &Limits,
+    turn: Arc<Turn>,
+) -> Result<Vec<u8>, Refused> {
     let (answer, answers) = mpsc::sync_channel(1);
     let (engine, component) = (engine.clone(), component.to_vec());
     let compiling = move || {

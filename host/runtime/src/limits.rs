@@ -187,7 +187,7 @@ impl Default for Limits {
 impl Limits {
     /// The limits of tier `interpreted`: what a language runtime needs that was built into the component. Measured with QuickJS
     /// (1.9 MiB, 1.6 MiB of memory) and CPython (18 MiB, 12.3 MiB of memory); an event of a plan with tiers takes either of them
-    /// some 1,300,000 instructions.
+    /// some 1,100,000 instructions.
     pub fn interpreted() -> Limits {
         Limits {
             component_bytes_max: 24 << 20,

@@ -66,21 +66,18 @@ const NATIVE_MODULES_MAX: usize = 4;
 
 /// Whether a component carries more modules than a native plan has, or has one in a component within it.
 fn links_modules(component: &[u8]) -> bool {
-    // What encloses the place that is read: components, and whether the innermost is a module.
-    let (mut depth, mut modules) = (Vec::new(), 0);
+    let (mut depth, mut modules) = (0_usize, 0);
     for payload in Parser::new(0).parse_all(component) {
         match payload {
             Ok(Payload::ModuleSection { .. }) => {
                 modules += 1;
-                if modules > NATIVE_MODULES_MAX || !depth.is_empty() {
+                if modules > NATIVE_MODULES_MAX || depth > 0 {
                     return true;
                 }
-                depth.push(());
+                depth += 1;
             }
-            Ok(Payload::ComponentSection { .. }) => depth.push(()),
-            Ok(Payload::End(_)) => {
-                depth.pop();
-            }
+            Ok(Payload::ComponentSection { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
             Ok(_) => {}
             Err(_) => return false, // the inspection says what is wrong
         }
