@@ -4,7 +4,7 @@
 //! fetched by pip into `build/tools`, beside the machine's own packages and not among them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -71,7 +71,9 @@ pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, Bui
         (options.progress)("fetching what requirements.txt names");
         let _ = fs::remove_dir_all(&tools);
         let quiet = ["--quiet", "--disable-pip-version-check", "--no-input"];
+        // Isolated, so that no module of the plan stands before those of pip.
         let what = [
+            "-I",
             "-m",
             "pip",
             "install",
@@ -100,9 +102,29 @@ pub(super) fn build(dir: &Path, options: &BuildOptions<'_>) -> Result<Built, Bui
         "build/plan.wasm",
     ]);
     arguments.extend(settings.paths.iter().flat_map(|path| ["-p", path]));
+    let modules: Vec<PathBuf> = (settings.paths.iter().map(|path| folder.dir().join(path))).collect();
     folder.built("componentize-py", options, || {
+        // CPython knows a module that it compiled before by the second and the length of its source: a price that is changed
+        // twice within a second would be the old one. And what it leaves beside the sources is not the author's.
+        modules.iter().for_each(|folder| forget_compiled(folder));
         // Where in the tool a mistake of the plan shows says nothing to its author.
         let environment = [("PYTHONPATH", &*tools), ("RUST_BACKTRACE", Path::new("0"))];
-        python.run(&arguments, &environment, options)
+        let ran = python.run(&arguments, &environment, options);
+        modules.iter().for_each(|folder| forget_compiled(folder));
+        ran
     })
+}
+
+/// Removes what CPython compiled of the modules in a folder. What cannot be removed cannot be written either.
+fn forget_compiled(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        match (is_folder, entry.file_name().to_str()) {
+            (true, Some("__pycache__")) => drop(fs::remove_dir_all(entry.path())),
+            (true, Some("build")) => {}
+            (true, Some(name)) if !name.starts_with('.') => forget_compiled(&entry.path()),
+            _ => {}
+        }
+    }
 }

@@ -34,7 +34,9 @@ impl Seen {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if !(name.starts_with('.') || matches!(&*name, "target" | "node_modules" | "build")) {
+            if !(name.starts_with('.')
+                || matches!(&*name, "target" | "node_modules" | "build" | "__pycache__"))
+            {
                 self.look(&entry.path());
             }
         }
