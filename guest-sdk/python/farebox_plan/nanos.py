@@ -158,19 +158,18 @@ class Graduated:
 
     def write(self, to: Writer) -> None:
         """Writes it into prepared parameters."""
-        to.u32(self.scale)
-
         def step(pair: tuple[Nanos, int]) -> None:
             to.signed(pair[0])
             to.signed(pair[1])
 
         to.items(self.steps, step)
+        to.u32(self.scale)
 
     @staticmethod
     def read(source: Reader) -> "Graduated":
         """Reads what was written."""
-        scale = source.u32()
-        return Graduated(source.items(lambda: (source.signed(), source.signed())), scale)
+        steps = source.items(lambda: (source.signed(), source.signed()))
+        return Graduated(steps, source.u32())
 
 
 class Share:

@@ -1,5 +1,6 @@
 """What a plan author writes, and what it is asked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar, Union
 
@@ -74,6 +75,9 @@ class Period:
         """How much of it is left at an instant, exactly: all before its start, nothing at its end."""
         return Share(self.end - max(at, self.start), self.end - self.start)
 
+
+Why = Callable[[], str]
+"""Where an amount comes from: said only where it is asked for, in an explanation."""
 
 Category = Literal["paid", "promotional", "included"]
 """Where the value of a grant comes from."""
@@ -263,11 +267,11 @@ class Outcome:
         self.assets = list(vocabulary.assets)
         self._codes = list(vocabulary.charges)
 
-    def charge(self, code: str, asset: str, amount: Nanos, quantity: Nanos, why: str) -> Posted:
+    def charge(self, code: str, asset: str, amount: Nanos, quantity: Nanos, why: Why) -> Posted:
         """Posts an amount for a quantity. `why` says for an explanation where it comes from."""
         return self._post(wit.Collect.BALANCE, code, asset, amount, quantity, why)
 
-    def invoice(self, code: str, asset: str, amount: Nanos, quantity: Nanos, why: str) -> Posted:
+    def invoice(self, code: str, asset: str, amount: Nanos, quantity: Nanos, why: Why) -> Posted:
         """The same, collected on the statement: for fees, which must not eat the pool that they pay for."""
         return self._post(wit.Collect.INVOICE, code, asset, amount, quantity, why)
 
@@ -294,7 +298,7 @@ class Outcome:
         self.timers.append(wit.Timer(self.trigger, key, at))
 
     def _post(
-        self, collect: wit.Collect, code: str, asset: str, amount: Nanos, quantity: Nanos, why: str
+        self, collect: wit.Collect, code: str, asset: str, amount: Nanos, quantity: Nanos, why: Why
     ) -> Posted:
         if amount < 0:
             raise Rejected.unpriceable(f"this plan made a negative charge for {code}")
@@ -302,7 +306,7 @@ class Outcome:
         charge = wit.Charge(code_index, asset_index, crossing_out(amount), crossing_out(quantity), collect, False)
         if self.steps is not None:
             place = len(self.charges) - self.first_charge
-            self.steps.append(wit.Step(place, "amount", f"{text(amount)} {asset}", why))
+            self.steps.append(wit.Step(place, "amount", f"{text(amount)} {asset}", why()))
         self.charges.append(charge)
         return Posted(self, charge)
 

@@ -174,9 +174,12 @@ class Session(Generic[Prepared, State]):
         return self.prepared[place]
 
     def keep(self, context: int, before: bytes, state: State) -> wit.Span | None:
-        """Writes the state if it changed. A new subscription has the beginning before it has bytes."""
+        """Writes the state if it changed. A new subscription has the beginning before it has bytes.
+
+        A plan that remembers nothing leaves what another revision remembers as it is.
+        """
         written = self.written(state)
-        if written == (before or self.written(self.plan.begin())):
+        if len(written) == 1 or written == (before or self.written(self.plan.begin())):
             return None
         start = len(self.bytes)
         self.bytes += written

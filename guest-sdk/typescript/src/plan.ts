@@ -404,9 +404,13 @@ class Session<Prepared, State> {
     return prepared;
   }
 
-  /** Writes the state if it changed. A new subscription has the beginning before it has bytes. */
+  /**
+   * Writes the state if it changed. A new subscription has the beginning before it has bytes. A plan that remembers nothing
+   * leaves what another revision remembers as it is.
+   */
   private keep(context: number, before: ArrayLike<number>, state: State): wit.Span | null {
     const written = this.written(state);
+    if (written.length === 1) return null;
     if (same(before.length === 0 ? this.written(this.plan.state.begin()) : before, written)) return null;
     const start = this.bytes.length;
     for (const byte of written) this.bytes.push(byte);

@@ -278,7 +278,7 @@ impl Client {
             )
             .hint("it may have been carried out; repeat it under the same id to learn that");
         }
-        if !error.is_connect() {
+        if error.is_request() && !error.is_connect() {
             let message = format!(
                 "{} ended the connection before it answered: {reason}",
                 self.server

@@ -126,8 +126,9 @@ class Commitment(Plan[Deal, State]):
             raise Rejected.out_of_range("units", expected)
         before, after = state.quantity, state.quantity + units
         dollars = deal.prices.between(before, after)
-        why = f"from {text(before)} to {text(after)} units of the period"
-        posted = outcome.charge("units", "credits", dollars * deal.credits_per_dollar, units, why)
+        credits = dollars * deal.credits_per_dollar
+        why = lambda: f"from {text(before)} to {text(after)} units of the period"
+        posted = outcome.charge("units", "credits", credits, units, why)
         if dollars > 0:
             posted.otherwise("usd", dollars)
         return State(state.period, after, state.charged + dollars)
@@ -197,7 +198,7 @@ class Terms:
         fee = share.of_each(self.deal.fee, seats)
         if fee > 0:
             why = "the fee of a seat, for the part of the period that it covers"
-            self.outcome.invoice("seats", "usd", fee, seats * UNIT, why)
+            self.outcome.invoice("seats", "usd", fee, seats * UNIT, lambda: why)
         self.give("Included credits", share.of_each(self.deal.credits, seats), 0)
 
     def give_back(self, seats: int, share: Share) -> None:
@@ -216,7 +217,7 @@ class Terms:
         """What the usage behind these totals cost less than the minimum."""
         missing = self.deal.minimum - totals.charged
         if missing > 0:
-            why = f"{text(self.deal.minimum)} less {text(totals.charged)} for usage"
+            why = lambda: f"{text(self.deal.minimum)} less {text(totals.charged)} for usage"
             self.outcome.invoice("minimum-commitment", "usd", missing, UNIT, why)
 
     def give(self, label: str, amount: Nanos, priority: int) -> None:

@@ -115,7 +115,7 @@ pub enum Language {
     Rust,
     /// With `npm`; carries its language's runtime, some hundred times slower
     Typescript,
-    /// With `pip`; the same, and ten times larger
+    /// With `pip`; the same, and larger and slower still
     Python,
 }
 
