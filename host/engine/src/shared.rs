@@ -49,6 +49,13 @@ impl Shared {
         }
     }
 
+    /// The same, with a store whose commits are only tried out.
+    pub fn rehearsing(&self, store: Arc<dyn Store>) -> Shared {
+        let controls = Controls::clone(&self.controls.load());
+        let (runtime, clock) = (self.runtime.clone(), Arc::clone(&self.clock));
+        Shared::new(store, runtime, clock, controls, Box::new(|_| {}))
+    }
+
     /// Now, for this tenant.
     pub fn now(&self, tenant: &TenantId) -> Timestamp {
         self.controls.load().now(&*self.clock, tenant)

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`JournalStore`] | the default: an append-only journal, and sled for the state that follows from it |
 //! | [`MemoryStore`] | tests, and the model that others are compared with |
+//! | [`OverlayStore`] | above another: keeps what is committed in memory, to find out what it would lead to |
 //! | [`LossyStore`] | around another: loses commits at random, as a second process would make it |
 //!
 //! # The journal store
@@ -62,6 +63,7 @@ mod listing;
 mod lossy;
 mod materialise;
 mod memory;
+mod overlay;
 mod pending;
 mod projections;
 mod room;
@@ -77,6 +79,7 @@ pub use journal::pack::Packing;
 pub use journal::verify::{JournalReport, verify_journal};
 pub use lossy::LossyStore;
 pub use memory::MemoryStore;
+pub use overlay::OverlayStore;
 pub use projections::{Follow, Position, ProjectionChange, ProjectionRow, Projections, Tail};
 pub use store::{
     Base, BaseWallet, Beginning, Chore, JournalStore, Options, Proof, SnapshotPlan, SnapshotReport, snapshot,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use farebox_store::conformance::{self, BodyFold, Losses, Subject};
-use farebox_store::{JournalStore, LossyStore, MemoryStore, Options, Store, verify_journal};
+use farebox_store::{JournalStore, LossyStore, MemoryStore, Options, OverlayStore, Store, verify_journal};
 use scratch::{options, scratch_dir};
 use tempfile::TempDir;
 
@@ -83,6 +83,18 @@ fn memory_store() {
     conformance::all(Subject {
         fresh: &|| Box::new(MemoryStore::new()),
         reopen: None,
+        losses: Losses::None,
+    });
+}
+
+/// One above the other: what each reads of the one below, and what it has of its own, must be told apart nowhere.
+#[test]
+fn overlay_stores() {
+    let above =
+        |store: Box<dyn Store>| -> Box<dyn Store> { Box::new(OverlayStore::new(Arc::from(store)).unwrap()) };
+    conformance::all(Subject {
+        fresh: &|| above(Box::new(MemoryStore::new())),
+        reopen: Some(&above),
         losses: Losses::None,
     });
 }

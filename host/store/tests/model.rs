@@ -7,7 +7,7 @@ mod scratch;
 use std::sync::Arc;
 
 use farebox_store::conformance::{BodyFold, Draft, id};
-use farebox_store::{JournalStore, MemoryStore, ON_DEMAND, Options, Store, WalletKey};
+use farebox_store::{JournalStore, MemoryStore, ON_DEMAND, Options, OverlayStore, Store, WalletKey};
 use proptest::prelude::*;
 use scratch::dump::dump;
 use scratch::{options, scratch_dir};
@@ -187,5 +187,39 @@ proptest! {
         let store = store.unwrap();
         let (shown, expected) = (dump(&store, 40), dump(&model, 40));
         prop_assert_eq!(shown, expected);
+    }
+
+    /// What would be a reopen puts another one on top; every one below is left as it was.
+    #[test]
+    fn the_overlay_store_is_the_model(ops in prop::collection::vec(op(), 1..50)) {
+        let model = MemoryStore::new();
+        let mut below = Vec::new();
+        let mut store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        for op in ops {
+            match op {
+                Op::Commit(changes) => {
+                    let call = commits(&model, &changes);
+                    prop_assert_eq!(store.commit(call.clone()).unwrap(), model.commit(call).unwrap());
+                }
+                Op::Page { wallet: n, prefix, after, limit } => {
+                    let prefix = if prefix { vec![ON_DEMAND] } else { Vec::new() };
+                    let after = after.map(|after| part_key(true, after));
+                    let page = |store: &dyn Store| store.parts(&wallet(n), &prefix, after.as_deref(), limit).unwrap();
+                    prop_assert_eq!(page(&*store), page(&model));
+                }
+                Op::Due { tenant, until, limit } => {
+                    let due = |store: &dyn Store| store.due(TENANTS[tenant], until, limit).unwrap();
+                    prop_assert_eq!(due(&*store), due(&model));
+                }
+                Op::Close | Op::Crash | Op::ForgetState | Op::Rebuild => {
+                    below.push((Arc::clone(&store), dump(&*store, 40)));
+                    store = Arc::new(OverlayStore::new(store).unwrap());
+                }
+            }
+        }
+        prop_assert_eq!(dump(&*store, 40), dump(&model, 40));
+        for (store, then) in below {
+            prop_assert_eq!(dump(&*store, 40), then);
+        }
     }
 }

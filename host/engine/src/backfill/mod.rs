@@ -3,20 +3,20 @@
 //! A backfill is a part of the tenant's control plane, and moves from stage to stage there; its events are kept beside the
 //! journal. Posting and taking back are many records in many wallets, so they are no one step: they are carried out in order,
 //! each event under an id that is kept for good, and go on after a restart where they were. What a backfill would do is found
-//! out by doing it, with the same code, in a lane whose records go nowhere ([`rehearsal`]).
+//! out by doing it, with the same code, on a store whose records go nowhere ([`rehearsal`]).
 
 mod past;
 mod rehearsal;
+mod revert;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::codec;
-use farebox_record::command::{Backfill, Command, Identity, RememberTerm};
+use farebox_record::command::{Backfill, Command, RememberTerm};
 use farebox_record::control::{
     BackfillStage, BackfillState, BackfillTally, ControlCommand, ControlEffect, ControlState,
 };
-use farebox_record::correction::Void;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
 use farebox_record::outcome::{Answer, AssetBalance, Line};
@@ -158,65 +158,6 @@ impl Engine {
         self.backfill(tenant, id)
     }
 
-    /// Takes its events back, the last one first. What was corrected meanwhile comes back as it stands. Blocks until all of it
-    /// is durable.
-    pub fn revert_backfill(&self, tenant: &TenantId, id: &CallId) -> Result<BackfillState, ControlError> {
-        let _alone = self.alone(tenant, id)?;
-        let state = self.backfill(tenant, id)?;
-        match state.stage {
-            BackfillStage::Committed => self.move_backfill(tenant, id, BackfillStage::Reverting, None)?,
-            BackfillStage::Reverting => {}
-            BackfillStage::Reverted => return Ok(state),
-            stage => {
-                return Err(ControlError::BackfillStage {
-                    id: id.to_string(),
-                    stage,
-                });
-            }
-        }
-        let events = self.events_of(&state)?;
-        let mut tally = state.tally;
-        tally.reverted = 0;
-        let posting = self.posting(tenant, id, &events, Forgive::Own)?;
-        // Terms that were forgotten since are needed to fold them again.
-        for chunk in posting.terms_only().chunks(REQUESTS_AT_ONCE) {
-            self.call_patiently(tenant, chunk)?;
-        }
-        let key = revert_key(id)?;
-        let mut seen = BTreeSet::new();
-        let mut stays = Stays::default();
-        for (customer, event) in events.iter().rev() {
-            let once = seen.insert((customer.clone(), event.reference()));
-            if !once || !self.is_part(tenant, customer, event, id)? {
-                continue;
-            }
-            let void = Command::Void(Void {
-                event: event.reference(),
-                id: key.clone(),
-                reason: Some(format!("backfill {id} is reverted")),
-            });
-            let request = Request {
-                customer: customer.clone(),
-                ask: Ask::Command(Box::new(void)),
-            };
-            match self.call_patiently(tenant, std::slice::from_ref(&request))?.pop() {
-                Some(Reply::Done(_)) => tally.reverted += 1,
-                // It was voided by hand before.
-                Some(Reply::Refused(farebox_ledger::Refusal::EventVoided)) => tally.reverted += 1,
-                Some(Reply::Archived) => stays.add(
-                    customer,
-                    event,
-                    "what it took is in an archive that is not at hand; set archive_dir",
-                ),
-                Some(Reply::Refused(refusal)) => stays.add(customer, event, &refusal.to_string()),
-                _ => return Err(ControlError::Stopped),
-            }
-        }
-        stays.nothing()?;
-        self.move_backfill(tenant, id, BackfillStage::Reverted, Some(tally))?;
-        self.backfill(tenant, id)
-    }
-
     /// Goes on with what a stop interrupted. One that cannot be finished keeps no other from it. Blocks.
     pub(crate) fn resume_backfills(&self) {
         let controls = self.controls();
@@ -271,20 +212,6 @@ impl Engine {
         let bytes = self.shared().store.blob(&name)?.ok_or_else(missing)?;
         let unreadable = |e: codec::CodecError| EngineError::State(format!("{name}: {e}"));
         Ok(codec::decode(&bytes).map_err(unreadable)?)
-    }
-
-    /// Whether the event was posted by this backfill.
-    fn is_part(
-        &self,
-        tenant: &TenantId,
-        customer: &CustomerId,
-        event: &Event,
-        id: &CallId,
-    ) -> Result<bool, ControlError> {
-        let record = self.find(tenant, customer, &Identity::Backfilled(event.reference()))?;
-        Ok(record.is_some_and(
-            |record| matches!(&record.command, Command::Backfill(posted) if posted.backfill == *id),
-        ))
     }
 
     /// What has to be asked for to post the events: which of them are known, and which terms must be remembered.
@@ -446,35 +373,6 @@ impl Posting {
     }
 }
 
-/// Events of a backfill that could not be taken back.
-#[derive(Default)]
-struct Stays {
-    events: u64,
-    /// The first of them, and why.
-    first: Option<String>,
-}
-
-impl Stays {
-    fn add(&mut self, customer: &CustomerId, event: &Event, why: &str) {
-        self.events += 1;
-        self.first
-            .get_or_insert_with(|| format!("event {} of customer {customer}: {why}", event.id));
-    }
-
-    /// An error, where something stays.
-    fn nothing(self) -> Result<(), ControlError> {
-        let Some(first) = self.first else { return Ok(()) };
-        let others = match self.events - 1 {
-            0 => String::new(),
-            1 => ", nor can 1 other".to_string(),
-            n => format!(", nor can {n} others"),
-        };
-        Err(ControlError::Backfill(format!(
-            "it cannot be taken back as a whole yet: not {first}{others}. All else is taken back; put this right and revert again"
-        )))
-    }
-}
-
 /// Sums of charges, by code and asset.
 #[derive(Default)]
 struct Sums(BTreeMap<(String, Asset), (i128, i128)>);
@@ -532,12 +430,6 @@ fn problem(events: &Events, index: usize, code: &'static str, message: String) -
         code,
         message,
     }
-}
-
-/// Under which key the events of a backfill are taken back, so that going on with it takes nothing back twice.
-fn revert_key(id: &CallId) -> Result<CallId, ControlError> {
-    let short = Hash::of(id.as_str().as_bytes());
-    CallId::new(&format!("backfill-revert:{short}")).map_err(|e| EngineError::State(e.to_string()).into())
 }
 
 /// Under which name the events of a backfill are kept.

@@ -51,7 +51,6 @@ impl Lane {
                     self.look_for_wanted(turn);
                     return Agenda::Waits;
                 }
-                Decided::TooLarge if self.rehearses => {}
                 Decided::TooLarge => {
                     self.take_back(turn);
                     return Agenda::Waits;

@@ -98,8 +98,6 @@ pub(crate) struct Lane {
     calls: pricing::Calls,
     /// Bytes of records, estimated, that may still be made before they are shipped.
     room_bytes: usize,
-    /// Whether what it decides goes nowhere: its flights never land.
-    rehearses: bool,
 }
 
 impl Lane {
@@ -121,15 +119,6 @@ impl Lane {
             drain: 0,
             calls: pricing::Calls::default(),
             room_bytes: LANE_ROUND_BYTES_MAX,
-            rehearses: false,
-        }
-    }
-
-    /// The same lane, for commands that are only tried out.
-    pub fn rehearsing(self) -> Lane {
-        Lane {
-            rehearses: true,
-            ..self
         }
     }
 

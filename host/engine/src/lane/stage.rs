@@ -189,9 +189,9 @@ impl Lane {
     }
 
     /// What was decided last cannot be kept: the wallet goes back to what was shipped, and what was decided since is decided
-    /// again. In a rehearsal nothing is kept anyway.
+    /// again.
     pub(super) fn take_back(&self, turn: &mut Turn) {
-        if !self.rehearses && turn.slot.take_back() {
+        if turn.slot.take_back() {
             self.load(&turn.key, false);
         }
     }
@@ -202,8 +202,8 @@ impl Lane {
         if !turn.slot.wants() {
             return false;
         }
-        // What is decided may be about them, and is found when it is durable; a rehearsal's is found in its memory.
-        if !self.rehearses && turn.slot.wait_to_land() {
+        // What is decided may be about them, and is found when it is durable.
+        if turn.slot.wait_to_land() {
             return true;
         }
         if let Some(wanted) = turn.slot.wanted() {

@@ -360,9 +360,9 @@ async fn what_is_there_already_is_told_from_what_differs() {
     house.engine.stop().unwrap();
 }
 
-/// An event that cannot be taken back keeps no other from it, nor a later start from what else was interrupted.
+/// One event that cannot be taken back keeps all others: a backfill is there as a whole, or not at all.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_taken_back_is_named_and_the_rest_is() {
+async fn where_one_cannot_be_taken_back_none_is() {
     let store: Arc<dyn farebox_store::Store> = Arc::new(MemoryStore::new());
     let house = crate::refold::house(&store).await;
     // From 5,000 units in a month on a unit costs half.
@@ -380,11 +380,15 @@ async fn what_cannot_be_taken_back_is_named_and_the_rest_is() {
             },
         )
     };
-    // In order: 500 usd in January, 1 in February; then 1,001 events in January of 0.05, which would cost 0.10 without the first.
+    // So many bytes that a record has no room to price twenty of them again.
+    let large = |id: String| {
+        let (customer, mut event) = on("2026-01-20", &id, 1);
+        event.attributes.insert("note".into(), "n".repeat(12 << 10));
+        (customer, event)
+    };
+    // In order: 500 usd in January, 1 in February; then 20 events in January of 0.05, which would cost 0.10 without the first.
     let first = vec![on("2026-01-10", "x", 5_000), on("2026-02-10", "y", 10)];
-    let second: Vec<_> = (0..1_001)
-        .map(|n| on("2026-01-20", &format!("z{n}"), 1))
-        .collect();
+    let second: Vec<_> = (0..20).map(|n| large(format!("z{n}"))).collect();
     blocking(&house, move |engine, tenant| {
         for (name, events) in [("first", first), ("second", second)] {
             engine.make_backfill(tenant, &call(name), None, &events).unwrap();
@@ -393,7 +397,7 @@ async fn what_cannot_be_taken_back_is_named_and_the_rest_is() {
     })
     .await;
     // 100 were there.
-    assert_eq!(owed(&house).await, "451.05");
+    assert_eq!(owed(&house).await, "402");
     let revert = |name: &'static str| {
         blocking(&house, move |engine, tenant| {
             engine
@@ -403,9 +407,26 @@ async fn what_cannot_be_taken_back_is_named_and_the_rest_is() {
     };
     let refused = revert("first").await.unwrap_err().to_string();
     assert!(refused.contains("not event x of customer ada: "), "{refused}");
-    assert_eq!(owed(&house).await, "450.05", "y is taken back");
+    assert!(refused.contains("Nothing is taken back"), "{refused}");
+    assert_eq!(owed(&house).await, "402", "nor is y");
+    let stage = blocking(&house, |engine, tenant| {
+        engine.backfill(tenant, &call("first")).unwrap().stage
+    })
+    .await;
+    assert_eq!(stage, BackfillStage::Committed);
     assert_eq!(revert("second").await.unwrap(), BackfillStage::Reverted);
     assert_eq!(revert("first").await.unwrap(), BackfillStage::Reverted);
+    assert_eq!(owed(&house).await, "0");
+    // What is behind the first one is taken back before it, so nothing costs something else by then.
+    let mut both = vec![on("2026-01-10", "v", 5_000)];
+    both.extend((0..20).map(|n| large(format!("w{n}"))));
+    blocking(&house, move |engine, tenant| {
+        engine.make_backfill(tenant, &call("both"), None, &both).unwrap();
+        engine.commit_backfill(tenant, &call("both")).unwrap();
+    })
+    .await;
+    assert_eq!(owed(&house).await, "401");
+    assert_eq!(revert("both").await.unwrap(), BackfillStage::Reverted);
     assert_eq!(owed(&house).await, "0");
     house.engine.stop().unwrap();
 }

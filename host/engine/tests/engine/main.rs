@@ -27,6 +27,7 @@ mod pooled;
 mod rating;
 mod refold;
 mod refold_giving;
+mod refold_limits;
 mod restart;
 mod retried;
 mod room;

@@ -76,7 +76,7 @@ pub async fn house(store: &Arc<dyn Store>) -> House {
     house
 }
 
-fn memory() -> Arc<dyn Store> {
+pub fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
 }
 
@@ -112,7 +112,7 @@ async fn use_up(house: &House) {
     assert_eq!(house.balance("ada").await.0, "87", "8, 3 and 2");
 }
 
-fn refolded(answer: &Answer) -> &Refolded {
+pub fn refolded(answer: &Answer) -> &Refolded {
     match answer {
         Answer::Refolded(refolded) => refolded,
         other => panic!("{other:?}"),
@@ -333,26 +333,6 @@ async fn what_would_belong_elsewhere_is_refused() {
     let refused = refusal(&house, amend("a", "2", 9_000)).await;
     assert!(matches!(refused, Refusal::InvalidEvent(_)), "{refused:?}");
     assert_eq!(house.balance("ada").await.0, "87");
-    house.engine.stop().unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_correction_reaches_no_further_than_its_limits() {
-    let store = memory();
-    let house = house(&store).await;
-    let many: Vec<Request> = (0..1_002)
-        .map(|n| Request {
-            customer: CustomerId::new("ada").unwrap(),
-            // The first 100 units, then those whose price rises when they are gone.
-            ask: Ask::Command(Box::new(used(&format!("e{n}"), if n == 0 { 4_000 } else { 1 }))),
-        })
-        .collect();
-    house.engine.call(&house.tenant, many).await.unwrap();
-    // Behind 4,000 units fewer, 100 of the others are in the first tier: that many are priced anew.
-    let done = house.done("ada", void("e0")).await;
-    assert_eq!(refolded(&done.answer).events, 1_001);
-    assert_eq!(refolded(&done.answer).repriced.len(), 100);
-    prove(&house, &*store);
     house.engine.stop().unwrap();
 }
 
