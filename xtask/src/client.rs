@@ -4,7 +4,7 @@
 //! are decimals of `rust_decimal`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use reqwest::Method;
@@ -285,9 +285,14 @@ impl Client {
     ) -> anyhow::Result<Revision> {
         let parameters: Value = serde_json::from_str(parameters).context("the parameters")?;
         let body = json!({ "component": component, "parameters": parameters, "open_holds": "quoted" });
-        let answer = self
-            .expect(Method::POST, &format!("/v1/plans/{plan}/revisions"), &body)
-            .await?;
+        let path = format!("/v1/plans/{plan}/revisions");
+        let made_up = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+        let request = self
+            .request(Method::POST, &path)
+            .header("idempotency-key", format!("revision-{made_up}"))
+            .json(&body);
+        let answer = answer(request).await?.success();
+        let answer: Value = answer.with_context(|| format!("POST {path}"))?;
         let revision = answer.get("revision").map(Revision::deserialize);
         Ok(revision.with_context(|| format!("no revision in {answer}"))??)
     }

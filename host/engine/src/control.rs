@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use farebox_record::codec;
 use farebox_record::control::{
-    Activation, BackfillStage, BackfillState, BackfillTally, ComponentState, ControlCommand, ControlEffect,
-    ControlRecord, ControlState, KeyState, OpenHolds, PlanState, QuarantineState,
+    BackfillStage, BackfillState, BackfillTally, ComponentState, ControlCommand, ControlEffect,
+    ControlIdentity, ControlRecord, ControlState, KeyState, QuarantineState,
 };
-use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
+use farebox_record::ids::{CallId, Hash, PlanName, TenantId};
 use farebox_record::plan::Description;
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Plan, Revision};
@@ -18,8 +18,9 @@ use crate::committer::Shipment;
 use crate::controls::{component_blob, parameters_blob};
 use crate::engine::Engine;
 use crate::error::{ControlError, EngineError};
-use crate::limits::{ACTIVATIONS_PER_PLAN_MAX, COMPONENTS_PER_PLAN_MAX};
+use crate::limits::COMPONENTS_PER_PLAN_MAX;
 use crate::tenants;
+use crate::timeline;
 
 /// How often a change is decided again when other processes change the same control plane.
 const ATTEMPTS_MAX: usize = 16;
@@ -42,15 +43,6 @@ pub struct ComponentPushed {
     pub done: ControlDone,
     /// What it says of itself.
     pub description: Description,
-}
-
-/// A revision that is on its plan's timeline now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activated {
-    /// Its place there.
-    pub activation: Activation,
-    /// Whether it was put there by this call.
-    pub done: ControlDone,
 }
 
 impl Engine {
@@ -112,80 +104,6 @@ impl Engine {
         })
     }
 
-    /// Gives parameters to a known component, and puts the revision on the plan's timeline. The revision that is in force
-    /// anyway changes nothing. Blocks until it is durable.
-    pub fn activate(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        component: Hash,
-        parameters: &str,
-        effective: Option<Timestamp>,
-        open_holds: OpenHolds,
-    ) -> Result<Activated, ControlError> {
-        let controls = self.shared().controls.load_full();
-        let state = controls
-            .plan(tenant, plan)
-            .ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
-        let known = controls
-            .component(&component)
-            .filter(|_| state.components.contains(&component));
-        let code = known.ok_or_else(|| ControlError::UnknownComponent(component.to_string()))?;
-        let prepared = self
-            .shared()
-            .runtime
-            .prepare(code, parameters)
-            .map_err(|e| ControlError::Refused(Box::new(e)))?;
-        let revision = prepared.hash();
-        self.check_state_version(tenant, plan, &prepared)?;
-        self.shared()
-            .store
-            .put_blob(&parameters_blob(revision.parameters), parameters.as_bytes())?;
-        let command = ControlCommand::Activate {
-            plan: plan.clone(),
-            revision,
-            effective,
-            open_holds,
-        };
-        let done = self.change(tenant, &command, None, Some(&prepared))?;
-        self.activated(tenant, plan, revision, done)
-    }
-
-    /// Puts the revision before the present one back in force. What was priced stays priced. Where `from` is said and is not
-    /// in force (any more), nothing changes: so a request that is repeated goes back once. Blocks until it is durable.
-    pub fn rollback(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        from: Option<RevisionHash>,
-    ) -> Result<Activated, ControlError> {
-        let _one_at_a_time = self.control_lock();
-        self.check_room().map_err(ControlError::DiskNearlyFull)?;
-        if let Some(from) = from {
-            let now = self.shared().now(tenant);
-            let controls = self.shared().controls.load();
-            let known = controls.plan(tenant, plan);
-            let known = known.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
-            if let Some(present) = known.in_force(now).filter(|present| present.revision != from) {
-                return Ok(Activated {
-                    activation: *present,
-                    done: ControlDone::Unchanged,
-                });
-            }
-        }
-        let command = ControlCommand::Rollback { plan: plan.clone() };
-        let done = match self.change_locked(tenant, &command, None, None)? {
-            Some(_) => ControlDone::Changed,
-            None => ControlDone::Unchanged,
-        };
-        let controls = self.shared().controls.load();
-        let last = controls
-            .plan(tenant, plan)
-            .and_then(|state| state.timeline.last());
-        let activation = *last.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
-        Ok(Activated { activation, done })
-    }
-
     /// Notes that the runtime took a revision out of service. Blocks until it is durable.
     pub(crate) fn quarantine(&self, tenant: &TenantId, command: &ControlCommand) -> Result<(), ControlError> {
         self.change(tenant, command, None, None).map(drop)
@@ -199,43 +117,6 @@ impl Engine {
         String::from_utf8(bytes)
             .map(Some)
             .map_err(|e| EngineError::State(e.to_string()))
-    }
-
-    fn activated(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        revision: RevisionHash,
-        done: ControlDone,
-    ) -> Result<Activated, ControlError> {
-        let controls = self.shared().controls.load();
-        let timeline = controls.plan(tenant, plan).map(|state| &state.timeline);
-        let newest = timeline.and_then(|t| t.iter().rev().find(|a| a.revision == revision));
-        let activation = *newest.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
-        Ok(Activated { activation, done })
-    }
-
-    /// State that a plan cannot read would stop its subscriptions.
-    fn check_state_version(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        new: &Revision,
-    ) -> Result<(), ControlError> {
-        let controls = self.shared().controls.load();
-        let now = self.now(tenant);
-        let Some(present) = controls.pricing(tenant, plan, now) else {
-            return Ok(());
-        };
-        let (old, new) = (
-            present.description().state_version,
-            new.description().state_version,
-        );
-        if old == new {
-            Ok(())
-        } else {
-            Err(ControlError::StateVersion { new, old })
-        }
     }
 
     /// Decides a change, makes it durable, and puts it in force.
@@ -263,59 +144,119 @@ impl Engine {
         revision: Option<&Arc<Revision>>,
     ) -> Result<Option<ControlRecord>, ControlError> {
         for _ in 0..ATTEMPTS_MAX {
-            let mut state = self
-                .shared()
-                .controls
-                .load()
-                .tenant(tenant)
-                .cloned()
-                .unwrap_or_default();
-            let wall = || self.shared().clock.now(tenant);
-            let now = tenants::birth(command)
-                .or(state.sandbox_clock())
-                .unwrap_or_else(wall);
-            let at = now.max(state.header.at);
-            let effects = decide(tenant, &state, command, at)?;
-            if effects.is_empty() {
-                return Ok(None);
-            }
-            let expected = state.header.sequence;
-            let record = ControlRecord {
-                tenant: tenant.clone(),
-                sequence: expected + 1,
-                previous: state.header.chain,
-                at,
-                command: command.clone(),
-                effects,
-            };
-            let body = codec::encode(&record);
-            let parts = state.fold(&record, &body);
-            let ids = record
-                .identity()
-                .into_iter()
-                .map(|identity| IdHash(identity.hash(tenant)));
-            let commit = Commit {
-                wallet: WalletKey::control(tenant.as_str()),
-                expected,
-                control: None,
-                records: vec![NewRecord {
-                    body,
-                    // Ids of a sandbox age by the machine's time, wherever its own clock stands.
-                    at: wall().as_micros(),
-                    ids: ids.collect(),
-                }],
-                parts,
-                due: None,
-            };
-            match self.commit_control(tenant, commit, state, plan.cloned(), revision.cloned())? {
-                Fate::Committed => {
-                    self.rate_unpriced(command);
-                    return Ok(Some(record));
-                }
-                Fate::Lost => self.refresh(tenant)?,
+            match self.attempt(tenant, command, plan, revision)? {
+                Attempt::Made(record) => return Ok(Some(*record)),
+                Attempt::Nothing => return Ok(None),
+                Attempt::Lost => self.refresh(tenant)?,
             }
         }
         Err(ControlError::Contended)
+    }
+
+    /// The same for what is done once under a key: the record that did it, and whether an earlier call made that.
+    pub(crate) fn change_once_locked(
+        &self,
+        tenant: &TenantId,
+        command: &ControlCommand,
+        revision: Option<&Arc<Revision>>,
+    ) -> Result<(ControlRecord, bool), ControlError> {
+        let nameless = || EngineError::State("a change without a name cannot be made once".into());
+        let identity = command.identity().ok_or_else(nameless)?;
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(earlier) = self.find_control(tenant, &identity)? {
+                return Ok((earlier, true));
+            }
+            match self.attempt(tenant, command, None, revision)? {
+                Attempt::Made(record) => return Ok((*record, false)),
+                // Another process was faster; perhaps with the same.
+                Attempt::Nothing | Attempt::Lost => self.refresh(tenant)?,
+            }
+        }
+        Err(ControlError::Contended)
+    }
+
+    /// Decides a change on what is known of the control plane, and makes it durable where that is the newest.
+    fn attempt(
+        &self,
+        tenant: &TenantId,
+        command: &ControlCommand,
+        plan: Option<&Arc<Plan>>,
+        revision: Option<&Arc<Revision>>,
+    ) -> Result<Attempt, ControlError> {
+        let mut state = self
+            .shared()
+            .controls
+            .load()
+            .tenant(tenant)
+            .cloned()
+            .unwrap_or_default();
+        let wall = || self.shared().clock.now(tenant);
+        let now = tenants::birth(command)
+            .or(state.sandbox_clock())
+            .unwrap_or_else(wall);
+        let at = now.max(state.header.at);
+        let effects = decide(tenant, &state, command, at)?;
+        if effects.is_empty() {
+            return Ok(Attempt::Nothing);
+        }
+        let expected = state.header.sequence;
+        let record = ControlRecord {
+            tenant: tenant.clone(),
+            sequence: expected + 1,
+            previous: state.header.chain,
+            at,
+            command: command.clone(),
+            effects,
+        };
+        let body = codec::encode(&record);
+        let parts = state.fold(&record, &body);
+        let ids = record
+            .identity()
+            .into_iter()
+            .map(|identity| IdHash(identity.hash(tenant)));
+        let commit = Commit {
+            wallet: WalletKey::control(tenant.as_str()),
+            expected,
+            control: None,
+            records: vec![NewRecord {
+                body,
+                // Ids of a sandbox age by the machine's time, wherever its own clock stands.
+                at: wall().as_micros(),
+                ids: ids.collect(),
+            }],
+            parts,
+            due: None,
+        };
+        match self.commit_control(tenant, commit, state, plan.cloned(), revision.cloned())? {
+            Fate::Committed => {
+                self.rate_unpriced(command);
+                Ok(Attempt::Made(Box::new(record)))
+            }
+            Fate::Lost => Ok(Attempt::Lost),
+        }
+    }
+
+    /// The record of a control plane that answers for an identity.
+    pub(crate) fn find_control(
+        &self,
+        tenant: &TenantId,
+        identity: &ControlIdentity,
+    ) -> Result<Option<ControlRecord>, ControlError> {
+        let id = IdHash(identity.hash(tenant));
+        if !self.shared().store.may_have_seen(id) {
+            return Ok(None);
+        }
+        for stored in self
+            .shared()
+            .store
+            .find(&WalletKey::control(tenant.as_str()), id)?
+        {
+            let record = decode(&stored.body)?;
+            if record.identity().as_ref() == Some(identity) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     fn commit_control(
@@ -337,6 +278,20 @@ impl Engine {
         self.commit_by_hand();
         told.recv().map_err(|_| ControlError::Stopped)
     }
+}
+
+/// What became of one attempt at a change.
+enum Attempt {
+    /// It is durable.
+    Made(Box<ControlRecord>),
+    /// It was so already.
+    Nothing,
+    /// The control plane had moved on.
+    Lost,
+}
+
+pub(crate) fn decode(body: &[u8]) -> Result<ControlRecord, EngineError> {
+    codec::decode(body).map_err(|e| EngineError::State(e.to_string()))
 }
 
 /// What a command changes; nothing where it is so already.
@@ -400,36 +355,10 @@ fn decide(
                 ControlEffect::PlanPut(plan.clone(), known),
             ]
         }
-        ControlCommand::Activate {
-            plan,
-            revision,
-            effective,
-            open_holds,
-        } => {
-            let known = state
-                .plans
-                .get(plan)
-                .ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
-            if effective.is_some_and(|effective| effective < at) {
-                return Err(ControlError::EffectiveInThePast);
-            }
-            let effective = effective.unwrap_or(at);
-            if known
-                .in_force(effective)
-                .is_some_and(|present| present.revision == *revision)
-            {
-                return Ok(Vec::new());
-            }
-            activated(plan, known, *revision, effective, *open_holds, at)?
-        }
-        ControlCommand::Rollback { plan } => {
-            let known = state
-                .plans
-                .get(plan)
-                .ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
-            let previous = known.previous(at).ok_or(ControlError::NothingToRollBack)?;
-            activated(plan, known, previous, at, OpenHolds::Quoted, at)?
-        }
+        ControlCommand::Activate { .. }
+        | ControlCommand::Rollback { .. }
+        | ControlCommand::RollbackFrom { .. } => timeline::decide(state, command, at)?,
+        ControlCommand::Once { change, .. } => timeline::decide_once(state, change, at)?,
         ControlCommand::MakeBackfill {
             id,
             events,
@@ -476,33 +405,7 @@ fn decide(
     })
 }
 
-fn activated(
-    plan: &PlanName,
-    known: &PlanState,
-    revision: RevisionHash,
-    effective: Timestamp,
-    open_holds: OpenHolds,
-    at: Timestamp,
-) -> Result<Vec<ControlEffect>, ControlError> {
-    if known.timeline.len() >= ACTIVATIONS_PER_PLAN_MAX {
-        return Err(too_many(
-            plan,
-            "activations",
-            "ACTIVATIONS_PER_PLAN_MAX",
-            ACTIVATIONS_PER_PLAN_MAX,
-        ));
-    }
-    let mut changed = known.clone();
-    changed.timeline.push(Activation {
-        revision,
-        effective,
-        activated: at,
-        open_holds,
-    });
-    Ok(vec![ControlEffect::PlanPut(plan.clone(), changed)])
-}
-
-fn too_many(plan: &PlanName, what: &'static str, limit: &'static str, max: usize) -> ControlError {
+pub(crate) fn too_many(plan: &PlanName, what: &'static str, limit: &'static str, max: usize) -> ControlError {
     ControlError::Limit {
         plan: plan.to_string(),
         what,

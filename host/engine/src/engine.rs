@@ -485,9 +485,10 @@ impl Engine {
     /// A plan changed: what had no price may have one now. In a server the rater notices by itself.
     pub(crate) fn rate_unpriced(&self, command: &ControlCommand) {
         let changes = matches!(
-            command,
+            command.change(),
             ControlCommand::Activate { .. }
                 | ControlCommand::Rollback { .. }
+                | ControlCommand::RollbackFrom { .. }
                 | ControlCommand::Quarantine { .. }
         );
         if changes && self.hands().is_some() {

@@ -13,18 +13,17 @@
 //! **Rejected**: moving the clock from one due instant to the next (each step would cost a sync, and a wallet's agenda is in
 //! order of instant anyway); handling wallets before the clock moves (they would be in a future that their tenant has not).
 
-use farebox_record::codec;
 use farebox_record::control::{
     ClockStep, ControlCommand, ControlEffect, ControlIdentity, ControlRecord, ControlState, KeyState,
     NewTenant, Role, TenantKind, TenantState,
 };
 use farebox_record::ids::{CallId, Hash, TenantId};
 use farebox_record::time::Timestamp;
-use farebox_store::{IdHash, WalletKey};
+use farebox_store::WalletKey;
 
-use crate::control::ControlDone;
+use crate::control::{ControlDone, decode};
 use crate::engine::Engine;
-use crate::error::{ControlError, EngineError};
+use crate::error::ControlError;
 use crate::limits::{ADVANCE_SPAN_MAX, SANDBOX_CLOCK_MAX, SANDBOX_CLOCK_MIN, TENANTS_MAX};
 
 /// The tenant that exists from the start, and is live.
@@ -195,33 +194,6 @@ impl Engine {
             _ => Err(ControlError::LiveTenant(tenant.to_string())),
         }
     }
-
-    /// The record of a control plane that answers for an identity.
-    fn find_control(
-        &self,
-        tenant: &TenantId,
-        identity: &ControlIdentity,
-    ) -> Result<Option<ControlRecord>, ControlError> {
-        let id = IdHash(identity.hash(tenant));
-        if !self.shared().store.may_have_seen(id) {
-            return Ok(None);
-        }
-        for stored in self
-            .shared()
-            .store
-            .find(&WalletKey::control(tenant.as_str()), id)?
-        {
-            let record = decode(&stored.body)?;
-            if record.identity().as_ref() == Some(identity) {
-                return Ok(Some(record));
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn decode(body: &[u8]) -> Result<ControlRecord, EngineError> {
-    codec::decode(body).map_err(|e| EngineError::State(e.to_string()))
 }
 
 /// When a tenant is made, by its own clock: where a new sandbox's begins. None for all other commands.

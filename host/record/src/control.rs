@@ -1,5 +1,7 @@
 //! A tenant's control plane: keys, plans and their timelines. One more wallet to the store, with a history of its own.
 
+mod timeline;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use crate::codec::{self, CodecError};
 use crate::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use crate::plan::Description;
 use crate::time::{CalendarSpan, Timestamp};
+
+pub use timeline::{Activation, OpenHolds, PlanState};
 
 /// What a control plane is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +113,48 @@ pub enum ControlCommand {
         /// Why, for people.
         reason: String,
     },
+    /// Go back from a revision to the one before it, where it is in force; where it is not (any more), nothing changes.
+    RollbackFrom {
+        /// Which plan.
+        plan: PlanName,
+        /// What must be in force.
+        from: RevisionHash,
+    },
+    /// Carry a change of a plan's timeline out once, however often and however late it is asked for again.
+    Once {
+        /// The caller's key; its scope is the plan, and the kind of change.
+        id: CallId,
+        /// The change: one that is carried out on a plan's timeline.
+        change: Box<ControlCommand>,
+    },
+}
+
+impl ControlCommand {
+    /// What is to change, whether under a key or not.
+    pub fn change(&self) -> &ControlCommand {
+        match self {
+            ControlCommand::Once { change, .. } => change,
+            other => other,
+        }
+    }
+
+    /// Under what it is found again.
+    pub fn identity(&self) -> Option<ControlIdentity> {
+        match self {
+            ControlCommand::AdvanceClock { id, .. } => id.clone().map(ControlIdentity::Advance),
+            ControlCommand::FinishAdvance { id, .. } => id.clone().map(ControlIdentity::Advanced),
+            ControlCommand::Once { id, change } => match &**change {
+                ControlCommand::Activate { plan, .. } => {
+                    Some(ControlIdentity::Activate(plan.clone(), id.clone()))
+                }
+                ControlCommand::Rollback { plan } | ControlCommand::RollbackFrom { plan, .. } => {
+                    Some(ControlIdentity::Rollback(plan.clone(), id.clone()))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Where a backfill stands. It only moves forward.
@@ -197,17 +243,6 @@ pub enum ClockStep {
     To(Timestamp),
 }
 
-/// Which revision settles a hold that an earlier one quoted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OpenHolds {
-    /// The one that quoted it.
-    #[default]
-    Quoted,
-    /// The new one.
-    New,
-}
-
 /// What a key may do. Each role may do what its line says, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -241,6 +276,8 @@ pub enum ControlEffect {
     QuarantinePut(PlanName, RevisionHash, QuarantineState),
     /// A backfill was made, or moved on.
     BackfillPut(CallId, Box<BackfillState>),
+    /// Nothing: this was in force on a plan's timeline already. Said to whoever asks again under the same key.
+    InForce(PlanName, Activation),
 }
 
 /// A revision that was taken out of service, for good: the code will not become another.
@@ -295,56 +332,6 @@ pub struct ComponentState {
     pub bytes: u64,
     /// When it was added.
     pub added: Timestamp,
-}
-
-/// A plan: its components, and its revisions by effective time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanState {
-    /// In order of addition.
-    pub components: Vec<Hash>,
-    /// In order of activation.
-    pub timeline: Vec<Activation>,
-}
-
-/// A revision on a plan's timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activation {
-    /// Which code with which parameters.
-    pub revision: RevisionHash,
-    /// From which event time on.
-    pub effective: Timestamp,
-    /// When it was put there.
-    pub activated: Timestamp,
-    /// Which revision settles holds that were quoted before.
-    pub open_holds: OpenHolds,
-}
-
-impl PlanState {
-    /// The activation in force at `time`: the latest effective one; of those effective at one instant, the last activated.
-    pub fn in_force(&self, time: Timestamp) -> Option<&Activation> {
-        self.timeline
-            .iter()
-            .filter(|a| a.effective <= time)
-            .max_by_key(|a| a.effective)
-    }
-
-    /// The revision that prices an event of `time`: the one in force then, or the first one ever for an event from before
-    /// the plan (which can only be here because it waited for a plan).
-    pub fn pricing(&self, time: Timestamp) -> Option<RevisionHash> {
-        let first = || self.timeline.iter().min_by_key(|a| a.effective);
-        self.in_force(time).or_else(first).map(|a| a.revision)
-    }
-
-    /// The revision that a rollback at `time` puts back: the one in force before the present one came.
-    pub fn previous(&self, time: Timestamp) -> Option<RevisionHash> {
-        let present = self.in_force(time)?;
-        let mut past: Vec<&Activation> = self.timeline.iter().filter(|a| a.effective <= time).collect();
-        past.sort_by_key(|a| a.effective);
-        past.iter()
-            .rev()
-            .map(|a| a.revision)
-            .find(|revision| *revision != present.revision)
-    }
 }
 
 /// A tenant's control plane: the fold of its records.
@@ -409,6 +396,10 @@ pub enum ControlIdentity {
     Advance(CallId),
     /// What fell due by that is handled.
     Advanced(CallId),
+    /// A revision of a plan was activated under this key.
+    Activate(PlanName, CallId),
+    /// A plan was rolled back under this key.
+    Rollback(PlanName, CallId),
 }
 
 impl ControlIdentity {
@@ -427,11 +418,7 @@ impl ControlIdentity {
 impl ControlRecord {
     /// Under what it is found again.
     pub fn identity(&self) -> Option<ControlIdentity> {
-        match &self.command {
-            ControlCommand::AdvanceClock { id, .. } => id.clone().map(ControlIdentity::Advance),
-            ControlCommand::FinishAdvance { id, .. } => id.clone().map(ControlIdentity::Advanced),
-            _ => None,
-        }
+        self.command.identity()
     }
 }
 
@@ -521,6 +508,7 @@ impl ControlState {
                     self.quarantines
                         .insert((plan.clone(), *revision), quarantine.clone());
                 }
+                ControlEffect::InForce(..) => {}
             }
         }
         self.header = ControlHeader {

@@ -1,7 +1,7 @@
 //! Changes of the control planes: plans pushed, put in force and taken back; keys made and revoked.
 
 use anyhow::ensure;
-use farebox_engine::{ControlError, Engine};
+use farebox_engine::{Activated, ControlError, Engine, NewRevision};
 use farebox_record::control::{Activation, OpenHolds, Role};
 use farebox_record::ids::{CallId, Hash, PlanName, TenantId};
 use farebox_record::time::Span;
@@ -24,6 +24,24 @@ pub struct Plane {
     /// Keys that may be there or not: the store stopped before it answered.
     open: Vec<CallId>,
     made: u64,
+    /// Changes of timelines, each under its key.
+    keyed: Vec<Keyed>,
+}
+
+/// A change of a timeline that is made once.
+#[derive(Debug, Clone)]
+struct Keyed {
+    id: CallId,
+    plan: PlanName,
+    change: Timeline,
+    /// As it was answered; none: the store stopped before.
+    answer: Option<Activated>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Timeline {
+    Activate(NewRevision<'static>),
+    Rollback,
 }
 
 impl Plane {
@@ -35,6 +53,7 @@ impl Plane {
             keys: Vec::new(),
             open: Vec::new(),
             made: 0,
+            keyed: Vec::new(),
         }
     }
 
@@ -91,31 +110,27 @@ impl Plane {
     /// What the engine should not have refused.
     pub fn change(&mut self, engine: &Engine, random: &mut SmallRng) -> anyhow::Result<()> {
         let components = plans::components()?;
-        let (name, component, lists): (_, _, &[&str]) = match random.random_range(0..3) {
+        let (name, component, lists): (_, _, &[&'static str]) = match random.random_range(0..3) {
             0 => (POOL, &components.pool, &POOL_PARAMETERS),
             _ => (TOKENS, &components.tokens, &TOKENS_PARAMETERS),
         };
         let plan = plan_name(name);
-        match random.random_range(0..8) {
+        match random.random_range(0..10) {
             0 => {
                 unless_stopped(engine.push_component(&self.tenant, &plan, component))?;
             }
             1..=3 => {
-                let list = lists[random.random_range(0..lists.len())];
-                let open_holds = [OpenHolds::Quoted, OpenHolds::New][random.random_range(0..2)];
                 let later = engine.now(&self.tenant).saturating_add(Span::seconds(3_600));
-                let effective = (random.random_range(0..3) == 0).then_some(later);
-                let hash = Hash::of(component);
-                match engine.activate(&self.tenant, &plan, hash, list, effective, open_holds) {
-                    // The plan is not there yet: what would have made it known got no answer.
-                    Err(ControlError::UnknownPlan(_) | ControlError::UnknownComponent(_)) => {}
-                    done => self.note(&plan, unless_stopped(done)?.map(|done| done.activation)),
-                }
+                let new = NewRevision {
+                    component: Hash::of(component),
+                    parameters: lists[random.random_range(0..lists.len())],
+                    effective: (random.random_range(0..3) == 0).then_some(later),
+                    open_holds: [OpenHolds::Quoted, OpenHolds::New][random.random_range(0..2)],
+                };
+                self.change_timeline(engine, plan, Timeline::Activate(new))?;
             }
-            4..=5 => match engine.rollback(&self.tenant, &plan, None) {
-                Err(ControlError::NothingToRollBack | ControlError::UnknownPlan(_)) => {}
-                done => self.note(&plan, unless_stopped(done)?.map(|done| done.activation)),
-            },
+            4..=5 => self.change_timeline(engine, plan, Timeline::Rollback)?,
+            8..=9 => self.repeat(engine, random)?,
             6 => {
                 self.made += 1;
                 let id = CallId::new(&format!("key-{}", self.made))?;
@@ -135,6 +150,69 @@ impl Plane {
             }
         }
         Ok(())
+    }
+
+    fn change_timeline(&mut self, engine: &Engine, plan: PlanName, change: Timeline) -> anyhow::Result<()> {
+        self.made += 1;
+        let mut keyed = Keyed {
+            id: CallId::new(&format!("change-{}", self.made))?,
+            plan,
+            change,
+            answer: None,
+        };
+        keyed.answer = self.once(engine, &keyed)?;
+        self.keyed.push(keyed);
+        Ok(())
+    }
+
+    /// Asks for an earlier change again: what was answered is answered again, and what was not is made at most once.
+    fn repeat(&mut self, engine: &Engine, random: &mut SmallRng) -> anyhow::Result<()> {
+        if self.keyed.is_empty() {
+            return Ok(());
+        }
+        let place = random.random_range(0..self.keyed.len());
+        let keyed = self.keyed[place].clone();
+        let Some(again) = self.once(engine, &keyed)? else {
+            return Ok(());
+        };
+        match keyed.answer {
+            Some(first) => {
+                let expected = Activated {
+                    replayed: true,
+                    ..first
+                };
+                ensure!(
+                    again == expected,
+                    "{}: {} of {} is answered {again:?}, and was {expected:?}",
+                    self.tenant,
+                    keyed.id,
+                    keyed.plan
+                );
+            }
+            None => self.keyed[place].answer = Some(again),
+        }
+        Ok(())
+    }
+
+    /// Asks for a change under its key; none: it did not get that far, or cannot be.
+    fn once(&mut self, engine: &Engine, keyed: &Keyed) -> anyhow::Result<Option<Activated>> {
+        let Keyed { id, plan, change, .. } = keyed;
+        let done = match change {
+            Timeline::Activate(new) => engine.activate_once(&self.tenant, plan, id, new),
+            Timeline::Rollback => engine.rollback_once(&self.tenant, plan, id, None),
+        };
+        let is_refused = match &done {
+            // The plan is not there yet: what would have made it known got no answer.
+            Err(ControlError::UnknownPlan(_) | ControlError::UnknownComponent(_)) => true,
+            Err(ControlError::NothingToRollBack | ControlError::EffectiveInThePast) => true,
+            _ => false,
+        };
+        if is_refused && keyed.answer.is_none() {
+            return Ok(None);
+        }
+        let done = unless_stopped(done)?;
+        self.note(plan, done.as_ref().map(|done| done.activation));
+        Ok(done)
     }
 
     /// Everything that was answered is in force.

@@ -231,7 +231,13 @@ impl Before {
 
 /// What a record of a control plane is news of.
 pub fn control_news(record: &ControlRecord) -> Option<Change> {
-    let what = match &record.command {
+    let is_news = |effect: &ControlEffect| !matches!(effect, ControlEffect::InForce(..));
+    let command = match &record.command {
+        ControlCommand::Once { .. } if !record.effects.iter().any(is_news) => return None,
+        ControlCommand::Once { change, .. } => change,
+        other => other,
+    };
+    let what = match command {
         ControlCommand::Activate {
             plan,
             revision,
@@ -242,7 +248,7 @@ pub fn control_news(record: &ControlRecord) -> Option<Change> {
             revision: *revision,
             effective: effective.unwrap_or(record.at),
         }),
-        ControlCommand::Rollback { plan } => {
+        ControlCommand::Rollback { plan } | ControlCommand::RollbackFrom { plan, .. } => {
             let newest = record.effects.iter().find_map(|effect| match effect {
                 ControlEffect::PlanPut(name, state) if name == plan => state.timeline.last(),
                 _ => None,

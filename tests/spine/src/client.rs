@@ -114,9 +114,8 @@ impl Client {
             .to_string();
         let parameters: Value = serde_json::from_str(parameters)?;
         let revision = json!({"component": component, "parameters": parameters});
-        self.post(&format!("/v1/plans/{plan}/revisions"), &revision)
-            .await?
-            .ok()?;
+        let path = format!("/v1/plans/{plan}/revisions");
+        self.post_once(&path, "push", &revision).await?.ok()?;
         Ok(())
     }
 

@@ -136,7 +136,7 @@ pub enum PlanCommand {
     Activate(remote::Activate),
     /// Put the revision before the present one back in force
     #[command(after_help = "Example:\n  farebox plan rollback per-token")]
-    Rollback(remote::Named),
+    Rollback(remote::Rollback),
     /// List plans, or one plan's revisions
     #[command(after_help = "Examples:\n  farebox plan list\n  farebox plan list per-token")]
     List(remote::List),
@@ -166,7 +166,7 @@ impl PlanCommand {
             PlanCommand::Diff(diff) => diff.run(),
             PlanCommand::Push(push) => push.run(global),
             PlanCommand::Activate(activate) => activate.run(global),
-            PlanCommand::Rollback(named) => named.roll_back(global),
+            PlanCommand::Rollback(rollback) => rollback.run(global),
             PlanCommand::List(list) => list.run(global),
         }
     }

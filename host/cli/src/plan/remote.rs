@@ -10,8 +10,9 @@ use super::read;
 use super::source::Source;
 use crate::cli::{Global, Remote};
 use crate::client::{Body, Client};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Output, field, list, table};
+use crate::wallet::made_up_id;
 
 /// See [`super::PlanCommand::Push`].
 #[derive(Debug, Args)]
@@ -57,6 +58,9 @@ pub struct Force {
     /// Which revision settles holds that were quoted before
     #[arg(long, value_enum, default_value = "quoted")]
     open_holds: OpenHolds,
+    /// The activation's key; a retry under the same one brings nothing back that was replaced meanwhile
+    #[arg(long)]
+    id: Option<String>,
 }
 
 /// Which revision settles holds that were quoted before.
@@ -68,11 +72,14 @@ enum OpenHolds {
     New,
 }
 
-/// A plan on a server.
+/// See [`super::PlanCommand::Rollback`].
 #[derive(Debug, Args)]
-pub struct Named {
+pub struct Rollback {
     /// The plan's name
     plan: String,
+    /// The rollback's key; a retry under the same one goes back no further
+    #[arg(long)]
+    id: Option<String>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -169,18 +176,24 @@ impl Force {
             OpenHolds::New => "new",
         };
         body.insert("open_holds".into(), json!(open_holds));
-        client.post(&["plans", plan, "revisions"], &Body::Json(&body.into()))
+        let id = self.id.clone().unwrap_or_else(made_up_id);
+        once(client, &["plans", plan, "revisions"], &id, &body.into())
     }
 }
 
-impl Named {
-    /// Puts the previous revision back in force. It says which one it leaves, so that nobody who meant the same goes back
-    /// further.
-    pub fn roll_back(&self, global: &Global) -> Result<Output, Failure> {
+impl Rollback {
+    /// Puts the previous revision back in force. Where its key is its own, it says which one it leaves, so that of two people
+    /// who mean the same only one goes back.
+    pub fn run(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
-        let plan = client.get(&["plans", &self.plan], &[])?;
-        let body = json!({ "from": plan["in_force"]["revision"] });
-        let activated = client.post(&["plans", &self.plan, "rollback"], &Body::Json(&body))?;
+        let (id, body) = match &self.id {
+            Some(id) => (id.clone(), json!({})),
+            None => {
+                let plan = client.get(&["plans", &self.plan], &[])?;
+                (made_up_id(), json!({ "from": plan["in_force"]["revision"] }))
+            }
+        };
+        let activated = once(&client, &["plans", &self.plan, "rollback"], &id, &body)?;
         Ok(Output::new(in_force(&self.plan, &activated), activated))
     }
 }
@@ -200,6 +213,19 @@ impl List {
             }
         }
     }
+}
+
+/// Changes a timeline, once under this key.
+fn once(client: &Client, path: &[&str], id: &str, body: &Value) -> Result<Value, Failure> {
+    client
+        .post_once(path, id, body)
+        .map_err(|failure| match failure.exit {
+            // Whether it was carried out is not known.
+            Exit::Unavailable => failure.detail(format!(
+                "change {id}; repeating with --id {id} changes nothing twice"
+            )),
+            _ => failure,
+        })
 }
 
 /// Parameters as JSON, so that a slip in the file is found here, with its line.

@@ -41,7 +41,7 @@ pub fn changes_of(record: &Record) -> Vec<Change> {
 
 /// What a control plane's record is news of, in order.
 pub fn control_changes_of(record: &ControlRecord) -> Vec<Change> {
-    let news = match &record.command {
+    let news = match record.command.change() {
         ControlCommand::Activate { plan, .. } => put_on_timeline(record).map(|(revision, effective)| {
             What::RevisionActivated(Revised {
                 plan: plan.clone(),
@@ -49,13 +49,15 @@ pub fn control_changes_of(record: &ControlRecord) -> Vec<Change> {
                 effective,
             })
         }),
-        ControlCommand::Rollback { plan } => put_on_timeline(record).map(|(revision, effective)| {
-            What::RevisionRolledBack(Revised {
-                plan: plan.clone(),
-                revision,
-                effective,
+        ControlCommand::Rollback { plan } | ControlCommand::RollbackFrom { plan, .. } => {
+            put_on_timeline(record).map(|(revision, effective)| {
+                What::RevisionRolledBack(Revised {
+                    plan: plan.clone(),
+                    revision,
+                    effective,
+                })
             })
-        }),
+        }
         ControlCommand::Quarantine {
             plan,
             revision,

@@ -258,6 +258,8 @@ fn control_kind(command: &ControlCommand) -> &'static str {
         ControlCommand::FinishAdvance { .. } => "finish advance",
         ControlCommand::MakeBackfill { .. } => "make backfill",
         ControlCommand::MoveBackfill { .. } => "move backfill",
+        ControlCommand::RollbackFrom { .. } => "rollback from",
+        ControlCommand::Once { .. } => "once",
     }
 }
 

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use farebox_engine::{ControlDone, ControlError};
+use farebox_engine::{Activated, ControlDone, ControlError, Engine, NewRevision};
 use farebox_record::control::OpenHolds;
-use farebox_record::ids::Hash;
+use farebox_record::ids::{CallId, Hash};
 use farebox_record::outcome::Answer;
 use farebox_store::MemoryStore;
 
@@ -41,6 +41,154 @@ async fn a_rollback_puts_the_earlier_revision_back() {
     assert_eq!(back.activation.revision.parameters, Hash::of(FIRST.as_bytes()));
     house.done("ada", usage("e", "one", 1_000_000)).await;
     assert_eq!(house.balance("ada").await.0, "9");
+    house.engine.stop().unwrap();
+}
+
+/// A retry that arrives behind a newer revision, or a newer rollback, does not bring the older prices back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_changes_once_under_a_key_however_late_the_retry() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::over(crate::restart::open(dir.path()));
+    let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
+    let component = Hash::of(per_token());
+    let key = |text: &str| CallId::new(text).unwrap();
+    let new = |parameters| NewRevision {
+        component,
+        parameters,
+        effective: None,
+        open_holds: OpenHolds::Quoted,
+    };
+    let activate = |engine: &Engine, id, parameters| {
+        engine
+            .activate_once(&tenant, &plan(), &key(id), &new(parameters))
+            .unwrap()
+    };
+    let in_force = |engine: &Engine| {
+        let now = engine.now(&tenant);
+        let controls = engine.controls();
+        let timeline = &controls.tenant(&tenant).unwrap().plans[&plan()];
+        (
+            timeline.in_force(now).unwrap().revision.parameters,
+            timeline.timeline.len(),
+        )
+    };
+    let (first, second) = (Hash::of(FIRST.as_bytes()), Hash::of(SECOND.as_bytes()));
+    // FIRST is in force: nothing changes, and that is remembered too.
+    let unchanged = activate(&engine, "a", FIRST);
+    assert_eq!(
+        (unchanged.done.clone(), unchanged.replayed),
+        (ControlDone::Unchanged, false)
+    );
+    let dearer = activate(&engine, "b", SECOND);
+    assert_eq!(
+        (dearer.done.clone(), dearer.replayed),
+        (ControlDone::Changed, false)
+    );
+    assert_eq!(in_force(&engine), (second, 2));
+    let replayed = |activated: Activated| Activated {
+        replayed: true,
+        ..activated
+    };
+    assert_eq!(activate(&engine, "a", FIRST), replayed(unchanged));
+    assert_eq!(in_force(&engine), (second, 2));
+    // Back, once; then on again, and the retries of both come late.
+    let roll_back = |engine: &Engine, id, from| engine.rollback_once(&tenant, &plan(), &key(id), from);
+    let back = roll_back(&engine, "b", None).unwrap(); // of another kind, so the key is free
+    assert_eq!((back.done.clone(), back.replayed), (ControlDone::Changed, false));
+    assert_eq!(in_force(&engine), (first, 3));
+    assert_eq!(activate(&engine, "b", SECOND), replayed(dearer.clone()));
+    assert_eq!(in_force(&engine), (first, 3));
+    let from = Some(dearer.activation.revision);
+    let nowhere = roll_back(&engine, "c", from).unwrap();
+    assert_eq!(
+        (nowhere.done.clone(), nowhere.activation.revision.parameters),
+        (ControlDone::Unchanged, first)
+    );
+    activate(&engine, "d", SECOND);
+    assert_eq!(roll_back(&engine, "b", None).unwrap(), replayed(back.clone()));
+    assert_eq!(roll_back(&engine, "c", from).unwrap(), replayed(nowhere));
+    assert_eq!(in_force(&engine), (second, 4));
+
+    // Something else under a key that was used.
+    let conflict = |new: NewRevision<'_>| match engine.activate_once(&tenant, &plan(), &key("b"), &new) {
+        Err(ControlError::Conflict { field }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(conflict(new(FIRST)), "parameters");
+    assert_eq!(
+        conflict(NewRevision {
+            component: first,
+            ..new(SECOND)
+        }),
+        "component"
+    );
+    assert_eq!(
+        conflict(NewRevision {
+            open_holds: OpenHolds::New,
+            ..new(SECOND)
+        }),
+        "open_holds"
+    );
+    let later = Some(engine.now(&tenant).saturating_add(crate::house::seconds(60)));
+    assert_eq!(
+        conflict(NewRevision {
+            effective: later,
+            ..new(SECOND)
+        }),
+        "effective_at"
+    );
+    let other = roll_back(&engine, "b", from);
+    assert!(
+        matches!(other, Err(ControlError::Conflict { field: "from" })),
+        "{other:?}"
+    );
+
+    // And behind a restart.
+    engine.stop().unwrap();
+    drop((engine, house));
+    let house = House::without_plan(crate::restart::open(dir.path()));
+    assert_eq!(activate(&house.engine, "b", SECOND), replayed(dearer));
+    assert_eq!(roll_back(&house.engine, "b", None).unwrap(), replayed(back));
+    assert_eq!(in_force(&house.engine), (second, 4));
+    house.engine.stop().unwrap();
+}
+
+/// Two requests of one key at once are one.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_activations_under_one_key_at_once_are_one() {
+    let house = House::over(Arc::new(MemoryStore::new()));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
+            tokio::task::spawn_blocking(move || {
+                let new = NewRevision {
+                    component: Hash::of(per_token()),
+                    parameters: SECOND,
+                    effective: None,
+                    open_holds: OpenHolds::Quoted,
+                };
+                let id = CallId::new("one").unwrap();
+                engine.activate_once(&tenant, &plan(), &id, &new).unwrap()
+            })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.activation == answers[0].activation)
+    );
+    let controls = house.engine.controls();
+    assert_eq!(
+        controls.tenant(&house.tenant).unwrap().plans[&plan()]
+            .timeline
+            .len(),
+        2
+    );
     house.engine.stop().unwrap();
 }
 

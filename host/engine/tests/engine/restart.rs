@@ -5,7 +5,7 @@ use farebox_store::{JournalStore, Options};
 
 use crate::house::{House, SECOND, authorize, seconds, settle, usage};
 
-fn open(dir: &std::path::Path) -> Arc<JournalStore> {
+pub fn open(dir: &std::path::Path) -> Arc<JournalStore> {
     Arc::new(JournalStore::open(dir, Options::default(), Arc::new(LedgerFold)).unwrap())
 }
 

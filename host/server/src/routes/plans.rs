@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use farebox_engine::{ControlDone, NewRevision};
 use farebox_record::ids::PlanName;
 
 use crate::answer::{Made, answer};
@@ -61,10 +62,15 @@ pub(crate) async fn push(
 /// Puts a revision - a component with parameters - on a plan's timeline.
 ///
 /// It prices events from `effective_at` on; what was priced stays priced. The revision that is in force anyway changes
-/// nothing. The component's state version must be the one in force.
+/// nothing. The component's state version must be the one in force. Under its `Idempotency-Key` it is carried out once: a retry
+/// that arrives when something newer is in force gets the same answer again, and changes nothing.
 #[utoipa::path(
     post, path = "/v1/plans/{plan}/revisions", tag = "plans", operation_id = "activateRevision",
-    request_body = RevisionBody, params(("plan" = String, Path, description = "The plan")),
+    request_body = RevisionBody,
+    params(
+        ("plan" = String, Path, description = "The plan"),
+        ("Idempotency-Key" = String, Header, description = "Made by you; carried out once under this key")
+    ),
     responses(
         (status = 200, description = "It was in force already", body = ActivationView),
         (status = 201, description = "It is on the timeline", body = ActivationView)
@@ -74,6 +80,7 @@ pub(crate) async fn activate(
     State(server): State<Server>,
     caller: Caller,
     Path(plan): Path<String>,
+    headers: HeaderMap,
     Strict(body): Strict<RevisionBody>,
 ) -> Result<Response, Problem> {
     let plan: PlanName = parameters::name("plan", &plan)?;
@@ -92,55 +99,54 @@ pub(crate) async fn activate(
     // Hashed without the spaces between its parts: a file that was only indented anew is no new revision.
     let parameters: serde_json::Value =
         crate::decode::json::json(body.parameters.get().as_bytes(), "/parameters")?;
-    let (component, effective, open_holds) = (
-        body.component.0,
-        body.effective_at.map(|at| at.0),
-        body.open_holds,
-    );
+    let key = parameters::required_key(&headers)?;
     let activated = server
         .blocking(move |engine| {
-            let parameters = parameters.to_string();
-            engine.activate(
-                &caller.tenant,
-                &plan,
-                component,
-                &parameters,
-                effective,
-                open_holds,
-            )
+            let new = NewRevision {
+                component: body.component.0,
+                parameters: &parameters.to_string(),
+                effective: body.effective_at.map(|at| at.0),
+                open_holds: body.open_holds,
+            };
+            engine.activate_once(&caller.tenant, &plan, &key, &new)
         })
         .await?;
-    let view = ActivationView::activated(&activated);
-    Ok(answer(
-        if view.created == Some(true) {
-            Made::New
-        } else {
-            Made::Done
-        },
-        &view,
-    ))
+    let made = match (activated.replayed, &activated.done) {
+        (true, _) => Made::Before,
+        (false, ControlDone::Changed) => Made::New,
+        (false, ControlDone::Unchanged) => Made::Done,
+    };
+    Ok(answer(made, &ActivationView::activated(&activated)))
 }
 
 /// Puts the revision before the present one back in force, from now on.
 ///
-/// What was priced stays priced. Say `from`, and a retry goes back no further; without it, done twice, it goes back and forth.
+/// What was priced stays priced. Under its `Idempotency-Key` it is carried out once. Say `from`, and nothing changes where
+/// somebody else went back already.
 #[utoipa::path(
     post, path = "/v1/plans/{plan}/rollback", tag = "plans", operation_id = "rollBack",
-    request_body = Option<RollbackBody>, params(("plan" = String, Path, description = "The plan")),
+    request_body = Option<RollbackBody>,
+    params(
+        ("plan" = String, Path, description = "The plan"),
+        ("Idempotency-Key" = String, Header, description = "Made by you; carried out once under this key")
+    ),
     responses((status = 200, description = "What is in force now; `created` tells whether by this call", body = ActivationView))
 )]
 pub(crate) async fn roll_back(
     State(server): State<Server>,
     caller: Caller,
     Path(plan): Path<String>,
+    headers: HeaderMap,
     Optional(body): Optional<RollbackBody>,
 ) -> Result<Response, Problem> {
     let plan: PlanName = parameters::name("plan", &plan)?;
     let from = body.from.map(|from| from.hash());
+    let key = parameters::required_key(&headers)?;
     let activated = server
-        .blocking(move |engine| engine.rollback(&caller.tenant, &plan, from))
+        .blocking(move |engine| engine.rollback_once(&caller.tenant, &plan, &key, from))
         .await?;
-    Ok(answer(Made::Done, &ActivationView::activated(&activated)))
+    let made = Made::done_unless(activated.replayed);
+    Ok(answer(made, &ActivationView::activated(&activated)))
 }
 
 /// Shows a plan: its components, its timeline, and what is in force.

@@ -266,6 +266,9 @@ pub struct ActivationView {
     /// Whether this call put it there: `false` where it was in force anyway. Only in the answer to that call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<bool>,
+    /// Whether an earlier call under the same key did it, and this is its answer. Only in the answer to such a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<bool>,
 }
 
 impl ActivationView {
@@ -276,14 +279,15 @@ impl ActivationView {
             activated_at: Time(activation.activated),
             open_holds: activation.open_holds,
             created: None,
+            replayed: None,
         }
     }
 
-    /// As it was just put there.
+    /// As a call put it there.
     pub fn activated(activated: &Activated) -> ActivationView {
-        let created = Some(activated.done == ControlDone::Changed);
         ActivationView {
-            created,
+            created: Some(activated.done == ControlDone::Changed),
+            replayed: Some(activated.replayed),
             ..ActivationView::new(&activated.activation)
         }
     }

@@ -3,7 +3,16 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{House, PRICES, per_token};
+use crate::support::{Answer, Client, House, PRICES, answer, per_token};
+
+/// Posts this very text under a key.
+async fn under(client: &Client, key: &str, path: &str, body: String) -> Answer {
+    let request = (client.http.post(format!("{}{path}", client.url)))
+        .bearer_auth(&client.key)
+        .header("idempotency-key", key)
+        .header("content-type", "application/json");
+    answer(request.body(body)).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_pushed_activated_shown_and_rolled_back() {
@@ -30,7 +39,7 @@ async fn a_plan_is_pushed_activated_shown_and_rolled_back() {
     let revisions = "/v1/plans/tokens/revisions";
     // The same parameters, spelt with other spaces: in force already.
     let same = format!(r#"{{"component": "{component}", "parameters": {PRICES} }}"#).replace(": ", ":   ");
-    let same = client.send(revisions, "application/json", same).await.expect(200);
+    let same = under(&client, "other-spaces", revisions, same).await.expect(200);
     assert_eq!((&same["created"], &same["revision"]), (&json!(false), &first));
 
     client
@@ -75,6 +84,67 @@ async fn a_plan_is_pushed_activated_shown_and_rolled_back() {
         (&plans["plans"][0]["plan"], plans.get("next")),
         (&json!("tokens"), None)
     );
+    house.close().await.unwrap();
+}
+
+/// A retry that was on its way for long, and arrives behind newer prices, brings nothing back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_retry_does_not_bring_older_prices_back() {
+    let house = House::open().await;
+    let component = house.push_plan().await;
+    let revisions = "/v1/plans/tokens/revisions";
+    let under =
+        async |key: &str, path: &str, body: Value| under(&house.admin, key, path, body.to_string()).await;
+    let priced = |input: &str| {
+        let mut parameters: Value = serde_json::from_str(PRICES).unwrap();
+        parameters["providers"]["p"]["models"]["one"]["prices"]["input"] = json!(input);
+        json!({"component": component, "parameters": parameters})
+    };
+    let dear = under("dear", revisions, priced("7")).await.expect(201);
+    under("dearer", revisions, priced("8")).await.expect(201);
+    let again = under("dear", revisions, priced("7")).await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    let again = again.expect(200);
+    assert_eq!(
+        (
+            &again["revision"],
+            &again["activated_at"],
+            &again["created"],
+            &again["replayed"]
+        ),
+        (
+            &dear["revision"],
+            &dear["activated_at"],
+            &json!(true),
+            &json!(true)
+        )
+    );
+    let in_force = async || house.admin.get("/v1/plans/tokens").await.expect(200)["parameters"].clone();
+    assert_eq!(in_force().await, priced("8")["parameters"]);
+    let conflict = under("dear", revisions, priced("9"))
+        .await
+        .problem(409, "conflict");
+    assert!(
+        conflict["detail"].as_str().unwrap().contains("parameters"),
+        "{conflict}"
+    );
+
+    under("back", "/v1/plans/tokens/rollback", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(in_force().await, priced("7")["parameters"]);
+    let again = under("back", "/v1/plans/tokens/rollback", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(again["replayed"], json!(true));
+    assert_eq!(in_force().await, priced("7")["parameters"]);
+    // Without a key neither is taken.
+    for (path, body) in [(revisions, priced("9")), ("/v1/plans/tokens/rollback", json!({}))] {
+        let keyless = house.admin.send(path, "application/json", body.to_string()).await;
+        let problem = keyless.problem(422, "invalid_parameter");
+        assert_eq!(problem["parameter"], "Idempotency-Key");
+    }
+    assert_eq!(in_force().await, priced("7")["parameters"]);
     house.close().await.unwrap();
 }
 

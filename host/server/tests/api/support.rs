@@ -182,6 +182,7 @@ fn needs_key(method: &Method, path: &str) -> bool {
         Method::PATCH => true,
         Method::DELETE => path.starts_with("/v1/subscriptions/"),
         Method::PUT => path.contains("/events/"),
+        Method::POST => path.ends_with("/revisions") || path.ends_with("/rollback"),
         _ => false,
     }
 }
