@@ -24,6 +24,7 @@ use crate::committer::Shipment;
 use crate::controls::Controls;
 use crate::crew::Crew;
 use crate::error::{ControlError, EngineError};
+use crate::ids;
 use crate::lane::{Job, Message, Task, id_hashes};
 use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX};
 use crate::projection::Status;
@@ -275,7 +276,13 @@ impl Engine {
             IdHash(identity_hash(tenant, &request.customer, &identity)),
         );
         // What is archived was answered; the lane says that it is not at hand.
-        !store.may_have_seen(id) || store.find(key, id).is_ok_and(|found| found.is_empty())
+        !ids::may_have_seen(&**store, id, self.is_sandbox(tenant))
+            || ids::find(&**store, key, id).is_ok_and(|found| found.is_empty())
+    }
+
+    fn is_sandbox(&self, tenant: &TenantId) -> bool {
+        let controls = self.inner.shared.controls.load();
+        controls.sandbox_clock(tenant).is_some()
     }
 
     /// Refuses while the store has no room for new work. What was taken in before is carried out.
@@ -355,10 +362,11 @@ impl Engine {
     ) -> Result<Option<Record>, EngineError> {
         let key = WalletKey::new(tenant.as_str(), customer.as_str());
         let id = IdHash(identity_hash(tenant, customer, identity));
-        if !self.inner.shared.store.may_have_seen(id) {
+        let store = &*self.inner.shared.store;
+        if !ids::may_have_seen(store, id, self.is_sandbox(tenant)) {
             return Ok(None);
         }
-        for stored in self.inner.shared.store.find(&key, id)? {
+        for stored in ids::find(store, &key, id)? {
             let record = Record::decode(&stored.body).map_err(|e| EngineError::State(e.to_string()))?;
             if id_hashes(&record).contains(&id) {
                 return Ok(Some(record));

@@ -22,6 +22,7 @@ mod error;
 mod fold;
 mod following;
 mod given;
+mod ids;
 mod lane;
 pub mod limits;
 mod loader;

@@ -15,6 +15,7 @@ use farebox_store::{IdHash, Store, StoreError, WalletKey};
 
 mod original;
 
+use crate::ids;
 use crate::lane::{Message, Sought};
 use crate::limits::UNPRICED_RATED_MAX;
 
@@ -181,7 +182,7 @@ pub(crate) fn answer(
         }
         Load::Find { wallet, id } => {
             let mut found = None;
-            let records = match store.find(&wallet, id) {
+            let records = match ids::find(&**store, &wallet, id) {
                 Err(StoreError::Archived { .. }) => {
                     return Ok(Message::Archived(wallet, Sought::Record(id)));
                 }

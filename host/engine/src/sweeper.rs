@@ -33,8 +33,8 @@ pub(crate) fn run(
 }
 
 /// The instant before which ids of usage may be forgotten, where it moved on enough since the last time. The live tenant whose
-/// clock is furthest back decides: its events are still within their window. Ids of a sandbox age by the machine's time too,
-/// wherever its own clock stands.
+/// clock is furthest back decides: its events are still within their window. What a sandbox needs, wherever its clock stands, is
+/// kept for good.
 fn horizon(shared: &Shared, last: i64) -> Option<i64> {
     let controls = shared.controls.load();
     let clocks = controls.tenants().map(|tenant| shared.clock.now(tenant));

@@ -82,6 +82,12 @@ impl IdHash {
         IdHash(hash)
     }
 
+    /// The hash of the same id where it is kept for good.
+    #[must_use]
+    pub fn for_good(self) -> IdHash {
+        IdHash::new(self.0, Keep::ForGood)
+    }
+
     /// How long it is kept.
     pub fn keep(self) -> Keep {
         match self.0[15] & 1 {

@@ -17,7 +17,8 @@ use crate::machine::Machine;
 use crate::sandbox::{Advance, Sandbox};
 
 const LIVE: [&str; 2] = ["acme", "zeta"];
-const SANDBOXES: [&str; 2] = ["lab", "toy"];
+/// Names of sandboxes.
+pub const SANDBOXES: [&str; 2] = ["lab", "toy"];
 /// Of a live tenant. The first of each tenant is never on the plan that charges in two assets.
 const CUSTOMERS: [&str; 5] = ["ada", "ben", "cleo", FOLLOWED, SUMMED];
 /// Of a sandbox.

@@ -14,7 +14,7 @@ use farebox_record::record::Record;
 use farebox_record::state::SliceSource;
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Runtime, Verdict};
-use farebox_store::{Commit, IdHash, NewRecord, WalletKey};
+use farebox_store::{Commit, IdHash, Keep, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
 use crate::lane::Sought;
@@ -384,7 +384,8 @@ impl Slot {
         self.rating = false;
     }
 
-    /// Notes a record, and the answer to whoever asked. Its ids begin to age at `ages`.
+    /// Notes a record, and the answer to whoever asked. Its ids begin to age with it; those of a sandbox are kept for good, and
+    /// beside that begin to age at `sandbox`, the machine's time.
     pub fn decided(
         &mut self,
         job: Job,
@@ -392,7 +393,7 @@ impl Slot {
         body: Vec<u8>,
         reply: Option<Reply>,
         control: Option<u64>,
-        ages: Timestamp,
+        sandbox: Option<Timestamp>,
     ) {
         if !self.awaited.is_empty()
             && let Some(standing) = standing_of(&record)
@@ -431,10 +432,15 @@ impl Slot {
             self.flying.insert(*id, Arc::clone(&record));
         }
         self.draft.ids.extend_from_slice(&ids);
+        let of_usage = ids.iter().filter(|id| id.keep() == Keep::Window);
+        let for_good: Vec<IdHash> = match sandbox {
+            Some(_) => of_usage.map(|id| id.for_good()).collect(),
+            None => Vec::new(),
+        };
         self.draft.records.push(NewRecord {
             body,
-            at: ages.as_micros(),
-            ids,
+            at: sandbox.unwrap_or(record.at).as_micros(),
+            ids: [ids, for_good].concat(),
         });
         self.draft.answered.push((job, reply));
         self.draft.control = self.draft.control.max(control);

@@ -12,6 +12,7 @@ use farebox_runtime::{Purpose, Subject};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
+use crate::ids;
 use crate::lane::Lane;
 use crate::lane::folded::WorstCase;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
@@ -117,14 +118,14 @@ impl Lane {
         let clock = controls.now(&*self.shared.clock, &tenant);
         let now = slot.wallet.as_ref().map_or(clock, |w| clock.max(w.header().at));
         let sandbox = controls.sandbox_clock(&tenant);
-        let ages = sandbox.map(|_| self.shared.clock.now(&tenant));
+        let sandbox = sandbox.map(|_| self.shared.clock.now(&tenant));
         let mut turn = Turn {
             key: key.clone(),
             tenant,
             customer,
             slot,
             now,
-            ages,
+            sandbox,
             staged: Vec::new(),
             agenda: Agenda::Empty,
             record_bytes_max: self.shared.store.record_bytes_max(),
@@ -231,7 +232,7 @@ impl Lane {
             if turn.staged.iter().any(|staged| staged.id == Some(id)) {
                 return Next::NotYet;
             }
-            match turn.slot.lookup(id, |id| self.shared.store.may_have_seen(id)) {
+            match self.look_up(turn, id) {
                 Known::Present(record) => return Next::Ready(Step::Replay(record)),
                 Known::Archived => return Next::Ready(Step::Archived),
                 Known::Unknown => {
@@ -462,6 +463,12 @@ impl Lane {
     }
 
     /// How a hold that the wallet does not have ended.
+    fn look_up(&self, turn: &mut Turn, id: IdHash) -> Known {
+        let (store, is_sandbox) = (&*self.shared.store, turn.sandbox.is_some());
+        turn.slot
+            .lookup(id, |id| ids::may_have_seen(store, id, is_sandbox))
+    }
+
     fn hold_end(&self, turn: &mut Turn, hold: &EventRef, then: impl FnOnce(Option<HoldEnd>) -> Next) -> Next {
         if turn
             .slot
@@ -473,7 +480,7 @@ impl Lane {
         }
         let identity = Identity::HoldEnd(hold.clone());
         let id = IdHash(identity_hash(&turn.tenant, &turn.customer, &identity));
-        match turn.slot.lookup(id, |id| self.shared.store.may_have_seen(id)) {
+        match self.look_up(turn, id) {
             Known::Unknown => Next::Wait(Load::Find {
                 wallet: turn.key.clone(),
                 id,

@@ -29,9 +29,8 @@ pub(super) struct Turn {
     pub customer: CustomerId,
     pub slot: Slot,
     pub now: Timestamp,
-    /// When ids begin to age, where that is not the record's time: a sandbox can stand in any year, so its ids age by the
-    /// machine's time.
-    pub ages: Option<Timestamp>,
+    /// The machine's time, where the tenant is a sandbox: that can stand in any year.
+    pub sandbox: Option<Timestamp>,
     pub staged: Vec<Staged>,
     pub agenda: Agenda,
     /// Largest record that the store takes.
@@ -256,7 +255,7 @@ impl Turn {
                     body,
                     Some(Reply::Done(done)),
                     control.then_some(version),
-                    self.ages.unwrap_or(at),
+                    self.sandbox,
                 );
             }
             Err(refusal) => self.slot.answered(job, Some(Reply::Refused(refusal))),

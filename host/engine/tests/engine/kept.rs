@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use farebox_engine::projection::{Every, FeedCursor, FeedError, FeedQuery, Position, UsageQuery};
+use farebox_engine::{Ask, LedgerFold, Reply};
+use farebox_record::command::Identity;
 use farebox_record::control::{ClockStep, NewTenant};
 use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
-use farebox_store::MemoryStore;
+use farebox_record::record::identity_hash;
+use farebox_store::{IdHash, JournalStore, MemoryStore, Options, Packing, Store as _, WalletKey};
 
-use crate::house::{FIRST, House, usage};
+use crate::house::{FIRST, House, authorize, hold, settle, usage};
 
 /// A sandbox beside `live`, which stands at `clock`, with one event of one customer.
 async fn sandbox(live: &House, name: &str, clock: &str) -> House {
@@ -118,5 +121,71 @@ async fn a_sandbox_keeps_its_news_and_its_minutes_by_its_own_clock() {
         }
         assert_eq!(sandbox.counted().await, [0, 1, 1], "{name}");
     }
+    live.engine.stop().unwrap();
+}
+
+/// A sandbox stands still for months: its events are as young as they were, and none of them is billed twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_stands_still_knows_its_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 256 << 10,
+        packing: Packing::Off,
+        ..Options::default()
+    };
+    let store = Arc::new(JournalStore::open(dir.path(), options, Arc::new(LedgerFold)).unwrap());
+    let live = House::over(Arc::clone(&store) as _);
+    live.customer("ada", "10").await;
+    live.done("ada", usage("e", "one", 1_000_000)).await;
+    let sandbox = sandbox(&live, "still", "2026-01-01T00:00:00Z").await;
+    let first = sandbox.done("ada", usage("f", "one", 1_000_000)).await;
+    sandbox.done("ada", authorize("h", 1_000_000, 0)).await;
+    let settled = sandbox.done("ada", settle("h", 1_000_000, 0)).await;
+    // Each of these is a sync, so a block of 4 KiB of the segment.
+    for n in 0..70 {
+        live.done("ada", usage(&format!("filler-{n}"), "one", 0)).await;
+    }
+    // The machine's time goes on, and what aged by it is forgotten.
+    store.forget_ids(i64::MAX);
+    let ada = CustomerId::new("ada").unwrap();
+    let known = |tenant: &TenantId, event: &str| {
+        let key = WalletKey::new(tenant.as_str(), "ada");
+        let id = IdHash(identity_hash(tenant, &ada, &Identity::Event(hold(event))));
+        !store.find(&key, id).unwrap().is_empty()
+    };
+    for _ in 0..800 {
+        if !known(&live.tenant, "e") && !known(&sandbox.tenant, "f") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert!(
+        !known(&live.tenant, "e") && !known(&sandbox.tenant, "f"),
+        "after 20 s the ids are still known"
+    );
+
+    let before = sandbox.balance("ada").await;
+    let again = sandbox.done("ada", usage("f", "one", 1_000_000)).await;
+    assert!(again.replayed);
+    assert_eq!(again.answer, first.answer);
+    let again = sandbox.done("ada", settle("h", 1_000_000, 0)).await;
+    assert_eq!((again.replayed, again.answer), (true, settled.answer));
+    let other = Ask::Command(Box::new(usage("f", "one", 2_000_000)));
+    let conflict = sandbox.ask("ada", other).await;
+    assert!(
+        matches!(&conflict, Reply::Conflict { field } if field == "measures.input_tokens"),
+        "{conflict:?}"
+    );
+    // A second settlement of a hold that has ended is told how.
+    let late = sandbox
+        .ask("ada", Ask::Command(Box::new(settle("h", 2_000_000, 0))))
+        .await;
+    assert!(!matches!(late, Reply::Done(_)), "{late:?}");
+    assert_eq!(sandbox.balance("ada").await, before);
+    let found = sandbox
+        .engine
+        .find(&sandbox.tenant, &ada, &Identity::Event(hold("f")))
+        .unwrap();
+    assert!(found.is_some());
     live.engine.stop().unwrap();
 }
