@@ -412,11 +412,14 @@ fn subscribe(scene: &mut Scene<'_>) -> Vec<Command> {
         .choose(scene.random)
         .copied()
         .unwrap_or_default(),
-        above_hold: [AboveHold::AsSubscribed, AboveHold::AllowDebt]
-            .choose(scene.random)
-            .copied()
-            .unwrap_or_default(),
+        above_hold: above_hold(scene),
     })]
+}
+
+/// What happens above a hold, for all settlements that do not say.
+fn above_hold(scene: &mut Scene<'_>) -> AboveHold {
+    let all = [AboveHold::AllowDebt, AboveHold::ChargeAvailable, AboveHold::Deny];
+    all.choose(scene.random).copied().unwrap_or_default()
 }
 
 fn usage(scene: &mut Scene<'_>) -> Vec<Command> {
@@ -473,7 +476,8 @@ fn settle(scene: &mut Scene<'_>) -> Vec<Command> {
             Finality::Final
         },
         above: [
-            AboveHold::AllowDebt,
+            AboveHold::AsSubscribed,
+            AboveHold::AsSubscribed,
             AboveHold::AllowDebt,
             AboveHold::ChargeAvailable,
             AboveHold::Deny,

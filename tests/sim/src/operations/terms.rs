@@ -10,19 +10,20 @@ use farebox_record::time::Span;
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 
-use super::{Scene, name};
+use super::{Scene, above_hold, name};
 use crate::plans::{POOL, TOKENS, plan_name};
 
 pub(super) fn change(scene: &mut Scene<'_>) -> Vec<Command> {
     let Some(subscription) = scene.subscriptions.choose(scene.random).cloned() else {
         return Vec::new();
     };
-    let change = match scene.random.random_range(0..12) {
+    let change = match scene.random.random_range(0..14) {
         0..=3 => SubscriptionChange::Seats(scene.random.random_range(0..5)),
         4..=5 => SubscriptionChange::Pause,
         6..=7 => SubscriptionChange::Resume,
         8 => SubscriptionChange::Cancel,
         9 => SubscriptionChange::Unschedule,
+        12..=13 => SubscriptionChange::AboveHold(above_hold(scene)),
         _ => SubscriptionChange::Plan {
             plan: plan_name(if scene.may_pool && scene.one_in(2) {
                 POOL
