@@ -5,6 +5,7 @@
 mod archive;
 mod corrections;
 mod following;
+mod formats;
 mod holds;
 mod lifecycle;
 mod limits;
