@@ -1,5 +1,7 @@
 //! A caller, as an application would write one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -115,7 +117,9 @@ impl Client {
         let parameters: Value = serde_json::from_str(parameters)?;
         let revision = json!({"component": component, "parameters": parameters});
         let path = format!("/v1/plans/{plan}/revisions");
-        self.post_once(&path, "push", &revision).await?.ok()?;
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let key = format!("push-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        self.post_once(&path, &key, &revision).await?.ok()?;
         Ok(())
     }
 

@@ -24,8 +24,10 @@ fn build() -> Result<PathBuf> {
         .args([
             "build",
             "--quiet",
-            "--package",
-            "farebox-cli",
+            // With the features that the tests were built with, or its dependencies are compiled a second time.
+            "--workspace",
+            "--bin",
+            "farebox",
             "--message-format",
             "json",
             "--manifest-path",

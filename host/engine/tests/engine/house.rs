@@ -31,12 +31,18 @@ pub const SECOND: &str = r#"{"providers": {"test": {"models": {
     "one": {"prices": {"input": "2", "output": "20"}},
     "two": {"prices": {"input": "4", "output": "40"}}}}}}"#;
 
-/// One runtime for the process, as in production: each reserves address space.
+/// One runtime for the process, as in production: each reserves address space. It keeps what it compiled, as production does.
 pub fn runtime() -> Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME
-        .get_or_init(|| Runtime::new(farebox_runtime::Config::default()).unwrap())
-        .clone()
+    static RUNTIME: OnceLock<(Runtime, tempfile::TempDir)> = OnceLock::new();
+    let made = RUNTIME.get_or_init(|| {
+        let cache = tempfile::tempdir().unwrap();
+        let config = farebox_runtime::Config {
+            cache_dir: Some(cache.path().to_path_buf()),
+            ..farebox_runtime::Config::default()
+        };
+        (Runtime::new(config).unwrap(), cache)
+    });
+    made.0.clone()
 }
 
 /// The component, built once.

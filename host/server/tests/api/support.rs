@@ -48,11 +48,18 @@ pub struct Answer {
     pub headers: reqwest::header::HeaderMap,
 }
 
+/// One for the process, as in production; it keeps what it compiled.
 fn runtime() -> Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME
-        .get_or_init(|| Runtime::new(RuntimeConfig::default()).unwrap())
-        .clone()
+    static RUNTIME: OnceLock<(Runtime, tempfile::TempDir)> = OnceLock::new();
+    let made = RUNTIME.get_or_init(|| {
+        let cache = tempfile::tempdir().unwrap();
+        let config = RuntimeConfig {
+            cache_dir: Some(cache.path().to_path_buf()),
+            ..RuntimeConfig::default()
+        };
+        (Runtime::new(config).unwrap(), cache)
+    });
+    made.0.clone()
 }
 
 /// The per-token plan, built once per test run.
