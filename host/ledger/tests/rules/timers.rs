@@ -334,8 +334,8 @@ fn a_wallet_has_room_for_so_many() {
         .unwrap();
     let most = farebox_ledger::limits::TIMERS_PER_WALLET_MAX - 1;
     let used = |id: &str| Command::Usage(event_with(id, &[("conversation", "c")]));
-    for from in (0..most).step_by(1_000) {
-        let some = about(sets(from, most.min(from + 1_000)));
+    for from in (0..most).step_by(20_000) {
+        let some = about(sets(from, most.min(from + 20_000)));
         world.decide(used(&from.to_string()), Some(some)).unwrap();
     }
     assert_eq!(waiting(&world).len(), most);
