@@ -111,7 +111,7 @@ impl Plane {
     pub fn change(&mut self, engine: &Engine, random: &mut SmallRng) -> anyhow::Result<()> {
         let components = plans::components()?;
         let (name, component, lists): (_, _, &[&'static str]) = match random.random_range(0..3) {
-            0 => (POOL, &components.pool, &POOL_PARAMETERS),
+            0..=1 => (POOL, &components.pool, &POOL_PARAMETERS),
             _ => (TOKENS, &components.tokens, &TOKENS_PARAMETERS),
         };
         let plan = plan_name(name);

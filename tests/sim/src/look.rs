@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use farebox_engine::Engine;
 use farebox_ledger::Wallet;
 use farebox_record::ids::Hash;
+use farebox_record::record::Record;
 use farebox_record::time::Timestamp;
 use farebox_store::JournalStore;
 use rand::rngs::SmallRng;
@@ -43,6 +44,8 @@ pub struct LookTally {
     pub outcomes: u64,
     /// Corrections that changed what other events cost, by the plan with a running total, as of now.
     pub repriced: u64,
+    /// Renewals, timers and other changes that a plan had no answer to, and answered later, as of now.
+    pub late: u64,
     /// Events of backfills that were posted, as of now.
     pub backfilled: u64,
     /// Advances of sandboxes' clocks, as of now.
@@ -130,6 +133,8 @@ impl Look {
                     let repriced = totals::check(&history);
                     looked.tally.repriced += repriced.with_context(|| format!("the totals of {owner:?}"))?;
                 }
+                let is_late = |record: &&Record| record.command.retried().is_some();
+                looked.tally.late += history.records.iter().filter(is_late).count() as u64;
                 looked.tally.proved += self.proofs.check(engine, store, &history)?;
                 self.wallet(engine, &history, tidied, &mut looked.tally, random)?;
                 histories.push(history);

@@ -9,7 +9,7 @@ use farebox_record::command::{Command, Due, DueItem};
 use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord};
 use farebox_record::correction::RefundTarget;
 use farebox_record::ids::{GrantId, SubscriptionId};
-use farebox_record::lifecycle::SubscriptionStatus;
+use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus};
 use farebox_record::outcome::{Account, Answer, Corrected, Effect, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
@@ -195,6 +195,12 @@ impl Before {
                     period: *period,
                     seats: asked.seats,
                 })
+            }
+            // Neither seats, plan nor status.
+            (Command::ChangeSubscription(asked), _)
+                if matches!(asked.change, SubscriptionChange::AboveHold(_)) =>
+            {
+                return None;
             }
             (Command::ChangeSubscription(asked), Answer::SubscriptionChanged(told)) => {
                 What::SubscriptionChanged(Changed {

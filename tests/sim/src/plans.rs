@@ -22,10 +22,12 @@ pub const TOKENS_PARAMETERS: [&str; 3] = [
     r#"{"providers": {"test": {"models": {"one": {"prices": {"input": "0.333", "output": "7.77"}},
         "two": {"prices": {"input": "0.07", "output": "0.1"}}}}}}"#,
 ];
-/// Price lists of [`POOL`].
-pub const POOL_PARAMETERS: [&str; 2] = [
+/// Price lists of [`POOL`]. Under the last one it prices events, and has no answer to what happens to a subscription: that is
+/// kept, and told again when another one is in force.
+pub const POOL_PARAMETERS: [&str; 3] = [
     r#"{"low": "0.5", "high": "1.5", "dollars": "0.01"}"#,
     r#"{"low": "0.333", "high": "0.7", "dollars": "0.0299"}"#,
+    r#"{"low": "0.5", "high": "1.5", "dollars": "0.01", "deaf": true}"#,
 ];
 
 /// Plan of `outcome.claimed`, `outcome.confirmed` and `outcome.objected`.

@@ -69,6 +69,7 @@ impl Tally {
         self.looked.proved = look.proved;
         self.looked.outcomes = look.outcomes;
         self.looked.repriced = look.repriced;
+        self.looked.late = look.late;
         self.looked.backfilled = look.backfilled;
         self.looked.advances = look.advances;
         self.looked.thresholds = look.thresholds;
@@ -99,6 +100,7 @@ impl Tally {
             (&mut self.looked.proved, other.looked.proved),
             (&mut self.looked.outcomes, other.looked.outcomes),
             (&mut self.looked.repriced, other.looked.repriced),
+            (&mut self.looked.late, other.looked.late),
             (&mut self.looked.backfilled, other.looked.backfilled),
             (&mut self.looked.advances, other.looked.advances),
             (&mut self.looked.thresholds, other.looked.thresholds),
@@ -119,7 +121,7 @@ impl Tally {
              {} disk operations, {} syncs, {} crashes with something unsynced; \
              every wallet checked against its history {} times\n\
              {} answers of plans given again; {} outcomes charged or given back; \
-             {} corrections that priced others anew; {} events of backfills; {} advances of sandboxes; \
+             {} corrections that priced others anew; {} changes answered late; {} events of backfills; {} advances of sandboxes; \
              {} thresholds and {} denials of spending limits; \
              compared were {} items of change feeds, {} rows of usage and {} statements",
             self.operations,
@@ -140,6 +142,7 @@ impl Tally {
             self.looked.proved,
             self.looked.outcomes,
             self.looked.repriced,
+            self.looked.late,
             self.looked.backfilled,
             self.looked.advances,
             self.looked.thresholds,
@@ -173,6 +176,7 @@ impl Tally {
             "proved": self.looked.proved,
             "outcomes": self.looked.outcomes,
             "repriced": self.looked.repriced,
+            "late": self.looked.late,
             "backfilled": self.looked.backfilled,
             "advances": self.looked.advances,
             "thresholds": self.looked.thresholds,

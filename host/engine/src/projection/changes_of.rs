@@ -117,6 +117,7 @@ fn of_command(record: &Record) -> Option<What> {
             Some(What::SubscriptionStarted(subscribed(&subscribe.id, state)))
         }
         (Command::ChangeSubscription(asked), Answer::SubscriptionChanged(changed)) => {
+            // What happens above a hold is neither seats, plan nor status, and puts no subscription.
             let now = subscribed(&asked.subscription, last_put(record, &asked.subscription)?);
             Some(What::SubscriptionChanged(Changed {
                 now,
