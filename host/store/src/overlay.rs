@@ -1,8 +1,9 @@
 //! A store above another: what is committed stays in memory and goes with it, and the one below is only read.
 //!
 //! Whoever wants to know what commits would lead to makes them here, by the very code that would make them in truth. A
-//! wallet that was written here is from then on as it was below at that moment, whatever happens there meanwhile. A tenant's
-//! control plane may move on below; what builds on a version that it had here is taken all the same.
+//! wallet that was pinned or written here is from then on as it was below at that moment, whatever happens there meanwhile, but
+//! for its parts that are read on demand: there can be millions, so those that were not changed here are read below each time.
+//! A tenant's control plane may move on below; what builds on a version that it had here is taken all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -37,7 +38,7 @@ struct Over {
     closed: bool,
 }
 
-/// A wallet that was written here.
+/// A wallet that was pinned or written here.
 struct Wallet {
     /// Its version below when that was done first.
     below: Version,
@@ -62,6 +63,20 @@ impl OverlayStore {
         })
     }
 
+    /// From now on the wallet is as it is below now. Whoever looks at it in more ways than one begins with this.
+    ///
+    /// # Errors
+    /// Where the store below cannot load it.
+    pub fn pin(&self, wallet: &WalletKey) -> Result<(), StoreError> {
+        let mut over = self.over.write();
+        over.check_open()?;
+        if !over.wallets.contains_key(wallet) {
+            let image = self.below.load(wallet)?;
+            over.wallets.insert(wallet.clone(), Wallet::begun(image));
+        }
+        Ok(())
+    }
+
     fn read<T>(&self, look: impl FnOnce(&Over) -> T) -> Result<T, StoreError> {
         let over = self.over.read();
         over.check_open()?;
@@ -82,6 +97,10 @@ impl Wallet {
 
     fn version(&self) -> Version {
         self.below + self.records.len() as u64
+    }
+
+    fn is_written(&self) -> bool {
+        !self.records.is_empty()
     }
 
     fn record(&self, wallet: &WalletKey, sequence: Version) -> Option<StoredRecord> {
@@ -114,6 +133,11 @@ impl Over {
             }),
             false => Ok(()),
         }
+    }
+
+    /// Wallets that were written here.
+    fn written(&self) -> impl Iterator<Item = (&WalletKey, &Wallet)> + Clone {
+        self.wallets.iter().filter(|(_, wallet)| wallet.is_written())
     }
 
     /// Whether this is a version of the wallet's control plane that it has, or had when somebody built on it here before.
@@ -307,7 +331,7 @@ impl Store for OverlayStore {
 
     fn due(&self, tenant: &str, until: i64, limit: usize) -> Result<Vec<(i64, WalletKey)>, StoreError> {
         let (own, written) = self.read(|over| {
-            let own = over.wallets.iter().filter(|(key, _)| key.tenant() == tenant);
+            let own = over.written().filter(|(key, _)| key.tenant() == tenant);
             let dues = own.clone().filter_map(|(key, own)| Some((own.due?, key.clone())));
             let dues: Vec<_> = dues.filter(|(instant, _)| *instant <= until).collect();
             (dues, own.map(|(key, _)| key.clone()).collect::<BTreeSet<_>>())
@@ -325,10 +349,8 @@ impl Store for OverlayStore {
     fn wallets(&self, tenant: &str, after: Option<&str>, limit: usize) -> Result<Vec<WalletKey>, StoreError> {
         let mut names: BTreeSet<WalletKey> = self.below.wallets(tenant, after, limit)?.into_iter().collect();
         self.read(|over| {
-            let own = over
-                .wallets
-                .keys()
-                .filter(|key| key.tenant() == tenant && !key.is_control());
+            let own = over.written().map(|(key, _)| key);
+            let own = own.filter(|key| key.tenant() == tenant && !key.is_control());
             names.extend(
                 own.filter(|key| after.is_none_or(|after| key.wallet() > after))
                     .cloned(),
@@ -340,7 +362,7 @@ impl Store for OverlayStore {
     fn tenants(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
         let mut names: BTreeSet<String> = self.below.tenants(after, limit)?.into_iter().collect();
         self.read(|over| {
-            let own = over.wallets.keys().map(WalletKey::tenant);
+            let own = over.written().map(|(key, _)| key.tenant());
             names.extend(
                 own.filter(|name| after.is_none_or(|after| *name > after))
                     .map(String::from),

@@ -177,7 +177,9 @@ impl Force {
         };
         body.insert("open_holds".into(), json!(open_holds));
         let id = self.id.clone().unwrap_or_else(made_up_id);
-        once(client, &["plans", plan, "revisions"], &id, &body.into())
+        let again = format!("farebox plan activate {plan} --id {id} --component {component}");
+        let learn = format!("`{again}`, with the same of all else, changes nothing twice");
+        once(client, &["plans", plan, "revisions"], &id, &body.into(), &learn)
     }
 }
 
@@ -193,7 +195,11 @@ impl Rollback {
                 (made_up_id(), json!({ "from": plan["in_force"]["revision"] }))
             }
         };
-        let activated = once(&client, &["plans", &self.plan, "rollback"], &id, &body)?;
+        let learn = match &self.id {
+            Some(id) => format!("repeating with --id {id} goes back no further"),
+            None => format!("`farebox plan list {}` shows what is in force", self.plan),
+        };
+        let activated = once(&client, &["plans", &self.plan, "rollback"], &id, &body, &learn)?;
         Ok(Output::new(in_force(&self.plan, &activated), activated))
     }
 }
@@ -215,15 +221,12 @@ impl List {
     }
 }
 
-/// Changes a timeline, once under this key.
-fn once(client: &Client, path: &[&str], id: &str, body: &Value) -> Result<Value, Failure> {
+/// Changes a timeline, once under this key. `learn` says how to learn whether it did, where that is not known.
+fn once(client: &Client, path: &[&str], id: &str, body: &Value, learn: &str) -> Result<Value, Failure> {
     client
         .post_once(path, id, body)
         .map_err(|failure| match failure.exit {
-            // Whether it was carried out is not known.
-            Exit::Unavailable => failure.detail(format!(
-                "change {id}; repeating with --id {id} changes nothing twice"
-            )),
+            Exit::Unavailable => failure.detail(format!("change {id}: {learn}")),
             _ => failure,
         })
 }

@@ -26,7 +26,12 @@ pub(super) fn rehearse(
     tenant: &TenantId,
     requests: &[Request],
 ) -> Result<Vec<Reply>, ControlError> {
-    let store: Arc<dyn Store> = Arc::new(OverlayStore::new(Arc::clone(&shared.store))?);
+    let store = OverlayStore::new(Arc::clone(&shared.store))?;
+    // Or a wallet that goes on meanwhile would be folded up to records that the lane has not seen.
+    for request in requests {
+        store.pin(&WalletKey::new(tenant.as_str(), request.customer.as_str()))?;
+    }
+    let store: Arc<dyn Store> = Arc::new(store);
     let shared = Arc::new(shared.rehearsing(Arc::clone(&store)));
     let (committer, shipments) = unbounded();
     let (loader, loads) = unbounded();

@@ -4,7 +4,7 @@
 //! hand, too much behind it would cost something else. So all of them are tried out first, one upon the other, and where one
 //! cannot be made, none is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use farebox_ledger::Refusal;
 use farebox_record::command::{Command, Identity};
@@ -39,17 +39,14 @@ impl Engine {
             return Ok(state);
         }
         let events = self.events_of(&state)?;
-        let reverting = self.reverting(tenant, id, &events)?;
+        let reverting = self.reverting(tenant, id, &events, is_begun)?;
         if !is_begun {
             let replies = rehearsal::rehearse(self.shared(), tenant, &reverting.requests)?;
             let (_, stays) = reverting.outcome(&replies)?;
             stays.nothing("Nothing is taken back; put this right and revert again")?;
             self.move_backfill(tenant, id, BackfillStage::Reverting, None)?;
         }
-        let mut replies = Vec::with_capacity(reverting.requests.len());
-        for chunk in reverting.requests.chunks(REQUESTS_AT_ONCE) {
-            replies.extend(self.call_patiently(tenant, chunk)?);
-        }
+        let replies = self.take_back(tenant, &reverting.requests)?;
         let (reverted, stays) = reverting.outcome(&replies)?;
         // Possible only by what others did since it was tried out.
         stays.nothing("All else is taken back; put this right and revert again")?;
@@ -59,16 +56,41 @@ impl Engine {
         self.backfill(tenant, id)
     }
 
+    /// Asks for one thing of each customer at a time: what has to be folded behind a correction depends on those before it, and
+    /// several of one wallet that are on their way at once are not carried out in the order in which they were asked for.
+    fn take_back(&self, tenant: &TenantId, requests: &[Request]) -> Result<Vec<Reply>, ControlError> {
+        let mut waiting: BTreeMap<&CustomerId, VecDeque<usize>> = BTreeMap::new();
+        for (place, request) in requests.iter().enumerate() {
+            waiting.entry(&request.customer).or_default().push_back(place);
+        }
+        let mut replies = BTreeMap::new();
+        while !waiting.is_empty() {
+            let next = waiting.values_mut().take(REQUESTS_AT_ONCE);
+            let places: Vec<usize> = next.filter_map(VecDeque::pop_front).collect();
+            let wave: Vec<Request> = places.iter().map(|place| requests[*place].clone()).collect();
+            replies.extend(places.into_iter().zip(self.call_patiently(tenant, &wave)?));
+            waiting.retain(|_, places| !places.is_empty());
+        }
+        Ok(replies.into_values().collect())
+    }
+
     /// What has to be asked for to take the events back that this backfill posted.
     fn reverting<'e>(
         &self,
         tenant: &TenantId,
         id: &CallId,
         events: &'e Events,
+        is_begun: bool,
     ) -> Result<Reverting<'e>, ControlError> {
-        // Terms that were forgotten since are needed to fold them again.
+        // Terms that were forgotten since are needed to fold them again. One that is begun goes on as far as it can without.
+        let terms = match self.posting(tenant, id, events, Forgive::Own) {
+            Ok(posting) => posting.terms_only(),
+            Err(ControlError::Stopped) => return Err(ControlError::Stopped),
+            Err(_) if is_begun => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let mut reverting = Reverting {
-            requests: self.posting(tenant, id, events, Forgive::Own)?.terms_only(),
+            requests: terms,
             events: Vec::new(),
         };
         reverting.events.resize(reverting.requests.len(), None);

@@ -462,13 +462,14 @@ impl Lane {
         }
     }
 
-    /// How a hold that the wallet does not have ended.
+    /// What is known of an id.
     fn look_up(&self, turn: &mut Turn, id: IdHash) -> Known {
         let (store, is_sandbox) = (&*self.shared.store, turn.sandbox.is_some());
         turn.slot
             .lookup(id, |id| ids::may_have_seen(store, id, is_sandbox))
     }
 
+    /// How a hold that the wallet does not have ended.
     fn hold_end(&self, turn: &mut Turn, hold: &EventRef, then: impl FnOnce(Option<HoldEnd>) -> Next) -> Next {
         if turn
             .slot

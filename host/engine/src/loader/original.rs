@@ -16,6 +16,7 @@ use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
 use serde::de::DeserializeOwned;
 
+use crate::ids;
 use crate::limits::CORRECTION_RECORDS_MAX;
 
 /// Records that are read at once.
@@ -354,10 +355,11 @@ impl History<'_> {
         let tenant = TenantId::new(self.wallet.tenant()).map_err(|e| self.state(&e.to_string()))?;
         let customer = CustomerId::new(self.wallet.wallet()).map_err(|e| self.state(&e.to_string()))?;
         let id = IdHash(identity_hash(&tenant, &customer, identity));
-        if !self.store.may_have_seen(id) {
+        // Whether it is a sandbox is not known here, and no other tenant has ids of usage that are kept for good.
+        if !ids::may_have_seen(self.store, id, true) {
             return Ok(None);
         }
-        for stored in self.store.find(self.wallet, id)? {
+        for stored in ids::find(self.store, self.wallet, id)? {
             let record = Record::decode(&stored.body).map_err(|e| self.state(&e.to_string()))?;
             if record.identities().contains(identity) {
                 return Ok(Some(record));

@@ -430,3 +430,57 @@ async fn where_one_cannot_be_taken_back_none_is() {
     assert_eq!(owed(&house).await, "0");
     house.engine.stop().unwrap();
 }
+
+/// Its customers go on meanwhile, on a real disk, where each correction waits for the one before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_is_taken_back_while_its_customers_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn farebox_store::Store> = crate::restart::open(dir.path());
+    let house = crate::refold::house(&store).await;
+    house.clock.advance(Span::days(150));
+    house.balance("ada").await;
+    // 300 units of January: 100 of 0.10 and 200 of 0.05.
+    let events: Vec<_> = (0..30)
+        .map(|n| {
+            let mut event = crate::refold::units(&format!("old-{n}"), 10);
+            event.time = Some("2026-01-10T00:00:00Z".parse().unwrap());
+            (ada(), event)
+        })
+        .collect();
+    blocking(&house, move |engine, tenant| {
+        engine.make_backfill(tenant, &call("old"), None, &events).unwrap();
+        engine.commit_backfill(tenant, &call("old")).unwrap();
+    })
+    .await;
+    assert_eq!(house.balance("ada").await.0, "80");
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let live = async {
+        let mut sent = 0;
+        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            house
+                .done("ada", crate::refold::used(&format!("live-{sent}"), 1))
+                .await;
+            sent += 1;
+        }
+        sent
+    };
+    let reverting = async {
+        let reverted = blocking(&house, |engine, tenant| {
+            engine.revert_backfill(tenant, &call("old")).unwrap()
+        })
+        .await;
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        reverted
+    };
+    let (sent, reverted): (i64, _) = tokio::join!(live, reverting);
+    assert_eq!(
+        (reverted.stage, reverted.tally.reverted),
+        (BackfillStage::Reverted, 30)
+    );
+    // What was used meanwhile is of a month of its own: 0.10 each up to 100, then 0.05, in hundredths.
+    let cost = 10 * sent.min(100) + 5 * (sent - 100).max(0);
+    assert!(sent > 0);
+    let left = farebox_money::Nanos::new(i128::from(10_000 - cost) * 10_000_000);
+    assert_eq!(house.balance("ada").await.0, left.to_string());
+    house.engine.stop().unwrap();
+}
