@@ -128,7 +128,7 @@ struct Present {
     /// Newest version of its control plane.
     control: u64,
     /// The time by which its ids of usage age. None for a sandbox, whose records stand in a time of their own: how long ago
-    /// they were made cannot be told.
+    /// they were made cannot be told, but its ids are kept for good.
     ages: Option<Timestamp>,
 }
 

@@ -8,6 +8,9 @@ use farebox_money::Nanos;
 use farebox_record::Record;
 use farebox_record::codec;
 use farebox_record::command::{Command, Grant, PutCustomer, default_source};
+use farebox_record::control::{
+    ClockStep, ControlCommand, ControlEffect, ControlRecord, ControlState, TenantKind, TenantState,
+};
 use farebox_record::event::Event;
 use farebox_record::identity_hash;
 use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, TenantId};
@@ -263,6 +266,74 @@ fn an_id_of_usage_may_be_forgotten_and_come_again_once_its_window_is_over() {
     assert_eq!(used_twice(36, 0), [("id_once", Some(4))]);
     // The second one is a day old.
     assert_eq!(used_twice(37, 39), [("id_found", Some(4))]);
+}
+
+/// The same in a sandbox, whose ids are kept for good from the record `since` on, and have aged by the machine's time long ago.
+fn used_twice_in_a_sandbox(since: u64) -> Vec<(&'static str, Option<u64>)> {
+    let mut story = Story::new();
+    story.append_at(DAY, usage("e"), None);
+    story.append_at(DAY, usage("e"), None);
+    let store = MemoryStore::new();
+    let mut control = ControlState::default();
+    let now = Timestamp::from_micros(DAY);
+    let made = ControlRecord {
+        tenant: tenant(),
+        sequence: 1,
+        previous: control.header.chain,
+        at: now,
+        command: ControlCommand::AdvanceClock {
+            id: None,
+            step: ClockStep::To(now),
+        },
+        effects: vec![ControlEffect::TenantPut(TenantState {
+            created: now,
+            kind: TenantKind::Sandbox { now },
+        })],
+    };
+    let body = codec::encode(&made);
+    let parts = control.fold(&made, &body);
+    let record = |body, at: Timestamp, ids| NewRecord {
+        body,
+        at: at.as_micros(),
+        ids,
+    };
+    let commit = |wallet, records, parts| Commit {
+        wallet,
+        expected: 0,
+        control: None,
+        records,
+        parts,
+        due: None,
+    };
+    let hash = |identity| IdHash(identity_hash(&tenant(), &acme(), &identity)).for_good();
+    let records = story.records.iter().map(|(of, body)| {
+        let mut ids: Vec<IdHash> = of.identities().into_iter().map(hash).collect();
+        ids.retain(|_| of.sequence >= since || !matches!(of.command, Command::Usage(_)));
+        record(body.clone(), of.at, ids)
+    });
+    let records = records.collect();
+    let wallet = WalletKey::new("default", "acme");
+    let commits = vec![
+        commit(
+            WalletKey::control("default"),
+            vec![record(body, now, Vec::new())],
+            parts,
+        ),
+        commit(wallet, records, story.parts.into_iter().collect()),
+    ];
+    store.commit(commits).unwrap();
+    let findings = verified(&store, Timestamp::from_micros(100 * DAY)).findings;
+    findings
+        .iter()
+        .map(|finding| (finding.rule, finding.sequence))
+        .collect()
+}
+
+#[test]
+fn in_a_sandbox_an_id_of_usage_never_comes_again() {
+    assert_eq!(used_twice_in_a_sandbox(0), [("id_once", Some(4))]);
+    // The first one was recorded before its id was kept for good.
+    assert_eq!(used_twice_in_a_sandbox(4), []);
 }
 
 #[test]

@@ -146,7 +146,15 @@ impl Audit<'_> {
                 Keep::Window => now.is_some_and(|now| now < then.saturating_add(ID_WINDOW)),
             };
             let earlier = folded.ids.insert(id, record.at);
-            if earlier.is_some_and(|earlier| known_at(earlier, present.ages.map(|_| record.at))) {
+            // A sandbox keeps each id of usage a second time, for good; what an older release recorded has none.
+            let for_good = id.for_good();
+            let is_second = present.ages.is_none()
+                && for_good != id
+                && earlier.is_some()
+                && self.store.may_have_seen(for_good)
+                && self.store.find(key, for_good)?.len() > 1;
+            if is_second || earlier.is_some_and(|earlier| known_at(earlier, present.ages.map(|_| record.at)))
+            {
                 let what = format!("an earlier record answers for {identity:?} too");
                 self.report.found(key, sequence, "id_once", what);
             }
