@@ -7,7 +7,7 @@ use std::sync::Arc;
 use farebox_store::conformance::{Draft, id};
 use farebox_store::{Fate, MemoryStore, ON_DEMAND, OverlayStore, Store, WalletKey};
 
-fn commit(store: &dyn Store, draft: Draft) -> Fate {
+fn commit(store: &dyn Store, draft: &Draft) -> Fate {
     store.commit(vec![draft.commit()]).unwrap()[0]
 }
 
@@ -19,7 +19,7 @@ fn a_pinned_wallet_stands_still_while_the_store_below_goes_on() {
         .record(&[id(1)], b"one")
         .set(&[1], b"then")
         .due(5);
-    assert_eq!(commit(&*below, first), Fate::Committed);
+    assert_eq!(commit(&*below, &first), Fate::Committed);
     let above = OverlayStore::new(Arc::clone(&below)).unwrap();
     above.pin(&key).unwrap();
     let then = (above.load(&key).unwrap(), above.history(&key, None, 9).unwrap());
@@ -28,7 +28,7 @@ fn a_pinned_wallet_stands_still_while_the_store_below_goes_on() {
         .record(&[id(2)], b"two")
         .set(&[1], b"now")
         .due(7);
-    assert_eq!(commit(&*below, second), Fate::Committed);
+    assert_eq!(commit(&*below, &second), Fate::Committed);
     assert_eq!(
         (above.load(&key).unwrap(), above.history(&key, None, 9).unwrap()),
         then
@@ -46,7 +46,7 @@ fn a_pinned_wallet_stands_still_while_the_store_below_goes_on() {
         .record(&[id(3)], b"three")
         .set(&[ON_DEMAND, 1], b"x")
         .due(6);
-    assert_eq!(commit(&above, third), Fate::Committed);
+    assert_eq!(commit(&above, &third), Fate::Committed);
     assert_eq!(above.load(&key).unwrap().version, 2);
     assert_eq!(above.due("a", 9, 9).unwrap(), [(6, key.clone())]);
     let bodies = |store: &dyn Store| {
@@ -69,16 +69,16 @@ fn a_wallet_that_moved_on_before_it_was_written_is_lost_once() {
     let above = OverlayStore::new(Arc::clone(&below)).unwrap();
     assert_eq!(above.load(&key).unwrap().version, 0);
     assert_eq!(
-        commit(&*below, Draft::new(&key, 0).record(&[], b"one")),
+        commit(&*below, &Draft::new(&key, 0).record(&[], b"one")),
         Fate::Committed
     );
     assert_eq!(
-        commit(&above, Draft::new(&key, 0).record(&[], b"two")),
+        commit(&above, &Draft::new(&key, 0).record(&[], b"two")),
         Fate::Lost
     );
     assert_eq!(above.load(&key).unwrap().version, 1);
     assert_eq!(
-        commit(&above, Draft::new(&key, 1).record(&[], b"two")),
+        commit(&above, &Draft::new(&key, 1).record(&[], b"two")),
         Fate::Committed
     );
 }
