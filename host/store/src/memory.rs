@@ -59,6 +59,11 @@ impl MemoryStore {
         }
     }
 
+    /// Refuses once it was closed.
+    pub(crate) fn check_open(&self) -> Result<(), StoreError> {
+        self.contents.read().check_open()
+    }
+
     fn read<T>(&self, look: impl FnOnce(&Contents) -> T) -> Result<T, StoreError> {
         let contents = self.contents.read();
         contents.check_open()?;

@@ -15,7 +15,8 @@ use crate::admit;
 use crate::contract::{
     Commit, Fate, IdHash, Image, ON_DEMAND, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
 };
-use crate::projections::{Map, Position, ProjectionChange, ProjectionRow, Projections, Tail};
+use crate::memory::MemoryStore;
+use crate::projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
 
 /// See the module. Its projections begin empty.
 pub struct OverlayStore {
@@ -23,6 +24,8 @@ pub struct OverlayStore {
     /// Where the records below ended when this was made.
     end: Position,
     over: RwLock<Over>,
+    /// What has nothing to do with what is below: blobs and projections; and whether it was closed.
+    own: MemoryStore,
 }
 
 #[derive(Default)]
@@ -31,11 +34,8 @@ struct Over {
     /// Versions of control planes that were not written here, as they were looked up last.
     controls: BTreeMap<WalletKey, Version>,
     ids: BTreeMap<IdHash, BTreeSet<(WalletKey, Version)>>,
-    blobs: BTreeMap<String, Vec<u8>>,
     /// Every record that was written here, in the order of commit.
     order: Vec<(WalletKey, Version)>,
-    projections: Map,
-    closed: bool,
 }
 
 /// A wallet that was pinned or written here.
@@ -60,6 +60,7 @@ impl OverlayStore {
             end: below.end()?,
             below,
             over: RwLock::default(),
+            own: MemoryStore::new(),
         })
     }
 
@@ -69,7 +70,7 @@ impl OverlayStore {
     /// Where the store below cannot load it.
     pub fn pin(&self, wallet: &WalletKey) -> Result<(), StoreError> {
         let mut over = self.over.write();
-        over.check_open()?;
+        self.own.check_open()?;
         if !over.wallets.contains_key(wallet) {
             let image = self.below.load(wallet)?;
             over.wallets.insert(wallet.clone(), Wallet::begun(image));
@@ -79,7 +80,7 @@ impl OverlayStore {
 
     fn read<T>(&self, look: impl FnOnce(&Over) -> T) -> Result<T, StoreError> {
         let over = self.over.read();
-        over.check_open()?;
+        self.own.check_open()?;
         Ok(look(&over))
     }
 }
@@ -126,15 +127,6 @@ fn is_on_demand(key: &[u8]) -> bool {
 }
 
 impl Over {
-    fn check_open(&self) -> Result<(), StoreError> {
-        match self.closed {
-            true => Err(StoreError::Stopped {
-                reason: "it was closed".into(),
-            }),
-            false => Ok(()),
-        }
-    }
-
     /// Wallets that were written here.
     fn written(&self) -> impl Iterator<Item = (&WalletKey, &Wallet)> + Clone {
         self.wallets.iter().filter(|(_, wallet)| wallet.is_written())
@@ -208,7 +200,7 @@ impl Store for OverlayStore {
         let admit = |commit| admit::commit_of(commit, self.record_bytes_max());
         commits.iter().try_for_each(admit)?;
         let mut over = self.over.write();
-        over.check_open()?;
+        self.own.check_open()?;
         let commits = commits.into_iter();
         commits.map(|commit| over.commit(&*self.below, commit)).collect()
     }
@@ -396,39 +388,33 @@ impl Store for OverlayStore {
     }
 
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        admit::blob(name, bytes.len())?;
-        let mut over = self.over.write();
-        over.check_open()?;
-        over.blobs.entry(name.into()).or_insert_with(|| bytes.to_vec());
-        Ok(())
+        self.own.put_blob(name, bytes)
     }
 
     fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let own = self.read(|over| over.blobs.get(name).cloned())?;
-        own.map_or_else(|| self.below.blob(name), |own| Ok(Some(own)))
+        match self.own.blob(name)? {
+            Some(own) => Ok(Some(own)),
+            None => self.below.blob(name),
+        }
     }
 
     /// Closes this one; the one below stays open.
     fn close(&self) -> Result<(), StoreError> {
-        self.over.write().closed = true;
-        Ok(())
+        self.own.close()
     }
 }
 
 impl Projections for OverlayStore {
     fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
-        admit::projection(&changes)?;
-        let mut over = self.over.write();
-        over.check_open()?;
-        over.projections.apply(position, changes)
+        self.own.project(position, changes)
     }
 
     fn projected(&self) -> Result<Position, StoreError> {
-        self.read(|over| over.projections.position)
+        self.own.projected()
     }
 
     fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|over| over.projections.get(key))
+        self.own.projection(key)
     }
 
     fn projections(
@@ -437,13 +423,10 @@ impl Projections for OverlayStore {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<ProjectionRow>, StoreError> {
-        self.read(|over| over.projections.range(prefix, after, limit))
+        self.own.projections(prefix, after, limit)
     }
 
     fn forget_projections(&self) -> Result<(), StoreError> {
-        let mut over = self.over.write();
-        over.check_open()?;
-        over.projections = Map::default();
-        Ok(())
+        self.own.forget_projections()
     }
 }

@@ -24,6 +24,7 @@ use farebox_record::plan::EventRef;
 use farebox_record::time::Timestamp;
 use farebox_store::WalletKey;
 
+use self::rehearsal::Rehearsal;
 use crate::control::ControlDone;
 use crate::engine::Engine;
 use crate::error::{ControlError, EngineError};
@@ -125,7 +126,8 @@ impl Engine {
         let state = self.backfill(tenant, id)?;
         let events = self.events_of(&state)?;
         let posting = self.posting(tenant, id, &events, Forgive::Nothing)?;
-        let replies = rehearsal::rehearse(self.shared(), tenant, &posting.requests())?;
+        let requests = posting.requests();
+        let replies = Rehearsal::new(self.shared(), tenant, &requests)?.call(&requests)?;
         Ok(posting.preview(self.now(tenant), &events, replies))
     }
 

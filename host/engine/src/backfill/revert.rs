@@ -13,7 +13,8 @@ use farebox_record::correction::Void;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
 
-use super::{Events, Forgive, REQUESTS_AT_ONCE, rehearsal};
+use super::rehearsal::Rehearsal;
+use super::{Events, Forgive, REQUESTS_AT_ONCE};
 use crate::engine::Engine;
 use crate::error::{ControlError, EngineError};
 use crate::request::{Ask, Reply, Request};
@@ -24,10 +25,10 @@ impl Engine {
     pub fn revert_backfill(&self, tenant: &TenantId, id: &CallId) -> Result<BackfillState, ControlError> {
         let _alone = self.alone(tenant, id)?;
         let state = self.backfill(tenant, id)?;
-        let (is_begun, is_over) = match state.stage {
-            BackfillStage::Committed => (false, false),
-            BackfillStage::Reverting => (true, false),
-            BackfillStage::Reverted => (true, true),
+        let is_begun = match state.stage {
+            BackfillStage::Committed => false,
+            BackfillStage::Reverting => true,
+            BackfillStage::Reverted => return Ok(state),
             stage => {
                 return Err(ControlError::BackfillStage {
                     id: id.to_string(),
@@ -35,18 +36,16 @@ impl Engine {
                 });
             }
         };
-        if is_over {
-            return Ok(state);
-        }
         let events = self.events_of(&state)?;
         let reverting = self.reverting(tenant, id, &events, is_begun)?;
         if !is_begun {
-            let replies = rehearsal::rehearse(self.shared(), tenant, &reverting.requests)?;
+            let mut rehearsal = Rehearsal::new(self.shared(), tenant, &reverting.requests)?;
+            let replies = take_back(&reverting.requests, |wave| rehearsal.call(wave))?;
             let (_, stays) = reverting.outcome(&replies)?;
             stays.nothing("Nothing is taken back; put this right and revert again")?;
             self.move_backfill(tenant, id, BackfillStage::Reverting, None)?;
         }
-        let replies = self.take_back(tenant, &reverting.requests)?;
+        let replies = take_back(&reverting.requests, |wave| Ok(self.call_patiently(tenant, wave)?))?;
         let (reverted, stays) = reverting.outcome(&replies)?;
         // Possible only by what others did since it was tried out.
         stays.nothing("All else is taken back; put this right and revert again")?;
@@ -54,24 +53,6 @@ impl Engine {
         tally.reverted = reverted;
         self.move_backfill(tenant, id, BackfillStage::Reverted, Some(tally))?;
         self.backfill(tenant, id)
-    }
-
-    /// Asks for one thing of each customer at a time: what has to be folded behind a correction depends on those before it, and
-    /// several of one wallet that are on their way at once are not carried out in the order in which they were asked for.
-    fn take_back(&self, tenant: &TenantId, requests: &[Request]) -> Result<Vec<Reply>, ControlError> {
-        let mut waiting: BTreeMap<&CustomerId, VecDeque<usize>> = BTreeMap::new();
-        for (place, request) in requests.iter().enumerate() {
-            waiting.entry(&request.customer).or_default().push_back(place);
-        }
-        let mut replies = BTreeMap::new();
-        while !waiting.is_empty() {
-            let next = waiting.values_mut().take(REQUESTS_AT_ONCE);
-            let places: Vec<usize> = next.filter_map(VecDeque::pop_front).collect();
-            let wave: Vec<Request> = places.iter().map(|place| requests[*place].clone()).collect();
-            replies.extend(places.into_iter().zip(self.call_patiently(tenant, &wave)?));
-            waiting.retain(|_, places| !places.is_empty());
-        }
-        Ok(replies.into_values().collect())
     }
 
     /// What has to be asked for to take the events back that this backfill posted.
@@ -128,6 +109,27 @@ impl Engine {
             |record| matches!(&record.command, Command::Backfill(posted) if posted.backfill == *id),
         ))
     }
+}
+
+/// Asks for one thing of each customer at a time: what has to be folded behind a correction depends on those before it, and
+/// several of one wallet that are on their way at once are not carried out in the order in which they were asked for.
+fn take_back(
+    requests: &[Request],
+    mut call: impl FnMut(&[Request]) -> Result<Vec<Reply>, ControlError>,
+) -> Result<Vec<Reply>, ControlError> {
+    let mut waiting: BTreeMap<&CustomerId, VecDeque<usize>> = BTreeMap::new();
+    for (place, request) in requests.iter().enumerate() {
+        waiting.entry(&request.customer).or_default().push_back(place);
+    }
+    let mut replies = BTreeMap::new();
+    while !waiting.is_empty() {
+        let next = waiting.values_mut().take(REQUESTS_AT_ONCE);
+        let places: Vec<usize> = next.filter_map(VecDeque::pop_front).collect();
+        let wave: Vec<Request> = places.iter().map(|place| requests[*place].clone()).collect();
+        replies.extend(places.into_iter().zip(call(&wave)?));
+        waiting.retain(|_, places| !places.is_empty());
+    }
+    Ok(replies.into_values().collect())
 }
 
 /// What is asked of the lanes to take events back, in order.
