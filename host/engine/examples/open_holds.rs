@@ -17,7 +17,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use farebox_engine::{Ask, Config, Engine, Reply, Request, SystemClock};
+use farebox_engine::{Ask, Config, Engine, NewRevision, Reply, Request, SystemClock};
 use farebox_money::Nanos;
 use farebox_record::command::{Authorize, AuthorizeMode, Command, PutCustomer, Subscribe, default_source};
 use farebox_record::control::OpenHolds;
@@ -48,7 +48,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tenant = TenantId::new("default")?;
     let plan = PlanName::new("plan")?;
     let hash = engine.push_component(&tenant, &plan, &component)?.hash;
-    let activated = engine.activate(&tenant, &plan, hash, &parameters, None, OpenHolds::Quoted)?;
+    let activated = engine.activate(
+        &tenant,
+        &plan,
+        &NewRevision {
+            component: hash,
+            parameters: &parameters,
+            effective: None,
+            open_holds: OpenHolds::Quoted,
+        },
+        None,
+    )?;
 
     let credit = ["usd", "credits"].map(|asset| asset.parse().map(|asset| (asset, Shortfall::Unlimited)));
     let put = PutCustomer {

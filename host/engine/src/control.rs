@@ -158,12 +158,11 @@ impl Engine {
         &self,
         tenant: &TenantId,
         command: &ControlCommand,
+        identity: &ControlIdentity,
         revision: Option<&Arc<Revision>>,
     ) -> Result<(ControlRecord, bool), ControlError> {
-        let nameless = || EngineError::State("a change without a name cannot be made once".into());
-        let identity = command.identity().ok_or_else(nameless)?;
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(earlier) = self.find_control(tenant, &identity)? {
+            if let Some(earlier) = self.find_control(tenant, identity)? {
                 return Ok((earlier, true));
             }
             match self.attempt(tenant, command, None, revision)? {
@@ -355,10 +354,11 @@ fn decide(
                 ControlEffect::PlanPut(plan.clone(), known),
             ]
         }
-        ControlCommand::Activate { .. }
-        | ControlCommand::Rollback { .. }
-        | ControlCommand::RollbackFrom { .. } => timeline::decide(state, command, at)?,
-        ControlCommand::Once { change, .. } => timeline::decide_once(state, change, at)?,
+        ControlCommand::ChangeTimeline { plan, change, id } => {
+            timeline::decide(state, plan, *change, id.is_some(), at)?
+        }
+        // Older releases wrote these; nobody asks for them any more.
+        ControlCommand::Activate { .. } | ControlCommand::Rollback { .. } => Vec::new(),
         ControlCommand::MakeBackfill {
             id,
             events,

@@ -492,13 +492,7 @@ impl Engine {
 
     /// A plan changed: what had no price may have one now. In a server the rater notices by itself.
     pub(crate) fn rate_unpriced(&self, command: &ControlCommand) {
-        let changes = matches!(
-            command.change(),
-            ControlCommand::Activate { .. }
-                | ControlCommand::Rollback { .. }
-                | ControlCommand::RollbackFrom { .. }
-                | ControlCommand::Quarantine { .. }
-        );
+        let changes = command.timeline().is_some() || matches!(command, ControlCommand::Quarantine { .. });
         if changes && self.hands().is_some() {
             self.step(Work::Rate);
         }

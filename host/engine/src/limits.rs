@@ -38,7 +38,8 @@ pub const SWEEP_WALLETS_MAX: usize = 1_024;
 /// Time between two sweeps for what fell due.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// Days for which ids of usage are kept, by the time of their record: the late window, what an event may be ahead of the
-/// clock, and a day to spare. Ids of money in, subscriptions and customers are kept for good.
+/// clock, and a day to spare. Ids of money in, subscriptions and customers are kept for good. A
+/// sandbox keeps them for good as well.
 pub const ID_WINDOW_DAYS: u32 = 37;
 /// Least time between two steps of forgetting ids of usage.
 pub const ID_FORGET_INTERVAL: Duration = Duration::from_secs(3_600);

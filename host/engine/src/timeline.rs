@@ -4,8 +4,11 @@
 //! that arrives behind a later one dangerous (it would bring the older prices back), so changes are made under the caller's key:
 //! once, however late they are asked for again.
 
+use std::sync::Arc;
+
 use farebox_record::control::{
     Activation, ControlCommand, ControlEffect, ControlRecord, ControlState, OpenHolds, PlanState,
+    TimelineChange,
 };
 use farebox_record::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use farebox_record::time::Timestamp;
@@ -14,7 +17,7 @@ use farebox_runtime::Revision;
 use crate::control::{ControlDone, too_many};
 use crate::controls::parameters_blob;
 use crate::engine::Engine;
-use crate::error::ControlError;
+use crate::error::{ControlError, EngineError};
 use crate::limits::ACTIVATIONS_PER_PLAN_MAX;
 
 /// What is to be put on a plan's timeline.
@@ -42,72 +45,16 @@ pub struct Activated {
 }
 
 impl Engine {
-    /// Gives parameters to a known component, and puts the revision on the plan's timeline. The revision that is in force
-    /// anyway changes nothing. Blocks until it is durable.
+    /// Gives parameters to a known component, and puts the revision on the plan's timeline; once, under the caller's key, where
+    /// there is one. The revision that is in force anyway changes nothing. Blocks until it is durable.
     pub fn activate(
         &self,
         tenant: &TenantId,
         plan: &PlanName,
-        component: Hash,
-        parameters: &str,
-        effective: Option<Timestamp>,
-        open_holds: OpenHolds,
-    ) -> Result<Activated, ControlError> {
-        let new = NewRevision {
-            component,
-            parameters,
-            effective,
-            open_holds,
-        };
-        self.put_on_timeline(tenant, plan, None, &new)
-    }
-
-    /// The same, once under the caller's key.
-    pub fn activate_once(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        id: &CallId,
         new: &NewRevision<'_>,
-    ) -> Result<Activated, ControlError> {
-        self.put_on_timeline(tenant, plan, Some(id), new)
-    }
-
-    /// Puts the revision before the present one back in force. What was priced stays priced. Where `from` is said and is not
-    /// in force (any more), nothing changes. Blocks until it is durable.
-    pub fn rollback(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        from: Option<RevisionHash>,
-    ) -> Result<Activated, ControlError> {
-        self.change_timeline(tenant, plan, None, &rollback(plan, from), None)
-    }
-
-    /// The same, once under the caller's key.
-    pub fn rollback_once(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        id: &CallId,
-        from: Option<RevisionHash>,
-    ) -> Result<Activated, ControlError> {
-        let change = rollback(plan, from);
-        match self.answered(tenant, id, &change)? {
-            Some(answer) => Ok(answer),
-            None => self.change_timeline(tenant, plan, Some(id), &change, None),
-        }
-    }
-
-    fn put_on_timeline(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
         id: Option<&CallId>,
-        new: &NewRevision<'_>,
     ) -> Result<Activated, ControlError> {
-        let change = ControlCommand::Activate {
-            plan: plan.clone(),
+        let change = TimelineChange::Activate {
             revision: RevisionHash {
                 component: new.component,
                 parameters: Hash::of(new.parameters.as_bytes()),
@@ -115,10 +62,9 @@ impl Engine {
             effective: new.effective,
             open_holds: new.open_holds,
         };
+        let command = command(plan, change, id);
         // Before anything that depends on what is there by now.
-        if let Some(id) = id
-            && let Some(answer) = self.answered(tenant, id, &change)?
-        {
+        if let Some(answer) = self.answered(tenant, &command, change)? {
             return Ok(answer);
         }
         let controls = self.shared().controls.load_full();
@@ -137,35 +83,46 @@ impl Engine {
         self.check_state_version(tenant, plan, &prepared)?;
         let blob = parameters_blob(prepared.hash().parameters);
         self.shared().store.put_blob(&blob, new.parameters.as_bytes())?;
-        self.change_timeline(tenant, plan, id, &change, Some(&prepared))
+        self.change_timeline(tenant, plan, &command, change, Some(&prepared))
     }
 
-    /// Makes a change of a timeline: once, where there is a key.
+    /// Puts the revision before the present one back in force; once, under the caller's key, where there is one. What was priced
+    /// stays priced. Where `from` is said and is not in force (any more), nothing changes. Blocks until it is durable.
+    pub fn rollback(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        from: Option<RevisionHash>,
+        id: Option<&CallId>,
+    ) -> Result<Activated, ControlError> {
+        let change = TimelineChange::Rollback { from };
+        let command = command(plan, change, id);
+        match self.answered(tenant, &command, change)? {
+            Some(answer) => Ok(answer),
+            None => self.change_timeline(tenant, plan, &command, change, None),
+        }
+    }
+
     fn change_timeline(
         &self,
         tenant: &TenantId,
         plan: &PlanName,
-        id: Option<&CallId>,
-        change: &ControlCommand,
-        revision: Option<&std::sync::Arc<Revision>>,
+        command: &ControlCommand,
+        change: TimelineChange,
+        revision: Option<&Arc<Revision>>,
     ) -> Result<Activated, ControlError> {
         let _one_at_a_time = self.control_lock();
         self.check_room().map_err(ControlError::DiskNearlyFull)?;
-        if let Some(id) = id {
-            let once = ControlCommand::Once {
-                id: id.clone(),
-                change: Box::new(change.clone()),
-            };
-            let (record, replayed) = self.change_once_locked(tenant, &once, revision)?;
+        if let Some(identity) = command.identity() {
+            let (record, replayed) = self.change_once_locked(tenant, command, &identity, revision)?;
             return answer(&record, change, replayed);
         }
-        if let Some(record) = self.change_locked(tenant, change, None, revision)? {
+        if let Some(record) = self.change_locked(tenant, command, None, revision)? {
             return answer(&record, change, false);
         }
         let (controls, now) = (self.shared().controls.load(), self.now(tenant));
-        let present = controls
-            .plan(tenant, plan)
-            .and_then(|known| in_force(known, change, now));
+        let known = controls.plan(tenant, plan);
+        let present = known.and_then(|known| in_force(known, change, now));
         Ok(Activated {
             activation: present.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?,
             done: ControlDone::Unchanged,
@@ -177,14 +134,10 @@ impl Engine {
     fn answered(
         &self,
         tenant: &TenantId,
-        id: &CallId,
-        change: &ControlCommand,
+        command: &ControlCommand,
+        change: TimelineChange,
     ) -> Result<Option<Activated>, ControlError> {
-        let once = ControlCommand::Once {
-            id: id.clone(),
-            change: Box::new(change.clone()),
-        };
-        let Some(identity) = once.identity() else {
+        let Some(identity) = command.identity() else {
             return Ok(None);
         };
         let earlier = self.find_control(tenant, &identity)?;
@@ -214,21 +167,18 @@ impl Engine {
     }
 }
 
-fn rollback(plan: &PlanName, from: Option<RevisionHash>) -> ControlCommand {
-    let plan = plan.clone();
-    match from {
-        None => ControlCommand::Rollback { plan },
-        Some(from) => ControlCommand::RollbackFrom { plan, from },
+fn command(plan: &PlanName, change: TimelineChange, id: Option<&CallId>) -> ControlCommand {
+    ControlCommand::ChangeTimeline {
+        plan: plan.clone(),
+        change,
+        id: id.cloned(),
     }
 }
 
 /// What a record answers to whoever asks for this change.
-fn answer(
-    record: &ControlRecord,
-    change: &ControlCommand,
-    replayed: bool,
-) -> Result<Activated, ControlError> {
-    if let Some(field) = differs(record.command.change(), change) {
+fn answer(record: &ControlRecord, change: TimelineChange, replayed: bool) -> Result<Activated, ControlError> {
+    let first = record.command.timeline().map(|(_, first)| first);
+    if let Some(field) = first.and_then(|first| differs(first, change)) {
         return Err(ControlError::Conflict { field });
     }
     let found = record.effects.iter().find_map(|effect| match effect {
@@ -242,7 +192,7 @@ fn answer(
             record.sequence
         )
     };
-    let (activation, done) = found.ok_or_else(|| crate::error::EngineError::State(what()))?;
+    let (activation, done) = found.ok_or_else(|| EngineError::State(what()))?;
     Ok(Activated {
         activation,
         done,
@@ -251,122 +201,81 @@ fn answer(
 }
 
 /// The first field in which two changes differ that came under one key, as a caller names it.
-fn differs(first: &ControlCommand, now: &ControlCommand) -> Option<&'static str> {
+fn differs(first: TimelineChange, now: TimelineChange) -> Option<&'static str> {
+    use TimelineChange::{Activate, Rollback};
     match (first, now) {
         (
-            ControlCommand::Activate {
-                revision: a,
+            Activate {
+                revision,
                 effective,
                 open_holds,
-                ..
             },
-            ControlCommand::Activate {
-                revision: b,
-                effective: later,
+            Activate {
+                revision: asked,
+                effective: from,
                 open_holds: holds,
-                ..
             },
         ) => [
-            ("component", a.component == b.component),
-            ("parameters", a.parameters == b.parameters),
-            ("effective_at", effective == later),
+            ("component", revision.component == asked.component),
+            ("parameters", revision.parameters == asked.parameters),
+            ("effective_at", effective == from),
             ("open_holds", open_holds == holds),
         ]
         .into_iter()
         .find_map(|(field, same)| (!same).then_some(field)),
-        (a, b) if a == b => None,
-        _ => Some("from"),
+        (Rollback { from }, Rollback { from: asked }) => (from != asked).then_some("from"),
+        // A key's scope is the kind of change.
+        (Activate { .. }, Rollback { .. }) | (Rollback { .. }, Activate { .. }) => None,
     }
 }
 
 /// What is in force already where a change changes nothing.
-fn in_force(known: &PlanState, change: &ControlCommand, at: Timestamp) -> Option<Activation> {
+fn in_force(known: &PlanState, change: TimelineChange, at: Timestamp) -> Option<Activation> {
     let from = match change {
-        ControlCommand::Activate {
-            effective: Some(effective),
-            ..
-        } => *effective,
-        _ => at,
+        TimelineChange::Activate { effective, .. } => effective.unwrap_or(at),
+        TimelineChange::Rollback { .. } => at,
     };
     known.in_force(from).copied()
 }
 
-/// What a change of a timeline changes; nothing where it is so already.
+/// What a change of a timeline changes. Where it is so already, nothing; or, under a key, the note of what was in force.
 pub(crate) fn decide(
     state: &ControlState,
-    change: &ControlCommand,
+    plan: &PlanName,
+    change: TimelineChange,
+    is_keyed: bool,
     at: Timestamp,
 ) -> Result<Vec<ControlEffect>, ControlError> {
-    let known = |plan: &PlanName| {
-        let known = state.plans.get(plan);
-        known.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))
-    };
-    match change {
-        ControlCommand::Activate {
-            plan,
-            revision,
-            effective,
-            open_holds,
+    let known = state.plans.get(plan);
+    let known = known.ok_or_else(|| ControlError::UnknownPlan(plan.to_string()))?;
+    let is_so = match change {
+        TimelineChange::Activate {
+            revision, effective, ..
         } => {
-            let known = known(plan)?;
             if effective.is_some_and(|effective| effective < at) {
                 return Err(ControlError::EffectiveInThePast);
             }
-            let effective = effective.unwrap_or(at);
-            match known.in_force(effective) {
-                Some(present) if present.revision == *revision => Ok(Vec::new()),
-                _ => activated(plan, known, *revision, effective, *open_holds, at),
-            }
+            in_force(known, change, at).is_some_and(|present| present.revision == revision)
         }
-        ControlCommand::RollbackFrom { plan, from } => {
-            let known = known(plan)?;
-            match known.in_force(at) {
-                Some(present) if present.revision != *from => Ok(Vec::new()),
-                _ => back(plan, known, at),
-            }
-        }
-        ControlCommand::Rollback { plan } => back(plan, known(plan)?, at),
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// The same under a key, for which it is noted what was in force where nothing changes.
-pub(crate) fn decide_once(
-    state: &ControlState,
-    change: &ControlCommand,
-    at: Timestamp,
-) -> Result<Vec<ControlEffect>, ControlError> {
-    let effects = decide(state, change, at)?;
-    let (ControlCommand::Activate { plan, .. }
-    | ControlCommand::Rollback { plan }
-    | ControlCommand::RollbackFrom { plan, .. }) = change
-    else {
-        return Ok(effects);
+        TimelineChange::Rollback { from } => from
+            .is_some_and(|from| in_force(known, change, at).is_some_and(|present| present.revision != from)),
     };
-    if !effects.is_empty() {
-        return Ok(effects);
+    if is_so {
+        let note = |present| ControlEffect::InForce(plan.clone(), present);
+        let present = in_force(known, change, at).filter(|_| is_keyed);
+        return Ok(present.map(note).into_iter().collect());
     }
-    let present = state
-        .plans
-        .get(plan)
-        .and_then(|known| in_force(known, change, at));
-    let note = |present| ControlEffect::InForce(plan.clone(), present);
-    Ok(present.map(note).into_iter().collect())
-}
-
-fn back(plan: &PlanName, known: &PlanState, at: Timestamp) -> Result<Vec<ControlEffect>, ControlError> {
-    let previous = known.previous(at).ok_or(ControlError::NothingToRollBack)?;
-    activated(plan, known, previous, at, OpenHolds::Quoted, at)
-}
-
-fn activated(
-    plan: &PlanName,
-    known: &PlanState,
-    revision: RevisionHash,
-    effective: Timestamp,
-    open_holds: OpenHolds,
-    at: Timestamp,
-) -> Result<Vec<ControlEffect>, ControlError> {
+    let (revision, effective, open_holds) = match change {
+        TimelineChange::Activate {
+            revision,
+            effective,
+            open_holds,
+        } => (revision, effective.unwrap_or(at), open_holds),
+        TimelineChange::Rollback { .. } => {
+            let previous = known.previous(at).ok_or(ControlError::NothingToRollBack)?;
+            (previous, at, OpenHolds::Quoted)
+        }
+    };
     if known.timeline.len() >= ACTIVATIONS_PER_PLAN_MAX {
         let (what, limit) = ("activations", "ACTIVATIONS_PER_PLAN_MAX");
         return Err(too_many(plan, what, limit, ACTIVATIONS_PER_PLAN_MAX));

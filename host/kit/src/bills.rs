@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use farebox_engine::{Ask, Config, ControlError, Engine, EngineError, ManualClock, Rejected, Reply, Request};
+use farebox_engine::{
+    Ask, Config, ControlError, Engine, EngineError, ManualClock, NewRevision, Rejected, Reply, Request,
+};
 use farebox_ledger::period_at;
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Command, PutCustomer, Subscribe};
@@ -121,10 +123,13 @@ impl House {
         engine.activate(
             &tenant,
             &name,
-            component,
-            plan.parameters,
+            &NewRevision {
+                component,
+                parameters: plan.parameters,
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
             None,
-            OpenHolds::Quoted,
         )?;
         Ok(House {
             engine,

@@ -11,7 +11,7 @@ use crate::ids::{CallId, Hash, PlanName, RevisionHash, TenantId};
 use crate::plan::Description;
 use crate::time::{CalendarSpan, Timestamp};
 
-pub use timeline::{Activation, OpenHolds, PlanState};
+pub use timeline::{Activation, OpenHolds, PlanState, TimelineChange};
 
 /// What a control plane is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub enum ControlCommand {
         /// What it says of itself.
         description: Box<Description>,
     },
-    /// Put a revision on a plan's timeline.
+    /// Put a revision on a plan's timeline. Read only: [`ControlCommand::ChangeTimeline`] is written since.
     Activate {
         /// Which plan.
         plan: PlanName,
@@ -52,7 +52,8 @@ pub enum ControlCommand {
         /// Which revision settles holds that were quoted before.
         open_holds: OpenHolds,
     },
-    /// Put the revision that was in force before the present one back in force, from now on.
+    /// Put the revision that was in force before the present one back in force, from now on. Read only, as
+    /// [`ControlCommand::Activate`].
     Rollback {
         /// Which plan.
         plan: PlanName,
@@ -113,28 +114,38 @@ pub enum ControlCommand {
         /// Why, for people.
         reason: String,
     },
-    /// Go back from a revision to the one before it, where it is in force; where it is not (any more), nothing changes.
-    RollbackFrom {
-        /// Which plan.
+    /// Change a plan's timeline.
+    ChangeTimeline {
+        /// Which plan's.
         plan: PlanName,
-        /// What must be in force.
-        from: RevisionHash,
-    },
-    /// Carry a change of a plan's timeline out once, however often and however late it is asked for again.
-    Once {
-        /// The caller's key; its scope is the plan, and the kind of change.
-        id: CallId,
-        /// The change: one that is carried out on a plan's timeline.
-        change: Box<ControlCommand>,
+        /// How.
+        change: TimelineChange,
+        /// The caller's key, under which it is carried out once, however often and however late it is asked for again. Its scope
+        /// is the plan, and the kind of change.
+        id: Option<CallId>,
     },
 }
 
 impl ControlCommand {
-    /// What is to change, whether under a key or not.
-    pub fn change(&self) -> &ControlCommand {
+    /// The plan whose timeline is to change, and how; in each of the forms in which that was written.
+    pub fn timeline(&self) -> Option<(&PlanName, TimelineChange)> {
         match self {
-            ControlCommand::Once { change, .. } => change,
-            other => other,
+            ControlCommand::ChangeTimeline { plan, change, .. } => Some((plan, *change)),
+            ControlCommand::Activate {
+                plan,
+                revision,
+                effective,
+                open_holds,
+            } => {
+                let change = TimelineChange::Activate {
+                    revision: *revision,
+                    effective: *effective,
+                    open_holds: *open_holds,
+                };
+                Some((plan, change))
+            }
+            ControlCommand::Rollback { plan } => Some((plan, TimelineChange::Rollback { from: None })),
+            _ => None,
         }
     }
 
@@ -143,15 +154,13 @@ impl ControlCommand {
         match self {
             ControlCommand::AdvanceClock { id, .. } => id.clone().map(ControlIdentity::Advance),
             ControlCommand::FinishAdvance { id, .. } => id.clone().map(ControlIdentity::Advanced),
-            ControlCommand::Once { id, change } => match &**change {
-                ControlCommand::Activate { plan, .. } => {
-                    Some(ControlIdentity::Activate(plan.clone(), id.clone()))
-                }
-                ControlCommand::Rollback { plan } | ControlCommand::RollbackFrom { plan, .. } => {
-                    Some(ControlIdentity::Rollback(plan.clone(), id.clone()))
-                }
-                _ => None,
-            },
+            ControlCommand::ChangeTimeline { plan, change, id } => {
+                let (plan, id) = (plan.clone(), id.clone()?);
+                Some(match change {
+                    TimelineChange::Activate { .. } => ControlIdentity::Activate(plan, id),
+                    TimelineChange::Rollback { .. } => ControlIdentity::Rollback(plan, id),
+                })
+            }
             _ => None,
         }
     }

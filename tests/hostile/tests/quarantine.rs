@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use farebox_engine::projection::{FeedQuery, Kind, What};
-use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, Reply, Request};
+use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, NewRevision, Reply, Request};
 use farebox_hostile::{guest, runtime};
 use farebox_money::Nanos;
 use farebox_record::command::{Command, PutCustomer, Subscribe, default_source};
@@ -61,7 +61,17 @@ async fn a_quarantine_is_durable_and_told() {
     let activate = |parameters: &str| {
         let quoted = OpenHolds::Quoted;
         engine
-            .activate(&tenant, &plan, pushed.hash, parameters, None, quoted)
+            .activate(
+                &tenant,
+                &plan,
+                &NewRevision {
+                    component: pushed.hash,
+                    parameters,
+                    effective: None,
+                    open_holds: quoted,
+                },
+                None,
+            )
             .unwrap()
     };
     activate("");

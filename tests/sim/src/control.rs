@@ -84,10 +84,13 @@ impl Plane {
                 let done = engine.activate(
                     &self.tenant,
                     &plan,
-                    pushed.hash,
-                    parameters,
+                    &NewRevision {
+                        component: pushed.hash,
+                        parameters,
+                        effective: None,
+                        open_holds: OpenHolds::Quoted,
+                    },
                     None,
-                    OpenHolds::Quoted,
                 );
                 self.note(&plan, unless_stopped(done)?.map(|done| done.activation));
             }
@@ -198,8 +201,8 @@ impl Plane {
     fn once(&mut self, engine: &Engine, keyed: &Keyed) -> anyhow::Result<Option<Activated>> {
         let Keyed { id, plan, change, .. } = keyed;
         let done = match change {
-            Timeline::Activate(new) => engine.activate_once(&self.tenant, plan, id, new),
-            Timeline::Rollback => engine.rollback_once(&self.tenant, plan, id, None),
+            Timeline::Activate(new) => engine.activate(&self.tenant, plan, new, Some(id)),
+            Timeline::Rollback => engine.rollback(&self.tenant, plan, None, Some(id)),
         };
         let is_refused = match &done {
             // The plan is not there yet: what would have made it known got no answer.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use farebox_engine::projection::{Change, Changed, Revised, Subscribed, What};
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Command, Due, DueItem};
-use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord};
+use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord, TimelineChange};
 use farebox_record::correction::RefundTarget;
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus};
@@ -237,33 +237,28 @@ impl Before {
 
 /// What a record of a control plane is news of.
 pub fn control_news(record: &ControlRecord) -> Option<Change> {
-    let is_news = |effect: &ControlEffect| !matches!(effect, ControlEffect::InForce(..));
-    let command = match &record.command {
-        ControlCommand::Once { .. } if !record.effects.iter().any(is_news) => return None,
-        ControlCommand::Once { change, .. } => change,
-        other => other,
-    };
-    let what = match command {
-        ControlCommand::Activate {
-            plan,
-            revision,
-            effective,
-            ..
-        } => What::RevisionActivated(Revised {
-            plan: plan.clone(),
-            revision: *revision,
-            effective: effective.unwrap_or(record.at),
-        }),
-        ControlCommand::Rollback { plan } | ControlCommand::RollbackFrom { plan, .. } => {
-            let newest = record.effects.iter().find_map(|effect| match effect {
-                ControlEffect::PlanPut(name, state) if name == plan => state.timeline.last(),
-                _ => None,
-            })?;
-            What::RevisionRolledBack(Revised {
-                plan: plan.clone(),
-                revision: newest.revision,
-                effective: record.at,
-            })
+    let put = record.effects.iter().find_map(|effect| match effect {
+        ControlEffect::PlanPut(_, state) => state.timeline.last(),
+        _ => None,
+    });
+    let what = match &record.command {
+        // What was in force already is no news.
+        ControlCommand::ChangeTimeline { plan, change, .. } => {
+            let put = put?;
+            match change {
+                TimelineChange::Activate {
+                    revision, effective, ..
+                } => What::RevisionActivated(Revised {
+                    plan: plan.clone(),
+                    revision: *revision,
+                    effective: effective.unwrap_or(record.at),
+                }),
+                TimelineChange::Rollback { .. } => What::RevisionRolledBack(Revised {
+                    plan: plan.clone(),
+                    revision: put.revision,
+                    effective: record.at,
+                }),
+            }
         }
         ControlCommand::Quarantine {
             plan,

@@ -1,9 +1,8 @@
 //! A caller, as an application would write one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use farebox_kit::build::{BuildOptions, build_plan};

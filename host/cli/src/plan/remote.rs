@@ -188,16 +188,20 @@ impl Rollback {
     /// who mean the same only one goes back.
     pub fn run(&self, global: &Global) -> Result<Output, Failure> {
         let client = Client::new(&global.remote(&self.remote)?)?;
-        let (id, body) = match &self.id {
-            Some(id) => (id.clone(), json!({})),
+        let (id, body, learn) = match &self.id {
+            Some(id) => {
+                let learn = format!("repeating with --id {id} goes back no further");
+                (id.clone(), json!({}), learn)
+            }
             None => {
                 let plan = client.get(&["plans", &self.plan], &[])?;
-                (made_up_id(), json!({ "from": plan["in_force"]["revision"] }))
+                let learn = format!("`farebox plan list {}` shows what is in force", self.plan);
+                (
+                    made_up_id(),
+                    json!({ "from": plan["in_force"]["revision"] }),
+                    learn,
+                )
             }
-        };
-        let learn = match &self.id {
-            Some(id) => format!("repeating with --id {id} goes back no further"),
-            None => format!("`farebox plan list {}` shows what is in force", self.plan),
         };
         let activated = once(&client, &["plans", &self.plan, "rollback"], &id, &body, &learn)?;
         Ok(Output::new(in_force(&self.plan, &activated), activated))
@@ -243,6 +247,15 @@ fn in_force(plan: &str, activated: &Value) -> String {
         field(activated, "/revision/parameters"),
     );
     let at = field(activated, "/effective_at");
+    if activated["replayed"] == Value::Bool(true) {
+        // Something newer may be in force by now.
+        return format!(
+            "{plan}: an earlier call under this id put {}-{} in force from {at}; nothing changed now\n\
+             Next: `farebox plan list {plan}` shows what is in force.",
+            short(&component),
+            short(&parameters)
+        );
+    }
     format!(
         "{plan}: {}-{} is in force from {at}",
         short(&component),

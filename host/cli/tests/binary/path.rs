@@ -85,7 +85,23 @@ fn a_plan_is_pushed_prices_calls_and_every_price_is_proved() {
             .len(),
         2
     );
-    cli(&["plan", "rollback", "per-token"]);
+    // A retry that comes late tells what it did then, and not that it is in force.
+    let said = |arguments: &[&str]| {
+        let ended = run(
+            folder.path(),
+            &[arguments, &["--server", &url, "--key", &key]].concat(),
+        );
+        assert_eq!(ended.code(), 0, "{}", ended.stderr());
+        ended.stdout()
+    };
+    let back = ["plan", "rollback", "per-token", "--id", "back"];
+    let first = said(&back);
+    assert!(first.contains(" is in force from "), "{first}");
+    let again = said(&back);
+    assert!(
+        again.contains("an earlier call under this id put ") && again.contains("nothing changed now"),
+        "{again}"
+    );
     assert_eq!(cli(&["plan", "list"])["plans"][0]["plan"], "per-token");
     // 1000 + 100 x 10, and 500 + 50 x 10, per million
     let wallet = cli(&["wallet", "show", "acme"]);

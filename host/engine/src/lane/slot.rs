@@ -432,15 +432,16 @@ impl Slot {
             self.flying.insert(*id, Arc::clone(&record));
         }
         self.draft.ids.extend_from_slice(&ids);
-        let of_usage = ids.iter().filter(|id| id.keep() == Keep::Window);
-        let for_good: Vec<IdHash> = match sandbox {
-            Some(_) => of_usage.map(|id| id.for_good()).collect(),
-            None => Vec::new(),
-        };
+        let mut ids = ids;
+        if sandbox.is_some() {
+            let of_usage = ids.iter().filter(|id| id.keep() == Keep::Window);
+            let for_good: Vec<IdHash> = of_usage.map(|id| id.for_good()).collect();
+            ids.extend(for_good);
+        }
         self.draft.records.push(NewRecord {
             body,
             at: sandbox.unwrap_or(record.at).as_micros(),
-            ids: [ids, for_good].concat(),
+            ids,
         });
         self.draft.answered.push((job, reply));
         self.draft.control = self.draft.control.max(control);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{Command, Due, DueItem};
-use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord};
+use farebox_record::control::{ControlCommand, ControlEffect, ControlRecord, TimelineChange};
 use farebox_record::correction::RefundTarget;
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
@@ -41,33 +41,31 @@ pub fn changes_of(record: &Record) -> Vec<Change> {
 
 /// What a control plane's record is news of, in order.
 pub fn control_changes_of(record: &ControlRecord) -> Vec<Change> {
-    let news = match record.command.change() {
-        ControlCommand::Activate { plan, .. } => put_on_timeline(record).map(|(revision, effective)| {
-            What::RevisionActivated(Revised {
+    let news = match (record.command.timeline(), &record.command) {
+        (Some((plan, change)), _) => put_on_timeline(record).map(|(revision, effective)| {
+            let revised = Revised {
                 plan: plan.clone(),
                 revision,
                 effective,
-            })
+            };
+            match change {
+                TimelineChange::Activate { .. } => What::RevisionActivated(revised),
+                TimelineChange::Rollback { .. } => What::RevisionRolledBack(revised),
+            }
         }),
-        ControlCommand::Rollback { plan } | ControlCommand::RollbackFrom { plan, .. } => {
-            put_on_timeline(record).map(|(revision, effective)| {
-                What::RevisionRolledBack(Revised {
-                    plan: plan.clone(),
-                    revision,
-                    effective,
-                })
-            })
-        }
-        ControlCommand::Quarantine {
-            plan,
-            revision,
-            reason,
-        } => Some(What::RevisionQuarantined {
+        (
+            None,
+            ControlCommand::Quarantine {
+                plan,
+                revision,
+                reason,
+            },
+        ) => Some(What::RevisionQuarantined {
             plan: plan.clone(),
             revision: *revision,
             reason: reason.clone(),
         }),
-        _ => None,
+        (None, _) => None,
     };
     let change = |what| Change {
         customer: None,

@@ -1,7 +1,7 @@
 use farebox_record::command::{
     AboveHold, AuthorizeMode, Finality, Grant, Release, RetryTransition, Settle, Subscribe,
 };
-use farebox_record::control::{Activation, OpenHolds, PlanState};
+use farebox_record::control::{Activation, OpenHolds, PlanState, TimelineChange};
 use farebox_record::ids::{Hash, TenantId};
 use farebox_record::outcome::{DenialReason, UnpricedReason};
 use farebox_record::plan::{AppliesTo, Category};
@@ -346,9 +346,27 @@ fn control_planes_have_news_too() {
         effective: None,
         open_holds: OpenHolds::Quoted,
     };
-    assert_eq!(kind(activate, &put), [Kind::RevisionActivated]);
+    assert_eq!(kind(activate.clone(), &put), [Kind::RevisionActivated]);
     let rollback = ControlCommand::Rollback { plan: plan.clone() };
     assert_eq!(kind(rollback, &put), [Kind::RevisionRolledBack]);
+    // As they are written since they may have a key, under which it may be that nothing changes.
+    let rolled_back = TimelineChange::Rollback {
+        from: Some(revision()),
+    };
+    let changes = [
+        (Kind::RevisionActivated, activate.timeline().unwrap().1),
+        (Kind::RevisionRolledBack, rolled_back),
+    ];
+    for (expected, change) in changes {
+        let command = ControlCommand::ChangeTimeline {
+            plan: plan.clone(),
+            change,
+            id: Some("key".parse().unwrap()),
+        };
+        assert_eq!(kind(command.clone(), &put), [expected]);
+        let already = ControlEffect::InForce(plan.clone(), activation);
+        assert_eq!(kind(command, &[already]), []);
+    }
     let quarantine = ControlCommand::Quarantine {
         plan,
         revision: revision(),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{LedgerFold, Reply, ask_again};
+use farebox_engine::{LedgerFold, NewRevision, Reply, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::Record;
@@ -46,7 +46,17 @@ pub fn activate(house: &House, prices: &str) {
     let engine = &house.engine;
     let hash = Hash::of(component());
     engine
-        .activate(&house.tenant, &plan(), hash, prices, None, OpenHolds::Quoted)
+        .activate(
+            &house.tenant,
+            &plan(),
+            &NewRevision {
+                component: hash,
+                parameters: prices,
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
+        )
         .unwrap();
 }
 

@@ -14,12 +14,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use farebox_engine::LedgerFold;
+use farebox_engine::{LedgerFold, NewRevision};
 use farebox_ledger::{Wallet, verify};
 use farebox_record::Record;
 use farebox_record::codec;
 use farebox_record::command::{Command, Extend, Release};
-use farebox_record::control::{ControlCommand, ControlRecord, Role};
+use farebox_record::control::{ControlCommand, ControlRecord, OpenHolds, Role};
 use farebox_record::correction::{Adjust, AdjustTarget, Amend, Refund, RefundTarget, Void};
 use farebox_record::ids::{CallId, Hash, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
@@ -36,8 +36,8 @@ const SEGMENT_BYTES: u64 = 256 << 10;
 
 const SEGMENT: &str = "journal/00000000000000000000.journal";
 
-fn fixture(version: u8) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/journal-v{version}.hex"))
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/journal-{name}.hex"))
 }
 
 fn options() -> Options {
@@ -77,7 +77,20 @@ async fn live(dir: &Path) {
     assert_eq!(house.balance("ada").await.0, "9.5", "the hold has expired");
     house.done("ada", usage("e", "one", 250_000)).await;
     house.done("ada", usage("u", "two", 100_000)).await;
-    house.activate(SECOND);
+    let new = NewRevision {
+        component: Hash::of(crate::house::per_token()),
+        parameters: SECOND,
+        effective: None,
+        open_holds: OpenHolds::Quoted,
+    };
+    let activate = |key: &str| {
+        let activated = house
+            .engine
+            .activate(&house.tenant, &plan(), &new, Some(&call(key)));
+        activated.unwrap()
+    };
+    let second = activate("second").activation.revision;
+    activate("again");
     while house.wallet("ada").await.header().unpriced > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -91,7 +104,10 @@ async fn live(dir: &Path) {
         .create_key(&house.tenant, call("key"), Hash::of(b"secret"), Role::Read)
         .unwrap();
     engine.revoke_key(&house.tenant, call("key")).unwrap();
-    engine.rollback(&house.tenant, &plan(), None).unwrap();
+    let back = call("back");
+    engine
+        .rollback(&house.tenant, &plan(), Some(second), Some(&back))
+        .unwrap();
     engine.stop().unwrap();
 }
 
@@ -258,35 +274,59 @@ fn control_kind(command: &ControlCommand) -> &'static str {
         ControlCommand::FinishAdvance { .. } => "finish advance",
         ControlCommand::MakeBackfill { .. } => "make backfill",
         ControlCommand::MoveBackfill { .. } => "move backfill",
-        ControlCommand::RollbackFrom { .. } => "rollback from",
-        ControlCommand::Once { .. } => "once",
+        ControlCommand::ChangeTimeline { .. } => "change timeline",
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_journal_of_format_1_opens() {
-    opens(1);
+/// Changes of the control plane as they were written before changes of a timeline could have a key.
+const KEYLESS: [&str; 6] = [
+    "add component",
+    "activate",
+    "activate",
+    "create key",
+    "revoke key",
+    "rollback",
+];
+/// As they are written since; one of them found that it was so already.
+const KEYED: [&str; 7] = [
+    "add component",
+    "change timeline",
+    "change timeline",
+    "change timeline",
+    "create key",
+    "revoke key",
+    "change timeline",
+];
+
+#[test]
+fn a_journal_of_format_1_opens() {
+    opens(&fixture("v1"), 1, &KEYLESS);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_journal_of_format_2_opens() {
-    opens(2);
+#[test]
+fn a_journal_of_format_2_opens() {
+    opens(&fixture("v2"), 2, &KEYLESS);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_journal_of_format_3_opens() {
-    opens(3);
+#[test]
+fn a_journal_of_format_3_opens() {
+    opens(&fixture("v3"), 3, &KEYLESS);
+}
+
+#[test]
+fn a_journal_of_format_4_opens() {
+    opens(&fixture("v4"), 4, &KEYLESS);
 }
 
 /// A journal of this release, made anew where that is asked for.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_of_format_4_opens() {
-    refresh(&fixture(4), 4, live).await;
-    opens(4);
+async fn a_journal_of_format_4_with_keys_opens() {
+    refresh(&fixture("v4-keyed"), 4, live).await;
+    opens(&fixture("v4-keyed"), 4, &KEYED);
 }
 
-fn opens(format: u8) {
-    let (dir, report) = laid(&fixture(format));
+fn opens(file: &Path, format: u8, control: &[&str]) {
+    let (dir, report) = laid(file);
     assert_eq!(report.wallets, 2);
 
     // The state is made from the records, as nothing else is there.
@@ -339,15 +379,7 @@ fn opens(format: u8) {
         assert_eq!(&codec::encode(&record)[1..], &stored.body[1..]);
         kinds.push(control_kind(&record.command));
     }
-    let expected = [
-        "add component",
-        "activate",
-        "activate",
-        "create key",
-        "revoke key",
-        "rollback",
-    ];
-    assert_eq!(kinds, expected);
+    assert_eq!(kinds, control);
     // 10 granted. 0.5 M tokens at 1 usd a million are 0.5, 0.25 M are 0.25; 0.1 M of the other model at 4 are 0.4: 8.85 left.
     // 0.5 taken away; 0.25 back and 0.5 M at 2 taken for the amended event, which happened when the second revision began;
     // 0.4 and 0.1 back: 8.1. Held is 1 M at 2.

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use farebox_engine::ask_again;
+use farebox_engine::{NewRevision, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::command::{AboveHold, Authorize, AuthorizeMode, Command, Finality, Settle, Subscribe};
@@ -72,7 +72,17 @@ async fn holds_that_are_open_together_cannot_settle_beyond_what_is_held() {
     let hash = Hash::of(&component);
     house
         .engine
-        .activate(&house.tenant, &plan, hash, PRICES, None, OpenHolds::Quoted)
+        .activate(
+            &house.tenant,
+            &plan,
+            &NewRevision {
+                component: hash,
+                parameters: PRICES,
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
+        )
         .unwrap();
     house.done("ada", put()).await;
     let mut credits = grant("credits", "1000");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use farebox_engine::projection::{Every, UsageQuery};
-use farebox_engine::{LedgerFold, Reply, ask_again};
+use farebox_engine::{LedgerFold, NewRevision, Reply, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::{Refusal, Wallet, verify};
 use farebox_money::Nanos;
@@ -47,7 +47,17 @@ pub async fn house(store: Arc<dyn Store>) -> House {
         .unwrap();
     let hash = Hash::of(component());
     engine
-        .activate(&house.tenant, &plan(), hash, "{}", None, OpenHolds::Quoted)
+        .activate(
+            &house.tenant,
+            &plan(),
+            &NewRevision {
+                component: hash,
+                parameters: "{}",
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
+        )
         .unwrap();
     house.done("ada", put()).await;
     house.done("ada", grant("start", "10")).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{Ask, Config, Done, Engine, ManualClock, Reply, Request};
+use farebox_engine::{Ask, Config, Done, Engine, ManualClock, NewRevision, Reply, Request};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_money::{Asset, Nanos};
@@ -94,7 +94,17 @@ impl House {
     pub fn activate(&self, prices: &str) -> farebox_engine::Activated {
         let component = Hash::of(per_token());
         self.engine
-            .activate(&self.tenant, &plan(), component, prices, None, OpenHolds::Quoted)
+            .activate(
+                &self.tenant,
+                &plan(),
+                &NewRevision {
+                    component,
+                    parameters: prices,
+                    effective: None,
+                    open_holds: OpenHolds::Quoted,
+                },
+                None,
+            )
             .unwrap()
     }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use farebox_engine::projection::{Every, FeedCursor, FeedError, FeedQuery, Position, UsageQuery};
 use farebox_engine::{Ask, LedgerFold, Reply};
-use farebox_record::command::Identity;
+use farebox_ledger::Refusal;
+use farebox_record::command::{Command, Identity};
 use farebox_record::control::{ClockStep, NewTenant};
 use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
+use farebox_record::outcome::HoldEnd;
 use farebox_record::record::identity_hash;
 use farebox_store::{IdHash, JournalStore, MemoryStore, Options, Packing, Store as _, WalletKey};
 
@@ -177,10 +179,18 @@ async fn a_sandbox_that_stands_still_knows_its_events() {
         "{conflict:?}"
     );
     // A second settlement of a hold that has ended is told how.
-    let late = sandbox
-        .ask("ada", Ask::Command(Box::new(settle("h", 2_000_000, 0))))
-        .await;
-    assert!(!matches!(late, Reply::Done(_)), "{late:?}");
+    let mut second = settle("h", 1_000_000, 0);
+    if let Command::Settle(settle) = &mut second {
+        settle.id = CallId::new("another").unwrap();
+    }
+    let late = sandbox.ask("ada", Ask::Command(Box::new(second))).await;
+    let told = Refusal::HoldEnded {
+        end: HoldEnd::Settled,
+    };
+    assert!(
+        matches!(&late, Reply::Refused(refusal) if *refusal == told),
+        "{late:?}"
+    );
     assert_eq!(sandbox.balance("ada").await, before);
     let found = sandbox
         .engine

@@ -32,12 +32,12 @@ async fn a_new_revision_prices_what_comes_and_the_one_that_quoted_settles() {
 async fn a_rollback_puts_the_earlier_revision_back() {
     let house = House::over(Arc::new(MemoryStore::new()));
     house.customer("ada", "10").await;
-    let refused = house.engine.rollback(&house.tenant, &plan(), None);
+    let refused = house.engine.rollback(&house.tenant, &plan(), None, None);
     assert!(matches!(refused, Err(ControlError::NothingToRollBack)));
     house.clock.advance(crate::house::seconds(1));
     house.activate(SECOND);
     house.clock.advance(crate::house::seconds(1));
-    let back = house.engine.rollback(&house.tenant, &plan(), None).unwrap();
+    let back = house.engine.rollback(&house.tenant, &plan(), None, None).unwrap();
     assert_eq!(back.activation.revision.parameters, Hash::of(FIRST.as_bytes()));
     house.done("ada", usage("e", "one", 1_000_000)).await;
     assert_eq!(house.balance("ada").await.0, "9");
@@ -60,7 +60,7 @@ async fn a_timeline_changes_once_under_a_key_however_late_the_retry() {
     };
     let activate = |engine: &Engine, id, parameters| {
         engine
-            .activate_once(&tenant, &plan(), &key(id), &new(parameters))
+            .activate(&tenant, &plan(), &new(parameters), Some(&key(id)))
             .unwrap()
     };
     let in_force = |engine: &Engine| {
@@ -92,7 +92,7 @@ async fn a_timeline_changes_once_under_a_key_however_late_the_retry() {
     assert_eq!(activate(&engine, "a", FIRST), replayed(unchanged));
     assert_eq!(in_force(&engine), (second, 2));
     // Back, once; then on again, and the retries of both come late.
-    let roll_back = |engine: &Engine, id, from| engine.rollback_once(&tenant, &plan(), &key(id), from);
+    let roll_back = |engine: &Engine, id, from| engine.rollback(&tenant, &plan(), from, Some(&key(id)));
     let back = roll_back(&engine, "b", None).unwrap(); // of another kind, so the key is free
     assert_eq!((back.done.clone(), back.replayed), (ControlDone::Changed, false));
     assert_eq!(in_force(&engine), (first, 3));
@@ -110,7 +110,7 @@ async fn a_timeline_changes_once_under_a_key_however_late_the_retry() {
     assert_eq!(in_force(&engine), (second, 4));
 
     // Something else under a key that was used.
-    let conflict = |new: NewRevision<'_>| match engine.activate_once(&tenant, &plan(), &key("b"), &new) {
+    let conflict = |new: NewRevision<'_>| match engine.activate(&tenant, &plan(), &new, Some(&key("b"))) {
         Err(ControlError::Conflict { field }) => field,
         other => panic!("{other:?}"),
     };
@@ -168,7 +168,7 @@ async fn two_activations_under_one_key_at_once_are_one() {
                     open_holds: OpenHolds::Quoted,
                 };
                 let id = CallId::new("one").unwrap();
-                engine.activate_once(&tenant, &plan(), &id, &new).unwrap()
+                engine.activate(&tenant, &plan(), &new, Some(&id)).unwrap()
             })
         })
         .collect();
@@ -213,7 +213,17 @@ async fn wrong_parameters_say_where() {
     let component = Hash::of(per_token());
     let refused = house
         .engine
-        .activate(&house.tenant, &plan(), component, &wrong, None, OpenHolds::Quoted)
+        .activate(
+            &house.tenant,
+            &plan(),
+            &NewRevision {
+                component,
+                parameters: &wrong,
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
+        )
         .unwrap_err();
     let text = refused.to_string();
     assert!(

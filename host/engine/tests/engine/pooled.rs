@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::ask_again;
+use farebox_engine::{NewRevision, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_money::Nanos;
@@ -46,10 +46,13 @@ pub fn activate(house: &House, plan: &str, prices: &str, open_holds: OpenHolds) 
         .activate(
             &house.tenant,
             &named(plan),
-            Hash::of(pool()),
-            prices,
+            &NewRevision {
+                component: Hash::of(pool()),
+                parameters: prices,
+                effective: None,
+                open_holds,
+            },
             None,
-            open_holds,
         )
         .unwrap();
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use farebox_engine::{Ask, Config, Engine, ManualClock, Reply, Request, Work};
+use farebox_engine::{Ask, Config, Engine, ManualClock, NewRevision, Reply, Request, Work};
 use farebox_record::command::Command;
 use farebox_record::control::OpenHolds;
 use farebox_record::correction::{Amend, Void};
@@ -50,7 +50,17 @@ impl Hands {
     fn activate(&self, prices: &str) {
         let component = Hash::of(per_token());
         self.engine
-            .activate(&self.tenant, &plan(), component, prices, None, OpenHolds::Quoted)
+            .activate(
+                &self.tenant,
+                &plan(),
+                &NewRevision {
+                    component,
+                    parameters: prices,
+                    effective: None,
+                    open_holds: OpenHolds::Quoted,
+                },
+                None,
+            )
             .unwrap();
     }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{Ask, Config, Engine, ManualClock, Reply, Request, Work, refold_again};
+use farebox_engine::{Ask, Config, Engine, ManualClock, NewRevision, Reply, Request, Work, refold_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::{Refusal, Wallet, verify};
 use farebox_money::Nanos;
@@ -50,7 +50,17 @@ pub fn price_by(engine: &Engine, tenant: &TenantId, prices: &str, open_holds: Op
     engine.push_component(tenant, &plan, component()).unwrap();
     let hash = Hash::of(component());
     engine
-        .activate(tenant, &plan, hash, prices, None, open_holds)
+        .activate(
+            tenant,
+            &plan,
+            &NewRevision {
+                component: hash,
+                parameters: prices,
+                effective: None,
+                open_holds,
+            },
+            None,
+        )
         .unwrap();
     plan
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::Given;
+use farebox_engine::{Given, NewRevision};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Refusal;
 use farebox_money::Nanos;
@@ -40,7 +40,17 @@ async fn house(store: &Arc<dyn Store>) -> House {
     engine.push_component(tenant, &plan, component()).unwrap();
     let hash = Hash::of(component());
     engine
-        .activate(tenant, &plan, hash, "{}", None, OpenHolds::Quoted)
+        .activate(
+            tenant,
+            &plan,
+            &NewRevision {
+                component: hash,
+                parameters: "{}",
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
+        )
         .unwrap();
     house.done("ada", put()).await;
     house.done("ada", grant("start", "10")).await;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{Ask, LedgerFold, Reply, Request, ask_again};
+use farebox_engine::{Ask, LedgerFold, NewRevision, Reply, Request, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::Record;
@@ -48,7 +48,17 @@ fn activate(house: &House, spaces: usize) -> RevisionHash {
     let hash = Hash::of(component());
     let activated = house
         .engine
-        .activate(&house.tenant, &plan(), hash, &parameters, None, OpenHolds::Quoted)
+        .activate(
+            &house.tenant,
+            &plan(),
+            &NewRevision {
+                component: hash,
+                parameters: &parameters,
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
+        )
         .unwrap();
     activated.activation.revision
 }
@@ -438,10 +448,13 @@ async fn a_subscription_may_begin_with_sixteen_grants() {
         .activate(
             &house.tenant,
             &plan(),
-            hash,
-            r#"{"gifts": 16}"#,
+            &NewRevision {
+                component: hash,
+                parameters: r#"{"gifts": 16}"#,
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
             None,
-            OpenHolds::Quoted,
         )
         .unwrap();
     customer(&house, "ada", "1", "1").await;

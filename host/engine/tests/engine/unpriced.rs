@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use farebox_engine::{Config, Engine, LedgerFold, ManualClock};
+use farebox_engine::{Config, Engine, LedgerFold, ManualClock, NewRevision};
 use farebox_record::command::Command;
 use farebox_record::control::OpenHolds;
 use farebox_record::ids::{Hash, SubscriptionId};
@@ -104,7 +104,17 @@ async fn what_waits_is_looked_at_again_at_every_start() {
         let engine = Engine::by_hand(config, open(), runtime(), clock).unwrap();
         let component = Hash::of(per_token());
         engine
-            .activate(&tenant, &plan(), component, SECOND, None, OpenHolds::Quoted)
+            .activate(
+                &tenant,
+                &plan(),
+                &NewRevision {
+                    component,
+                    parameters: SECOND,
+                    effective: None,
+                    open_holds: OpenHolds::Quoted,
+                },
+                None,
+            )
             .unwrap();
     }
     let house = House::without_plan(open());
@@ -126,10 +136,13 @@ async fn what_waits_is_rated_when_a_revision_comes_into_force_that_was_activated
         .activate(
             &house.tenant,
             &outcomes,
-            component,
-            deadlines::PRICES,
-            Some(ahead),
-            OpenHolds::Quoted,
+            &NewRevision {
+                component,
+                parameters: deadlines::PRICES,
+                effective: Some(ahead),
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
         )
         .unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use farebox_engine::projection::{Change, FeedCursor};
-use farebox_engine::{Ask, Config, Engine, ManualClock, Rejected, Reply, Request, Work};
+use farebox_engine::{Ask, Config, Engine, ManualClock, NewRevision, Rejected, Reply, Request, Work};
 use farebox_ledger::Wallet;
 use farebox_record::control::OpenHolds;
 use farebox_record::ids::{CustomerId, Hash, PlanName, RevisionHash, TenantId};
@@ -91,9 +91,17 @@ impl Stage {
     }
 
     fn activate(&mut self, plan: &PlanName, component: Hash, parameters: &str) -> Result<(), RunError> {
-        let put = self
-            .engine
-            .activate(&self.tenant, plan, component, parameters, None, OpenHolds::Quoted)?;
+        let put = self.engine.activate(
+            &self.tenant,
+            plan,
+            &NewRevision {
+                component,
+                parameters,
+                effective: None,
+                open_holds: OpenHolds::Quoted,
+            },
+            None,
+        )?;
         self.revisions.push(put.activation.revision);
         Ok(())
     }

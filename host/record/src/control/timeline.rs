@@ -16,6 +16,25 @@ pub enum OpenHolds {
     New,
 }
 
+/// A change of a plan's timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimelineChange {
+    /// A revision is put on it.
+    Activate {
+        /// Which code with which parameters. The parameters' text is kept beside the journal, by its hash.
+        revision: RevisionHash,
+        /// From which event time on; none: now.
+        effective: Option<Timestamp>,
+        /// Which revision settles holds that were quoted before.
+        open_holds: OpenHolds,
+    },
+    /// The revision that was in force before the present one is put back in force, from now on.
+    Rollback {
+        /// What must be in force; where it is not (any more), nothing changes.
+        from: Option<RevisionHash>,
+    },
+}
+
 /// A plan: its components, and its revisions by effective time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanState {

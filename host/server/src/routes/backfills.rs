@@ -131,10 +131,11 @@ pub(crate) async fn commit(
     Ok(answer(Made::Done, &BackfillView::new(&id, &state)))
 }
 
-/// Takes all events of a backfill back, the last one first.
+/// Takes all events of a backfill back, the last one first, or none.
 ///
-/// What was corrected meanwhile comes back as it stands. The ids stay taken: what should be charged after all comes under
-/// others. The call can be repeated.
+/// It is tried out first: where one event cannot be taken back, the answer names it, and nothing changes. What was corrected
+/// meanwhile comes back as it stands. The ids stay taken: what should be charged after all comes under others. The call can be
+/// repeated.
 #[utoipa::path(
     post, path = "/v1/backfills/{backfill}/revert", tag = "backfills", operation_id = "revertBackfill",
     params(("backfill" = String, Path, description = "The backfill")),

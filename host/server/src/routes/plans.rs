@@ -72,7 +72,10 @@ pub(crate) async fn push(
         ("Idempotency-Key" = String, Header, description = "Made by you; carried out once under this key")
     ),
     responses(
-        (status = 200, description = "It was in force already", body = ActivationView),
+        (
+            status = 200, body = ActivationView,
+            description = "It was in force already, or an earlier call under this key put it there"
+        ),
         (status = 201, description = "It is on the timeline", body = ActivationView)
     )
 )]
@@ -108,7 +111,7 @@ pub(crate) async fn activate(
                 effective: body.effective_at.map(|at| at.0),
                 open_holds: body.open_holds,
             };
-            engine.activate_once(&caller.tenant, &plan, &key, &new)
+            engine.activate(&caller.tenant, &plan, &new, Some(&key))
         })
         .await?;
     let made = match (activated.replayed, &activated.done) {
@@ -130,7 +133,7 @@ pub(crate) async fn activate(
         ("plan" = String, Path, description = "The plan"),
         ("Idempotency-Key" = String, Header, description = "Made by you; carried out once under this key")
     ),
-    responses((status = 200, description = "What is in force now; `created` tells whether by this call", body = ActivationView))
+    responses((status = 200, description = "What the rollback put in force, or found in force", body = ActivationView))
 )]
 pub(crate) async fn roll_back(
     State(server): State<Server>,
@@ -143,7 +146,7 @@ pub(crate) async fn roll_back(
     let from = body.from.map(|from| from.hash());
     let key = parameters::required_key(&headers)?;
     let activated = server
-        .blocking(move |engine| engine.rollback_once(&caller.tenant, &plan, &key, from))
+        .blocking(move |engine| engine.rollback(&caller.tenant, &plan, from, Some(&key)))
         .await?;
     let made = Made::done_unless(activated.replayed);
     Ok(answer(made, &ActivationView::activated(&activated)))

@@ -263,7 +263,7 @@ pub struct ActivationView {
     /// Which revision settles holds that were quoted before.
     #[schema(schema_with = open_holds_schema)]
     pub open_holds: OpenHolds,
-    /// Whether this call put it there: `false` where it was in force anyway. Only in the answer to that call.
+    /// Whether the change put it there: `false` where it was in force anyway. Only in the answer to a change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<bool>,
     /// Whether an earlier call under the same key did it, and this is its answer. Only in the answer to such a call.
