@@ -110,8 +110,10 @@ impl<'w> Missed<'w> {
         let replaced = self.taken.is_some_and(|taken| self.instant < taken);
         let same_instant = |since: Option<Timestamp>| since == Some(self.instant);
         match self.change {
-            // Timers end with their plan and with their subscription.
+            // Timers end with their plan and with their subscription. Until then they are answered by the present state: what
+            // they change in it, and in that of their subject, is known from then on, or it is charged again.
             DueChange::Timer(_) if self.ended.is_some() || replaced => Applies::Nothing,
+            DueChange::Timer(_) => Applies::All,
             // At the very instant something else came of it, and nothing was served in between.
             DueChange::Renewed(_) if same_instant(self.ended) || same_instant(self.taken) => Applies::Nothing,
             DueChange::PlanChanged { .. } if same_instant(self.ended) => Applies::Nothing,

@@ -240,7 +240,8 @@ impl Model {
     /// A subscription that is gone is told nothing, and a timer ends with its subscription and with the plan that set it. To
     /// the end of the subscription itself its plan has the last word. A period that another plan, or the end, cut off as it
     /// began is told nothing either. Else nothing is given any more after the end, or for a plan that another one replaced;
-    /// and a term that is over has handed on its state and timers.
+    /// and a renewal whose term is over has handed on state and timers; a timer goes on
+    /// from what is known now.
     fn still_applies(&self, id: &str, at: i64, kind: DueKind) -> Option<Rest> {
         let sub = self.subs.iter().find(|s| s.id == id)?;
         let ended = match sub.status {
@@ -263,7 +264,7 @@ impl Model {
             Rest::All
         } else if ended.is_some() || of_old_plan {
             Rest::Charges
-        } else if at < sub.since {
+        } else if kind != DueKind::Timer && at < sub.since {
             Rest::Value
         } else {
             Rest::All

@@ -172,7 +172,7 @@ fn a_new_plan_that_ended_as_it_began_owes_nothing() {
 }
 
 #[test]
-fn a_timer_of_a_term_that_is_over_is_told_by_the_present_state() {
+fn a_timer_of_a_term_that_is_over_is_answered_by_the_present_state_and_changes_it() {
     let mut world = World::new();
     world
         .ask(subscribe("s", Cadence::Monthly), wakes("nightly", t(DAY)))
@@ -188,7 +188,7 @@ fn a_timer_of_a_term_that_is_over_is_told_by_the_present_state() {
     assert_eq!(told(&world, &retry), ("timer", None));
     assert_eq!(
         after(&mut world, retry),
-        "0 0 0 20, 100 0 0 0, \"april\", 0 timers"
+        "0 0 0 20, 100 0 0 0, \"late\", 1 timers"
     );
 }
 

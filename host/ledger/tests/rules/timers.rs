@@ -300,6 +300,35 @@ fn what_is_answered_late_belongs_to_the_event_too() {
     assert_eq!(world.has("usd"), "10 0 0 0");
 }
 
+/// The next event of the conversation must find that it was charged, whatever began meanwhile.
+#[test]
+fn what_is_answered_in_a_later_period_is_known_of_the_subject() {
+    let mut world = world();
+    let again = missed(&mut world);
+    world.transitions.push_back(priced(&[]));
+    world.advance(31 * 86_400);
+    let late = Verdict::Priced(Priced {
+        charges: vec![charge("outcome", "usd", "0.99")],
+        state: Some(b"one".to_vec()),
+        subject: Some(SubjectChange {
+            state: b"earned".to_vec(),
+            expires: t(90 * 86_400),
+        }),
+        timers: vec![TimerOrder {
+            key: "reversible".into(),
+            at: Some(t(60 * 86_400)),
+        }],
+        ..Priced::default()
+    });
+    world.decide(again, Some(about(late))).unwrap();
+    assert_eq!(world.has("usd"), "9.01 0 0 0");
+    let part = Part::Subject("s".parse().unwrap(), "c1".into());
+    assert!(world.parts().contains_key(&part.key()));
+    assert_eq!(waiting(&world), ["c1"]);
+    let subscription = world.wallet.subscription(&"s".parse().unwrap()).unwrap();
+    assert_eq!(subscription.state, b"one");
+}
+
 #[test]
 fn an_event_that_was_taken_back_is_charged_nothing_late() {
     let mut world = world();
