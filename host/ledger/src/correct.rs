@@ -187,7 +187,7 @@ pub(crate) fn amend(
         let mut draft = Draft::new(wallet, at);
         // What is charged now comes first in the record's list of charges; what comes back goes on behind it.
         draft.answer_holds(priced.charges.len());
-        let reversed = take_back(&mut draft, original, at);
+        let mut reversed = take_back(&mut draft, original, at);
         let behind = begin_refold(&mut draft, seen, original, at)?;
         let mut giving = Giving::of(
             draft.wallet,
@@ -205,7 +205,9 @@ pub(crate) fn amend(
         }
         giving.take_again(&mut draft, at)?;
         let cause = Cause::Event(&amend.event);
-        let ready = Ready::behind_give_backs(draft.wallet, priced, pricing, cause)?;
+        let ended = &original.ended;
+        let ready = Ready::in_place_of(draft.wallet, priced, pricing, cause, &reversed, ended)?;
+        reversed.save(ready.saved());
         let slices = ready.slices(at);
         match behind {
             // Its state is the one behind all events of the term, and what it gives it gave before.

@@ -26,6 +26,8 @@ pub(crate) enum Origin {
     Live,
     /// A refund gave it back, and that stands: it covers as if it were still taken, and nothing moves.
     Refunded,
+    /// It came back to nobody in this record, because its grant is over or it was written off: it goes the same way back.
+    Lost,
 }
 
 /// A slice with its origin.
@@ -59,7 +61,7 @@ pub(crate) struct Owned {
     pub from: SliceSource,
     pub asset: Asset,
     pub amount: Nanos,
-    /// [`Origin::Taken`], [`Origin::Pinned`] or [`Origin::Refunded`].
+    /// All but [`Origin::Live`].
     pub origin: Origin,
 }
 
@@ -131,8 +133,8 @@ pub(crate) fn cover_by_hold(
     cover_from(grants, charges, attributes, [Vec::new(), owned], Funds::none())
 }
 
-/// Covers what an event costs behind a correction: first by what refunds gave back of it, then by what it took, then by
-/// `funds`. Both are in the order in which they were taken.
+/// Covers what an event costs behind a correction: first by what refunds gave back of it, then by what it took (of one that is
+/// replaced, what of that would be lost), then by `funds`. Both are in the order in which they were taken.
 pub(crate) fn cover_again(
     grants: Grants<'_>,
     charges: &[Charge],
@@ -358,7 +360,7 @@ impl<'c> Open<'c> {
         let index = self.index;
         let rank = |origin: Origin| match origin {
             Origin::Taken(charge) if charge == index => 0,
-            Origin::Pinned | Origin::Live | Origin::Refunded => 1,
+            Origin::Pinned | Origin::Live | Origin::Refunded | Origin::Lost => 1,
             Origin::Taken(_) => 2,
         };
         for wanted in 0..=2 {

@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 use farebox_record::command::TimerAbout;
 use farebox_record::correction::{Standing, TakenSlice};
 use farebox_record::event::Event;
+use farebox_record::ids::GrantId;
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, Line, Pricing};
 use farebox_record::plan::{EventRef, GrantOrder, Priced};
-use farebox_record::state::TimerState;
+use farebox_record::state::{GrantState, Slice, TimerState};
 use farebox_record::time::Timestamp;
 
-use crate::cover::{Origin, Uncoverable, Uncovered, cover, lines};
+use crate::cover::{Grants, Origin, Uncoverable, Uncovered, cover_again, lines};
 use crate::draft::Draft;
+use crate::funds::Funds;
 use crate::giving::check_none;
 use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::reverse::Reversed;
 use crate::spending::count_event;
 use crate::timer::{check_timers, note_charged, put_timer};
 use crate::wallet::Wallet;
@@ -46,10 +49,33 @@ impl<'p> Ready<'p> {
         pricing: &Pricing,
         cause: Cause<'_>,
     ) -> Result<Ready<'p>, Refusal> {
+        Ready::in_place_of(
+            wallet,
+            priced,
+            pricing,
+            cause,
+            &Reversed::default(),
+            &BTreeMap::new(),
+        )
+    }
+
+    /// The same for an event that takes the place of another: what of that came back to nobody covers it first. `ended`: grants
+    /// that the wallet no longer has, as they were opened.
+    pub fn in_place_of(
+        wallet: &Wallet,
+        priced: &'p Priced,
+        pricing: &Pricing,
+        cause: Cause<'_>,
+        reversed: &Reversed,
+        ended: &BTreeMap<GrantId, GrantState>,
+    ) -> Result<Ready<'p>, Refusal> {
         check_priced(wallet, priced, pricing, cause)?;
         let none = BTreeMap::new();
         let attributes = cause.event().map_or(&none, |event| &event.attributes);
-        let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
+        let grants = Grants::with_ended(wallet, ended);
+        let (lost, funds) = (reversed.lost(), Funds::of(wallet));
+        let covered = cover_again(grants, &priced.charges, attributes, Vec::new(), lost, funds);
+        let covered = covered.map_err(unpostable)?;
         let mut draws = covered.draws;
         draws.extend(covered.uncovered.into_iter().map(debt));
         Ok(Ready { priced, draws })
@@ -75,6 +101,12 @@ impl<'p> Ready<'p> {
             posted: Some(at),
         });
         taken.collect()
+    }
+
+    /// What covers it that would have been lost.
+    pub fn saved(&self) -> impl Iterator<Item = &Slice> {
+        let lost = self.draws.iter().filter(|draw| draw.origin == Origin::Lost);
+        lost.map(|draw| &draw.slice)
     }
 
     /// Names the charges behind those of the record's own answer.

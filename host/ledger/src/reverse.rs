@@ -9,9 +9,10 @@ use farebox_record::ids::GrantId;
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::{Category, EventRef};
-use farebox_record::state::{GrantPhase, GrantState, SliceSource, SubscriptionState};
+use farebox_record::state::{GrantPhase, GrantState, Slice, SliceSource, SubscriptionState};
 use farebox_record::time::Timestamp;
 
+use crate::cover::{Origin, Owned};
 use crate::draft::Draft;
 use crate::grant::{contra, pay_debt};
 use crate::owed::{NotOwed, Owed, give_back_paid, relieve};
@@ -49,6 +50,34 @@ pub(crate) struct Reversed {
     pub paid: Vec<(Asset, Nanos)>,
     /// What of it became breakage.
     pub expired: Vec<(Asset, Nanos)>,
+    /// What of it nobody got, because it expired or was written off, in the order in which it was taken.
+    lost: Vec<(SliceSource, Asset, Nanos)>,
+}
+
+impl Reversed {
+    /// What nobody got, to cover what takes the place of the event.
+    pub fn lost(&self) -> Vec<Owned> {
+        let owned = self.lost.iter().map(|(from, asset, amount)| Owned {
+            from: from.clone(),
+            asset: asset.clone(),
+            amount: *amount,
+            origin: Origin::Lost,
+        });
+        owned.collect()
+    }
+
+    /// What covers the event that takes the place is not lost after all.
+    pub fn save<'s>(&mut self, saved: impl Iterator<Item = &'s Slice>) {
+        for slice in saved {
+            let told = match &slice.from {
+                SliceSource::Grant(_) => &mut self.expired,
+                SliceSource::Debt | SliceSource::Receivable => &mut self.paid,
+            };
+            let less = Nanos::new(-slice.amount.get());
+            let both = told.iter().map(|(asset, amount)| (asset, *amount));
+            *told = per_asset(both.chain([(&slice.asset, less)]));
+        }
+    }
 }
 
 /// Splits slices into what comes back and what stays: up to `amount` of one asset, or everything. Debt comes back first,
@@ -117,17 +146,32 @@ pub(crate) fn give_back(
     at: Timestamp,
 ) -> Reversed {
     let (mut paid, mut expired) = (Vec::new(), Vec::new());
+    let mut lost: Vec<(SliceSource, Asset, Nanos)> = Vec::new();
     for slice in slices {
         let charge = draft.earlier_charge(&slice.code);
         let back = give_back_slice(draft, standing, slice, charge, ended, at);
         paid.push((&slice.asset, back.paid));
         expired.push((&slice.asset, back.expired));
+        let nobody_got = Nanos::new(back.expired.get() + back.written_off.get());
+        match lost
+            .iter_mut()
+            .find(|(from, asset, _)| *from == slice.from && *asset == slice.asset)
+        {
+            Some((.., sum)) => *sum = Nanos::new(sum.get() + nobody_got.get()),
+            None if nobody_got.is_positive() => {
+                lost.push((slice.from.clone(), slice.asset.clone(), nobody_got))
+            }
+            None => {}
+        }
     }
+    // It comes back the other way around.
+    lost.reverse();
     count_back(draft, standing, slices, at);
     Reversed {
         total: per_asset(slices.iter().map(|s| (&s.asset, s.amount))),
         paid: per_asset(paid.into_iter()),
         expired: per_asset(expired.into_iter()),
+        lost,
     }
 }
 

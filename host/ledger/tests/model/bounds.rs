@@ -1,27 +1,21 @@
 //! Spending limits, naively: what counts towards them, and which calls they deny.
 
-use std::collections::BTreeMap;
-
 use farebox_record::ids::LimitName;
 use farebox_record::spending::{LimitTerms, OnExceed};
 
 use crate::corrections::Slice;
 use crate::reference::{Model, Sums, Told, of};
-use crate::world::make::reference;
+use crate::words::{Labels, reference};
 use crate::world::t;
-use crate::world::tally::Tally;
+use crate::world::tally::{Tally, is_within};
 
 /// The naive counter counts seconds from 1970 on.
 fn since_1970(at: i64) -> i64 {
     t(at).as_micros() / 1_000_000
 }
 
-fn covers(terms: &LimitTerms, team: Option<&str>) -> bool {
-    let attributes: BTreeMap<String, String> = team
-        .map(|team| ("team".into(), team.into()))
-        .into_iter()
-        .collect();
-    terms.scope.holds(&attributes)
+fn covers(terms: &LimitTerms, labels: Labels) -> bool {
+    is_within(&terms.scope, &labels.attributes())
 }
 
 impl Model {
@@ -29,17 +23,17 @@ impl Model {
     pub fn limit(&self, name: &str) -> (i128, i128) {
         let mut tally = self.limits[name].clone();
         tally.move_on(since_1970(self.now));
-        let held = (0..self.holds.len()).filter(|index| covers(&tally.terms, self.holds[*index].team));
+        let held = (0..self.holds.len()).filter(|index| covers(&tally.terms, self.holds[*index].labels));
         let held = held.map(|index| of(&self.held_by(index), tally.terms.asset.as_str()));
         (tally.used(), held.sum())
     }
 
     /// Says no to a call that does not fit: the limit with the least left does, the first by name.
-    pub fn unfit(&self, team: Option<&str>, wanted: &Sums, had: &Sums) -> Option<Told> {
+    pub fn unfit(&self, labels: Labels, wanted: &Sums, had: &Sums) -> Option<Told> {
         let mut tightest: Option<(i128, Told)> = None;
         for (name, tally) in &self.limits {
             let terms = &tally.terms;
-            if terms.on_exceed == OnExceed::Notify || !covers(terms, team) {
+            if terms.on_exceed == OnExceed::Notify || !covers(terms, labels) {
                 continue;
             }
             let asset = terms.asset.as_str();
@@ -59,11 +53,11 @@ impl Model {
     }
 
     /// Counts what an event took, or gives back.
-    pub fn count(&mut self, team: Option<&str>, taken: &Sums) {
+    pub fn count(&mut self, labels: Labels, taken: &Sums) {
         let now = since_1970(self.now);
         for (name, tally) in &mut self.limits {
             let amount = of(taken, tally.terms.asset.as_str());
-            if covers(&tally.terms, team) && amount != 0 {
+            if covers(&tally.terms, labels) && amount != 0 {
                 tally.add(now, amount);
                 announce(tally, name, &mut self.announced);
             }
@@ -71,7 +65,7 @@ impl Model {
     }
 
     /// Counts what comes back of an event, or is taken again, towards the limits that counted it in their present window.
-    pub fn count_back(&mut self, team: Option<&str>, sign: i128, slices: &[Slice]) {
+    pub fn count_back(&mut self, labels: Labels, sign: i128, slices: &[Slice]) {
         let now = since_1970(self.now);
         for (name, tally) in &mut self.limits {
             let since = self.counted_since[name];
@@ -81,19 +75,19 @@ impl Model {
                 .iter()
                 .filter(|slice| slice.asset == tally.terms.asset.as_str());
             let amount: i128 = same.filter(counted).map(|slice| slice.amount).sum();
-            if covers(&tally.terms, team) && amount != 0 {
+            if covers(&tally.terms, labels) && amount != 0 {
                 tally.add(now, sign * amount);
                 announce(tally, name, &mut self.announced);
             }
         }
     }
 
-    /// Counts what a settlement brought beyond what is counted of its call. `teams`: that of the settlement before it, or of
-    /// the authorize, and that of the settlement. Less of a call that was opened before the present window frees nothing.
+    /// Counts what a settlement brought beyond what is counted of its call. `labels`: those of the settlement before it, or of
+    /// the authorize, and those of the settlement. Less of a call that was opened before the present window frees nothing.
     pub fn count_call(
         &mut self,
         (id, opened): (&str, i64),
-        teams: (Option<&str>, Option<&str>),
+        labels: (Labels, Labels),
         before: &Sums,
         after: &Sums,
     ) {
@@ -103,7 +97,7 @@ impl Model {
             let asset = tally.terms.asset.to_string();
             // A limit that is younger than what the call took counts nothing of that, and frees nothing when it comes back.
             let counted = tally.calls.get(&call).copied().unwrap_or(0);
-            let counts = match (covers(&tally.terms, teams.0), covers(&tally.terms, teams.1)) {
+            let counts = match (covers(&tally.terms, labels.0), covers(&tally.terms, labels.1)) {
                 (true, true) => (counted + of(after, &asset) - of(before, &asset)).max(0),
                 (false, true) => of(after, &asset),
                 (_, false) => 0,

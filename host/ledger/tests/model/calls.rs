@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::corrections::Slice;
 use crate::cover::Cover;
 use crate::giving::Given;
 use crate::reference::{Hold, Model, Source, Sums, Told, of};
 use crate::settle::first_asked;
 use crate::subscriptions::{Asked, Status};
-use crate::words::{Charge, Says, Word};
+use crate::words::{Charge, Labels, Says, Word};
 
 /// A call, or usage, as it is reported.
 #[derive(Debug, Clone)]
@@ -15,7 +16,9 @@ pub struct Call {
     pub id: String,
     /// The type of its event.
     pub kind: &'static str,
-    pub team: Option<&'static str>,
+    pub labels: Labels,
+    /// What its event measures, which no rule of the ledger reads.
+    pub tokens: Option<u32>,
     /// When it happened, where that is said.
     pub time: Option<i64>,
 }
@@ -108,7 +111,7 @@ impl Model {
         if !says.is_postable() {
             return Told::refused("Amount");
         }
-        let cover = self.cover(&says.charges, call.team, BTreeMap::new());
+        let cover = self.cover(&says.charges, call.labels, BTreeMap::new());
         if let Some(denied) = self.short(&cover, &BTreeMap::new()) {
             return self.deny(denied);
         }
@@ -116,7 +119,7 @@ impl Model {
         for (asset, amount) in taken_of(&cover) {
             *wanted.entry(asset).or_default() += amount;
         }
-        if let Some(denied) = self.unfit(call.team, &wanted, &Sums::new()) {
+        if let Some(denied) = self.unfit(call.labels, &wanted, &Sums::new()) {
             return self.deny(denied);
         }
         self.record();
@@ -137,14 +140,14 @@ impl Model {
         let mut tried = self.clone();
         tried.record();
         let given = tried.give(&call.id, &says.gives);
-        let cover = tried.cover(&says.charges, call.team, BTreeMap::new());
+        let cover = tried.cover(&says.charges, call.labels, BTreeMap::new());
         let mut wanted = Sums::new();
         for (asset, amount) in taken_of(&cover) {
             *wanted.entry(asset).or_default() += amount;
         }
         let denied = (tried.indebted(&says.charges))
             .or_else(|| tried.short(&cover, &BTreeMap::new()))
-            .or_else(|| tried.unfit(call.team, &wanted, &Sums::new()));
+            .or_else(|| tried.unfit(call.labels, &wanted, &Sums::new()));
         if let Some(denied) = denied {
             return self.deny(denied);
         }
@@ -161,7 +164,7 @@ impl Model {
         let mut hold = Hold {
             id: call.id.clone(),
             kind: call.kind,
-            team: call.team,
+            labels: call.labels,
             time: call.time.unwrap_or(self.now),
             opened: self.now,
             sub: asked.sub.clone(),
@@ -255,8 +258,8 @@ impl Model {
             if !says.is_postable() {
                 return Told::refused("Amount");
             }
-            let team = self.holds[index].team;
-            let cover = self.cover(&says.charges, team, self.own(index));
+            let labels = self.holds[index].labels;
+            let cover = self.cover(&says.charges, labels, self.own(index));
             let credit = self.holds[index].credit.clone();
             if let Some(denied) = self.short(&cover, &credit) {
                 return self.deny(denied);
@@ -285,7 +288,7 @@ impl Model {
                 }
             }
             let grown = std::mem::replace(&mut self.holds[index], before);
-            if let Some(denied) = self.unfit(team, &wanted, &had) {
+            if let Some(denied) = self.unfit(labels, &wanted, &had) {
                 return self.deny(denied);
             }
             self.holds[index] = grown;
@@ -334,17 +337,29 @@ impl Model {
         (gave, gone): (Vec<Given>, Vec<Given>),
     ) {
         self.take_again(&gone);
-        let cover = self.cover(&says.charges, call.team, BTreeMap::new());
+        let cover = self.cover(&says.charges, call.labels, BTreeMap::new());
         let slices = self.slices(&cover, &says.charges);
         self.post(&cover);
+        self.charged_with(call, says, asked, slices, gave);
+    }
+
+    /// Its charges are posted: counted, and everything that comes with it.
+    pub fn charged_with(
+        &mut self,
+        call: &Call,
+        says: &Says,
+        asked: &Asked,
+        slices: Vec<Slice>,
+        gave: Vec<Given>,
+    ) {
         let mut taken = Sums::new();
-        for (asset, amount) in taken_of(&cover) {
-            *taken.entry(asset).or_default() += amount;
+        for slice in &slices {
+            *taken.entry(slice.asset).or_default() += slice.amount;
         }
-        self.count(call.team, &taken);
+        self.count(call.labels, &taken);
         self.charged(call, slices, asked);
         self.note_given(&call.id, gave);
-        let about = self.about(asked, call.team, &call.id);
+        let about = self.about(asked, call.labels, &call.id);
         self.carry_out(says, asked, self.now, None, Some(&call.id), about.as_ref());
     }
 

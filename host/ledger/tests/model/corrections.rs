@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use farebox_record::correction::AdjustTarget;
 
 use crate::calls::Call;
+use crate::cover::Owned;
 use crate::giving::Given;
 use crate::reference::{Grant, Hold, Key, Model, Source, Sums, Told, of};
 use crate::refold::Refold;
 use crate::subscriptions::{Asked, Status, Waits};
-use crate::words::{Says, Word};
+use crate::words::{Labels, Says, Word};
 
 /// Part of a charge, and where it was taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum Stands {
 /// An event as it stands.
 #[derive(Debug, Clone)]
 pub struct Event {
-    pub team: Option<&'static str>,
+    pub labels: Labels,
     /// When it happened.
     pub time: i64,
     /// Who priced it.
@@ -53,13 +54,13 @@ pub struct Event {
 impl Grant {
     /// An adjustment is for no charge, and leaves alone what pays for certain usage only.
     fn is_free(&self, asset: &str) -> bool {
-        self.asset == asset && !self.waiting && !self.dead && self.pays_for("", None)
+        self.asset == asset && !self.waiting && !self.dead && self.pays_for("", Labels::default())
     }
 }
 
 impl Model {
     /// A call that is over, with what it took by then.
-    pub fn remember(&mut self, hold: &Hold, team: Option<&'static str>) {
+    pub fn remember(&mut self, hold: &Hold, labels: Labels) {
         let slice = |key: &Key| Slice {
             code: hold.codes[key.0],
             asset: key.1,
@@ -68,7 +69,7 @@ impl Model {
             posted: hold.opened,
         };
         let event = Event {
-            team,
+            labels,
             time: hold.time,
             sub: Some(hold.sub.clone()),
             stands: Stands::Charged,
@@ -83,7 +84,7 @@ impl Model {
     /// An event with a price.
     pub fn charged(&mut self, call: &Call, slices: Vec<Slice>, asked: &Asked) {
         let event = Event {
-            team: call.team,
+            labels: call.labels,
             time: call.time.unwrap_or(self.now),
             sub: Some(asked.sub.clone()),
             stands: Stands::Charged,
@@ -101,7 +102,7 @@ impl Model {
         self.unpriced
             .insert(self.records, Waits::Event(call.clone(), time));
         let event = Event {
-            team: call.team,
+            labels: call.labels,
             time,
             sub: None,
             stands: Stands::Unpriced(self.records),
@@ -216,7 +217,7 @@ impl Model {
         let refunded = self.events.get_mut(id).unwrap();
         refunded.slices = stays;
         refunded.refunded.extend(back.clone());
-        self.give_back(&event, &back)
+        self.give_back(&event, &back).0
     }
 
     /// `word`: what a plan that follows subjects says to it. `refold`: what events behind it cost without it.
@@ -227,38 +228,20 @@ impl Model {
         };
         let says = match word {
             Word::Silent => None,
-            Word::Invalid | Word::Cannot => return Told::refused("PlanRefused"),
-            Word::Breaks | Word::Negative => return Told::refused("PlanFailed"),
-            // What is said to a reversal cannot give back.
-            Word::Says(says) if !says.gives.is_empty() => return Told::refused("PlanFailed"),
-            Word::Says(_) => match word.orders() {
-                None => return Told::refused("Amount"),
-                says => says,
+            word => match reversal(word) {
+                Ok(says) => Some(says),
+                Err(refused) => return refused,
             },
         };
         if refold.is_some_and(|refold| !self.fits(refold)) {
             return Told::refused("CannotRefold");
         }
         self.record();
-        let mut told = self.take_back(id, &event);
+        let (mut told, _) = self.take_back(id, &event);
         self.take_given(id);
         let behind = refold.map(|refold| (refold, self.before(refold), self.cost_less(refold, &mut told)));
         if let Some(says) = says {
-            let cover = self.cover(&says.charges, event.team, BTreeMap::new());
-            self.post(&cover);
-            let mut taken = Sums::new();
-            for slice in self.slices(&cover, &says.charges) {
-                *taken.entry(slice.asset).or_default() += slice.amount;
-            }
-            self.count(event.team, &taken);
-            let asked = Asked {
-                sub: event.sub.unwrap(),
-                term: None,
-            };
-            // What is given because it was taken back does not go with it.
-            let about = self.about(&asked, event.team, id);
-            let about = about.map(|(team, _)| (team, None));
-            self.carry_out(says, &asked, self.now, None, None, about.as_ref());
+            self.reverse(id, &event, says);
         }
         self.take_again(&event.gave);
         self.note_given(id, Vec::new());
@@ -271,8 +254,34 @@ impl Model {
         told
     }
 
-    /// `refold`: what events behind it cost once it is what it should have been.
-    pub fn amend(&mut self, call: &Call, word: &Word, refold: Option<&Refold>) -> Told {
+    /// What a plan that follows subjects says to an event that is taken back is carried out.
+    fn reverse(&mut self, id: &str, event: &Event, says: &Says) {
+        let cover = self.cover(&says.charges, event.labels, BTreeMap::new());
+        self.post(&cover);
+        let mut taken = Sums::new();
+        for slice in self.slices(&cover, &says.charges) {
+            *taken.entry(slice.asset).or_default() += slice.amount;
+        }
+        self.count(event.labels, &taken);
+        let asked = Asked {
+            sub: event.sub.clone().unwrap(),
+            term: None,
+        };
+        // What is given because it was taken back does not go with it.
+        let about = self.about(&asked, event.labels, id);
+        let about = about.map(|(team, _)| (team, None));
+        self.carry_out(says, &asked, self.now, None, None, about.as_ref());
+    }
+
+    /// `reversed`: what its plan says to the event that is replaced, where it follows subjects. `refold`: what events behind it
+    /// cost once it is what it should have been.
+    pub fn amend(
+        &mut self,
+        call: &Call,
+        word: &Word,
+        reversed: Option<&Word>,
+        refold: Option<&Refold>,
+    ) -> Told {
         // Without a time of its own it happened when the event that it replaces did.
         let happened = call.time.or(self.events.get(&call.id).map(|e| e.time));
         if let Some(refused) = self.out_of_time(happened) {
@@ -298,19 +307,27 @@ impl Model {
             Word::Says(says) if refold.is_some_and(|refold| gives_of(says, refold)) => {
                 return Told::refused("CannotRefold");
             }
+            // It gives back of nothing.
             Word::Negative => return Told::refused("PlanFailed"),
             Word::Says(says) if !self.can_give(&call.id, &says.gives) => return Told::refused("PlanFailed"),
-            word => match word.orders() {
-                None => return Told::refused("Amount"),
-                Some(says) => says,
-            },
+            word => word,
+        };
+        let reversed = match reversed.map(reversal).transpose() {
+            Ok(says) => says,
+            Err(refused) => return refused,
+        };
+        let Some(says) = says.orders() else {
+            return Told::refused("Amount");
         };
         self.record();
-        let mut told = self.take_back(&call.id, &event);
+        let (mut told, lost) = self.take_back(&call.id, &event);
         let Some(refold) = refold else {
             let given = self.give(&call.id, &says.gives);
+            if let Some(says) = reversed {
+                self.reverse(&call.id, &event, says);
+            }
             self.take_given(&call.id);
-            self.charge_behind(call, says, &asked, given);
+            self.charge_in_place(call, says, &asked, given, lost, &mut told);
             return told;
         };
         let (before, kept) = (self.before(refold), self.cost_less(refold, &mut told));
@@ -320,7 +337,7 @@ impl Model {
             charges: says.charges.clone(),
             ..Says::default()
         };
-        self.charge_behind(call, &charges, &asked, given);
+        self.charge_in_place(call, &charges, &asked, given, lost, &mut told);
         self.cost_more(refold, &before, kept, &mut told);
         told
     }
@@ -338,7 +355,8 @@ impl Model {
         }
     }
 
-    fn take_back(&mut self, id: &str, event: &Event) -> Told {
+    /// Tells what came back, and what of it came back to nobody, in the order in which it was taken.
+    fn take_back(&mut self, id: &str, event: &Event) -> (Told, Owned) {
         self.timers.retain(|_, timer| timer.event.as_deref() != Some(id));
         if let Stands::Unpriced(sequence) = event.stands {
             self.unpriced.remove(&sequence);
@@ -365,14 +383,59 @@ impl Model {
     }
 
     /// What was taken comes back, slice by slice.
-    fn give_back(&mut self, event: &Event, slices: &[Slice]) -> Told {
+    fn give_back(&mut self, event: &Event, slices: &[Slice]) -> (Told, Owned) {
         let mut told = Told::new("corrected");
+        let mut lost: Owned = Vec::new();
         for slice in slices {
             told.add("reversed", slice.asset, slice.amount);
-            self.back(slice, &mut told);
+            let nobody_got = self.back(slice, &mut told);
+            let same =
+                |(asset, source, _): &&mut (_, Source, _)| *asset == slice.asset && *source == slice.source;
+            match lost.iter_mut().find(same) {
+                Some((.., sum)) => *sum += nobody_got,
+                None => lost.push((slice.asset, slice.source.clone(), nobody_got)),
+            }
         }
-        self.count_back(event.team, -1, slices);
-        told
+        lost.reverse();
+        self.count_back(event.labels, -1, slices);
+        (told, lost)
+    }
+
+    /// What takes the place of an event is covered first by what of that came back to nobody: it goes back where it had gone.
+    fn charge_in_place(
+        &mut self,
+        call: &Call,
+        says: &Says,
+        asked: &Asked,
+        (gave, gone): (Vec<Given>, Vec<Given>),
+        lost: Owned,
+        told: &mut Told,
+    ) {
+        self.take_again(&gone);
+        let cover = self.cover_again(&says.charges, call.labels, Vec::new(), lost, true);
+        let own = cover.own.iter().map(|(charge, asset, source, amount)| Slice {
+            code: says.charges[*charge].code,
+            asset,
+            source: source.clone(),
+            amount: *amount,
+            posted: self.now,
+        });
+        let own: Vec<Slice> = own.collect();
+        for slice in &own {
+            let name = if matches!(slice.source, Source::Grant(_)) {
+                "expired"
+            } else {
+                "paid"
+            };
+            told.add(name, slice.asset, -slice.amount);
+            self.lose_again(slice, slice.amount);
+        }
+        let slices: Vec<Slice> = own
+            .into_iter()
+            .chain(self.slices(&cover, &says.charges))
+            .collect();
+        self.post(&cover);
+        self.charged_with(call, says, asked, slices, gave);
     }
 
     /// One slice comes back. Tells what of it the customer does not get.
@@ -407,6 +470,17 @@ impl Model {
                 relieved.written_off
             }
         }
+    }
+}
+
+/// What can be carried out of what a plan says to an event that is taken back; it cannot give back of others.
+fn reversal(word: &Word) -> Result<&Says, Told> {
+    match word {
+        Word::Invalid | Word::Cannot => Err(Told::refused("PlanRefused")),
+        Word::Breaks | Word::Negative | Word::Silent => Err(Told::refused("PlanFailed")),
+        Word::Says(says) if !says.gives.is_empty() => Err(Told::refused("PlanFailed")),
+        Word::Says(says) if !says.is_postable() => Err(Told::refused("Amount")),
+        Word::Says(says) => Ok(says),
     }
 }
 

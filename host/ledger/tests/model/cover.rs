@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::fraction::Fraction;
 use crate::reference::{Grant, Key, Model, Source};
-use crate::words::Charge;
+use crate::words::{Charge, Labels};
 
 /// What charges are covered by.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Model {
     pub fn cover(
         &self,
         charges: &[Charge],
-        team: Option<&str>,
+        labels: Labels,
         own: BTreeMap<(&'static str, Source), i128>,
     ) -> Cover {
         let place = |source: &Source| match source {
@@ -50,8 +50,8 @@ impl Model {
         own.sort_by_key(|(_, source, _)| place(source));
         let mut cover = Cover::default();
         let mut round = Round::new(charges);
-        cover.own = round.draw(self, team, own);
-        round.draw_live(self, team, &mut cover);
+        cover.own = round.draw(self, labels, own);
+        round.draw_live(self, labels, &mut cover);
         cover
     }
 
@@ -60,15 +60,15 @@ impl Model {
     pub fn cover_again(
         &self,
         charges: &[Charge],
-        team: Option<&str>,
+        labels: Labels,
         refunded: Owned,
         taken: Owned,
         is_live: bool,
     ) -> Cover {
         let mut cover = Cover::default();
         let mut round = Round::new(charges);
-        round.draw(self, team, refunded);
-        cover.own = round.draw(self, team, taken);
+        round.draw(self, labels, refunded);
+        cover.own = round.draw(self, labels, taken);
         let without;
         let model = match is_live {
             true => self,
@@ -77,7 +77,7 @@ impl Model {
                 &without
             }
         };
-        round.draw_live(model, team, &mut cover);
+        round.draw_live(model, labels, &mut cover);
         cover
     }
 }
@@ -102,7 +102,7 @@ impl<'c> Round<'c> {
     fn draw(
         &mut self,
         model: &Model,
-        team: Option<&str>,
+        labels: Labels,
         mut own: Owned,
     ) -> Vec<(usize, &'static str, Source, i128)> {
         let mut drawn = Vec::new();
@@ -111,7 +111,7 @@ impl<'c> Round<'c> {
                 let (taken, done) = &mut self.open[index];
                 let is_last = place + 1 == charge.links.len();
                 let may_pay = |source: &Source| match source {
-                    Source::Grant(id) => !link.invoice && model.grant_of(id).pays_for(charge.code, team),
+                    Source::Grant(id) => !link.invoice && model.grant_of(id).pays_for(charge.code, labels),
                     Source::Debt => !link.invoice && is_last,
                     Source::Receivable => link.invoice,
                 };
@@ -137,7 +137,7 @@ impl<'c> Round<'c> {
     }
 
     /// Of what is free in the wallet; what nothing covers is missing.
-    fn draw_live(&mut self, model: &Model, team: Option<&str>, cover: &mut Cover) {
+    fn draw_live(&mut self, model: &Model, labels: Labels, cover: &mut Cover) {
         let mut order: Vec<&Grant> = model.grants.iter().collect();
         order.sort_by_key(|g| g.burns());
         let mut free: BTreeMap<&str, i128> = BTreeMap::new();
@@ -155,7 +155,7 @@ impl<'c> Round<'c> {
                     cover.live.push((index, link.asset, Source::Receivable, need));
                 }
                 for grant in &order {
-                    let applies = grant.asset == link.asset && grant.pays_for(charge.code, team);
+                    let applies = grant.asset == link.asset && grant.pays_for(charge.code, labels);
                     let there = free
                         .get_mut(grant.id.as_str())
                         .filter(|_| applies && !link.invoice);

@@ -15,7 +15,6 @@ use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
 use farebox_record::outcome::{Answer, Pricing};
-use farebox_record::plan::EventRef;
 use farebox_record::state::{Part, Shortfall};
 use farebox_record::time::Timestamp;
 
@@ -25,7 +24,9 @@ use crate::corrections::Slice;
 use crate::reference::{Above, Model, Told};
 use crate::steps::{Reported, Step};
 use crate::subscriptions::{Asked, Change, Waits};
-use crate::words::{ASSETS, CATEGORIES, Charge, Give, Order, PLANS, Says, Word};
+use crate::words::{
+    self, ASSETS, CATEGORIES, Charge, Give, Labels, OTHER, Order, PLANS, Says, Word, named, reference,
+};
 use crate::world::bound::{delete, limit};
 use crate::world::make;
 use crate::world::{START, World, seconds, t};
@@ -82,6 +83,15 @@ impl Pair {
         self.world.now = t(self.model.now);
         self.words = words.iter().cloned().collect();
         self.catch_up();
+    }
+
+    /// Whatever the step is, where it is one of a wallet; requests that come again leave no trace.
+    pub fn go(&mut self, step: &Step) {
+        match step {
+            Step::Clock(by, words) => self.clock(*by, words),
+            Step::Crash | Step::Replay | Step::Again(_) | Step::Conflict(..) => {}
+            command => drop(self.take(command)),
+        }
     }
 
     /// Handles everything that is due, one by one, in the order in which both have it.
@@ -158,69 +168,39 @@ impl Pair {
         word
     }
 
+    /// The step with what a plan says in it as [`Pair::said`].
+    fn spoken(&self, mut step: Step) -> Step {
+        let waits = |which| {
+            let index = pick(which, self.model.unpriced.len());
+            index.and_then(|index| self.model.unpriced.values().nth(index))
+        };
+        let word = match &mut step {
+            Step::Rate(which, _) if !matches!(waits(*which), Some(Waits::Event(..))) => None,
+            Step::Usage(_, word)
+            | Step::Backfill(_, word)
+            | Step::Authorize { word, .. }
+            | Step::Settle { word, .. }
+            | Step::Extend { word: Some(word), .. }
+            | Step::Release(_, word)
+            | Step::Rate(_, word)
+            | Step::Void(_, word)
+            | Step::Amend { word, .. }
+            | Step::Refold {
+                amended: Some((_, word)),
+                ..
+            } => Some(word),
+            _ => None,
+        };
+        if let Some(word) = word {
+            *word = self.said(word);
+        }
+        step
+    }
+
     /// Gives a command to both; none where there is nothing to do it to.
     pub fn take(&mut self, step: &Step) -> Option<Both> {
         self.catch_up();
-        let step = &match step.clone() {
-            Step::Usage(reported, word) => Step::Usage(reported, self.said(&word)),
-            Step::Backfill(reported, word) => Step::Backfill(reported, self.said(&word)),
-            Step::Authorize {
-                call,
-                word,
-                ttl,
-                one_shot,
-            } => Step::Authorize {
-                word: self.said(&word),
-                call,
-                ttl,
-                one_shot,
-            },
-            Step::Settle {
-                hold,
-                word,
-                team,
-                last,
-                above,
-            } => Step::Settle {
-                word: self.said(&word),
-                hold,
-                team,
-                last,
-                above,
-            },
-            Step::Extend { hold, ttl, word } => Step::Extend {
-                word: word.map(|word| self.said(&word)),
-                hold,
-                ttl,
-            },
-            Step::Release(hold, word) => Step::Release(hold, self.said(&word)),
-            Step::Rate(which, word) => {
-                let waits = pick(which, self.model.unpriced.len());
-                let waits = waits.and_then(|index| self.model.unpriced.values().nth(index));
-                match waits {
-                    Some(Waits::Event(..)) => Step::Rate(which, self.said(&word)),
-                    _ => Step::Rate(which, word),
-                }
-            }
-            Step::Void(event, word) => Step::Void(event, self.said(&word)),
-            Step::Amend(event, reported, word) => Step::Amend(event, reported, self.said(&word)),
-            Step::Refold {
-                event,
-                amended: Some((reported, word)),
-                term,
-                behind,
-                state,
-                is_stale,
-            } => Step::Refold {
-                event,
-                amended: Some((reported, self.said(&word))),
-                term,
-                behind,
-                state,
-                is_stale,
-            },
-            other => other,
-        };
+        let step = &self.spoken(step.clone());
         let both = match step {
             Step::Policy(lines) => self.policy(lines),
             Step::Grant(order) => self.grant(order),
@@ -229,6 +209,7 @@ impl Pair {
                 sub,
                 change,
                 at_end,
+                prorate,
                 word,
             } => {
                 let id = self
@@ -237,7 +218,7 @@ impl Pair {
                     .get(pick(*sub, self.model.subs.len())?)?
                     .id
                     .clone();
-                self.change(&id, change, *at_end, word)
+                self.change(&id, change, (*at_end, *prorate), word)
             }
             Step::Usage(reported, word) => {
                 let call = self.call("u", reported);
@@ -264,12 +245,12 @@ impl Pair {
             Step::Settle {
                 hold,
                 word,
-                team,
+                labels,
                 last,
                 above,
             } => {
                 let index = self.hold(*hold)?;
-                self.settle(index, word, *team, *last, *above)
+                self.settle(index, word, *labels, *last, *above)
             }
             Step::SettleAtQuote(hold) => {
                 let index = self.hold(*hold)?;
@@ -279,7 +260,7 @@ impl Pair {
                     charges,
                     ..Says::default()
                 });
-                let both = self.settle(index, &word, None, true, Above::Deny);
+                let both = self.settle(index, &word, Labels::default(), true, Above::Deny);
                 assert!(
                     !open || both.0.is_ok(),
                     "a settlement at its quote failed: {:?}",
@@ -297,7 +278,11 @@ impl Pair {
                 let (id, is_asked) = (hold.id.clone(), hold.parted.is_some() && !hold.ended);
                 let asked = is_asked.then(|| self.model.asked_of_hold(index));
                 let pricing = asked.and_then(|asked| self.pricing_by(&asked, word, self.model.now));
-                let asked = self.world.decide(make::release(&id), pricing);
+                let Command::Release(mut release) = make::release("h") else {
+                    unreachable!("a release")
+                };
+                release.hold = reference(&id);
+                let asked = self.world.decide(Command::Release(release), pricing);
                 (asked, self.model.release(index, word))
             }
             Step::Rate(which, word) => {
@@ -330,7 +315,13 @@ impl Pair {
     }
 
     fn call(&mut self, prefix: &str, reported: &Reported) -> Call {
-        let id = self.name(prefix);
+        let usual = self.named.last().filter(|name| !name.contains('/'));
+        let same = usual.map(|name| format!("{OTHER}/{name}"));
+        let id = match reported.elsewhere {
+            // The ids of two sources have nothing to do with each other.
+            true => same.unwrap_or_else(|| format!("{OTHER}/{}", self.name(prefix))),
+            false => self.name(prefix),
+        };
         self.named.push(id.clone());
         self.call_named(id, reported)
     }
@@ -339,7 +330,8 @@ impl Pair {
         Call {
             id,
             kind: reported.kind,
-            team: reported.team,
+            labels: reported.labels,
+            tokens: reported.tokens,
             time: reported.ago.map(|ago| self.model.now - ago),
         }
     }
@@ -371,8 +363,7 @@ impl Pair {
         grant.effective = order.from(now).map(t);
         grant.expires = order.until(now).map(t);
         grant.applies_to.codes = order.code.map(String::from).into_iter().collect();
-        let team = order.team.map(|team| ("team".to_string(), team.to_string()));
-        grant.applies_to.attributes = team.into_iter().collect();
+        grant.applies_to.attributes = order.labels.attributes();
         let asked = self.world.decide(Command::Grant(grant), None);
         (asked, self.model.grant(&id, order))
     }
@@ -383,12 +374,13 @@ impl Pair {
             seats,
             anchor,
             cadence,
+            above,
             word,
         } = step
         else {
             unreachable!("a subscription")
         };
-        let (plan, seats, cadence) = (*plan, *seats, *cadence);
+        let (plan, seats, cadence, above) = (*plan, *seats, *cadence, *above);
         let id = self.name("s");
         let now = self.model.now;
         let anchor = anchor.map(|anchor| now + anchor);
@@ -399,7 +391,7 @@ impl Pair {
             seats,
             anchor: anchor.map(t),
             cadence,
-            above_hold: Default::default(),
+            above_hold: above_hold(above),
         });
         let period = farebox_ledger::period_at(t(anchor.unwrap_or(now)), cadence, t(now)).unwrap();
         let pricing = word.verdict(now).map(|verdict| Pricing {
@@ -409,11 +401,13 @@ impl Pair {
             ..make::pricing(verdict)
         });
         let asked = self.world.decide(command, pricing);
-        let told = self.model.subscribe(&id, plan, seats, anchor, cadence, word);
+        let told = self
+            .model
+            .subscribe(&id, (plan, seats), anchor, cadence, above, word);
         (asked, told)
     }
 
-    fn change(&mut self, id: &str, change: &Change, at_end: bool, word: &Word) -> Both {
+    fn change(&mut self, id: &str, change: &Change, (at_end, prorate): (bool, bool), word: &Word) -> Both {
         let subscription = SubscriptionId::new(id).unwrap();
         let command = Command::ChangeSubscription(ChangeSubscription {
             subscription: subscription.clone(),
@@ -431,7 +425,12 @@ impl Pair {
                 Change::Above(above) => SubscriptionChange::AboveHold(above_hold(*above)),
             },
             when: if at_end { When::PeriodEnd } else { When::Now },
-            proration: Proration::Prorate,
+            // For plans, and for who asks again.
+            proration: if prorate {
+                Proration::Prorate
+            } else {
+                Proration::None
+            },
         });
         let pricing = word.verdict(self.model.now).map(|verdict| Pricing {
             subscription,
@@ -448,8 +447,8 @@ impl Pair {
     fn authorize(&mut self, reported: &Reported, word: &Word, ttl: u32, one_shot: bool) -> Both {
         let call = self.call("h", reported);
         let mut command = match one_shot {
-            true => make::one_shot(&call.id),
-            false => make::hold_for(&call.id, ttl),
+            true => make::one_shot("h"),
+            false => make::hold_for("h", ttl),
         };
         if let Command::Authorize(authorize) = &mut command {
             authorize.event = event(&call);
@@ -463,24 +462,18 @@ impl Pair {
         (asked, told)
     }
 
-    fn settle(
-        &mut self,
-        index: usize,
-        word: &Word,
-        team: Option<&'static str>,
-        last: bool,
-        above: Above,
-    ) -> Both {
+    fn settle(&mut self, index: usize, word: &Word, labels: Labels, last: bool, above: Above) -> Both {
         let settle_id = self.name("t");
         let finality = if last { Finality::Final } else { Finality::Partial };
         let how = above_hold(above);
-        let mut command = make::settling(&self.model.holds[index].id, &settle_id, finality, how);
+        let mut command = make::settling("h", &settle_id, finality, how);
         if let Command::Settle(settle) = &mut command {
-            settle.attributes = attributes(team);
+            settle.hold = reference(&self.model.holds[index].id);
+            settle.attributes = labels.attributes();
         }
         let pricing = self.pricing_by(&self.model.asked_of_hold(index), word, self.model.now);
         let asked = self.world.decide(command, pricing);
-        let told = self.model.settle(index, word, team, last, above);
+        let told = self.model.settle(index, word, labels, last, above);
         if asked.is_ok() {
             self.quotes[index] = None;
         }
@@ -489,8 +482,9 @@ impl Pair {
 
     fn extend(&mut self, index: usize, ttl: u32, word: Option<&Word>) -> Both {
         let extend_id = self.name("e");
-        let mut command = make::extend(&self.model.holds[index].id, &extend_id, 1, &[]);
+        let mut command = make::extend("h", &extend_id, 1, &[]);
         if let Command::Extend(extend) = &mut command {
+            extend.hold = reference(&self.model.holds[index].id);
             extend.ttl = seconds(ttl);
             if word.is_some() {
                 extend.measures.insert("tokens".into(), make::n("1"));
@@ -544,18 +538,17 @@ fn types(plan: usize) -> Vec<EventType> {
         .collect()
 }
 
-fn attributes(team: Option<&str>) -> std::collections::BTreeMap<String, String> {
-    team.map(|team| ("team".into(), team.into()))
-        .into_iter()
-        .collect()
-}
-
 fn event(call: &Call) -> Event {
     Event {
         event_type: EventType::new(call.kind).unwrap(),
         time: call.time.map(t),
-        attributes: attributes(call.team),
-        ..make::event(&call.id)
+        attributes: call.labels.attributes(),
+        measures: call
+            .tokens
+            .map(|n| ("tokens".into(), Nanos::new(n.into())))
+            .into_iter()
+            .collect(),
+        ..words::event(&call.id)
     }
 }
 
@@ -565,18 +558,15 @@ fn due(due: &farebox_record::command::Due) -> Due {
     let at = since_start(due.instant);
     let none = String::new;
     match &due.item {
-        D::HoldExpiry(EventRef { id, .. }) => (at, 0, id.to_string(), none(), None),
+        D::HoldExpiry(event) => (at, 0, named(event), none(), None),
         D::Timer {
             subscription,
             key,
             about,
         } => {
-            let about = about.as_ref().map(|about| {
-                (
-                    about.subject.clone(),
-                    about.event.as_ref().map(|event| event.id.to_string()),
-                )
-            });
+            let about = about
+                .as_ref()
+                .map(|about| (about.subject.clone(), about.event.as_ref().map(named)));
             (at, 1, subscription.to_string(), key.clone(), about)
         }
         D::Renewal(id) => (at, 2, id.to_string(), none(), None),

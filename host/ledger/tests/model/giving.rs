@@ -95,7 +95,7 @@ impl Model {
             let event = self.events[&name].clone();
             let is_it = |slice: &Slice| slice.code == code && slice.asset == asset;
             let (back, stays) = split(&event.slices, Some(amount), is_it);
-            self.count_back(event.team, -1, &back);
+            self.count_back(event.labels, -1, &back);
             for slice in back {
                 let lost = self.back(&slice, &mut Told::default());
                 kept.push(Given {
@@ -155,15 +155,15 @@ impl Model {
                 }),
             }
         }
-        let cover = self.cover(&charges, event.team, BTreeMap::new());
+        let cover = self.cover(&charges, event.labels, BTreeMap::new());
         self.post(&cover);
         taken.extend(self.slices(&cover, &charges));
-        self.count_back(event.team, 1, &taken);
+        self.count_back(event.labels, 1, &taken);
         self.events.get_mut(name).unwrap().slices.extend(taken);
     }
 
     /// The customer did not get it: it goes back where it had gone.
-    fn lose_again(&mut self, slice: &Slice, lost: i128) {
+    pub fn lose_again(&mut self, slice: &Slice, lost: i128) {
         *self.revenue.entry(slice.asset).or_default() += lost;
         match &slice.source {
             Source::Grant(_) => *self.breakage.entry(slice.asset).or_default() -= lost,

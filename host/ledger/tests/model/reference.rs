@@ -7,7 +7,7 @@ use crate::corrections::Event;
 use crate::cover::Cover;
 use crate::owed::WriteOff;
 use crate::subscriptions::{Sub, Term};
-use crate::words::{Charge, Order};
+use crate::words::{Charge, Labels, Order};
 use crate::world::tally::Tally;
 
 /// Amounts by asset.
@@ -28,7 +28,7 @@ pub struct Grant {
     pub from: i64,
     pub until: Option<i64>,
     pub code: Option<&'static str>,
-    pub team: Option<&'static str>,
+    pub labels: Labels,
     /// The subscription that gave it.
     pub sub: Option<String>,
     /// The event that it was given for, and goes with.
@@ -43,7 +43,7 @@ impl Grant {
         let until = self.until.unwrap_or(i64::MAX);
         (
             self.priority,
-            self.code.is_none() && self.team.is_none(),
+            self.code.is_none() && self.labels == Labels::default(),
             until,
             self.category,
             self.from,
@@ -51,8 +51,8 @@ impl Grant {
         )
     }
 
-    pub fn pays_for(&self, code: &str, team: Option<&str>) -> bool {
-        self.code.is_none_or(|c| c == code) && self.team.is_none_or(|t| team == Some(t))
+    pub fn pays_for(&self, code: &str, labels: Labels) -> bool {
+        self.code.is_none_or(|c| c == code) && labels.have(self.labels)
     }
 }
 
@@ -70,8 +70,8 @@ pub struct Hold {
     pub id: String,
     /// The type of its event.
     pub kind: &'static str,
-    /// The team of its event.
-    pub team: Option<&'static str>,
+    /// Those of its event.
+    pub labels: Labels,
     /// When its event happened.
     pub time: i64,
     /// When it was opened.
@@ -99,8 +99,8 @@ pub struct Hold {
 /// What a call that was settled in part is by now.
 #[derive(Debug, Clone, Copy)]
 pub struct Parted {
-    /// The team that the newest settlement said, or that of the authorize.
-    pub team: Option<&'static str>,
+    /// Those of the authorize, with what the newest settlement says in their place.
+    pub labels: Labels,
     pub above: Above,
 }
 
@@ -180,6 +180,8 @@ pub struct Model {
     pub written_off: Vec<WriteOff>,
     /// Timers of teams.
     pub timers: BTreeMap<crate::timers::Name, crate::timers::Timer>,
+    /// What plans keep of teams: the subscription, the team, the state.
+    pub subjects: Vec<(String, &'static str, u8)>,
     pub announced: Vec<String>,
     pub debt: Sums,
     pub receivable: Sums,
@@ -264,7 +266,7 @@ impl Model {
             from,
             until: order.until(asked),
             code: order.code,
-            team: order.team,
+            labels: order.labels,
             sub,
             event: None,
             waiting: from > asked,
@@ -298,7 +300,7 @@ impl Model {
             from: self.now,
             until: None,
             code: None,
-            team: None,
+            labels: Labels::default(),
             sub: None,
             event: None,
             waiting: false,

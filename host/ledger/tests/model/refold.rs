@@ -64,7 +64,7 @@ impl Model {
                 told.add("cheaper", slice.asset, slice.amount);
                 self.back(slice, &mut Told::default());
             }
-            self.count_back(event.team, -1, &back);
+            self.count_back(event.labels, -1, &back);
             self.events.get_mut(id).unwrap().slices = kept.slices.clone();
             all.push(kept);
         }
@@ -84,7 +84,7 @@ impl Model {
                     *taken.entry(slice.asset).or_default() += slice.amount;
                     kept.slices.push(slice);
                 }
-                self.count(event.team, &taken);
+                self.count(event.labels, &taken);
             }
             self.events.get_mut(id).unwrap().slices = kept.slices;
         }
@@ -103,7 +103,7 @@ impl Model {
 
     fn cover_of(&self, event: &Event, code: &str, charges: &[Charge], is_live: bool) -> Cover {
         let (refunded, taken) = (owned(&event.refunded, code), owned(&event.slices, code));
-        self.cover_again(&of_code(charges, code), event.team, refunded, taken, is_live)
+        self.cover_again(&of_code(charges, code), event.labels, refunded, taken, is_live)
     }
 
     /// A term that was forgotten is kept again, as it stood last.

@@ -8,9 +8,9 @@ use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Backfill, Command, Extend, Finality, Grant, PutCustomer, PutLimit,
     Settle, Subscribe,
 };
-use farebox_record::correction::{Adjust, Amend, Pay, Refund, RefundTarget, Void};
+use farebox_record::correction::{Adjust, AdjustTarget, Amend, Pay, Refund, RefundTarget, Void};
 use farebox_record::event::Event;
-use farebox_record::ids::EventType;
+use farebox_record::ids::{CallId, EventType, PlanName};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::state::Shortfall;
 use farebox_record::time::Timestamp;
@@ -96,6 +96,10 @@ fn others(command: &Command) -> Vec<Other> {
             }),
         ],
         Command::Subscribe(_) => vec![
+            other!(Subscribe, "plan", |it: &mut Subscribe| it.plan =
+                PlanName::new("w").unwrap()),
+            other!(Subscribe, "above_hold", |it: &mut Subscribe| it.above_hold =
+                another(it.above_hold)),
             other!(Subscribe, "seats", |it: &mut Subscribe| it.seats += 1),
             other!(Subscribe, "anchor", |it: &mut Subscribe| it.anchor =
                 Some(Timestamp::EPOCH)),
@@ -112,9 +116,12 @@ fn others(command: &Command) -> Vec<Other> {
             ),
             (Command::Usage(first.event.clone()), "the kind of request"),
         ],
-        Command::Backfill(_) => vec![other!(Backfill, "type", |it: &mut Backfill| retype(
-            &mut it.event
-        ))],
+        Command::Backfill(_) => vec![
+            other!(Backfill, "type", |it: &mut Backfill| retype(&mut it.event)),
+            other!(Backfill, "backfill", |it: &mut Backfill| {
+                it.backfill = CallId::new("w").unwrap();
+            }),
+        ],
         // The host's own: no caller repeats it.
         Command::RememberTerm(_) => Vec::new(),
         Command::Usage(_) => vec![
@@ -135,16 +142,8 @@ fn others(command: &Command) -> Vec<Other> {
                     Finality::Partial => Finality::Final,
                 }
             ),
-            other!(
-                Settle,
-                "above_hold",
-                |it: &mut Settle| it.above = match it.above {
-                    AboveHold::Deny => AboveHold::AllowDebt,
-                    AboveHold::AllowDebt | AboveHold::ChargeAvailable | AboveHold::AsSubscribed => {
-                        AboveHold::Deny
-                    }
-                }
-            ),
+            other!(Settle, "above_hold", |it: &mut Settle| it.above =
+                another(it.above)),
         ],
         Command::Extend(_) => vec![other!(Extend, "measures.w", |it: &mut Extend| {
             it.measures.insert("w".into(), Nanos::ZERO);
@@ -158,7 +157,10 @@ fn others(command: &Command) -> Vec<Other> {
                 }),
                 other!(ChangeSubscription, "prorate", |it: &mut ChangeSubscription| it
                     .proration =
-                    Proration::None),
+                    match it.proration {
+                        Proration::Prorate => Proration::None,
+                        Proration::None => Proration::Prorate,
+                    }),
             ];
             if first.change != SubscriptionChange::Seats(99) {
                 others.push(other!(
@@ -170,10 +172,16 @@ fn others(command: &Command) -> Vec<Other> {
             others
         }
         Command::Adjust(_) => vec![
+            other!(Adjust, "asset", |it: &mut Adjust| it.asset = asset("w")),
             other!(Adjust, "amount", |it: &mut Adjust| { more(&mut it.amount) }),
+            other!(Adjust, "target", |it: &mut Adjust| it.target = match it.target {
+                AdjustTarget::Balance => AdjustTarget::Debt,
+                AdjustTarget::Debt | AdjustTarget::Receivable => AdjustTarget::Balance,
+            }),
             other!(Adjust, "reason", |it: &mut Adjust| { it.reason = "other".into() }),
         ],
         Command::Pay(_) => vec![
+            other!(Pay, "asset", |it: &mut Pay| it.asset = asset("w")),
             other!(Pay, "amount", |it: &mut Pay| more(&mut it.amount)),
             other!(Pay, "label", |it: &mut Pay| it.label = Some("other".into())),
         ],
@@ -192,6 +200,13 @@ fn others(command: &Command) -> Vec<Other> {
         | Command::RetryTransition(_)
         | Command::RetryChange(_)
         | Command::Due(_) => Vec::new(),
+    }
+}
+
+fn another(above: AboveHold) -> AboveHold {
+    match above {
+        AboveHold::Deny => AboveHold::AllowDebt,
+        AboveHold::AllowDebt | AboveHold::ChargeAvailable | AboveHold::AsSubscribed => AboveHold::Deny,
     }
 }
 

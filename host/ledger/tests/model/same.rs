@@ -7,6 +7,7 @@ use farebox_money::Nanos;
 use farebox_record::codec;
 use farebox_record::ids::{LimitName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus, TermState};
+use farebox_record::plan::SubjectChange;
 use farebox_record::state::{GrantPhase, Part, SliceSource, SubscriptionState, TimerState};
 use farebox_record::time::Period;
 use proptest::prelude::*;
@@ -15,8 +16,8 @@ use crate::drive::{Pair, since_start};
 use crate::reference::{Model, Source, Sums, of};
 use crate::subscriptions::{Change, Status, Sub, Term};
 use crate::timers::Timer;
-use crate::words::{ASSETS, PLANS};
-use crate::world::{World, bound, make, t};
+use crate::words::{ASSETS, PLANS, named, reference};
+use crate::world::{World, bound, t};
 
 /// Everything that both know.
 pub fn same(pair: &Pair) -> Result<(), TestCaseError> {
@@ -30,8 +31,26 @@ pub fn same(pair: &Pair) -> Result<(), TestCaseError> {
     lifetimes(world)?;
     same_subscriptions(world, model)?;
     same_terms(world, model)?;
+    same_subjects(world, model)?;
     same_timers(world, model)?;
     same_limits(world, model)
+}
+
+fn same_subjects(world: &World, model: &Model) -> Result<(), TestCaseError> {
+    let mut stored = Vec::new();
+    for (key, value) in world.parts() {
+        if let Ok(Part::Subject(sub, team)) = Part::from_key(&key) {
+            let change: SubjectChange = codec::decode(&value).unwrap();
+            stored.push((sub.to_string(), team, change.state));
+        }
+    }
+    let expected = model.subjects.iter();
+    let expected = expected.map(|(sub, team, state)| (sub.clone(), team.to_string(), vec![*state]));
+    let mut expected: Vec<_> = expected.collect();
+    stored.sort();
+    expected.sort();
+    prop_assert_eq!(stored, expected, "what is kept of teams");
+    Ok(())
 }
 
 fn same_timers(world: &World, model: &Model) -> Result<(), TestCaseError> {
@@ -47,7 +66,7 @@ fn same_timers(world: &World, model: &Model) -> Result<(), TestCaseError> {
                 since_start(state.at),
                 since_start(state.set),
                 state.plan,
-                state.event.map_or("-".to_string(), |event| event.id.to_string())
+                state.event.map_or("-".to_string(), |event| named(&event))
             ));
         }
     }
@@ -126,7 +145,7 @@ fn same_grants(world: &World, model: &Model) -> Result<(), TestCaseError> {
 
 fn same_holds(world: &World, model: &Model) -> Result<(), TestCaseError> {
     for hold in &model.holds {
-        let reference = make::reference(&hold.id);
+        let reference = reference(&hold.id);
         let Some(stored) = world.wallet.hold(&reference) else {
             prop_assert!(hold.ended || hold.forgotten, "hold {} is gone", &hold.id);
             continue;

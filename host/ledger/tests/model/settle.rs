@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::calls::{Call, sensible};
 use crate::cover::Cover;
 use crate::reference::{Above, GRACE, Key, Model, Parted, Source, Sums, Told};
-use crate::words::{Charge, Says, Word};
+use crate::words::{Charge, Labels, Says, Word};
 
 /// What a settlement does not need any more is among this.
 struct Freed {
@@ -32,15 +32,8 @@ impl Model {
         own
     }
 
-    /// `team` comes with the settlement, where one does; it takes the place of that of the authorize.
-    pub fn settle(
-        &mut self,
-        index: usize,
-        word: &Word,
-        team: Option<&'static str>,
-        last: bool,
-        above: Above,
-    ) -> Told {
+    /// `labels` come with the settlement, where any do; they take the place of those of the authorize.
+    pub fn settle(&mut self, index: usize, word: &Word, labels: Labels, last: bool, above: Above) -> Told {
         let late = self.holds[index].expired;
         let until = self.holds[index].expires + if late { GRACE } else { 0 };
         if let Some(gone) = self.gone(index, until) {
@@ -55,27 +48,27 @@ impl Model {
                 .unwrap_or(Above::Debt),
             said => said,
         };
-        let team = team.or(self.holds[index].team);
+        let labels = self.holds[index].labels.with(labels);
         let says = match (word, sensible(word)) {
             // Parts give nothing back; a last settlement that cannot is kept.
             (_, Ok(says)) if !says.gives.is_empty() && !last => return Told::refused("PlanFailed"),
             (_, Ok(says)) if !self.can_give(&self.holds[index].id, &says.gives) => {
-                return self.wait(index, team);
+                return self.wait(index, labels);
             }
             (_, Ok(says)) => says,
             // What its caller can put right is refused; else the usage is known for good, and waits for a price.
             (Word::Invalid, Err(refused)) => return refused,
-            (_, Err(_)) if last => return self.wait(index, team),
+            (_, Err(_)) if last => return self.wait(index, labels),
             (_, Err(refused)) => return refused,
         };
-        if above == Above::Deny && self.is_above(index, &says.charges, team) {
+        if above == Above::Deny && self.is_above(index, &says.charges, labels) {
             return Told::new("above hold");
         }
         self.record();
         let mut told = Told::new(if last { "settled" } else { "part" });
         let id = self.holds[index].id.clone();
         let (gave, _) = self.give(&id, &says.gives);
-        self.reckon(index, says, (team, above, last), &mut told);
+        self.reckon(index, says, (labels, above, last), &mut told);
         if !gave.is_empty() {
             self.note_given(&id, gave);
         }
@@ -89,24 +82,24 @@ impl Model {
     /// more as a whole where its plan answers. Nobody is left to refuse it, and what was let go stays let go.
     pub fn conclude(&mut self, index: usize, word: &Word) -> Told {
         self.record();
-        let Parted { team, above } = self.holds[index].parted.unwrap();
+        let Parted { labels, above } = self.holds[index].parted.unwrap();
         let above = match above {
             Above::Debt | Above::Subscribed => Above::Debt,
             Above::Available | Above::Deny | Above::HeldAlone => Above::HeldAlone,
         };
         let Some(says) = word.orders().filter(|says| says.gives.is_empty()) else {
             let told = self.give_up(index);
-            self.end_call(index, team);
+            self.end_call(index, labels);
             return told;
         };
         let mut told = Told::new("released");
-        self.reckon(index, says, (team, above, true), &mut told);
+        self.reckon(index, says, (labels, above, true), &mut told);
         told.amounts.retain(|(name, _), _| *name == "returned");
         told
     }
 
     /// A call ends whose usage has no price: all that parts of it took comes back, and it waits.
-    fn wait(&mut self, index: usize, team: Option<&'static str>) -> Told {
+    fn wait(&mut self, index: usize, labels: Labels) -> Told {
         self.record();
         let own = self.own(index);
         let earlier = self.taken_by(index);
@@ -124,13 +117,14 @@ impl Model {
             last: true,
         };
         self.let_go(index, freed, &Cover::default(), &mut Told::default());
-        self.count_settlement(index, team, &earlier);
-        self.end_call(index, team);
+        self.count_settlement(index, labels, &earlier);
+        self.end_call(index, labels);
         let hold = &self.holds[index];
         let call = Call {
             id: hold.id.clone(),
             kind: hold.kind,
-            team,
+            labels,
+            tokens: None,
             time: Some(hold.time),
         };
         self.keep(&call);
@@ -142,14 +136,14 @@ impl Model {
         &mut self,
         index: usize,
         says: &Says,
-        (team, above, last): (Option<&'static str>, Above, bool),
+        (labels, above, last): (Labels, Above, bool),
         told: &mut Told,
     ) {
         let charges = &says.charges[..];
         let own = self.own(index);
         let mut cover = match above {
-            Above::HeldAlone => self.without_free().cover(charges, team, own.clone()),
-            _ => self.cover(charges, team, own.clone()),
+            Above::HeldAlone => self.without_free().cover(charges, labels, own.clone()),
+            _ => self.cover(charges, labels, own.clone()),
         };
         // What goes beyond the hold's credit, charge by charge.
         let mut credit = self.holds[index].credit.clone();
@@ -212,15 +206,15 @@ impl Model {
             last,
         };
         self.let_go(index, freed, &cover, told);
-        self.count_settlement(index, team, &earlier);
+        self.count_settlement(index, labels, &earlier);
         if last {
-            self.end_call(index, team);
+            self.end_call(index, labels);
             let asked = self.asked_of_hold(index);
             let id = self.holds[index].id.clone();
-            let about = self.about(&asked, team, &id);
+            let about = self.about(&asked, labels, &id);
             self.carry_out(says, &asked, self.now, None, Some(&id), about.as_ref());
         } else {
-            self.holds[index].parted = Some(Parted { team, above });
+            self.holds[index].parted = Some(Parted { labels, above });
             self.tell_held(index, told);
         }
     }
@@ -281,19 +275,19 @@ impl Model {
         }
     }
 
-    fn count_settlement(&mut self, index: usize, team: Option<&'static str>, earlier: &Sums) {
+    fn count_settlement(&mut self, index: usize, labels: Labels, earlier: &Sums) {
         let hold = &self.holds[index];
         let (id, before) = (
             hold.id.clone(),
-            hold.parted.map_or(hold.team, |parted| parted.team),
+            hold.parted.map_or(hold.labels, |parted| parted.labels),
         );
         let opened = hold.opened;
-        self.count_call((&id, opened), (before, team), earlier, &self.taken_by(index));
+        self.count_call((&id, opened), (before, labels), earlier, &self.taken_by(index));
     }
 
     /// A call is over, and stands as what it took.
-    fn end_call(&mut self, index: usize, team: Option<&'static str>) {
-        self.remember(&self.holds[index].clone(), team);
+    fn end_call(&mut self, index: usize, labels: Labels) {
+        self.remember(&self.holds[index].clone(), labels);
         let hold = &mut self.holds[index];
         hold.ended = true;
         hold.pins.clear();
@@ -303,7 +297,7 @@ impl Model {
     }
 
     /// Whether the hold alone, with nothing else in the wallet, would not do.
-    fn is_above(&self, index: usize, charges: &[Charge], team: Option<&str>) -> bool {
+    fn is_above(&self, index: usize, charges: &[Charge], labels: Labels) -> bool {
         if self.holds[index].expired {
             // Nothing is held any more: what was asked for at most counts.
             let most = &self.holds[index].quoted;
@@ -314,7 +308,7 @@ impl Model {
         for (asset, credit) in &self.holds[index].credit {
             *own.entry((asset, Source::Debt)).or_default() += credit;
         }
-        !self.without_free().cover(charges, team, own).missing.is_empty()
+        !self.without_free().cover(charges, labels, own).missing.is_empty()
     }
 
     /// The same wallet with nothing free in it.

@@ -9,7 +9,7 @@ use proptest::sample::select;
 
 use crate::reference::Above;
 use crate::subscriptions::Change;
-use crate::words::{ASSETS, CODES, Charge, Link, Order, PLANS, Says, TEAMS, Word};
+use crate::words::{AGENTS, ASSETS, CODES, Charge, Labels, Link, Order, PLANS, Says, TEAMS, Word};
 use crate::world::make::asset;
 use crate::world::seconds;
 
@@ -19,7 +19,10 @@ const DAY: i64 = 86_400;
 #[derive(Debug, Clone)]
 pub struct Reported {
     pub kind: &'static str,
-    pub team: Option<&'static str>,
+    pub labels: Labels,
+    pub tokens: Option<u32>,
+    /// It does not come from where the others come from.
+    pub elsewhere: bool,
     /// How long ago it happened, where that is said; negative: it is still to come.
     pub ago: Option<i64>,
 }
@@ -34,12 +37,14 @@ pub enum Step {
         seats: u32,
         anchor: Option<i64>,
         cadence: Cadence,
+        above: Above,
         word: Word,
     },
     Change {
         sub: usize,
         change: Change,
         at_end: bool,
+        prorate: bool,
         word: Word,
     },
     Usage(Reported, Word),
@@ -54,7 +59,7 @@ pub enum Step {
     Settle {
         hold: usize,
         word: Word,
-        team: Option<&'static str>,
+        labels: Labels,
         last: bool,
         above: Above,
     },
@@ -80,7 +85,13 @@ pub enum Step {
     RefundEvent(usize, Option<(usize, i128)>),
     RefundGrant(usize, Option<i128>),
     Void(usize, Word),
-    Amend(usize, Reported, Word),
+    Amend {
+        event: usize,
+        call: Reported,
+        word: Word,
+        /// What the plan of the event that is replaced says to that, where it follows teams.
+        reversed: Option<Word>,
+    },
     /// The same to an event of a plan with a memory: others cost something else behind it.
     Refold {
         event: usize,
@@ -110,8 +121,9 @@ pub enum Step {
     Conflict(usize, usize),
 }
 
-fn any_team() -> impl Strategy<Value = Option<&'static str>> {
-    prop::option::weighted(0.5, select(&TEAMS[..]))
+fn any_labels(said: f64) -> impl Strategy<Value = Labels> {
+    let one = |names: &'static [&str], said| prop::option::weighted(said, select(names));
+    (one(&TEAMS, said), one(&AGENTS, said)).prop_map(|(team, agent)| Labels { team, agent })
 }
 
 fn any_asset() -> impl Strategy<Value = &'static str> {
@@ -145,10 +157,10 @@ fn any_order() -> impl Strategy<Value = Order> {
         prop::option::weighted(0.3, prop_oneof![-500..500_i64, 0..20 * DAY]),
         prop::option::weighted(0.5, prop_oneof![1..2_000_i64, 1..40 * DAY]),
         prop::option::weighted(0.25, select(&CODES[..])),
-        prop::option::weighted(0.15, select(&TEAMS[..])),
+        any_labels(0.15),
     )
         .prop_map(
-            |((asset, amount, category, priority), delay, life, code, team)| Order {
+            |((asset, amount, category, priority), delay, life, code, labels)| Order {
                 asset,
                 amount,
                 category,
@@ -156,7 +168,7 @@ fn any_order() -> impl Strategy<Value = Order> {
                 delay,
                 life,
                 code,
-                team,
+                labels,
             },
         )
 }
@@ -196,10 +208,13 @@ fn any_orders() -> impl Strategy<Value = Says> {
     );
     let after = prop_oneof![-100..100_i64, 100..10_000_i64, DAY..9 * DAY];
     let timers = prop::collection::vec((select(vec!["k", "l"]), prop::option::weighted(0.8, after)), 0..2);
-    (grants, timers, prop::option::of(any::<u8>())).prop_map(|(grants, timers, state)| Says {
+    let state = prop::option::of(any::<u8>());
+    let subject = prop::option::weighted(0.4, prop::option::weighted(0.8, any::<u8>()));
+    (grants, timers, state, subject).prop_map(|(grants, timers, state, subject)| Says {
         grants,
         timers,
         state,
+        subject,
         ..Says::default()
     })
 }
@@ -229,11 +244,20 @@ fn any_cadence() -> impl Strategy<Value = Cadence> {
 fn any_reported() -> impl Strategy<Value = Reported> {
     let kind = prop_oneof![12 => Just("chat"), 6 => Just("image"), 1 => Just("video")];
     let ago = prop_oneof![-400..400_i64, 0..10 * DAY, 0..36 * DAY];
-    (kind, any_team(), prop::option::weighted(0.3, ago)).prop_map(|(kind, team, ago)| Reported {
+    (
         kind,
-        team,
-        ago,
-    })
+        any_labels(0.5),
+        prop::option::of(1..9_u32),
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.3, ago),
+    )
+        .prop_map(|(kind, labels, tokens, elsewhere, ago)| Reported {
+            kind,
+            labels,
+            tokens,
+            elsewhere,
+            ago,
+        })
 }
 
 fn any_backfill() -> impl Strategy<Value = Step> {
@@ -281,26 +305,27 @@ fn any_terms() -> impl Strategy<Value = LimitTerms> {
     (
         any_asset(),
         amount,
-        any_team(),
+        (any_labels(0.5), any::<bool>()),
         select(windows),
         select(thresholds),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(name, amount, team, window, thresholds, notify)| LimitTerms {
-            asset: asset(name),
-            amount: Nanos::new(amount),
-            scope: Scope(
-                team.into_iter()
-                    .map(|team| ("team".into(), team.into()))
-                    .collect(),
-            ),
-            window,
-            on_exceed: match notify && !thresholds.is_empty() {
-                true => OnExceed::Notify,
-                false => OnExceed::Deny,
+        .prop_map(
+            |(name, amount, (labels, upwards), window, thresholds, notify)| LimitTerms {
+                asset: asset(name),
+                amount: Nanos::new(amount),
+                scope: Scope(match upwards {
+                    true => labels.path().into_iter().rev().collect(),
+                    false => labels.path(),
+                }),
+                window,
+                on_exceed: match notify && !thresholds.is_empty() {
+                    true => OnExceed::Notify,
+                    false => OnExceed::Deny,
+                },
+                thresholds,
             },
-            thresholds,
-        })
+        )
 }
 
 fn any_policy() -> impl Strategy<Value = Option<i128>> {
@@ -319,25 +344,28 @@ fn any_clock() -> impl Strategy<Value = Step> {
     (by, prop::collection::vec(any_word(), 0..4)).prop_map(|(by, words)| Step::Clock(by, words))
 }
 
-fn any_hold() -> impl Strategy<Value = Step> {
-    let above = select(vec![
+fn any_above() -> impl Strategy<Value = Above> {
+    select(vec![
         Above::Deny,
         Above::Available,
         Above::Debt,
         Above::Subscribed,
         Above::Subscribed,
-    ]);
+    ])
+}
+
+fn any_hold() -> impl Strategy<Value = Step> {
     let settle = (
         0..99_usize,
         any_price(),
-        prop::option::weighted(0.2, select(&TEAMS[..])),
+        any_labels(0.2),
         any::<bool>(),
-        above,
+        any_above(),
     )
-        .prop_map(|(hold, word, team, last, above)| Step::Settle {
+        .prop_map(|(hold, word, labels, last, above)| Step::Settle {
             hold,
             word,
-            team,
+            labels,
             last,
             above,
         });
@@ -388,8 +416,8 @@ fn any_correction() -> impl Strategy<Value = Step> {
         3 => (0..99_usize, part).prop_map(|(event, part)| Step::RefundEvent(event, part)),
         1 => (0..99_usize, prop::option::of(any_tenths())).prop_map(|(g, n)| Step::RefundGrant(g, n)),
         2 => (0..99_usize, void).prop_map(|(event, word)| Step::Void(event, word)),
-        2 => (0..99_usize, any_reported(), any_price())
-            .prop_map(|(event, call, word)| Step::Amend(event, call, word)),
+        2 => (0..99_usize, any_reported(), any_price(), prop::option::weighted(0.4, any_word()))
+            .prop_map(|(event, call, word, reversed)| Step::Amend { event, call, word, reversed }),
     ]
 }
 
@@ -415,23 +443,35 @@ fn any_refold() -> impl Strategy<Value = Step> {
 
 fn any_subscription() -> impl Strategy<Value = Step> {
     let anchor = prop::option::weighted(0.3, -100 * DAY..20 * DAY);
-    let subscribe = (0..PLANS.len(), 1..4_u32, anchor, any_cadence(), any_word()).prop_map(
-        |(plan, seats, anchor, cadence, word)| Step::Subscribe {
+    let subscribe = (
+        0..PLANS.len(),
+        1..4_u32,
+        anchor,
+        any_cadence(),
+        any_above(),
+        any_word(),
+    )
+        .prop_map(|(plan, seats, anchor, cadence, above, word)| Step::Subscribe {
             plan,
             seats,
             anchor,
             cadence,
+            above,
             word,
-        },
-    );
-    let change =
-        (0..99_usize, any_change(), any::<bool>(), any_word()).prop_map(|(sub, change, at_end, word)| {
-            Step::Change {
-                sub,
-                change,
-                at_end,
-                word,
-            }
+        });
+    let change = (
+        0..99_usize,
+        any_change(),
+        any::<bool>(),
+        any::<bool>(),
+        any_word(),
+    )
+        .prop_map(|(sub, change, at_end, prorate, word)| Step::Change {
+            sub,
+            change,
+            at_end,
+            prorate,
+            word,
         });
     prop_oneof![1 => subscribe, 3 => change]
 }
@@ -459,6 +499,14 @@ pub fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn lengthen(step: &mut Step) {
+    if let Step::Clock(by, _) = step
+        && *by > 500
+    {
+        *by = (*by * 30).min(50 * DAY);
+    }
+}
+
 /// A history: most begin with a subscription, because without one nothing is priced, and many with some value.
 pub fn any_script() -> impl Strategy<Value = Vec<Step>> {
     let first = Step::Subscribe {
@@ -466,13 +514,19 @@ pub fn any_script() -> impl Strategy<Value = Vec<Step>> {
         seats: 1,
         anchor: None,
         cadence: Cadence::Monthly,
+        above: Above::Subscribed,
         word: Word::Says(Says::default()),
     };
     let first = prop_oneof![9 => Just(Some(first)), 1 => Just(None)];
     let policy = prop::option::of(prop::collection::vec(any_policy(), ASSETS.len()));
     let grants = prop::collection::vec(any_order(), 0..5);
     let rest = prop::collection::vec(any_step(), 1..70);
-    (first, policy, grants, rest).prop_map(|(first, policy, grants, rest)| {
+    // What is kept for weeks is forgotten only in a history of months.
+    let is_long = prop::bool::weighted(0.2);
+    (first, policy, grants, rest, is_long).prop_map(|(first, policy, grants, mut rest, is_long)| {
+        if is_long {
+            rest.iter_mut().for_each(lengthen);
+        }
         let mut script: Vec<Step> = first.into_iter().collect();
         script.extend(policy.map(Step::Policy));
         script.extend(grants.into_iter().map(Step::Grant));

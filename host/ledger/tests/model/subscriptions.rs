@@ -8,7 +8,7 @@ use farebox_record::state::Cadence;
 use crate::calls::Call;
 use crate::reference::{Above, Model, Told};
 use crate::timers::{About, Timer};
-use crate::words::{PLANS, Says, Word};
+use crate::words::{Labels, PLANS, Says, Word};
 use crate::world::START;
 use crate::world::dates::{DAY, date, days};
 
@@ -220,9 +220,21 @@ impl Model {
         about: Option<&About>,
     ) {
         for (index, order) in says.grants.iter().enumerate() {
-            let id = format!("{}:{}:{index}", asked.sub, self.records);
+            // One record may carry out what two plans say.
+            let names = [&asked.sub[..], "plan"].map(|of| format!("{of}:{}:{index}", self.records));
+            let unused = |id: &&String| !self.grants.iter().any(|g| g.id == **id);
+            let Some(id) = names.iter().find(unused).cloned() else {
+                continue;
+            };
             self.open(&id, order, Some(asked.sub.clone()), base);
             self.grant_mut(&id).event = event.map(String::from);
+        }
+        let team = about.filter(|_| self.subs.iter().any(|s| s.id == asked.sub));
+        if let (Some(state), Some((team, _))) = (says.subject, team) {
+            let state = state.map(|state| (asked.sub.clone(), *team, state));
+            self.subjects
+                .retain(|(sub, of, _)| *sub != asked.sub || of != team);
+            self.subjects.extend(state);
         }
         let term = asked.term.map(|number| (asked.sub.clone(), number));
         let late_plan = term.as_ref().map(|key| self.terms[key].plan);
@@ -263,7 +275,7 @@ impl Model {
 
     /// What a plan orders about its subscription: charges are for no event, and count towards no limit.
     pub fn obey(&mut self, says: &Says, sub: &str, base: i64, due: Option<i64>) {
-        let cover = self.cover(&says.charges, None, BTreeMap::new());
+        let cover = self.cover(&says.charges, Labels::default(), BTreeMap::new());
         self.post(&cover);
         let asked = Asked {
             sub: sub.into(),
@@ -275,10 +287,10 @@ impl Model {
     pub fn subscribe(
         &mut self,
         id: &str,
-        plan: usize,
-        seats: u32,
+        (plan, seats): (usize, u32),
         anchor: Option<i64>,
         cadence: Cadence,
+        above: Above,
         word: &Word,
     ) -> Told {
         if matches!(word, Word::Silent) {
@@ -308,6 +320,9 @@ impl Model {
         self.terms.retain(|(sub, _), _| !gone.contains(sub));
         self.plan_since.retain(|sub, _| !gone.contains(sub));
         self.above.retain(|sub, _| !gone.contains(sub));
+        if above != Above::Subscribed {
+            self.above.insert(id.into(), above);
+        }
         let anchor = anchor.unwrap_or(self.now);
         let period = period_at(anchor, cadence, self.now);
         self.subs.push(Sub {

@@ -6,7 +6,7 @@ use crate::agenda::Due;
 use crate::corrections::Stands;
 use crate::reference::{Model, Sums};
 use crate::subscriptions::{Asked, Status};
-use crate::words::Says;
+use crate::words::{Labels, Says};
 
 /// Whose timer, its name, and the team that it is about.
 pub type Name = (String, &'static str, &'static str);
@@ -35,8 +35,8 @@ impl Model {
     }
 
     /// Whom a plan is asked about with an event.
-    pub fn about(&self, asked: &Asked, team: Option<&'static str>, event: &str) -> Option<About> {
-        let team = team.filter(|_| self.follows(asked))?;
+    pub fn about(&self, asked: &Asked, labels: Labels, event: &str) -> Option<About> {
+        let team = labels.team.filter(|_| self.follows(asked))?;
         Some((team, Some(event.to_string())))
     }
 
@@ -68,8 +68,8 @@ impl Model {
         let (_, event) = about;
         let known = event.as_ref().and_then(|event| self.events.get(event));
         let owner = known.filter(|e| e.stands == Stands::Charged).cloned();
-        let of_team = owner.as_ref().and_then(|owner| owner.team);
-        let cover = self.cover(&says.charges, of_team, BTreeMap::new());
+        let labels = owner.as_ref().map_or(Labels::default(), |owner| owner.labels);
+        let cover = self.cover(&says.charges, labels, BTreeMap::new());
         let slices = self.slices(&cover, &says.charges);
         self.post(&cover);
         if owner.is_some() {
@@ -77,7 +77,7 @@ impl Model {
             for slice in &slices {
                 *taken.entry(slice.asset).or_default() += slice.amount;
             }
-            self.count(of_team, &taken);
+            self.count(labels, &taken);
             let event = event.as_ref().unwrap();
             self.events.get_mut(event).unwrap().slices.extend(slices);
         }

@@ -9,10 +9,9 @@ use farebox_record::time::Period;
 use crate::drive::since_start;
 use crate::reference::Told;
 use crate::subscriptions::Status;
-use crate::words::ASSETS;
 
-/// `expected` says which amounts can be compared where an answer leaves the asset out.
-pub fn told(result: &Result<Answer, Refusal>, expected: &Told) -> Told {
+/// `granted`: the asset that was asked for, where it was a grant: the answer leaves it out.
+pub fn told(result: &Result<Answer, Refusal>, granted: Option<&str>) -> Told {
     let answer = match result {
         Ok(answer) => answer,
         Err(refusal) => return Told::new(&refused(refusal)),
@@ -58,11 +57,7 @@ pub fn told(result: &Result<Answer, Refusal>, expected: &Told) -> Told {
             format!("{what}{}", if s.late { " late" } else { "" })
         }
         Answer::Granted { paid_debt, .. } => {
-            for asset in ASSETS {
-                // The model says in which asset; the answer need not.
-                told.add("paid debt", asset, paid_debt.get());
-            }
-            told.amounts.retain(|key, _| expected.amounts.contains_key(key));
+            told.add("paid debt", granted.unwrap(), paid_debt.get());
             "granted".into()
         }
         Answer::SubscriptionChanged(c) => {

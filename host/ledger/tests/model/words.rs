@@ -1,17 +1,27 @@
 //! What a plan says when it is asked: made up at random, and given to the ledger and to the model alike.
 
+use std::collections::BTreeMap;
+
 use farebox_money::Nanos;
+use farebox_record::event::Event;
+use farebox_record::ids::Source;
 use farebox_record::outcome::Verdict;
 use farebox_record::plan::{
-    self, Category, Collect, FieldProblem, GrantOrder, Price, Priced, Rejection, TimerOrder,
+    self, Category, Collect, EventRef, FieldProblem, GrantOrder, Price, Priced, Rejection, SubjectChange,
+    TimerOrder,
 };
 
-use crate::world::make::{asset, n, reference};
+use crate::world::make::{self, asset, n};
 use crate::world::t;
 
 pub const ASSETS: [&str; 3] = ["x", "y", "z"];
 pub const CODES: [&str; 2] = ["in", "out"];
 pub const TEAMS: [&str; 2] = ["a", "b"];
+pub const AGENTS: [&str; 2] = ["i", "j"];
+/// Where events come from, mostly. Events of the other source have the ids of others, now and then.
+const USUAL: &str = "api";
+/// Its names stand before all others, as its events do.
+pub const OTHER: &str = "alt";
 /// Plans, and the event types that each of them prices.
 pub const PLANS: [(&str, &[&str]); 3] = [
     ("talk", &["chat"]),
@@ -20,6 +30,65 @@ pub const PLANS: [(&str, &[&str]); 3] = [
 ];
 /// Promotional, included, paid.
 pub const CATEGORIES: [Category; 3] = [Category::Promotional, Category::Included, Category::Paid];
+
+/// Whom an event is by: each is an attribute of it, where it is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Labels {
+    pub team: Option<&'static str>,
+    pub agent: Option<&'static str>,
+}
+
+impl Labels {
+    /// Whether all that `wanted` says is said.
+    pub fn have(self, wanted: Labels) -> bool {
+        wanted.team.is_none_or(|team| self.team == Some(team))
+            && wanted.agent.is_none_or(|agent| self.agent == Some(agent))
+    }
+
+    /// What newer ones say stands in the place of these.
+    pub fn with(self, newer: Labels) -> Labels {
+        Labels {
+            team: newer.team.or(self.team),
+            agent: newer.agent.or(self.agent),
+        }
+    }
+
+    /// From the team down.
+    pub fn path(self) -> Vec<(String, String)> {
+        let both = [("team", self.team), ("agent", self.agent)];
+        let said = both.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        said.map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
+    }
+
+    pub fn attributes(self) -> BTreeMap<String, String> {
+        self.path().into_iter().collect()
+    }
+}
+
+/// An event by the model's name for it: its id, and before it the source where that is not the usual one.
+pub fn reference(name: &str) -> EventRef {
+    event(name).reference()
+}
+
+/// The same with nothing said of it.
+pub fn event(name: &str) -> Event {
+    match name.split_once('/') {
+        None => make::event(name),
+        Some((source, id)) => Event {
+            source: Source::new(source).unwrap(),
+            ..make::event(id)
+        },
+    }
+}
+
+/// The other way around.
+pub fn named(event: &EventRef) -> String {
+    match event.source.as_str() {
+        USUAL => event.id.to_string(),
+        source => format!("{source}/{}", event.id),
+    }
+}
 
 /// A price in one asset.
 #[derive(Debug, Clone)]
@@ -55,7 +124,7 @@ pub struct Order {
     pub delay: Option<i64>,
     pub life: Option<i64>,
     pub code: Option<&'static str>,
-    pub team: Option<&'static str>,
+    pub labels: Labels,
 }
 
 impl Order {
@@ -81,6 +150,8 @@ pub struct Says {
     /// Names of timers, and how long from when it is asked; none takes one away.
     pub timers: Vec<(&'static str, Option<i64>)>,
     pub state: Option<u8>,
+    /// What becomes of the state of whom it is asked about, where it is asked about anyone; none in it: it is forgotten.
+    pub subject: Option<Option<u8>>,
 }
 
 impl Says {
@@ -165,8 +236,7 @@ fn priced(says: &Says, asked: i64) -> Priced {
             label: "given".into(),
         };
         given.applies_to.codes.extend(order.code.map(String::from));
-        let team = order.team.map(|team| ("team".to_string(), team.to_string()));
-        given.applies_to.attributes.extend(team);
+        given.applies_to.attributes = order.labels.attributes();
         given
     });
     let timers = says.timers.iter().map(|(key, after)| TimerOrder {
@@ -180,7 +250,10 @@ fn priced(says: &Says, asked: i64) -> Priced {
         grants: grants.collect(),
         timers: timers.collect(),
         state: says.state.map(|state| vec![state]),
-        subject: None,
+        subject: says.subject.map(|state| SubjectChange {
+            state: state.into_iter().collect(),
+            expires: t(asked + 86_400),
+        }),
     }
 }
 

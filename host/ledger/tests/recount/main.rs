@@ -24,6 +24,7 @@ use naive::recount;
 use world::World;
 use world::bound::{self, Bound};
 use world::make::{self, charge, fee, n, priced};
+use world::tally::is_within;
 
 const TEAMS: [&str; 3] = ["", "a", "b"];
 const NAMES: [&str; 4] = ["all", "team", "agent", "burst"];
@@ -269,7 +270,7 @@ fn take(world: &mut World, step: &Step, made: usize, holds: &mut Vec<String>) ->
 fn fits(world: &World, attributes: &[(&str, &str)]) -> Result<(), TestCaseError> {
     let attributes = make::event_with("any", attributes).attributes;
     for (name, limit) in world.wallet.limits() {
-        let denies = limit.terms.on_exceed == OnExceed::Deny && limit.terms.scope.holds(&attributes);
+        let denies = limit.terms.on_exceed == OnExceed::Deny && is_within(&limit.terms.scope, &attributes);
         let LimitView { used, held, .. } = LimitView::at(limit, world.now);
         let taken = used.checked_add(held).unwrap();
         prop_assert!(!denies || taken <= limit.terms.amount, "{} was let through", name);

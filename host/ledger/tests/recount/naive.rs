@@ -11,7 +11,7 @@ use farebox_record::plan::EventRef;
 use farebox_record::state::HoldState;
 use farebox_record::time::Timestamp;
 
-use crate::world::tally::Tally;
+use crate::world::tally::{Tally, is_within};
 
 type Attributes = BTreeMap<String, String>;
 
@@ -58,7 +58,7 @@ pub fn recount(records: &[Record], now: Timestamp) -> Counted {
                 // A limit that is younger than the call counts what it takes from then on, and nothing of it below that.
                 let counted = tally.calls.get(&event.reference()).copied().unwrap_or(0);
                 let scope = &tally.terms.scope;
-                let counts = match (scope.holds(&call.last), scope.holds(&attributes)) {
+                let counts = match (is_within(scope, &call.last), is_within(scope, &attributes)) {
                     (true, true) => (counted + earned).max(0),
                     (false, true) => call.earned,
                     (_, false) => 0,
@@ -88,7 +88,7 @@ pub fn recount(records: &[Record], now: Timestamp) -> Counted {
         tally.move_on(now);
         let matching = holds
             .values()
-            .filter(|h| tally.terms.scope.holds(&h.event.attributes));
+            .filter(|h| is_within(&tally.terms.scope, &h.event.attributes));
         let held = matching.map(|h| {
             let pins: i128 = h.pins.iter().map(|pin| pin.amount.get()).sum();
             pins + h.overdraft.iter().map(|(_, amount)| amount.get()).sum::<i128>()

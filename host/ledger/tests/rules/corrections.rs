@@ -1,6 +1,7 @@
 //! Refunds, voids and amendments: what an event took comes back, once, to where it came from.
 
 mod ended;
+mod replaced;
 
 use farebox_record::command::{AboveHold, Command, Finality, RateUnpriced};
 use farebox_record::correction::{RefundTarget, StandingStatus};

@@ -14,6 +14,7 @@ mod agenda;
 mod burn_order;
 mod chain;
 mod changes;
+mod conflicts;
 mod corrections;
 mod debt;
 mod giving;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use farebox_record::ids::LimitName;
 use farebox_record::plan::EventRef;
-use farebox_record::spending::{CalendarUnit, LimitTerms, Threshold, Window};
+use farebox_record::spending::{CalendarUnit, LimitTerms, Scope, Threshold, Window};
 
 use super::dates::{DAY, date};
 
@@ -146,6 +146,17 @@ impl Tally {
             }
         }
     }
+}
+
+/// Whether an event with `attributes` counts towards a limit of this scope.
+pub fn is_within(scope: &Scope, attributes: &BTreeMap<String, String>) -> bool {
+    for (name, value) in &scope.0 {
+        match attributes.get(name) {
+            Some(said) if said == value => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// A number for the window of the calendar that holds `at`.

@@ -2,14 +2,15 @@
 
 use farebox_money::Nanos;
 use farebox_record::command::Command;
-use farebox_record::correction::{Adjust, AdjustTarget, Pay, Refund, RefundTarget};
+use farebox_record::correction::{Adjust, AdjustTarget, Consequence, Pay, Refund, RefundTarget};
 use farebox_record::ids::{CallId, GrantId};
+use farebox_record::outcome::Pricing;
 
 use super::{Both, Pair, event, pick};
 use crate::corrections::Stands;
 use crate::steps::Step;
 use crate::subscriptions::Asked;
-use crate::words::Word;
+use crate::words::{Word, reference};
 use crate::world::make::{self, asset};
 
 impl Pair {
@@ -21,6 +22,17 @@ impl Pair {
         let any: Vec<&String> = self.named.iter().collect();
         let from = if which.is_multiple_of(6) { any } else { standing };
         Some(from.get(pick(which, from.len())?)?.to_string())
+    }
+
+    /// What the plan of an event that is replaced says to that, where it follows teams and the event is of one.
+    fn reversal<'w>(&self, id: &str, word: Option<&'w Word>) -> Option<(&'w Word, Pricing)> {
+        let event = self.model.events.get(id)?;
+        let sub = event.sub.clone()?;
+        self.model.subs.iter().find(|s| s.id == sub)?;
+        let asked = Asked { sub, term: None };
+        self.model.about(&asked, event.labels, id)?;
+        let pricing = self.pricing_by(&asked, word?, self.model.now)?;
+        Some((word?, pricing))
     }
 
     pub fn correct(&mut self, step: &Step) -> Option<Both> {
@@ -61,7 +73,7 @@ impl Pair {
                     Some((name, taken.sum::<i128>() * tenths / 10))
                 });
                 let target = RefundTarget::Event {
-                    event: make::reference(&event),
+                    event: reference(&event),
                     amount: amount.map(|(name, amount)| (asset(name), Nanos::new(amount))),
                 };
                 let reason = "bad answer".into();
@@ -86,10 +98,10 @@ impl Pair {
             }
             Step::Void(event, word) => {
                 let event = self.event(*event)?;
-                let Command::Void(mut void) = make::void(&event) else {
+                let Command::Void(mut void) = make::void("e") else {
                     unreachable!("a void")
                 };
-                void.id = id;
+                (void.id, void.event) = (id, reference(&event));
                 // A subscription that is forgotten is asked nothing.
                 let sub = self.model.events.get(&event).and_then(|e| e.sub.clone());
                 let sub = sub.filter(|sub| self.model.subs.iter().any(|s| s.id == *sub));
@@ -99,17 +111,24 @@ impl Pair {
                 let asked = self.world.decide(Command::Void(void), pricing);
                 (asked, self.model.void(&event, word, None))
             }
-            Step::Amend(named, reported, word) => {
+            Step::Amend {
+                event: named,
+                call: reported,
+                word,
+                reversed,
+            } => {
                 let call = self.call_named(self.event(*named)?, reported);
-                let Command::Amend(mut amend) = make::amend(&call.id) else {
+                let Command::Amend(mut amend) = make::amend("e") else {
                     unreachable!("an amendment")
                 };
                 (amend.id, amend.event) = (id, event(&call));
                 let before = self.model.events.get(&call.id).map(|event| event.time);
                 let time = call.time.or(before).unwrap_or(self.model.now);
                 let pricing = self.pricing_at(call.kind, time, word);
-                let asked = self.world.decide(Command::Amend(amend), pricing);
-                (asked, self.model.amend(&call, word, None))
+                let (said, reversal) = self.reversal(&call.id, reversed.as_ref()).unzip();
+                let consequence = reversal.map(|pricing| Consequence::Reversed(Box::new(pricing)));
+                let asked = self.world.correct(Command::Amend(amend), pricing, consequence);
+                (asked, self.model.amend(&call, word, said, None))
             }
             _ => unreachable!("not a command"),
         })

@@ -13,7 +13,7 @@ use crate::corrections::Stands;
 use crate::refold::Refold;
 use crate::same;
 use crate::steps::Step;
-use crate::words::{Charge, Word, charged};
+use crate::words::{Charge, Word, charged, reference};
 use crate::world::make;
 
 impl Pair {
@@ -34,10 +34,10 @@ impl Pair {
         let Some((reported, word)) = amended else {
             let sub = self.model.events.get(&corrected)?.sub.clone()?;
             let refold = self.folded(&sub, &corrected, *term, behind, *state, *is_stale);
-            let Command::Void(mut void) = make::void(&corrected) else {
+            let Command::Void(mut void) = make::void("e") else {
                 unreachable!("a void")
             };
-            void.id = id;
+            (void.id, void.event) = (id, reference(&corrected));
             let consequence = self.consequence(&refold);
             let asked = self.world.correct(Command::Void(void), None, Some(consequence));
             return Some((asked, self.model.void(&corrected, &Word::Silent, Some(&refold))));
@@ -51,7 +51,7 @@ impl Pair {
             ..self.folded(&asked.sub, &call.id, 0, behind, *state, false)
         };
         let pricing = self.pricing_at(call.kind, time, word);
-        let Command::Amend(mut amend) = make::amend(&call.id) else {
+        let Command::Amend(mut amend) = make::amend("e") else {
             unreachable!("an amendment")
         };
         (amend.id, amend.event) = (id, event(&call));
@@ -59,7 +59,7 @@ impl Pair {
         let asked = self
             .world
             .correct(Command::Amend(amend), pricing, Some(consequence));
-        Some((asked, self.model.amend(&call, word, Some(&refold))))
+        Some((asked, self.model.amend(&call, word, None, Some(&refold))))
     }
 
     /// Others of the same subscription that a fold may reach.
@@ -105,7 +105,7 @@ impl Pair {
     fn consequence(&self, refold: &Refold) -> Consequence {
         let subscription = SubscriptionId::new(&refold.sub).unwrap();
         let repriced = refold.behind.iter().map(|(id, charges)| Repriced {
-            standing: self.world.original(&make::reference(id)).unwrap().standing,
+            standing: self.world.original(&reference(id)).unwrap().standing,
             refunded: self.refunded(id),
             charges: charges.iter().map(charged).collect::<Vec<PlanCharge>>(),
         });
@@ -125,7 +125,7 @@ impl Pair {
 
     /// What refunds gave back of an event since it has its price, as the records say.
     fn refunded(&self, id: &str) -> Vec<TakenSlice> {
-        let event = make::reference(id);
+        let event = reference(id);
         let mut refunded = Vec::new();
         for record in &self.world.records {
             match (&record.command, refunded_of(record)) {
