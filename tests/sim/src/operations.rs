@@ -26,7 +26,7 @@ use rand::seq::IndexedRandom as _;
 use crate::plans::{POOL, TOKENS, plan_name};
 
 /// A way to use a wallet.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Operation {
     /// For the report.
     pub name: &'static str,

@@ -21,7 +21,7 @@ use farebox_record::time::Timestamp;
 
 use crate::history::{History, concluded};
 use crate::window::Counter;
-use limit::Limit;
+use limit::{Limit, is_within};
 
 type Attributes = BTreeMap<String, String>;
 type Sums = BTreeMap<Asset, i128>;
@@ -217,7 +217,7 @@ impl Recount {
         self.add(record, &event.attributes, earned, announced);
         for limit in self.limits.values_mut() {
             let amount = earned.get(&limit.terms.asset).copied().unwrap_or(0);
-            let counts = limit.terms.scope.holds(&event.attributes);
+            let counts = is_within(&limit.terms.scope, &event.attributes);
             limit
                 .calls
                 .insert(event.reference(), if counts { amount } else { 0 });
@@ -233,7 +233,7 @@ impl Recount {
     ) {
         for (name, limit) in &mut self.limits {
             let amount = amounts.get(&limit.terms.asset).copied().unwrap_or(0);
-            if limit.terms.scope.holds(attributes) {
+            if is_within(&limit.terms.scope, attributes) {
                 limit.add(name, record.at, amount, announced);
             }
         }
@@ -256,7 +256,7 @@ impl Recount {
         }
         for (name, limit) in &mut self.limits {
             let from = limit.since.max(limit.counter.bounds(record.at).0);
-            if limit.terms.scope.holds(&attributes) {
+            if is_within(&limit.terms.scope, &attributes) {
                 let counted = |(asset, posted, _): &&(&Asset, Timestamp, i128)| {
                     **asset == limit.terms.asset && *posted >= from
                 };
@@ -337,7 +337,7 @@ impl Recount {
             // One that is younger than the call counts what it takes from then on, and nothing of it below that.
             let counted = limit.calls.get(event).copied().unwrap_or(0);
             let scope = &limit.terms.scope;
-            let counts = match (scope.holds(&before), scope.holds(&call.attributes)) {
+            let counts = match (is_within(scope, &before), is_within(scope, &call.attributes)) {
                 (true, true) => (counted + of(&net)).max(0),
                 (false, true) => of(&call.earned),
                 (_, false) => 0,
@@ -387,7 +387,7 @@ impl Recount {
         let counting = self
             .holds
             .values()
-            .filter(|hold| limit.terms.scope.holds(&hold.event.attributes));
+            .filter(|hold| is_within(&limit.terms.scope, &hold.event.attributes));
         counting.map(|hold| set_aside(hold, &limit.terms.asset)).sum()
     }
 
@@ -442,7 +442,7 @@ impl Recount {
         ensure!(
             why.asset.as_ref() == Some(asset)
                 && limit.terms.on_exceed == OnExceed::Deny
-                && limit.terms.scope.holds(&attributes)
+                && is_within(&limit.terms.scope, &attributes)
                 && told.level == limit.terms.scope.to_string(),
             "{told:?} denied a call with {attributes:?} that it does not count"
         );
@@ -457,7 +457,7 @@ impl Recount {
         let tighter = self.limits.iter().find(|(_, other)| {
             other.terms.asset == *asset
                 && other.terms.on_exceed == OnExceed::Deny
-                && other.terms.scope.holds(&attributes)
+                && is_within(&other.terms.scope, &attributes)
                 && left(other) < left(limit)
         });
         ensure!(

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+use farebox_sim::operations::{
+    OPERATIONS as OPERATIONS_OF_ALL, OUTCOME_OPERATIONS, Operation, TOTAL_OPERATIONS,
+};
 use farebox_sim::report::Tally;
 use farebox_sim::run::{drawn_seed, run};
 
@@ -30,11 +33,10 @@ fn fixed_seeds() {
         all.add(&simulate(seed, operations()).0);
     }
     // Everything that is there to go wrong did, or this proves nothing.
-    assert!(
-        all.by_name.len() > farebox_sim::operations::OPERATIONS.len(),
-        "{:?}",
-        all.by_name
-    );
+    let operations = [OPERATIONS_OF_ALL, OUTCOME_OPERATIONS, TOTAL_OPERATIONS].concat();
+    for Operation { name, .. } in operations {
+        assert!(all.by_name.contains_key(name), "no {name:?} in {:?}", all.by_name);
+    }
     assert!(all.answers > 1_000, "{} answers", all.answers);
     assert!(
         all.compared > all.answers,
@@ -49,6 +51,7 @@ fn fixed_seeds() {
     assert!(all.disk.torn > 5, "{} torn", all.disk.torn);
     let looked = &all.looked;
     assert!(looked.proved > 500, "{} answers proved", looked.proved);
+    assert!(looked.late > 0, "nothing was answered late");
     assert!(looked.outcomes > 50, "{} outcomes", looked.outcomes);
     assert!(looked.repriced > 5, "{} repriced", looked.repriced);
     assert!(looked.backfilled > 10, "{} backfilled", looked.backfilled);

@@ -5,10 +5,19 @@ use std::collections::BTreeMap;
 use farebox_money::Nanos;
 use farebox_record::ids::LimitName;
 use farebox_record::plan::EventRef;
-use farebox_record::spending::{CrossedThreshold, LimitTerms, Threshold};
+use farebox_record::spending::{CrossedThreshold, LimitTerms, Scope, Threshold};
 use farebox_record::time::Timestamp;
 
 use crate::window::Counter;
+
+/// Whether an event with these attributes counts towards limits of this scope: it has all that the scope names.
+pub(super) fn is_within(scope: &Scope, attributes: &BTreeMap<String, String>) -> bool {
+    let missing = scope
+        .0
+        .iter()
+        .find(|(name, value)| attributes.get(name) != Some(value));
+    missing.is_none()
+}
 
 /// A limit, as it counts.
 #[derive(Debug)]
