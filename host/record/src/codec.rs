@@ -235,9 +235,11 @@ fn key(kind: u8, names: &[&str]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::TimerAbout;
+    use crate::command::{Due, DueItem, TimerAbout};
     use crate::correction::Noted;
-    use crate::state::TimerState;
+    use crate::outcome::UnpricedReason;
+    use crate::state::{MissedTransition, TimerState, UnpricedState, Waiting};
+    use crate::time::Period;
 
     fn event() -> EventRef {
         EventRef {
@@ -248,7 +250,44 @@ mod tests {
 
     /// As format 3 wrote it.
     fn format_3<T: Serialize>(value: &T) -> Vec<u8> {
-        postcard::to_extend(value, vec![3]).unwrap()
+        format(3, value)
+    }
+
+    fn format<T: Serialize>(number: u8, value: &T) -> Vec<u8> {
+        postcard::to_extend(value, vec![number]).unwrap()
+    }
+
+    /// Kinds are numbers in the order in which they are declared: what waited in format 1 still says what it is.
+    #[test]
+    fn what_a_plan_did_not_answer_in_format_1_waits() {
+        let instant = crate::time::Timestamp::from_micros(7);
+        let (transition, timer, renewal, no_plan) = (1_u32, 1_u32, 2_u32, 3_u32);
+        let period = (instant, instant, 4_u32);
+        let waits = |item: DueItem| UnpricedState {
+            received: instant,
+            what: Waiting::Transition(MissedTransition {
+                due: Due { instant, item },
+                period: Period {
+                    start: instant,
+                    end: instant,
+                    index: 4,
+                },
+                seats: 5,
+            }),
+            reason: UnpricedReason::NoPlan,
+        };
+        let renewed = (instant, transition, instant, renewal, "s", period, 5_u32, no_plan);
+        let expected = waits(DueItem::Renewal("s".parse().unwrap()));
+        assert_eq!(decode::<UnpricedState>(&format(1, &renewed)).unwrap(), expected);
+        // It knew no subjects.
+        let due = (timer, "s", "deadline");
+        let due = (instant, transition, instant, due, period, 5_u32, no_plan);
+        let expected = waits(DueItem::Timer {
+            subscription: "s".parse().unwrap(),
+            key: "deadline".into(),
+            about: None,
+        });
+        assert_eq!(decode::<UnpricedState>(&format(1, &due)).unwrap(), expected);
     }
 
     #[test]

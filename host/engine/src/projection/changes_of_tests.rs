@@ -5,7 +5,7 @@ use farebox_record::control::{Activation, OpenHolds, PlanState, TimelineChange};
 use farebox_record::ids::{Hash, TenantId};
 use farebox_record::outcome::{DenialReason, UnpricedReason};
 use farebox_record::plan::{AppliesTo, Category};
-use farebox_record::state::{Cadence, UnpricedState};
+use farebox_record::state::{Cadence, DueChange, MissedChange, UnpricedState};
 
 use super::super::change::Kind;
 use super::super::sample::*;
@@ -284,16 +284,69 @@ fn subscriptions_start_and_renew() {
     assert!(kinds(&record(Command::Usage(event("1")), answered(), put)).is_empty());
 }
 
-#[test]
-fn a_late_answer_is_news_whatever_of_it_applied() {
-    let missed = MissedTransition {
+fn missed(item: DueItem) -> MissedTransition {
+    MissedTransition {
         due: Due {
             instant: noon(),
-            item: DueItem::Renewal("s".parse().unwrap()),
+            item,
         },
         period: period(),
         seats: 3,
+    }
+}
+
+/// What fell due and what a plan was told of it; older releases did not keep that.
+#[test]
+fn what_its_plan_does_not_answer_is_news() {
+    let renewal = || DueItem::Renewal("s".parse().unwrap());
+    let timer = DueItem::Timer {
+        subscription: "s".parse().unwrap(),
+        key: "deadline".into(),
+        about: None,
     };
+    let told = |transition, change| {
+        Waiting::Change(Box::new(MissedChange {
+            transition,
+            plan: "tokens".parse().unwrap(),
+            change,
+        }))
+    };
+    let reason = UnpricedReason::PlanFailed {
+        code: "trap".into(),
+        message: "unreachable".into(),
+    };
+    let waiting = [
+        (renewal(), Waiting::Transition(missed(renewal()))),
+        (renewal(), told(missed(renewal()), DueChange::Renewed(Vec::new()))),
+        (
+            timer.clone(),
+            told(missed(timer), DueChange::Timer("deadline".into())),
+        ),
+    ];
+    for (item, what) in waiting {
+        let kept = Effect::UnpricedKept(Box::new(UnpricedState {
+            received: noon(),
+            what,
+            reason: reason.clone(),
+        }));
+        let due = Command::Due(Due {
+            instant: noon(),
+            item,
+        });
+        let changes = changes_of(&record(due, Answer::Handled, vec![kept]));
+        let news: Vec<What> = changes.into_iter().map(|change| change.what).collect();
+        let expected = What::TransitionUnanswered {
+            subscription: "s".parse().unwrap(),
+            due: noon(),
+            reason: reason.clone(),
+        };
+        assert_eq!(news, [expected]);
+    }
+}
+
+#[test]
+fn a_late_answer_is_news_whatever_of_it_applied() {
+    let missed = missed(DueItem::Renewal("s".parse().unwrap()));
     let again = Command::RetryTransition(RetryTransition { sequence: 7, missed });
     let told = |answer: Answer| {
         let changes = changes_of(&record(again.clone(), answer, vec![Effect::UnpricedRated(7)]));

@@ -104,6 +104,13 @@ async fn limits_and_what_they_counted_survive_a_restart() {
     assert_eq!(counted(&again).await, ("0.5".into(), "0.25".into()));
     assert!(is_denied(&again.reply("ada", authorize("c1", 250_001, 0)).await));
     assert!(is_allowed(&again.reply("ada", authorize("c2", 250_000, 0)).await));
+    // 0.6 are beyond 50 percent as well, which was announced before the restart; 1 is all of it.
+    again.done("ada", usage("e2", "one", 100_000)).await;
     assert_eq!(announced(&again), [Threshold::Percent(50)]);
+    again.done("ada", usage("e3", "one", 400_000)).await;
+    assert_eq!(
+        announced(&again),
+        [Threshold::Percent(50), Threshold::Percent(100)]
+    );
     again.engine.stop().unwrap();
 }

@@ -46,8 +46,14 @@ async fn a_backfill_is_made_looked_at_posted_and_taken_back() {
     assert_eq!((&made["status"], &made["events"]), (&json!("draft"), &json!(2)));
     let again = client.post("/v1/backfills", body).await.expect(200);
     assert_eq!(again["replayed"], true);
-    let other = json!({"id": "lost", "events": [event("a", 1)]});
-    client.post("/v1/backfills", other).await.problem(409, "conflict");
+    for (reason, events, field) in [
+        ("found in a log", vec![event("a", 1)], "events"),
+        ("lost", vec![event("a", 1), event("b", 2)], "reason"),
+    ] {
+        let other = json!({"id": "lost", "reason": reason, "events": events});
+        let conflict = client.post("/v1/backfills", other).await.problem(409, "conflict");
+        assert_eq!(conflict["field"], field);
+    }
     client
         .post(&format!("{FILL}/revert"), json!({}))
         .await
