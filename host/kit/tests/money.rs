@@ -53,13 +53,13 @@ fn every_example_holds(plan: &str, deal: &str, examples: &str) -> usize {
 #[test]
 fn every_example_of_the_money_page_is_what_happens() {
     let examples = every_example_holds("example-plans/per-token", "json", "toml");
-    assert_eq!(examples, 16, "one that is lost is missed");
+    assert_eq!(examples, 20, "one that is lost is missed");
 }
 
 #[test]
 fn fees_periods_and_the_feed_are_what_the_money_page_says() {
     let plan = "host/kit/tests/plans/commitment";
-    assert_eq!(every_example_holds(plan, "json commitment", "toml commitment"), 5);
+    assert_eq!(every_example_holds(plan, "json commitment", "toml commitment"), 7);
 }
 
 #[test]
@@ -72,6 +72,12 @@ fn a_price_that_depends_on_the_events_before_is_what_the_money_page_says() {
 fn what_a_plan_gives_back_is_what_the_money_page_says() {
     let plan = "host/kit/tests/plans/outcomes";
     assert_eq!(every_example_holds(plan, "json outcomes", "toml outcomes"), 1);
+}
+
+#[test]
+fn what_a_deadline_charges_is_what_the_money_page_says() {
+    let plan = "example-plans/per-outcome";
+    assert_eq!(every_example_holds(plan, "json deadline", "toml deadline"), 1);
 }
 
 #[test]

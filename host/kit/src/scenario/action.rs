@@ -52,6 +52,9 @@ pub struct Subscribe {
     /// When the first period starts; none: now.
     #[serde(default)]
     pub anchor: Option<At>,
+    /// What happens to a price above what was held, where a settlement does not say.
+    #[serde(default)]
+    pub above_hold: Option<AboveHold>,
 }
 
 fn one() -> u32 {
@@ -154,15 +157,14 @@ pub struct Authorize {
 }
 
 /// What happens to a price above what was held.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AboveHold {
     /// The settlement is refused.
     Deny,
     /// What the wallet has is charged; the rest is let go.
     ChargeAvailable,
-    /// It is charged, unless said otherwise; what the wallet cannot cover becomes debt.
-    #[default]
+    /// It is charged; what the wallet cannot cover becomes debt.
     AllowDebt,
 }
 
@@ -181,9 +183,9 @@ pub struct Settle {
     /// Whether it ends the hold; it does unless said.
     #[serde(default = "yes", rename = "final")]
     pub is_final: bool,
-    /// What happens to a price above what was held.
+    /// What happens to a price above what was held; as the subscription says, unless said here.
     #[serde(default)]
-    pub above_hold: AboveHold,
+    pub above_hold: Option<AboveHold>,
 }
 
 fn yes() -> bool {

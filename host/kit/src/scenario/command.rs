@@ -130,6 +130,15 @@ impl Said {
     }
 }
 
+fn above_hold(said: Option<action::AboveHold>) -> AboveHold {
+    match said {
+        None => AboveHold::AsSubscribed,
+        Some(action::AboveHold::Deny) => AboveHold::Deny,
+        Some(action::AboveHold::ChargeAvailable) => AboveHold::ChargeAvailable,
+        Some(action::AboveHold::AllowDebt) => AboveHold::AllowDebt,
+    }
+}
+
 /// The command of a step; `number` makes ids where the step names none, `plan` is the one that it changes to.
 pub(super) fn of(
     action: Action<'_>,
@@ -146,7 +155,7 @@ pub(super) fn of(
             seats: subscribe.seats,
             anchor: subscribe.anchor.map(|at| at.0),
             cadence: cadence(subscribe.cadence),
-            above_hold: Default::default(),
+            above_hold: above_hold(subscribe.above_hold),
         }),
         Action::TopUp(top_up) => Command::Grant(grant(top_up, number)?),
         Action::Use(usage) => Command::Usage(used(usage, number)?),
@@ -176,11 +185,7 @@ pub(super) fn of(
             } else {
                 Finality::Partial
             },
-            above: match settle.above_hold {
-                action::AboveHold::Deny => AboveHold::Deny,
-                action::AboveHold::ChargeAvailable => AboveHold::ChargeAvailable,
-                action::AboveHold::AllowDebt => AboveHold::AllowDebt,
-            },
+            above: above_hold(settle.above_hold),
         }),
         Action::Extend(extend) => Command::Extend(Extend {
             hold: hold(&extend.hold)?,
