@@ -158,10 +158,7 @@ pub(crate) fn give_back(
             .find(|(from, asset, _)| *from == slice.from && *asset == slice.asset)
         {
             Some((.., sum)) => *sum = Nanos::new(sum.get() + nobody_got.get()),
-            None if nobody_got.is_positive() => {
-                lost.push((slice.from.clone(), slice.asset.clone(), nobody_got))
-            }
-            None => {}
+            None => lost.push((slice.from.clone(), slice.asset.clone(), nobody_got)),
         }
     }
     // It comes back the other way around.

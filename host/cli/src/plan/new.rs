@@ -21,21 +21,88 @@ macro_rules! sdk {
     };
 }
 
-/// The files of a new plan: where, and what is in them.
-const FILES: [(&str, &str); 6] = [
-    ("Cargo.toml", include_str!("template/Cargo.toml.in")),
-    ("src/lib.rs", include_str!("template/lib.rs.in")),
-    (
-        "parameters.schema.json",
-        include_str!("template/parameters.schema.json.in"),
-    ),
-    ("plan.toml", include_str!("template/plan.toml.in")),
-    ("parameters/prices.json", include_str!("template/prices.json.in")),
-    (
-        "scenarios/first-call.toml",
-        include_str!("template/first-call.toml.in"),
-    ),
-];
+/// Where each file goes, and what is in it.
+type Files = [(&'static str, &'static str)];
+
+/// The files of a new plan in Rust that sells by one model.
+macro_rules! rust_files {
+    ($model:literal, $prices:literal, $scenario:literal, $name:literal) => {
+        &[
+            ("Cargo.toml", include_str!("template/rust/Cargo.toml.in")),
+            (
+                "src/lib.rs",
+                include_str!(concat!("template/rust/", $model, "/lib.rs.in")),
+            ),
+            (
+                "parameters.schema.json",
+                include_str!(concat!("template/rust/", $model, "/parameters.schema.json.in")),
+            ),
+            ("plan.toml", include_str!("template/plan.toml.in")),
+            (
+                "parameters/prices.json",
+                include_str!(concat!("template/", $prices)),
+            ),
+            (
+                concat!("scenarios/", $name),
+                include_str!(concat!("template/", $scenario)),
+            ),
+        ]
+    };
+}
+
+/// By which model a plan sells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Model {
+    /// A price per million tokens
+    PerToken,
+    /// Packs of prepaid credits that expire; actions cost credits
+    Credits,
+    /// A fee with included credits, of which some roll over; dollars beyond them
+    Hybrid,
+    /// A price for what came of a conversation, given back where somebody objects
+    PerOutcome,
+    /// A fee for each seat, with credits that all seats share
+    SeatsPlusCredits,
+}
+
+impl Model {
+    fn rust(self) -> &'static Files {
+        match self {
+            Model::PerToken => {
+                rust_files!(
+                    "per-token",
+                    "prices.json.in",
+                    "scenario.toml.in",
+                    "first-call.toml"
+                )
+            }
+            Model::Credits => rust_files!(
+                "credits",
+                "rust/credits/prices.json.in",
+                "rust/credits/scenario.toml.in",
+                "first-pack.toml"
+            ),
+            Model::Hybrid => rust_files!(
+                "hybrid",
+                "rust/hybrid/prices.json.in",
+                "rust/hybrid/scenario.toml.in",
+                "first-months.toml"
+            ),
+            Model::PerOutcome => rust_files!(
+                "per-outcome",
+                "rust/per-outcome/prices.json.in",
+                "rust/per-outcome/scenario.toml.in",
+                "first-outcome.toml"
+            ),
+            Model::SeatsPlusCredits => rust_files!(
+                "seats-plus-credits",
+                "rust/seats-plus-credits/prices.json.in",
+                "rust/seats-plus-credits/scenario.toml.in",
+                "third-seat.toml"
+            ),
+        }
+    }
+}
 
 /// The files of a new plan in TypeScript. The SDK comes with the program, so it is written beside the plan.
 const TYPESCRIPT_FILES: [(&str, &str); 15] = [
@@ -50,7 +117,7 @@ const TYPESCRIPT_FILES: [(&str, &str); 15] = [
     ("parameters/prices.json", include_str!("template/prices.json.in")),
     (
         "scenarios/first-call.toml",
-        include_str!("template/first-call.toml.in"),
+        include_str!("template/scenario.toml.in"),
     ),
     ("sdk/package.json", sdk!("package.json")),
     ("sdk/src/bytes.ts", sdk!("src/bytes.ts")),
@@ -82,7 +149,7 @@ const PYTHON_FILES: [(&str, &str); 14] = [
     ("parameters/prices.json", include_str!("template/prices.json.in")),
     (
         "scenarios/first-call.toml",
-        include_str!("template/first-call.toml.in"),
+        include_str!("template/scenario.toml.in"),
     ),
     (
         "sdk/farebox_plan/__init__.py",
@@ -144,6 +211,14 @@ pub struct New {
         conflicts_with = "standard"
     )]
     language: Language,
+    /// By which model it sells; in TypeScript and Python per token
+    #[arg(
+        long,
+        value_name = "MODEL",
+        default_value = "per-token",
+        conflicts_with = "standard"
+    )]
+    model: Model,
     /// Folder of the SDK for Rust (guest-sdk/rust of Farebox) [default: fetched from its repository]
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
@@ -174,10 +249,16 @@ impl New {
         if let Some(standard) = standard {
             return self.standard(&name, standard);
         }
-        let files: &[(&str, &str)] = match self.language {
-            Language::Rust => &FILES,
-            Language::Typescript => &TYPESCRIPT_FILES,
-            Language::Python => &PYTHON_FILES,
+        let files: &Files = match (self.language, self.model) {
+            (Language::Rust, model) => model.rust(),
+            (Language::Typescript, Model::PerToken) => &TYPESCRIPT_FILES,
+            (Language::Python, Model::PerToken) => &PYTHON_FILES,
+            (Language::Typescript | Language::Python, _) => {
+                return Err(Failure::usage(
+                    "plans of this model begin in Rust; in TypeScript and Python there is a beginning per token",
+                )
+                .hint("leave `--language` or `--model` away"));
+            }
         };
         for (file, template) in files {
             // The SDK is written as it is: braces in it mean something else.
@@ -269,6 +350,7 @@ mod tests {
             folder: folder.path().join("my-plan"),
             standard: None,
             language: Language::Rust,
+            model: Model::PerToken,
             sdk: None,
         };
         new.run().unwrap();
@@ -296,6 +378,7 @@ mod tests {
                 folder: folder.path().join("my-plan"),
                 standard: None,
                 language,
+                model: Model::PerToken,
                 sdk: None,
             };
             new.run().unwrap();
@@ -327,6 +410,7 @@ mod tests {
                 folder: home.path().join("ours"),
                 standard: Some(plan.name.to_string()),
                 language: Language::Rust,
+                model: Model::PerToken,
                 sdk: None,
             };
             new.run().unwrap();

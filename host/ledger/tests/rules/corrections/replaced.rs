@@ -1,6 +1,8 @@
 //! An event that takes the place of another one when what paid for that is over: what came back to nobody pays first, so that
 //! nobody pays twice because a number was put right.
 
+use farebox_record::command::Command;
+use farebox_record::correction::AdjustTarget;
 use farebox_record::outcome::Account;
 
 use crate::world::World;
@@ -108,4 +110,49 @@ fn value_that_is_there_still_takes_its_own_back_and_pays_by_the_order_of_grants(
             .map(|(_, g)| g.available)
     };
     assert_eq!((free("paid"), free("first")), (Some(n("5")), None));
+}
+
+#[test]
+fn of_each_source_all_that_would_be_lost_pays_for_what_it_may() {
+    let mut world = World::new();
+    world.ok(grant("a", "usd", "4").code("out").expires(100).put());
+    world.ok(grant("b", "usd", "5").expires(100).put());
+    let charges = [
+        charge("in", "usd", "3"),
+        charge("out", "usd", "4"),
+        charge("in", "usd", "2"),
+    ];
+    world.ask(usage("e"), priced(&charges)).unwrap();
+    assert_eq!(world.burnt(), ["b 3", "a 4", "b 2"]);
+    world.ok(grant("new", "usd", "10").put());
+    world.advance(100);
+    // 3 + 2 of the second may pay for what takes the place, and nothing of the first.
+    let answer = world.ask(amend("e"), priced(&[charge("in", "usd", "7")]));
+    assert_eq!(
+        say(&answer),
+        "corrected, reversed usd 9, expired usd 4, charged usd 7"
+    );
+    assert_eq!(world.has("usd"), "8 0 0 0");
+}
+
+#[test]
+fn what_was_written_off_of_each_asset_stays_so() {
+    let mut world = World::new();
+    let both =
+        |usd: &str, credits: &str| priced(&[charge("in", "usd", usd), charge("out", "credits", credits)]);
+    world.ask(usage("e"), both("5", "8")).unwrap();
+    for (id, name, amount) in [("k1", "usd", "5"), ("k2", "credits", "8")] {
+        let Command::Adjust(mut off) = adjust(id, AdjustTarget::Debt, amount) else {
+            unreachable!()
+        };
+        off.asset = asset(name);
+        world.ok(Command::Adjust(off));
+    }
+    world.ask(amend("e"), both("2", "3")).unwrap();
+    assert_eq!(
+        (world.has("usd"), world.has("credits")),
+        ("0 0 0 0".into(), "0 0 0 0".into())
+    );
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("-2"));
+    assert_eq!(world.posted("credits", &Account::Adjustments), n("-3"));
 }
