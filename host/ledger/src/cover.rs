@@ -26,7 +26,7 @@ pub(crate) enum Origin {
     Live,
     /// A refund gave it back, and that stands: it covers as if it were still taken, and nothing moves.
     Refunded,
-    /// It came back to nobody in this record, because its grant is over or it was written off: it goes the same way back.
+    /// It came back to a grant that is over in this record, so that it is breakage: it goes the same way back.
     Lost,
 }
 

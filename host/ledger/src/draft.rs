@@ -12,14 +12,12 @@ use farebox_record::time::Timestamp;
 use crate::cover::{Draw, Origin};
 use crate::grant::pay_debt;
 use crate::limits;
-use crate::owed::{Owed, note_write_off};
 use crate::refusal::Refusal;
 use crate::wallet::Wallet;
 
 /// Changes of one command. Started only when the command is known to succeed: there is no way back.
 pub(crate) struct Draft<'w> {
     pub wallet: &'w mut Wallet,
-    at: Timestamp,
     effects: Vec<Effect>,
     touched: Vec<GrantId>,
     /// Grants for what came back, by asset.
@@ -36,7 +34,6 @@ impl<'w> Draft<'w> {
         let forgettable = wallet.forgettable(at);
         let mut draft = Draft {
             wallet,
-            at,
             effects: Vec::new(),
             touched: Vec::new(),
             returned: BTreeMap::new(),
@@ -125,7 +122,6 @@ impl<'w> Draft<'w> {
                 (_, Origin::Refunded) => continue,
                 (_, Origin::Taken(charge)) if charge == slice.charge => continue,
                 (SliceSource::Grant(_), Origin::Lost) => Account::Breakage,
-                (SliceSource::Debt | SliceSource::Receivable, Origin::Lost) => Account::Adjustments,
                 (SliceSource::Grant(grant), Origin::Live) => Account::Available(grant.clone()),
                 (SliceSource::Grant(grant), _) => Account::Held(grant.clone()),
                 (SliceSource::Debt, _) => Account::Debt,
@@ -142,9 +138,6 @@ impl<'w> Draft<'w> {
                 Nanos::new(-slice.amount.get()),
                 Some(slice.charge),
             );
-            if let (Some(owed), Origin::Lost) = (Owed::of(&slice.from), draw.origin) {
-                note_write_off(self, owed, &slice.asset, slice.amount, self.at);
-            }
             *revenue.entry((slice.charge, slice.asset.clone())).or_default() += slice.amount.get();
         }
         for ((charge, asset), amount) in revenue {

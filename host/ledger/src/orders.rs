@@ -59,7 +59,7 @@ impl<'p> Ready<'p> {
         )
     }
 
-    /// The same for an event that takes the place of another: what of that came back to nobody covers it first. `ended`: grants
+    /// The same for an event that takes the place of another: what of that became breakage covers it first. `ended`: grants
     /// that the wallet no longer has, as they were opened.
     pub fn in_place_of(
         wallet: &Wallet,

@@ -5,7 +5,7 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::EventRef;
-use farebox_record::state::{SliceSource, WriteOff, WriteOffs};
+use farebox_record::state::{WriteOff, WriteOffs};
 use farebox_record::time::Timestamp;
 
 use crate::credit::totals;
@@ -23,15 +23,6 @@ pub(crate) enum Owed {
 }
 
 impl Owed {
-    /// None for value that is not owed.
-    pub fn of(source: &SliceSource) -> Option<Owed> {
-        match source {
-            SliceSource::Grant(_) => None,
-            SliceSource::Debt => Some(Owed::Debt),
-            SliceSource::Receivable => Some(Owed::Receivable),
-        }
-    }
-
     fn account(self) -> Account {
         match self {
             Owed::Debt => Account::Debt,

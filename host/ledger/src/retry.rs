@@ -15,6 +15,7 @@ use crate::orders::Ready;
 use crate::refusal::Refusal;
 use crate::term::term_of;
 use crate::timer::{cause_of, is_void, timer_of};
+use crate::timers::subject_timer;
 use crate::wallet::Wallet;
 
 /// What a plan that had no answer is to be told again.
@@ -67,6 +68,8 @@ struct Missed<'w> {
     taken: Option<Timestamp>,
     /// When it fell due.
     instant: Timestamp,
+    /// A timer of this key is set, of the same subject: that takes the place of one that went off.
+    is_set_again: bool,
     change: DueChange,
 }
 
@@ -76,6 +79,10 @@ impl<'w> Missed<'w> {
             return None;
         };
         let subscription = wallet.subscription(id)?;
+        let is_set_again = match &missed.due.item {
+            DueItem::Timer { key, about: None, .. } => subscription.timers.contains_key(key),
+            item => subject_timer(item).is_some_and(|timer| wallet.timers.get(&timer).is_some()),
+        };
         let ended = match subscription.status {
             SubscriptionStatus::Cancelled(since) => Some(since),
             SubscriptionStatus::Active | SubscriptionStatus::Paused(_) => None,
@@ -102,6 +109,7 @@ impl<'w> Missed<'w> {
             ended,
             taken,
             instant,
+            is_set_again,
             change,
         })
     }
@@ -110,9 +118,10 @@ impl<'w> Missed<'w> {
         let replaced = self.taken.is_some_and(|taken| self.instant < taken);
         let same_instant = |since: Option<Timestamp>| since == Some(self.instant);
         match self.change {
-            // Timers end with their plan and with their subscription. Until then they are answered by the present state: what
-            // they change in it, and in that of their subject, is known from then on, or it is charged again.
-            DueChange::Timer(_) if self.ended.is_some() || replaced => Applies::Nothing,
+            // Timers end with their plan and with their subscription, and where they are set again. Until then they are answered
+            // by the present state: what they change in it, and in that of their subject, is known from then on, or it is
+            // charged again.
+            DueChange::Timer(_) if self.ended.is_some() || replaced || self.is_set_again => Applies::Nothing,
             DueChange::Timer(_) => Applies::All,
             // At the very instant something else came of it, and nothing was served in between.
             DueChange::Renewed(_) if same_instant(self.ended) || same_instant(self.taken) => Applies::Nothing,

@@ -50,15 +50,15 @@ pub(crate) struct Reversed {
     pub paid: Vec<(Asset, Nanos)>,
     /// What of it became breakage.
     pub expired: Vec<(Asset, Nanos)>,
-    /// What of it nobody got, because it expired or was written off, in the order in which it was taken.
-    lost: Vec<(SliceSource, Asset, Nanos)>,
+    /// The same by the grants that are over, in the order in which they were burnt.
+    lost: Vec<(GrantId, Asset, Nanos)>,
 }
 
 impl Reversed {
-    /// What nobody got, to cover what takes the place of the event.
+    /// What became breakage, to cover what takes the place of the event.
     pub fn lost(&self) -> Vec<Owned> {
-        let owned = self.lost.iter().map(|(from, asset, amount)| Owned {
-            from: from.clone(),
+        let owned = self.lost.iter().map(|(grant, asset, amount)| Owned {
+            from: SliceSource::Grant(grant.clone()),
             asset: asset.clone(),
             amount: *amount,
             origin: Origin::Lost,
@@ -66,17 +66,11 @@ impl Reversed {
         owned.collect()
     }
 
-    /// What covers the event that takes the place is not lost after all.
+    /// What covers the event that takes the place is no breakage after all.
     pub fn save<'s>(&mut self, saved: impl Iterator<Item = &'s Slice>) {
-        for slice in saved {
-            let told = match &slice.from {
-                SliceSource::Grant(_) => &mut self.expired,
-                SliceSource::Debt | SliceSource::Receivable => &mut self.paid,
-            };
-            let less = Nanos::new(-slice.amount.get());
-            let both = told.iter().map(|(asset, amount)| (asset, *amount));
-            *told = per_asset(both.chain([(&slice.asset, less)]));
-        }
+        let less = saved.map(|slice| (&slice.asset, Nanos::new(-slice.amount.get())));
+        let expired = self.expired.iter().map(|(asset, amount)| (asset, *amount));
+        self.expired = per_asset(expired.chain(less));
     }
 }
 
@@ -146,19 +140,17 @@ pub(crate) fn give_back(
     at: Timestamp,
 ) -> Reversed {
     let (mut paid, mut expired) = (Vec::new(), Vec::new());
-    let mut lost: Vec<(SliceSource, Asset, Nanos)> = Vec::new();
+    let mut lost: Vec<(GrantId, Asset, Nanos)> = Vec::new();
     for slice in slices {
         let charge = draft.earlier_charge(&slice.code);
         let back = give_back_slice(draft, standing, slice, charge, ended, at);
         paid.push((&slice.asset, back.paid));
         expired.push((&slice.asset, back.expired));
-        let nobody_got = Nanos::new(back.expired.get() + back.written_off.get());
-        match lost
-            .iter_mut()
-            .find(|(from, asset, _)| *from == slice.from && *asset == slice.asset)
-        {
-            Some((.., sum)) => *sum = Nanos::new(sum.get() + nobody_got.get()),
-            None => lost.push((slice.from.clone(), slice.asset.clone(), nobody_got)),
+        if let SliceSource::Grant(id) = &slice.from {
+            match lost.iter_mut().find(|(grant, ..)| grant == id) {
+                Some((.., sum)) => *sum = Nanos::new(sum.get() + back.expired.get()),
+                None => lost.push((id.clone(), slice.asset.clone(), back.expired)),
+            }
         }
     }
     // It comes back the other way around.

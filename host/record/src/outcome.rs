@@ -355,7 +355,7 @@ pub struct Corrected {
     pub reversed: Vec<(Asset, Nanos)>,
     /// What of it paid debt or a receivable.
     pub paid: Vec<(Asset, Nanos)>,
-    /// What of it had expired meanwhile.
+    /// What of it had expired meanwhile; of an event that was replaced, without what pays for the one that takes its place.
     pub expired: Vec<(Asset, Nanos)>,
     /// What is charged instead, for an event that was replaced.
     pub charges: Vec<Line>,

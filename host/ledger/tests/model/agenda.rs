@@ -74,7 +74,7 @@ impl Model {
             1 => match about {
                 None => {
                     self.sub_mut(id).unwrap().timers.remove(key.as_str());
-                    self.hear(id, *at, word, DueKind::Timer, None);
+                    self.hear(id, *at, word, (DueKind::Timer, key), None);
                 }
                 Some((team, event)) => {
                     let is_over = self.is_for_nobody(due);
@@ -82,7 +82,7 @@ impl Model {
                     let team = TEAMS.iter().find(|known| *known == team).unwrap();
                     if !is_over {
                         let about = Some((*team, event.clone()));
-                        self.hear(id, *at, word, DueKind::Timer, about);
+                        self.hear(id, *at, word, (DueKind::Timer, key), about);
                     }
                 }
             },
@@ -95,13 +95,20 @@ impl Model {
     }
 
     /// What a plan says about something that fell due is carried out, or waits.
-    fn hear(&mut self, id: &str, at: i64, word: &Word, kind: DueKind, about: Option<About>) {
+    fn hear(&mut self, id: &str, at: i64, word: &Word, (kind, key): (DueKind, &str), about: Option<About>) {
         match (word.orders(), about) {
             (Some(says), None) => self.obey(says, id, at, Some(at)),
             (Some(says), Some(about)) => self.obey_timer(says, id, at, &about),
             (None, about) => {
                 let sub = id.into();
-                let waits = Waits::Due { sub, at, kind, about };
+                let key = key.into();
+                let waits = Waits::Due {
+                    sub,
+                    at,
+                    kind,
+                    key,
+                    about,
+                };
                 self.unpriced.insert(self.records, waits);
             }
         }
@@ -192,14 +199,14 @@ impl Model {
             (false, Some(_)) if !stays => DueKind::NewPlan,
             _ => DueKind::Renewal,
         };
-        self.hear(id, at, word, kind, None);
+        self.hear(id, at, word, (kind, ""), None);
     }
 
     /// What fell due and was not answered is asked again; of the answer, what still makes sense is carried out.
     pub fn retry(
         &mut self,
         sequence: u64,
-        (id, at, kind): (&str, i64, DueKind),
+        (id, at, kind, key): (&str, i64, DueKind, &str),
         about: Option<&About>,
         word: &Word,
     ) -> Told {
@@ -208,7 +215,16 @@ impl Model {
             let event = event.as_ref().map(|event| &self.events[event]);
             event.is_some_and(|event| event.stands == Stands::Voided)
         };
-        let rest = self.still_applies(id, at, kind);
+        // One that is set again takes its place.
+        let is_set = match (kind, about) {
+            (DueKind::Timer, None) => self.subs.iter().any(|s| s.id == id && s.timers.contains_key(key)),
+            (DueKind::Timer, Some((team, _))) => {
+                let mut names = self.timers.keys();
+                names.any(|(sub, name, of)| sub == id && *name == key && of == team)
+            }
+            _ => false,
+        };
+        let rest = self.still_applies(id, at, kind).filter(|_| !is_set);
         let Some(rest) = rest.filter(|_| !about.is_some_and(is_void)) else {
             self.record();
             self.unpriced.remove(&sequence);

@@ -355,7 +355,7 @@ impl Model {
         }
     }
 
-    /// Tells what came back, and what of it came back to nobody, in the order in which it was taken.
+    /// Tells what came back, and what of it came back to grants that are over, in the order in which it was taken.
     fn take_back(&mut self, id: &str, event: &Event) -> (Told, Owned) {
         self.timers.retain(|_, timer| timer.event.as_deref() != Some(id));
         if let Stands::Unpriced(sequence) = event.stands {
@@ -388,7 +388,15 @@ impl Model {
         let mut lost: Owned = Vec::new();
         for slice in slices {
             told.add("reversed", slice.asset, slice.amount);
-            let nobody_got = self.back(slice, &mut told);
+            self.back(slice, &mut told);
+            let Source::Grant(id) = &slice.source else {
+                continue;
+            };
+            let nobody_got = if self.is_over(self.grant_of(id)) {
+                slice.amount
+            } else {
+                0
+            };
             let same =
                 |(asset, source, _): &&mut (_, Source, _)| *asset == slice.asset && *source == slice.source;
             match lost.iter_mut().find(same) {
@@ -401,7 +409,7 @@ impl Model {
         (told, lost)
     }
 
-    /// What takes the place of an event is covered first by what of that came back to nobody: it goes back where it had gone.
+    /// What takes the place of an event is covered first by what of that came back to grants that are over.
     fn charge_in_place(
         &mut self,
         call: &Call,
@@ -422,12 +430,7 @@ impl Model {
         });
         let own: Vec<Slice> = own.collect();
         for slice in &own {
-            let name = if matches!(slice.source, Source::Grant(_)) {
-                "expired"
-            } else {
-                "paid"
-            };
-            told.add(name, slice.asset, -slice.amount);
+            told.add("expired", slice.asset, -slice.amount);
             self.lose_again(slice, slice.amount);
         }
         let slices: Vec<Slice> = own

@@ -98,6 +98,8 @@ pub enum Waits {
         sub: String,
         at: i64,
         kind: DueKind,
+        /// The name of a timer.
+        key: String,
         about: Option<About>,
     },
 }

@@ -193,6 +193,19 @@ fn a_timer_of_a_term_that_is_over_is_answered_by_the_present_state_and_changes_i
 }
 
 #[test]
+fn a_timer_that_is_set_again_takes_the_place_of_the_one_that_went_off() {
+    let mut world = World::new();
+    world
+        .ask(subscribe("s", Cadence::Monthly), wakes("nightly", t(DAY)))
+        .unwrap();
+    world.advance(DAY);
+    let retry = missed(&world);
+    world.ask(usage("e"), wakes("nightly", t(2 * DAY))).unwrap();
+    assert_eq!(say(&world.ask(retry, everything())), "handled");
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
+#[test]
 fn only_what_fell_due_before_the_plan_took_over_is_of_the_old_one() {
     let id = SubscriptionId::new("s").unwrap();
     let of_old_plan = |world: &World, retry: &Command| {

@@ -329,6 +329,24 @@ fn what_is_answered_in_a_later_period_is_known_of_the_subject() {
     assert_eq!(subscription.state, b"one");
 }
 
+/// The conversation went on meanwhile: its newest answer has the deadline, and the old one has none.
+#[test]
+fn a_deadline_that_was_set_again_is_not_answered_late() {
+    let mut world = world();
+    let again = missed(&mut world);
+    answered(&mut world, "b", "c1", 500);
+    assert_eq!(
+        world.decide(again, Some(about(outcome("0.99")))).unwrap(),
+        Answer::Handled
+    );
+    assert_eq!(world.has("usd"), "10 0 0 0");
+    assert_eq!(world.wallet.header().unpriced, 0);
+    assert_eq!(waiting(&world), ["c1"]);
+    world.transitions.push_back(outcome("0.99"));
+    world.advance(400);
+    assert_eq!(world.has("usd"), "9.01 0 0 0");
+}
+
 #[test]
 fn an_event_that_was_taken_back_is_charged_nothing_late() {
     let mut world = world();

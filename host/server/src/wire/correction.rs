@@ -292,7 +292,8 @@ pub struct CorrectedView {
     pub reversed: Vec<AssetAmount>,
     /// What of it made up for debt or a receivable that nobody had paid yet.
     pub paid: Vec<AssetAmount>,
-    /// What of it had expired meanwhile, and does not become value again.
+    /// What of it had expired meanwhile, and does not become value again. Of an event that was replaced: without what pays for
+    /// the one that takes its place.
     pub expired: Vec<AssetAmount>,
     /// What is charged instead: of an event that was replaced, its new price.
     pub charges: Vec<LineView>,

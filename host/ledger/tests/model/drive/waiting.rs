@@ -24,9 +24,16 @@ impl Pair {
                 let asked = self.world.decide(command, pricing);
                 (asked, self.model.rate(sequence, call, *time, word))
             }
-            (Waiting::Change(missed), Waits::Due { sub, at, kind, about }) => {
-                self.retry(sequence, missed, (sub, *at, *kind), about.as_ref(), word)
-            }
+            (
+                Waiting::Change(missed),
+                Waits::Due {
+                    sub,
+                    at,
+                    kind,
+                    key,
+                    about,
+                },
+            ) => self.retry(sequence, missed, (sub, *at, *kind, key), about.as_ref(), word),
             (what, _) => panic!("{what:?} waits, and not {waits:?}"),
         }
     }
@@ -35,7 +42,7 @@ impl Pair {
         &mut self,
         sequence: u64,
         missed: Box<MissedChange>,
-        (sub, at, kind): (&str, i64, DueKind),
+        (sub, at, kind, key): (&str, i64, DueKind, &str),
         about: Option<&About>,
         word: &Word,
     ) -> Both {
@@ -57,6 +64,9 @@ impl Pair {
         let pricing = self.pricing_by(&asked, word, at);
         let command = Command::RetryChange(farebox_record::command::RetryChange { sequence, missed });
         let asked = self.world.decide(command, pricing);
-        (asked, self.model.retry(sequence, (sub, at, kind), about, word))
+        (
+            asked,
+            self.model.retry(sequence, (sub, at, kind, key), about, word),
+        )
     }
 }

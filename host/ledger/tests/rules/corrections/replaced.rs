@@ -1,8 +1,6 @@
-//! An event that takes the place of another one when what paid for that is over: what came back to nobody pays first, so that
-//! nobody pays twice because a number was put right.
+//! An event that takes the place of another one when the grant that paid for that is over: what came back to it pays first, and
+//! not what the customer has now.
 
-use farebox_record::command::Command;
-use farebox_record::correction::AdjustTarget;
 use farebox_record::outcome::Account;
 
 use crate::world::World;
@@ -133,26 +131,4 @@ fn of_each_source_all_that_would_be_lost_pays_for_what_it_may() {
         "corrected, reversed usd 9, expired usd 4, charged usd 7"
     );
     assert_eq!(world.has("usd"), "8 0 0 0");
-}
-
-#[test]
-fn what_was_written_off_of_each_asset_stays_so() {
-    let mut world = World::new();
-    let both =
-        |usd: &str, credits: &str| priced(&[charge("in", "usd", usd), charge("out", "credits", credits)]);
-    world.ask(usage("e"), both("5", "8")).unwrap();
-    for (id, name, amount) in [("k1", "usd", "5"), ("k2", "credits", "8")] {
-        let Command::Adjust(mut off) = adjust(id, AdjustTarget::Debt, amount) else {
-            unreachable!()
-        };
-        off.asset = asset(name);
-        world.ok(Command::Adjust(off));
-    }
-    world.ask(amend("e"), both("2", "3")).unwrap();
-    assert_eq!(
-        (world.has("usd"), world.has("credits")),
-        ("0 0 0 0".into(), "0 0 0 0".into())
-    );
-    assert_eq!(world.posted("usd", &Account::Adjustments), n("-2"));
-    assert_eq!(world.posted("credits", &Account::Adjustments), n("-3"));
 }
