@@ -29,7 +29,8 @@ fn operations() -> u64 {
 #[test]
 fn fixed_seeds() {
     let mut all = Tally::default();
-    for seed in 1..=6 {
+    // With 7, something is answered late.
+    for seed in 2..=7 {
         all.add(&simulate(seed, operations()).0);
     }
     // Everything that is there to go wrong did, or this proves nothing.
