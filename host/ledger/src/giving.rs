@@ -19,7 +19,7 @@ use crate::limits::{GIVE_BACKS_PER_ANSWER_MAX, GIVERS_PER_EVENT_MAX};
 use crate::orders::{debt, unpostable};
 use crate::owed::{Owed, note_write_off};
 use crate::refusal::Refusal;
-use crate::reverse::{give_back_slice, split_some};
+use crate::reverse::{give_back_slice, owing, split_some};
 use crate::spending::{count_again, count_back};
 use crate::wallet::Wallet;
 
@@ -190,10 +190,12 @@ impl<'s> Giving<'s> {
         for original in self.named {
             let event = original.standing.event.reference();
             let mut left = original.standing.slices.clone();
+            let mut owing = owing(&original.standing);
             for give in self.gives.iter().filter(|give| give.event == event) {
                 for slice in &give.slices {
                     let standing = &original.standing;
-                    let back = give_back_slice(draft, standing, slice, give.charge, &original.ended, at);
+                    let owing = (&original.ended, &mut owing);
+                    let back = give_back_slice(draft, standing, slice, give.charge, owing, at);
                     self.gave.push(GivenBack {
                         event: event.clone(),
                         slice: slice.clone(),

@@ -1,11 +1,13 @@
 //! Debt and receivables that turn out not to be owed. What nobody has paid yet is owed no more; what was written off is
 //! written off no more; what was paid was paid with bought value, and comes back as such.
 
+use std::collections::BTreeMap;
+
 use farebox_money::{Asset, Nanos};
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::EventRef;
-use farebox_record::state::{WriteOff, WriteOffs};
+use farebox_record::state::{SliceSource, WriteOff, WriteOffs};
 use farebox_record::time::Timestamp;
 
 use crate::credit::totals;
@@ -14,7 +16,7 @@ use crate::grant::pay_debt;
 use crate::limits::WRITE_OFFS_PER_ASSET_MAX;
 
 /// What a customer may owe.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Owed {
     /// For usage that the wallet could not cover.
     Debt,
@@ -22,7 +24,32 @@ pub(crate) enum Owed {
     Receivable,
 }
 
+/// What one event made the customer owe, as far as it still costs that.
+pub(crate) struct Owing(BTreeMap<(Owed, Asset), i128>);
+
+impl Owing {
+    /// By what it took.
+    pub fn of<'s>(taken: impl Iterator<Item = (&'s SliceSource, &'s Asset, Nanos)>) -> Owing {
+        let mut owing = Owing(BTreeMap::new());
+        for (from, asset, amount) in taken {
+            if let Some(what) = Owed::of(from) {
+                *owing.0.entry((what, asset.clone())).or_default() += amount.get();
+            }
+        }
+        owing
+    }
+}
+
 impl Owed {
+    /// None for value, which is not owed.
+    pub fn of(from: &SliceSource) -> Option<Owed> {
+        match from {
+            SliceSource::Grant(_) => None,
+            SliceSource::Debt => Some(Owed::Debt),
+            SliceSource::Receivable => Some(Owed::Receivable),
+        }
+    }
+
     fn account(self) -> Account {
         match self {
             Owed::Debt => Account::Debt,
@@ -70,9 +97,14 @@ pub(crate) struct Relieved {
     pub paid: Nanos,
 }
 
-/// Takes back what is not owed, as far as nobody has paid it.
-pub(crate) fn relieve(draft: &mut Draft<'_>, not: &NotOwed<'_>) -> Relieved {
-    let unpaid = not.what.open(draft, not.asset).min(not.amount);
+/// Takes back what is not owed, as far as nobody has paid it. What is open by now may be owed for other events: of this one no
+/// more is open than it made the customer owe and was not written off since. Else what was written off of it would come back as
+/// value once those others are taken back.
+pub(crate) fn relieve(draft: &mut Draft<'_>, not: &NotOwed<'_>, owing: &mut Owing) -> Relieved {
+    let of_it = owing.0.entry((not.what, not.asset.clone())).or_default();
+    let open_of_it = Nanos::new((*of_it - written_off_since(draft, not)).max(0));
+    *of_it -= not.amount.get();
+    let unpaid = not.what.open(draft, not.asset).min(not.amount).min(open_of_it);
     draft.post(not.what.account(), not.asset, unpaid, not.charge);
     let rest = Nanos::new(not.amount.get() - unpaid.get());
     let written_off = take_back_write_offs(draft, not, rest);
@@ -116,6 +148,19 @@ pub(crate) fn give_back_paid(
         amount,
         paid_debt,
     })
+}
+
+/// All that stands written off since an amount was posted.
+fn written_off_since(draft: &Draft<'_>, not: &NotOwed<'_>) -> i128 {
+    let Some(mut write_offs) = draft.wallet.write_offs.get(not.asset).cloned() else {
+        return 0;
+    };
+    let since = not
+        .what
+        .list(&mut write_offs)
+        .iter()
+        .filter(|w| w.at >= not.since);
+    since.map(|write_off| write_off.amount.get()).sum()
 }
 
 /// Which write-offs an amount was written off by is not known of each event: it was by those since it was posted, as far as

@@ -122,6 +122,8 @@ impl<'w> Missed<'w> {
             // by the present state: what they change in it, and in that of their subject, is known from then on, or it is
             // charged again.
             DueChange::Timer(_) if self.ended.is_some() || replaced || self.is_set_again => Applies::Nothing,
+            // At one instant timers go off before another plan takes over.
+            DueChange::Timer(_) if same_instant(self.taken) => Applies::Nothing,
             DueChange::Timer(_) => Applies::All,
             // At the very instant something else came of it, and nothing was served in between.
             DueChange::Renewed(_) if same_instant(self.ended) || same_instant(self.taken) => Applies::Nothing,

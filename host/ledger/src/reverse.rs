@@ -15,7 +15,7 @@ use farebox_record::time::Timestamp;
 use crate::cover::{Origin, Owned};
 use crate::draft::Draft;
 use crate::grant::{contra, pay_debt};
-use crate::owed::{NotOwed, Owed, give_back_paid, relieve};
+use crate::owed::{NotOwed, Owed, Owing, give_back_paid, relieve};
 use crate::pins::per_asset;
 use crate::spending::count_back;
 use crate::wallet::Wallet;
@@ -140,10 +140,11 @@ pub(crate) fn give_back(
     at: Timestamp,
 ) -> Reversed {
     let (mut paid, mut expired) = (Vec::new(), Vec::new());
+    let mut owing = owing(standing);
     let mut lost: Vec<(GrantId, Asset, Nanos)> = Vec::new();
     for slice in slices {
         let charge = draft.earlier_charge(&slice.code);
-        let back = give_back_slice(draft, standing, slice, charge, ended, at);
+        let back = give_back_slice(draft, standing, slice, charge, (ended, &mut owing), at);
         paid.push((&slice.asset, back.paid));
         expired.push((&slice.asset, back.expired));
         if let SliceSource::Grant(id) = &slice.from {
@@ -162,6 +163,16 @@ pub(crate) fn give_back(
         expired: per_asset(expired.into_iter()),
         lost,
     }
+}
+
+/// What an event made the customer owe, as it stands.
+pub(crate) fn owing(standing: &Standing) -> Owing {
+    Owing::of(
+        standing
+            .slices
+            .iter()
+            .map(|slice| (&slice.from, &slice.asset, slice.amount)),
+    )
 }
 
 /// When a slice was posted.
@@ -185,7 +196,7 @@ pub(crate) fn give_back_slice(
     standing: &Standing,
     slice: &TakenSlice,
     charge: u16,
-    ended: &BTreeMap<GrantId, GrantState>,
+    (ended, owing): (&BTreeMap<GrantId, GrantState>, &mut Owing),
     at: Timestamp,
 ) -> SliceBack {
     let charge = Some(charge);
@@ -219,7 +230,7 @@ pub(crate) fn give_back_slice(
         amount,
         charge,
     };
-    let relieved = relieve(draft, &not);
+    let relieved = relieve(draft, &not, owing);
     let name = standing.event.reference();
     let back = give_back_paid(draft, &name, asset, &[(charge, relieved.paid)], at);
     let other = back.map_or(Nanos::ZERO, |back| back.paid_debt);

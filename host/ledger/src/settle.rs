@@ -22,7 +22,7 @@ use crate::giving::{Giving, UNPOSTABLE, check_final, gives_back};
 use crate::hold::{above_quote, check_open, end, priced};
 use crate::limits::LATE_SETTLE_GRACE;
 use crate::orders::{Cause, carry_out, check_priced, debt, unpostable};
-use crate::owed::{NotOwed, Owed, Returned, give_back_paid, relieve};
+use crate::owed::{NotOwed, Owed, Owing, Returned, give_back_paid, relieve};
 use crate::pins::{held, merged, per_asset, pin};
 use crate::refusal::Refusal;
 use crate::spending::count_settlement;
@@ -377,6 +377,8 @@ struct Back {
 fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, hold: &HoldState, at: Timestamp) -> Back {
     let event = hold.event.reference();
     let mut back = Back::default();
+    let taken = hold.taken.iter();
+    let mut owing = Owing::of(taken.map(|slice| (&slice.from, &slice.asset, slice.amount)));
     let mut unpaid: Vec<(&Asset, Nanos)> = Vec::new();
     let mut paid: BTreeMap<(&SliceSource, &Asset), Vec<Part>> = BTreeMap::new();
     // What was owed first: else value that is freed would pay it.
@@ -394,7 +396,7 @@ fn give_back(draft: &mut Draft<'_>, left: &[Owned], what: Left, hold: &HoldState
             amount: own.amount,
             charge,
         };
-        let relieved = relieve(draft, &not);
+        let relieved = relieve(draft, &not, &mut owing);
         paid.entry((&own.from, &own.asset))
             .or_default()
             .push((charge, relieved.paid));

@@ -244,8 +244,8 @@ pub(crate) fn due(command: &Command, due: &Due, wallet: &Wallet, told: &Told<'_>
     }
 }
 
-/// A renewal or a timer that was not answered: tells the plan the same again, about the period that it belongs to, by what is
-/// in force now. `again` is what it is told, and `term` the closed term that it names, where that is still there. None where
+/// A renewal or a timer that was not answered: tells the plan the same again, of a renewal about the period that it belongs to,
+/// by what is in force now. `again` is what it is told, and `term` the closed term that it names, where that is still there. None where
 /// nobody can answer.
 pub(crate) fn retry(
     command: &Command,
@@ -261,12 +261,16 @@ pub(crate) fn retry(
         return None;
     }
     let present = Telling::of(wallet, id, now)?;
-    let telling = Telling {
-        plan: term.map_or(present.plan, |term| &term.plan),
-        period: missed.period,
-        seats: missed.seats,
-        term,
-        ..present
+    let telling = match again.change {
+        // It goes on from what is known now.
+        DueChange::Timer(_) => present,
+        _ => Telling {
+            plan: term.map_or(present.plan, |term| &term.plan),
+            period: missed.period,
+            seats: missed.seats,
+            term,
+            ..present
+        },
     };
     telling.tell(wallet, told, command, &told_then(&again.change))
 }

@@ -267,7 +267,8 @@ impl Model {
         let since = self.plan_since.get(id).copied();
         let of_old_plan = since.is_some_and(|since| at < since);
         let gone = match kind {
-            DueKind::Timer => ended.is_some() || of_old_plan,
+            // At one instant timers go off before another plan takes over.
+            DueKind::Timer => ended.is_some() || of_old_plan || since == Some(at),
             DueKind::Renewal => ended == Some(at) || since == Some(at),
             DueKind::NewPlan => ended == Some(at),
             DueKind::Pause => sub.status != Status::Paused(at),

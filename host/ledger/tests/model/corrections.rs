@@ -386,9 +386,10 @@ impl Model {
     fn give_back(&mut self, event: &Event, slices: &[Slice]) -> (Told, Owned) {
         let mut told = Told::new("corrected");
         let mut lost: Owned = Vec::new();
+        let mut owing = owing(event);
         for slice in slices {
             told.add("reversed", slice.asset, slice.amount);
-            self.back(slice, &mut told);
+            self.back(slice, &mut owing, &mut told);
             let Source::Grant(id) = &slice.source else {
                 continue;
             };
@@ -442,7 +443,7 @@ impl Model {
     }
 
     /// One slice comes back. Tells what of it the customer does not get.
-    pub fn back(&mut self, slice: &Slice, told: &mut Told) -> i128 {
+    pub fn back(&mut self, slice: &Slice, owing: &mut Owing, told: &mut Told) -> i128 {
         let (asset, amount) = (slice.asset, slice.amount);
         *self.revenue.entry(asset).or_default() -= amount;
         match &slice.source {
@@ -466,7 +467,9 @@ impl Model {
                 0
             }
             source => {
-                let relieved = self.relieve(source, asset, slice.posted, amount);
+                let all = owing.entry((source.clone(), asset)).or_default();
+                let relieved = self.relieve(source, asset, (slice.posted, *all), amount);
+                *all -= amount;
                 let other = self.return_paid(asset, relieved.paid);
                 let other = other.map_or(0, |(_, paid)| paid);
                 told.add("paid", asset, relieved.unpaid + relieved.written_off + other);
@@ -474,6 +477,17 @@ impl Model {
             }
         }
     }
+}
+
+/// What an event made the customer owe, as it stands.
+pub type Owing = BTreeMap<(Source, &'static str), i128>;
+
+pub fn owing(event: &Event) -> Owing {
+    let mut owing = Owing::new();
+    for slice in &event.slices {
+        *owing.entry((slice.source.clone(), slice.asset)).or_default() += slice.amount;
+    }
+    owing
 }
 
 /// What can be carried out of what a plan says to an event that is taken back; it cannot give back of others.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::corrections::{Event, Slice, Stands, split};
+use crate::corrections::{Event, Owing, Slice, Stands, owing, split};
 use crate::owed::WriteOff;
 use crate::reference::{Model, Source, Told};
 use crate::words::{Charge, Give, Link};
@@ -91,13 +91,15 @@ impl Model {
             mut more,
         } = self.giving(giver, gives);
         more.sort_by(|((a, ..), _), ((b, ..), _)| a.cmp(b)); // stable
+        let mut all: BTreeMap<String, Owing> = BTreeMap::new();
         for ((name, code, asset), amount) in more {
             let event = self.events[&name].clone();
             let is_it = |slice: &Slice| slice.code == code && slice.asset == asset;
             let (back, stays) = split(&event.slices, Some(amount), is_it);
             self.count_back(event.labels, -1, &back);
             for slice in back {
-                let lost = self.back(&slice, &mut Told::default());
+                let owing = all.entry(name.clone()).or_insert_with(|| owing(&event));
+                let lost = self.back(&slice, owing, &mut Told::default());
                 kept.push(Given {
                     event: name.clone(),
                     slice,

@@ -51,11 +51,20 @@ impl Model {
         });
     }
 
-    /// An amount that is owed since `since` is not: first what nobody paid, then what was written off since then, the
+    /// An amount that is owed since `since` is not: first what nobody paid, which is no more than `all` that the event made the
+    /// customer owe without what was written off since; then what was written off since then, the
     /// oldest first, as if it never had been.
-    pub fn relieve(&mut self, of: &Source, asset: &'static str, since: i64, amount: i128) -> Relieved {
+    pub fn relieve(
+        &mut self,
+        of: &Source,
+        asset: &'static str,
+        (since, all): (i64, i128),
+        amount: i128,
+    ) -> Relieved {
+        let is_since = |w: &&WriteOff| w.of == *of && w.asset == asset && w.at >= since;
+        let off: i128 = self.written_off.iter().filter(is_since).map(|w| w.amount).sum();
         let owed = self.owed(of, asset);
-        let unpaid = amount.min(*owed);
+        let unpaid = amount.min(*owed).min((all - off).max(0));
         *owed -= unpaid;
         let mut paid = amount - unpaid;
         for write_off in &mut self.written_off {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::corrections::{Event, Slice, split};
+use crate::corrections::{Event, Slice, owing, split};
 use crate::cover::{Cover, Owned};
 use crate::reference::{Model, Source, Sums, Told};
 use crate::subscriptions::Term;
@@ -60,9 +60,10 @@ impl Model {
                 left.extend(taken);
             }
             let (back, _) = split(&left, None, |_| true);
+            let mut owing = owing(&event);
             for slice in &back {
                 told.add("cheaper", slice.asset, slice.amount);
-                self.back(slice, &mut Told::default());
+                self.back(slice, &mut owing, &mut Told::default());
             }
             self.count_back(event.labels, -1, &back);
             self.events.get_mut(id).unwrap().slices = kept.slices.clone();

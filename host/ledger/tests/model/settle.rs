@@ -225,6 +225,14 @@ impl Model {
             let same = cover.own.iter().filter(|(_, a, s, _)| *a == asset && s == source);
             same.map(|(_, _, _, n)| n).sum()
         };
+        // Credit that was held is none of it: only what parts of it took.
+        let all = |asset: &str, source: &Source| -> i128 {
+            let same = freed
+                .before
+                .iter()
+                .filter(|((_, a, s), _)| *a == asset && s == source);
+            same.map(|(_, amount)| amount).sum()
+        };
         let left = freed.own.into_iter().map(|((asset, source), had)| {
             let left = had - used(asset, &source);
             (source, asset, left)
@@ -236,7 +244,7 @@ impl Model {
         let since = self.holds[index].opened;
         let mut relieved = Vec::new();
         for (source, asset, left) in &owed {
-            relieved.push(self.relieve(source, asset, since, *left));
+            relieved.push(self.relieve(source, asset, (since, all(asset, source)), *left));
         }
         for ((source, asset, _), relieved) in owed.iter().zip(&relieved) {
             let Some((id, paid_debt)) = self.return_paid(asset, relieved.paid) else {

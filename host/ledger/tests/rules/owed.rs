@@ -328,6 +328,39 @@ fn a_write_off_from_before_an_amendment_is_not_its_own() {
     assert_eq!(world.has("usd"), "4 0 0 0");
 }
 
+/// What is open may be owed for another event: what was written off of this one does not come back once that is taken back.
+#[test]
+fn nobody_gets_back_what_nobody_paid() {
+    for first in ["x", "y"] {
+        let mut world = World::new();
+        world.ask(usage("x"), usd("10")).unwrap();
+        world.ok(adjust("off", Debt, "10"));
+        world.advance(1);
+        world.ask(usage("y"), usd("10")).unwrap();
+        world.ok(void(first));
+        // The one that is left: nothing is owed for the first, and 10 for the second.
+        let left = if first == "x" { "0 0 10 0" } else { "0 0 0 0" };
+        assert_eq!(world.has("usd"), left);
+        world.ok(void(if first == "x" { "y" } else { "x" }));
+        assert_eq!(world.has("usd"), "0 0 0 0");
+        assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+    }
+}
+
+#[test]
+fn a_part_that_comes_back_is_owed_no_more_before_what_was_written_off() {
+    let mut world = World::new();
+    world.ask(usage("x"), usd("5")).unwrap();
+    world.ok(adjust("off", Debt, "3"));
+    // 2 of the 5 are open, and no longer owed.
+    world.ok(refund_event("r1", "x", Some("2")));
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("-3"));
+    world.ok(refund_event("r2", "x", Some("1")));
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("-2"));
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
 #[test]
 fn merged_write_offs_take_nothing_that_was_paid_between_them() {
     let most = farebox_ledger::limits::WRITE_OFFS_PER_ASSET_MAX;

@@ -192,6 +192,23 @@ fn a_timer_of_a_term_that_is_over_is_answered_by_the_present_state_and_changes_i
     );
 }
 
+/// It goes off before the renewal of its instant: it is the old plan's.
+#[test]
+fn a_timer_of_the_instant_at_which_another_plan_takes_over_is_of_the_old_one() {
+    let mut world = World::new();
+    world
+        .ask(subscribe("s", Cadence::Monthly), wakes("last", t(MONTH)))
+        .unwrap();
+    world
+        .ask(change("1", pro(), When::PeriodEnd), priced(&[]))
+        .unwrap();
+    world.transitions.extend([failed(), priced(&[])]);
+    world.advance(MONTH);
+    let retry = missed(&world);
+    assert_eq!(say(&world.ask(retry, everything())), "handled");
+    assert_eq!(world.has("usd"), "0 0 0 0");
+}
+
 #[test]
 fn a_timer_that_is_set_again_takes_the_place_of_the_one_that_went_off() {
     let mut world = World::new();
