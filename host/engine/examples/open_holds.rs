@@ -20,7 +20,6 @@ use std::time::Instant;
 use farebox_engine::{Ask, Config, Engine, NewRevision, Reply, Request, SystemClock};
 use farebox_money::Nanos;
 use farebox_record::command::{Authorize, AuthorizeMode, Command, PutCustomer, Subscribe, default_source};
-use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, EventId, PlanName, SubscriptionId, TenantId};
 use farebox_record::outcome::Answer;
@@ -48,17 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tenant = TenantId::new("default")?;
     let plan = PlanName::new("plan")?;
     let hash = engine.push_component(&tenant, &plan, &component)?.hash;
-    let activated = engine.activate(
-        &tenant,
-        &plan,
-        &NewRevision {
-            component: hash,
-            parameters: &parameters,
-            effective: None,
-            open_holds: OpenHolds::Quoted,
-        },
-        None,
-    )?;
+    let activated = engine.activate(&tenant, &plan, &NewRevision::at_once(hash, &parameters), None)?;
 
     let credit = ["usd", "credits"].map(|asset| asset.parse().map(|asset| (asset, Shortfall::Unlimited)));
     let put = PutCustomer {

@@ -33,6 +33,18 @@ pub struct NewRevision<'p> {
     pub open_holds: OpenHolds,
 }
 
+impl<'p> NewRevision<'p> {
+    /// In force from now on; holds are settled by the revision that quoted them.
+    pub fn at_once(component: Hash, parameters: &'p str) -> NewRevision<'p> {
+        NewRevision {
+            component,
+            parameters,
+            effective: None,
+            open_holds: OpenHolds::Quoted,
+        }
+    }
+}
+
 /// A revision that is on its plan's timeline now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activated {

@@ -14,7 +14,6 @@ use farebox_engine::{
 use farebox_ledger::period_at;
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Command, PutCustomer, Subscribe};
-use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, NameError, PlanName, SubscriptionId, TenantId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
@@ -123,12 +122,7 @@ impl House {
         engine.activate(
             &tenant,
             &name,
-            &NewRevision {
-                component,
-                parameters: plan.parameters,
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
+            &NewRevision::at_once(component, plan.parameters),
             None,
         )?;
         Ok(House {

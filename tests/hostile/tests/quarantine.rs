@@ -10,7 +10,6 @@ use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, NewRevision, 
 use farebox_hostile::{guest, runtime};
 use farebox_money::Nanos;
 use farebox_record::command::{Command, PutCustomer, Subscribe, default_source};
-use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, PlanName, TenantId};
 use farebox_record::outcome::Answer;
@@ -59,17 +58,11 @@ async fn a_quarantine_is_durable_and_told() {
         .push_component(&tenant, &plan, &guest::hostile("").unwrap())
         .unwrap();
     let activate = |parameters: &str| {
-        let quoted = OpenHolds::Quoted;
         engine
             .activate(
                 &tenant,
                 &plan,
-                &NewRevision {
-                    component: pushed.hash,
-                    parameters,
-                    effective: None,
-                    open_holds: quoted,
-                },
+                &NewRevision::at_once(pushed.hash, parameters),
                 None,
             )
             .unwrap()

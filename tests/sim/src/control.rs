@@ -84,12 +84,7 @@ impl Plane {
                 let done = engine.activate(
                     &self.tenant,
                     &plan,
-                    &NewRevision {
-                        component: pushed.hash,
-                        parameters,
-                        effective: None,
-                        open_holds: OpenHolds::Quoted,
-                    },
+                    &NewRevision::at_once(pushed.hash, parameters),
                     None,
                 );
                 self.note(&plan, unless_stopped(done)?.map(|done| done.activation));

@@ -14,7 +14,6 @@ use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::Record;
 use farebox_record::command::{Command, Subscribe};
-use farebox_record::control::OpenHolds;
 use farebox_record::correction::Void;
 use farebox_record::event::Event;
 use farebox_record::ids::{Hash, PlanName, SubscriptionId};
@@ -46,17 +45,7 @@ pub fn activate(house: &House, prices: &str) {
     let engine = &house.engine;
     let hash = Hash::of(component());
     engine
-        .activate(
-            &house.tenant,
-            &plan(),
-            &NewRevision {
-                component: hash,
-                parameters: prices,
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
-            None,
-        )
+        .activate(&house.tenant, &plan(), &NewRevision::at_once(hash, prices), None)
         .unwrap();
 }
 

@@ -19,7 +19,7 @@ use farebox_ledger::{Wallet, verify};
 use farebox_record::Record;
 use farebox_record::codec;
 use farebox_record::command::{Command, Extend, Release};
-use farebox_record::control::{ControlCommand, ControlRecord, OpenHolds, Role};
+use farebox_record::control::{ControlCommand, ControlRecord, Role};
 use farebox_record::correction::{Adjust, AdjustTarget, Amend, Refund, RefundTarget, Void};
 use farebox_record::ids::{CallId, Hash, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
@@ -77,12 +77,7 @@ async fn live(dir: &Path) {
     assert_eq!(house.balance("ada").await.0, "9.5", "the hold has expired");
     house.done("ada", usage("e", "one", 250_000)).await;
     house.done("ada", usage("u", "two", 100_000)).await;
-    let new = NewRevision {
-        component: Hash::of(crate::house::per_token()),
-        parameters: SECOND,
-        effective: None,
-        open_holds: OpenHolds::Quoted,
-    };
+    let new = NewRevision::at_once(Hash::of(crate::house::per_token()), SECOND);
     let activate = |key: &str| {
         let activated = house
             .engine

@@ -9,7 +9,6 @@ use farebox_engine::{NewRevision, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::command::{AboveHold, Authorize, AuthorizeMode, Command, Finality, Settle, Subscribe};
-use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, Hash, PlanName, SubscriptionId};
 use farebox_record::outcome::{Answer, Verdict};
@@ -72,17 +71,7 @@ async fn holds_that_are_open_together_cannot_settle_beyond_what_is_held() {
     let hash = Hash::of(&component);
     house
         .engine
-        .activate(
-            &house.tenant,
-            &plan,
-            &NewRevision {
-                component: hash,
-                parameters: PRICES,
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
-            None,
-        )
+        .activate(&house.tenant, &plan, &NewRevision::at_once(hash, PRICES), None)
         .unwrap();
     house.done("ada", put()).await;
     let mut credits = grant("credits", "1000");

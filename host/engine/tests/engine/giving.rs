@@ -15,7 +15,7 @@ use farebox_record::Record;
 use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Finality, Settle, Subscribe, default_source,
 };
-use farebox_record::control::{BackfillTally, OpenHolds};
+use farebox_record::control::BackfillTally;
 use farebox_record::correction::{Amend, Refund, RefundTarget, Void};
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, EventId, Hash, PlanName, SubscriptionId};
@@ -47,17 +47,7 @@ pub async fn house(store: Arc<dyn Store>) -> House {
         .unwrap();
     let hash = Hash::of(component());
     engine
-        .activate(
-            &house.tenant,
-            &plan(),
-            &NewRevision {
-                component: hash,
-                parameters: "{}",
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
-            None,
-        )
+        .activate(&house.tenant, &plan(), &NewRevision::at_once(hash, "{}"), None)
         .unwrap();
     house.done("ada", put()).await;
     house.done("ada", grant("start", "10")).await;

@@ -13,7 +13,6 @@ use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Finality, Grant, PutCustomer, Settle, Subscribe,
     default_source,
 };
-use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, Hash, PlanName, SubscriptionId, TenantId};
 use farebox_record::outcome::Answer;
@@ -97,12 +96,7 @@ impl House {
             .activate(
                 &self.tenant,
                 &plan(),
-                &NewRevision {
-                    component,
-                    parameters: prices,
-                    effective: None,
-                    open_holds: OpenHolds::Quoted,
-                },
+                &NewRevision::at_once(component, prices),
                 None,
             )
             .unwrap()

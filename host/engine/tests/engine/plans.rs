@@ -52,12 +52,7 @@ async fn a_timeline_changes_once_under_a_key_however_late_the_retry() {
     let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
     let component = Hash::of(per_token());
     let key = |text: &str| CallId::new(text).unwrap();
-    let new = |parameters| NewRevision {
-        component,
-        parameters,
-        effective: None,
-        open_holds: OpenHolds::Quoted,
-    };
+    let new = |parameters| NewRevision::at_once(component, parameters);
     let activate = |engine: &Engine, id, parameters| {
         engine
             .activate(&tenant, &plan(), &new(parameters), Some(&key(id)))
@@ -161,12 +156,7 @@ async fn two_activations_under_one_key_at_once_are_one() {
         .map(|_| {
             let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
             tokio::task::spawn_blocking(move || {
-                let new = NewRevision {
-                    component: Hash::of(per_token()),
-                    parameters: SECOND,
-                    effective: None,
-                    open_holds: OpenHolds::Quoted,
-                };
+                let new = NewRevision::at_once(Hash::of(per_token()), SECOND);
                 let id = CallId::new("one").unwrap();
                 engine.activate(&tenant, &plan(), &new, Some(&id)).unwrap()
             })
@@ -216,12 +206,7 @@ async fn wrong_parameters_say_where() {
         .activate(
             &house.tenant,
             &plan(),
-            &NewRevision {
-                component,
-                parameters: &wrong,
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
+            &NewRevision::at_once(component, &wrong),
             None,
         )
         .unwrap_err();

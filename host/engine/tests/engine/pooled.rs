@@ -47,10 +47,8 @@ pub fn activate(house: &House, plan: &str, prices: &str, open_holds: OpenHolds) 
             &house.tenant,
             &named(plan),
             &NewRevision {
-                component: Hash::of(pool()),
-                parameters: prices,
-                effective: None,
                 open_holds,
+                ..NewRevision::at_once(Hash::of(pool()), prices)
             },
             None,
         )

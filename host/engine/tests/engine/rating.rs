@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 
 use farebox_engine::{Ask, Config, Engine, ManualClock, NewRevision, Reply, Request, Work};
 use farebox_record::command::Command;
-use farebox_record::control::OpenHolds;
 use farebox_record::correction::{Amend, Void};
 use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
 use farebox_record::outcome::Answer;
@@ -53,12 +52,7 @@ impl Hands {
             .activate(
                 &self.tenant,
                 &plan(),
-                &NewRevision {
-                    component,
-                    parameters: prices,
-                    effective: None,
-                    open_holds: OpenHolds::Quoted,
-                },
+                &NewRevision::at_once(component, prices),
                 None,
             )
             .unwrap();

@@ -54,10 +54,8 @@ pub fn price_by(engine: &Engine, tenant: &TenantId, prices: &str, open_holds: Op
             tenant,
             &plan,
             &NewRevision {
-                component: hash,
-                parameters: prices,
-                effective: None,
                 open_holds,
+                ..NewRevision::at_once(hash, prices)
             },
             None,
         )

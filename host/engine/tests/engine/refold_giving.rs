@@ -11,7 +11,6 @@ use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Refusal;
 use farebox_money::Nanos;
 use farebox_record::command::{Command, Subscribe};
-use farebox_record::control::OpenHolds;
 use farebox_record::correction::{Refund, RefundTarget};
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, EventId, Hash, PlanName, SubscriptionId};
@@ -40,17 +39,7 @@ async fn house(store: &Arc<dyn Store>) -> House {
     engine.push_component(tenant, &plan, component()).unwrap();
     let hash = Hash::of(component());
     engine
-        .activate(
-            tenant,
-            &plan,
-            &NewRevision {
-                component: hash,
-                parameters: "{}",
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
-            None,
-        )
+        .activate(tenant, &plan, &NewRevision::at_once(hash, "{}"), None)
         .unwrap();
     house.done("ada", put()).await;
     house.done("ada", grant("start", "10")).await;

@@ -14,7 +14,6 @@ use farebox_record::Record;
 use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Extend, Finality, Release, Settle, Subscribe,
 };
-use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, Hash, PlanName, RevisionHash, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
@@ -51,12 +50,7 @@ fn activate(house: &House, spaces: usize) -> RevisionHash {
         .activate(
             &house.tenant,
             &plan(),
-            &NewRevision {
-                component: hash,
-                parameters: &parameters,
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
+            &NewRevision::at_once(hash, &parameters),
             None,
         )
         .unwrap();
@@ -448,12 +442,7 @@ async fn a_subscription_may_begin_with_sixteen_grants() {
         .activate(
             &house.tenant,
             &plan(),
-            &NewRevision {
-                component: hash,
-                parameters: r#"{"gifts": 16}"#,
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
+            &NewRevision::at_once(hash, r#"{"gifts": 16}"#),
             None,
         )
         .unwrap();

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use farebox_engine::{Config, Engine, LedgerFold, ManualClock, NewRevision};
 use farebox_record::command::Command;
-use farebox_record::control::OpenHolds;
 use farebox_record::ids::{Hash, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::outcome::{Answer, UnpricedReason};
@@ -104,17 +103,7 @@ async fn what_waits_is_looked_at_again_at_every_start() {
         let engine = Engine::by_hand(config, open(), runtime(), clock).unwrap();
         let component = Hash::of(per_token());
         engine
-            .activate(
-                &tenant,
-                &plan(),
-                &NewRevision {
-                    component,
-                    parameters: SECOND,
-                    effective: None,
-                    open_holds: OpenHolds::Quoted,
-                },
-                None,
-            )
+            .activate(&tenant, &plan(), &NewRevision::at_once(component, SECOND), None)
             .unwrap();
     }
     let house = House::without_plan(open());
@@ -137,10 +126,8 @@ async fn what_waits_is_rated_when_a_revision_comes_into_force_that_was_activated
             &house.tenant,
             &outcomes,
             &NewRevision {
-                component,
-                parameters: deadlines::PRICES,
                 effective: Some(ahead),
-                open_holds: OpenHolds::Quoted,
+                ..NewRevision::at_once(component, deadlines::PRICES)
             },
             None,
         )

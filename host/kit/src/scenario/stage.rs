@@ -8,7 +8,6 @@ use std::time::Instant;
 use farebox_engine::projection::{Change, FeedCursor};
 use farebox_engine::{Ask, Config, Engine, ManualClock, NewRevision, Rejected, Reply, Request, Work};
 use farebox_ledger::Wallet;
-use farebox_record::control::OpenHolds;
 use farebox_record::ids::{CustomerId, Hash, PlanName, RevisionHash, TenantId};
 use farebox_record::record::Record;
 use farebox_record::time::Timestamp;
@@ -94,12 +93,7 @@ impl Stage {
         let put = self.engine.activate(
             &self.tenant,
             plan,
-            &NewRevision {
-                component,
-                parameters,
-                effective: None,
-                open_holds: OpenHolds::Quoted,
-            },
+            &NewRevision::at_once(component, parameters),
             None,
         )?;
         self.revisions.push(put.activation.revision);
