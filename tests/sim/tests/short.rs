@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use farebox_sim::operations::{
     OPERATIONS as OPERATIONS_OF_ALL, OUTCOME_OPERATIONS, Operation, TOTAL_OPERATIONS,
 };
@@ -59,6 +62,24 @@ fn fixed_seeds() {
     assert!(looked.advances > 5, "{} advances", looked.advances);
     assert!(looked.thresholds > 10, "{} thresholds", looked.thresholds);
     assert!(looked.denials > 1, "{} denials by limits", looked.denials);
+}
+
+/// Whoever ends a run in its middle can have it again.
+#[test]
+fn the_seed_is_said_before_anything_happens() {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_farebox-sim"))
+        .args(["--seed", "7", "--ops", "100000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(run.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    run.kill().unwrap();
+    // It was far from over.
+    assert!(!run.wait().unwrap().success());
+    assert_eq!(first, "seed 7\n");
 }
 
 #[test]
