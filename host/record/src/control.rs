@@ -556,12 +556,45 @@ mod tests {
         let tenant = TenantId::new("t").unwrap();
         for index in 0..64 {
             let id = CallId::new(&format!("advance-{index}")).unwrap();
+            let plan: PlanName = "tokens".parse().unwrap();
             for identity in [
                 ControlIdentity::Advance(id.clone()),
-                ControlIdentity::Advanced(id),
+                ControlIdentity::Advanced(id.clone()),
+                ControlIdentity::Activate(plan.clone(), id.clone()),
+                ControlIdentity::Rollback(plan, id),
             ] {
                 assert_eq!(identity.hash(&tenant)[15] & 1, 0, "{identity:?}");
             }
         }
+    }
+
+    /// No journal of the fixtures has one, because the runtime makes it: kinds are numbers in the order of their declaration.
+    #[test]
+    fn a_quarantine_of_an_older_release_is_read() {
+        let plan: PlanName = "tokens".parse().unwrap();
+        let revision = RevisionHash {
+            component: Hash::of(b"component"),
+            parameters: Hash::of(b"{}"),
+        };
+        // As format 3 wrote it.
+        let asked = (10_u32, &plan, revision, "it trapped");
+        let asked = postcard::to_extend(&asked, vec![3]).unwrap();
+        let command = ControlCommand::Quarantine {
+            plan: plan.clone(),
+            revision,
+            reason: "it trapped".into(),
+        };
+        assert_eq!(codec::decode::<ControlCommand>(&asked).unwrap(), command);
+        let since = Timestamp::from_micros(7);
+        let put = (4_u32, &plan, revision, since, "it trapped");
+        let effect = postcard::to_extend(&put, vec![3]).unwrap();
+        let state = QuarantineState {
+            since,
+            reason: "it trapped".into(),
+        };
+        assert_eq!(
+            codec::decode::<ControlEffect>(&effect).unwrap(),
+            ControlEffect::QuarantinePut(plan, revision, state)
+        );
     }
 }
