@@ -21,6 +21,7 @@ use crate::conclude::taken as taken_by;
 use crate::cover::lines;
 use crate::draft::{Draft, attempt};
 use crate::giving::Giving;
+use crate::lost::Lost;
 use crate::orders::{Cause, Ready};
 use crate::refold::{Refolding, fits};
 use crate::refusal::Refusal;
@@ -85,9 +86,9 @@ pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp)
         let mut draft = Draft::new(wallet, at);
         // What the plan charges for it comes first in the record's list of charges; what comes back goes on behind it.
         draft.answer_holds(charges_of(seen));
-        let reversed = take_back(&mut draft, original, at);
+        let mut reversed = take_back(&mut draft, original, at);
         take_back_given(&mut draft, &void.event);
-        let behind = begin_refold(&mut draft, seen, original, at)?;
+        let behind = begin_refold(&mut draft, seen, original, &mut reversed.lost, at)?;
         let mut charges = match &seen.pricing {
             None => Vec::new(),
             Some(pricing) => carry_out_reversal(&mut draft, pricing, Names::Answer, original, at)?,
@@ -106,11 +107,13 @@ pub(crate) fn void(wallet: &mut Wallet, void: &Void, seen: &Seen, at: Timestamp)
     })
 }
 
-/// Gives back what the events behind cost less, where the plan's prices depend on what came before.
+/// Gives back what the events behind cost less, where the plan's prices depend on what came before; what of that would be lost
+/// joins `lost`.
 fn begin_refold<'s>(
     draft: &mut Draft<'_>,
     seen: &'s Seen,
     original: &'s Original,
+    lost: &mut Lost,
     at: Timestamp,
 ) -> Result<Option<(Refolding<'s>, u64)>, Refusal> {
     let Some(Consequence::Refolded(refold)) = seen.consequence.as_deref() else {
@@ -128,7 +131,7 @@ fn begin_refold<'s>(
         ..original.standing.clone()
     };
     draft.put(Effect::StandingPut(event, Box::new(nothing)));
-    let begun = Refolding::begin(draft, refold, original, at)?;
+    let begun = Refolding::begin(draft, refold, original, lost, at)?;
     Ok(Some((begun, refold.events)))
 }
 
@@ -136,14 +139,14 @@ fn begin_refold<'s>(
 fn finish_refold(
     mut draft: Draft<'_>,
     behind: Option<(Refolding<'_>, u64)>,
-    reversed: Reversed,
+    mut reversed: Reversed,
     charges: Vec<Line>,
     at: Timestamp,
 ) -> Result<Outcome, Refusal> {
     let Some((behind, events)) = behind else {
         return Ok(draft.finish(|wallet| Answer::Corrected(Box::new(corrected(reversed, charges, wallet)))));
     };
-    let repriced = behind.finish(&mut draft, at)?;
+    let repriced = behind.finish(&mut draft, &mut reversed.lost, at)?;
     Ok(draft.finish(|wallet| {
         Answer::Refolded(Box::new(Refolded {
             corrected: corrected(reversed, charges, wallet),
@@ -188,7 +191,7 @@ pub(crate) fn amend(
         // What is charged now comes first in the record's list of charges; what comes back goes on behind it.
         draft.answer_holds(priced.charges.len());
         let mut reversed = take_back(&mut draft, original, at);
-        let behind = begin_refold(&mut draft, seen, original, at)?;
+        let behind = begin_refold(&mut draft, seen, original, &mut reversed.lost, at)?;
         let mut giving = Giving::of(
             draft.wallet,
             &event,
@@ -206,8 +209,8 @@ pub(crate) fn amend(
         giving.take_again(&mut draft, at)?;
         let cause = Cause::Event(&amend.event);
         let ended = &original.ended;
-        let ready = Ready::in_place_of(draft.wallet, priced, pricing, cause, &reversed, ended)?;
-        reversed.save(ready.saved());
+        let ready = Ready::in_place_of(draft.wallet, priced, pricing, cause, &reversed.lost, ended)?;
+        reversed.lost.spend(ready.draws());
         let slices = ready.slices(at);
         match behind {
             // Its state is the one behind all events of the term, and what it gives it gave before.
@@ -325,7 +328,7 @@ fn corrected(reversed: Reversed, charges: Vec<Line>, wallet: &Wallet) -> Correct
     Corrected {
         reversed: reversed.total,
         paid: reversed.paid,
-        expired: reversed.expired,
+        expired: reversed.lost.expired(),
         charges,
         balances: wallet.balances(),
     }

@@ -113,13 +113,7 @@ pub(crate) fn cover(
     owned: Vec<Owned>,
 ) -> Result<Covered, Uncoverable> {
     let grants = Grants::of(wallet);
-    cover_from(
-        grants,
-        charges,
-        attributes,
-        [Vec::new(), owned],
-        Funds::of(wallet),
-    )
+    cover_from(grants, charges, attributes, &mut [owned], Funds::of(wallet))
 }
 
 /// Covers `charges` as far as what their hold has goes, and never by what is free in the wallet.
@@ -130,20 +124,30 @@ pub(crate) fn cover_by_hold(
     owned: Vec<Owned>,
 ) -> Result<Covered, Uncoverable> {
     let grants = Grants::of(wallet);
-    cover_from(grants, charges, attributes, [Vec::new(), owned], Funds::none())
+    cover_from(grants, charges, attributes, &mut [owned], Funds::none())
 }
 
-/// Covers what an event costs behind a correction: first by what refunds gave back of it, then by what it took (of one that is
-/// replaced, what of that would be lost), then by `funds`. Both are in the order in which they were taken.
+/// What covers an event behind a correction before the wallet is asked, each in the order in which it was taken.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// What refunds gave back of it.
+    pub refunded: Vec<Owned>,
+    /// What it took.
+    pub taken: Vec<Owned>,
+    /// What the correction gave back to grants that are over.
+    pub lost: Vec<Owned>,
+}
+
+/// Covers what an event costs behind a correction: one after the other by what is known, then by `funds`.
 pub(crate) fn cover_again(
     grants: Grants<'_>,
     charges: &[Charge],
     attributes: &BTreeMap<String, String>,
-    refunded: Vec<Owned>,
-    taken: Vec<Owned>,
+    known: Known,
     funds: Funds<'_>,
 ) -> Result<Covered, Uncoverable> {
-    cover_from(grants, charges, attributes, [refunded, taken], funds)
+    let mut known = [known.refunded, known.taken, known.lost];
+    cover_from(grants, charges, attributes, &mut known, funds)
 }
 
 /// Grants that a charge may have been taken from: those of the wallet, and some that it no longer has.
@@ -186,15 +190,15 @@ pub(crate) fn above_hold(
         origin: Origin::Pinned,
     }));
     let grants = Grants::of(wallet);
-    Ok(cover_from(grants, charges, attributes, [Vec::new(), owned], Funds::none())?.uncovered)
+    Ok(cover_from(grants, charges, attributes, &mut [owned], Funds::none())?.uncovered)
 }
 
-/// What is owned comes in two groups: the first is used up before the second is asked.
+/// What is owned comes in groups: each is used up before the next is asked.
 fn cover_from(
     grants: Grants<'_>,
     charges: &[Charge],
     attributes: &BTreeMap<String, String>,
-    mut owned: [Vec<Owned>; 2],
+    owned: &mut [Vec<Owned>],
     mut funds: Funds<'_>,
 ) -> Result<Covered, Uncoverable> {
     let mut open: Vec<Open<'_>> = Vec::with_capacity(charges.len());
@@ -222,7 +226,7 @@ fn cover_from(
             .uncovered
             .extend(charge.draw_live(&mut funds, purpose, &mut covered.draws));
     }
-    let owned = owned.into_iter().flatten();
+    let owned = owned.iter_mut().flat_map(std::mem::take);
     covered.left = owned.filter(|o| o.amount.is_positive()).collect();
     Ok(covered)
 }

@@ -23,6 +23,7 @@ mod grant;
 mod hold;
 mod idempotency;
 pub mod limits;
+mod lost;
 mod missed;
 mod orders;
 mod owed;

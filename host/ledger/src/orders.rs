@@ -9,17 +9,17 @@ use farebox_record::ids::GrantId;
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, Line, Pricing};
 use farebox_record::plan::{EventRef, GrantOrder, Priced};
-use farebox_record::state::{GrantState, Slice, TimerState};
+use farebox_record::state::{GrantState, Slice, SliceSource, TimerState};
 use farebox_record::time::Timestamp;
 
-use crate::cover::{Grants, Origin, Uncoverable, Uncovered, cover_again, lines};
+use crate::cover::{Covered, Draw, Grants, Known, Origin, Uncoverable, Uncovered, cover, cover_again, lines};
 use crate::draft::Draft;
 use crate::funds::Funds;
 use crate::giving::check_none;
 use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
 use crate::limits;
+use crate::lost::Lost;
 use crate::refusal::Refusal;
-use crate::reverse::Reversed;
 use crate::spending::count_event;
 use crate::timer::{check_timers, note_charged, put_timer};
 use crate::wallet::Wallet;
@@ -27,7 +27,7 @@ use crate::wallet::Wallet;
 /// A plan's answer that is known to fit the wallet: every charge has its slices.
 pub(crate) struct Ready<'p> {
     priced: &'p Priced,
-    draws: Vec<crate::cover::Draw>,
+    draws: Vec<Draw>,
 }
 
 impl<'p> Ready<'p> {
@@ -49,36 +49,35 @@ impl<'p> Ready<'p> {
         pricing: &Pricing,
         cause: Cause<'_>,
     ) -> Result<Ready<'p>, Refusal> {
-        Ready::in_place_of(
-            wallet,
-            priced,
-            pricing,
-            cause,
-            &Reversed::default(),
-            &BTreeMap::new(),
-        )
+        check_priced(wallet, priced, pricing, cause)?;
+        let covered = cover(wallet, &priced.charges, cause.attributes(), Vec::new());
+        Ok(Ready::covered(priced, covered.map_err(unpostable)?))
     }
 
-    /// The same for an event that takes the place of another: what of that became breakage covers it first. `ended`: grants
+    /// The same for an event that takes the place of another: what would be lost of that covers it first. `ended`: grants
     /// that the wallet no longer has, as they were opened.
     pub fn in_place_of(
         wallet: &Wallet,
         priced: &'p Priced,
         pricing: &Pricing,
         cause: Cause<'_>,
-        reversed: &Reversed,
+        lost: &Lost,
         ended: &BTreeMap<GrantId, GrantState>,
     ) -> Result<Ready<'p>, Refusal> {
         check_priced(wallet, priced, pricing, cause)?;
-        let none = BTreeMap::new();
-        let attributes = cause.event().map_or(&none, |event| &event.attributes);
-        let grants = Grants::with_ended(wallet, ended);
-        let (lost, funds) = (reversed.lost(), Funds::of(wallet));
-        let covered = cover_again(grants, &priced.charges, attributes, Vec::new(), lost, funds);
-        let covered = covered.map_err(unpostable)?;
+        let known = Known {
+            lost: lost.owned(),
+            ..Known::default()
+        };
+        let (grants, funds) = (Grants::with_ended(wallet, ended), Funds::of(wallet));
+        let covered = cover_again(grants, &priced.charges, cause.attributes(), known, funds);
+        Ok(Ready::covered(priced, covered.map_err(unpostable)?))
+    }
+
+    fn covered(priced: &'p Priced, covered: Covered) -> Ready<'p> {
         let mut draws = covered.draws;
         draws.extend(covered.uncovered.into_iter().map(debt));
-        Ok(Ready { priced, draws })
+        Ready { priced, draws }
     }
 
     /// What its plan said that it costs.
@@ -103,10 +102,9 @@ impl<'p> Ready<'p> {
         taken.collect()
     }
 
-    /// What covers it that would have been lost.
-    pub fn saved(&self) -> impl Iterator<Item = &Slice> {
-        let lost = self.draws.iter().filter(|draw| draw.origin == Origin::Lost);
-        lost.map(|draw| &draw.slice)
+    /// What covers it.
+    pub fn draws(&self) -> &[Draw] {
+        &self.draws
     }
 
     /// Names the charges behind those of the record's own answer.
@@ -171,6 +169,12 @@ impl<'e> Cause<'e> {
             Cause::Event(event) | Cause::Reversal(event) | Cause::Timer(.., Some(event)) => Some(event),
             Cause::Start | Cause::Due(_) | Cause::Timer(.., None) => None,
         }
+    }
+
+    /// What that event carries.
+    fn attributes(self) -> &'e BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.event().map_or(&NONE, |event| &event.attributes)
     }
 
     /// The event that what is given is given for.
@@ -318,12 +322,12 @@ pub(crate) fn carry_out(
 }
 
 /// What nothing covers is owed.
-pub(crate) fn debt(uncovered: Uncovered) -> crate::cover::Draw {
-    crate::cover::Draw {
-        slice: farebox_record::state::Slice {
+pub(crate) fn debt(uncovered: Uncovered) -> Draw {
+    Draw {
+        slice: Slice {
             charge: uncovered.charge,
             asset: uncovered.asset,
-            from: farebox_record::state::SliceSource::Debt,
+            from: SliceSource::Debt,
             amount: uncovered.missing,
         },
         origin: Origin::Live,

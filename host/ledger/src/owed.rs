@@ -57,7 +57,14 @@ impl Owed {
         }
     }
 
-    fn list(self, write_offs: &mut WriteOffs) -> &mut Vec<WriteOff> {
+    fn list(self, write_offs: &WriteOffs) -> &[WriteOff] {
+        match self {
+            Owed::Debt => &write_offs.debt,
+            Owed::Receivable => &write_offs.receivable,
+        }
+    }
+
+    fn list_mut(self, write_offs: &mut WriteOffs) -> &mut Vec<WriteOff> {
         match self {
             Owed::Debt => &mut write_offs.debt,
             Owed::Receivable => &mut write_offs.receivable,
@@ -152,14 +159,9 @@ pub(crate) fn give_back_paid(
 
 /// All that stands written off since an amount was posted.
 fn written_off_since(draft: &Draft<'_>, not: &NotOwed<'_>) -> i128 {
-    let Some(mut write_offs) = draft.wallet.write_offs.get(not.asset).cloned() else {
-        return 0;
-    };
-    let since = not
-        .what
-        .list(&mut write_offs)
-        .iter()
-        .filter(|w| w.at >= not.since);
+    let write_offs = draft.wallet.write_offs.get(not.asset);
+    let all = write_offs.map_or(&[][..], |write_offs| not.what.list(write_offs));
+    let since = all.iter().filter(|write_off| write_off.at >= not.since);
     since.map(|write_off| write_off.amount.get()).sum()
 }
 
@@ -170,7 +172,7 @@ fn take_back_write_offs(draft: &mut Draft<'_>, not: &NotOwed<'_>, most: Nanos) -
         return Nanos::ZERO;
     };
     let mut taken = 0;
-    let list = not.what.list(&mut write_offs);
+    let list = not.what.list_mut(&mut write_offs);
     for write_off in list.iter_mut().filter(|w| w.at >= not.since) {
         let take = write_off.amount.get().min(most.get() - taken);
         write_off.amount = Nanos::new(write_off.amount.get() - take);
@@ -187,7 +189,7 @@ fn take_back_write_offs(draft: &mut Draft<'_>, not: &NotOwed<'_>, most: Nanos) -
 /// the older: of what was posted between them nothing counts as written off by it, so that nobody loses what they paid.
 pub(crate) fn note_write_off(draft: &mut Draft<'_>, what: Owed, asset: &Asset, amount: Nanos, at: Timestamp) {
     let mut write_offs = draft.wallet.write_offs.get(asset).cloned().unwrap_or_default();
-    let list = what.list(&mut write_offs);
+    let list = what.list_mut(&mut write_offs);
     list.push(WriteOff { at, amount });
     if list.len() > WRITE_OFFS_PER_ASSET_MAX {
         let next = list.remove(1).amount;

@@ -1,7 +1,8 @@
 //! Events behind a corrected one, priced again: what they cost less comes back, what they cost more is charged.
 //!
-//! All that comes back does so before anything is charged, so that value that one event frees can pay for another. Each
-//! event's entries stand together twice at most, and the standing behind them says whose they are.
+//! All that comes back does so before anything is charged, so that value that one event frees can pay for another, also where
+//! the grant that it came from is over. Each event's entries stand together twice at most, and the standing behind them says
+//! whose they are.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +14,11 @@ use farebox_record::plan::{Charge, Priced};
 use farebox_record::state::Slice;
 use farebox_record::time::Timestamp;
 
-use crate::cover::{Covered, Draw, Grants, Origin, Owned, cover_again, lines};
+use crate::cover::{Covered, Draw, Grants, Known, Origin, Owned, cover_again, lines};
 use crate::draft::Draft;
 use crate::funds::Funds;
 use crate::giving::check_none;
+use crate::lost::Lost;
 use crate::orders::{check_values, debt, unpostable};
 use crate::pins::per_asset;
 use crate::refusal::Refusal;
@@ -42,11 +44,12 @@ struct Half<'r> {
 }
 
 impl<'r> Refolding<'r> {
-    /// Gives back what the events cost less.
+    /// Gives back what the events cost less; what of that would be lost joins `lost`.
     pub fn begin(
         draft: &mut Draft<'_>,
         refold: &'r Refold,
         original: &'r Original,
+        lost: &mut Lost,
         at: Timestamp,
     ) -> Result<Refolding<'r>, Refusal> {
         let mut halves = Vec::with_capacity(refold.repriced.len());
@@ -57,7 +60,9 @@ impl<'r> Refolding<'r> {
             };
             check_values(draft.wallet, &charges)?;
             check_none(&charges.charges)?;
-            halves.push(Half::begin(draft, repriced, original, at)?);
+            let mut half = Half::begin(draft, repriced, original, at)?;
+            lost.join(std::mem::take(&mut half.reversed.lost));
+            halves.push(half);
         }
         Ok(Refolding {
             refold,
@@ -66,12 +71,17 @@ impl<'r> Refolding<'r> {
         })
     }
 
-    /// Charges what the events cost more, and puts the plan's state behind all of them. What the wallet lacks becomes debt,
-    /// because it happened.
-    pub fn finish(self, draft: &mut Draft<'_>, at: Timestamp) -> Result<Vec<RepricedEvent>, Refusal> {
+    /// Charges what the events cost more, and puts the plan's state behind all of them. What would be `lost` pays first; what the
+    /// wallet lacks becomes debt, because it happened.
+    pub fn finish(
+        self,
+        draft: &mut Draft<'_>,
+        lost: &mut Lost,
+        at: Timestamp,
+    ) -> Result<Vec<RepricedEvent>, Refusal> {
         let mut told = Vec::with_capacity(self.halves.len());
         for half in self.halves {
-            told.push(half.finish(draft, self.original, at)?);
+            told.push(half.finish(draft, self.original, lost, at)?);
         }
         put_state(draft, self.refold);
         Ok(told)
@@ -89,7 +99,8 @@ impl<'r> Half<'r> {
         for code in codes(repriced) {
             let charges = charges_of(repriced, code);
             let grants = Grants::with_ended(draft.wallet, &original.ended);
-            let covered = cover_code(grants, &charges, repriced, code, Funds::none())?;
+            let known = known_of(repriced, code, Vec::new());
+            let covered = cover_code(grants, &charges, repriced, known, Funds::none())?;
             // What goes on the statement is covered by nothing that the wallet has: it is drawn though there are no funds.
             let is_new = |draw: &Draw| draw.origin == Origin::Live;
             grows |= !covered.uncovered.is_empty() || covered.draws.iter().any(is_new);
@@ -117,6 +128,7 @@ impl<'r> Half<'r> {
         mut self,
         draft: &mut Draft<'_>,
         original: &Original,
+        lost: &mut Lost,
         at: Timestamp,
     ) -> Result<RepricedEvent, Refusal> {
         let repriced = self.repriced;
@@ -125,12 +137,13 @@ impl<'r> Half<'r> {
         for code in codes(repriced).into_iter().filter(|_| self.grows) {
             let charges = charges_of(repriced, code);
             let grants = Grants::with_ended(draft.wallet, &original.ended);
-            let covered = cover_code(grants, &charges, repriced, code, Funds::of(draft.wallet))?;
+            let known = known_of(repriced, code, lost.owned());
+            let covered = cover_code(grants, &charges, repriced, known, Funds::of(draft.wallet))?;
             let owed = covered.uncovered.into_iter().map(debt);
             let fresh = covered
                 .draws
                 .into_iter()
-                .filter(|draw| draw.origin == Origin::Live);
+                .filter(|draw| matches!(draw.origin, Origin::Live | Origin::Lost));
             let index = draft.earlier_charge(code);
             let mut draws: Vec<Draw> = fresh.chain(owed).collect();
             for draw in &mut draws {
@@ -144,6 +157,7 @@ impl<'r> Half<'r> {
                     posted: Some(at),
                 });
             }
+            lost.spend(&draws);
             draft.take(&draws);
             count_event(draft, event, &draws, at);
         }
@@ -182,18 +196,25 @@ fn charges_of(repriced: &Repriced, code: &str) -> Vec<Charge> {
     same.cloned().collect()
 }
 
-/// Covers the charges of one code by what was taken for that code, so that entries name the code that they belong to.
+/// What was taken for one code, so that entries name the code that they belong to.
+fn known_of(repriced: &Repriced, code: &str, lost: Vec<Owned>) -> Known {
+    Known {
+        refunded: owned(&repriced.refunded, code, Origin::Refunded),
+        taken: owned(&repriced.standing.slices, code, Origin::Taken(0)),
+        lost,
+    }
+}
+
+/// Covers the charges of one code.
 fn cover_code(
     grants: Grants<'_>,
     charges: &[Charge],
     repriced: &Repriced,
-    code: &str,
+    known: Known,
     funds: Funds<'_>,
 ) -> Result<Covered, Refusal> {
-    let refunded = owned(&repriced.refunded, code, Origin::Refunded);
-    let taken = owned(&repriced.standing.slices, code, Origin::Taken(0));
     let attributes = &repriced.standing.event.attributes;
-    cover_again(grants, charges, attributes, refunded, taken, funds).map_err(unpostable)
+    cover_again(grants, charges, attributes, known, funds).map_err(unpostable)
 }
 
 /// Slices of one code, those from one source together, in the order in which they were taken.

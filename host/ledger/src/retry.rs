@@ -118,12 +118,13 @@ impl<'w> Missed<'w> {
         let replaced = self.taken.is_some_and(|taken| self.instant < taken);
         let same_instant = |since: Option<Timestamp>| since == Some(self.instant);
         match self.change {
-            // Timers end with their plan and with their subscription, and where they are set again. Until then they are answered
-            // by the present state: what they change in it, and in that of their subject, is known from then on, or it is
-            // charged again.
-            DueChange::Timer(_) if self.ended.is_some() || replaced || self.is_set_again => Applies::Nothing,
-            // At one instant timers go off before another plan takes over.
-            DueChange::Timer(_) if same_instant(self.taken) => Applies::Nothing,
+            // Timers end with their subscription and with their plan (at one instant they go off before another one takes over),
+            // and where they are set again. Until then the plan answers by what is known now, all of which it may change.
+            DueChange::Timer(_)
+                if self.ended.is_some() || self.is_set_again || replaced || same_instant(self.taken) =>
+            {
+                Applies::Nothing
+            }
             DueChange::Timer(_) => Applies::All,
             // At the very instant something else came of it, and nothing was served in between.
             DueChange::Renewed(_) if same_instant(self.ended) || same_instant(self.taken) => Applies::Nothing,

@@ -9,12 +9,12 @@ use farebox_record::ids::GrantId;
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::{Category, EventRef};
-use farebox_record::state::{GrantPhase, GrantState, Slice, SliceSource, SubscriptionState};
+use farebox_record::state::{GrantPhase, GrantState, SliceSource, SubscriptionState};
 use farebox_record::time::Timestamp;
 
-use crate::cover::{Origin, Owned};
 use crate::draft::Draft;
 use crate::grant::{contra, pay_debt};
+use crate::lost::Lost;
 use crate::owed::{NotOwed, Owed, Owing, give_back_paid, relieve};
 use crate::pins::per_asset;
 use crate::spending::count_back;
@@ -49,29 +49,7 @@ pub(crate) struct Reversed {
     /// besides where bought value comes back.
     pub paid: Vec<(Asset, Nanos)>,
     /// What of it became breakage.
-    pub expired: Vec<(Asset, Nanos)>,
-    /// The same by the grants that are over, in the order in which they were burnt.
-    lost: Vec<(GrantId, Asset, Nanos)>,
-}
-
-impl Reversed {
-    /// What became breakage, to cover what takes the place of the event.
-    pub fn lost(&self) -> Vec<Owned> {
-        let owned = self.lost.iter().map(|(grant, asset, amount)| Owned {
-            from: SliceSource::Grant(grant.clone()),
-            asset: asset.clone(),
-            amount: *amount,
-            origin: Origin::Lost,
-        });
-        owned.collect()
-    }
-
-    /// What covers the event that takes the place is no breakage after all.
-    pub fn save<'s>(&mut self, saved: impl Iterator<Item = &'s Slice>) {
-        let less = saved.map(|slice| (&slice.asset, Nanos::new(-slice.amount.get())));
-        let expired = self.expired.iter().map(|(asset, amount)| (asset, *amount));
-        self.expired = per_asset(expired.chain(less));
-    }
+    pub lost: Lost,
 }
 
 /// Splits slices into what comes back and what stays: up to `amount` of one asset, or everything. Debt comes back first,
@@ -139,28 +117,19 @@ pub(crate) fn give_back(
     ended: &BTreeMap<GrantId, GrantState>,
     at: Timestamp,
 ) -> Reversed {
-    let (mut paid, mut expired) = (Vec::new(), Vec::new());
+    let mut paid = Vec::new();
     let mut owing = owing(standing);
-    let mut lost: Vec<(GrantId, Asset, Nanos)> = Vec::new();
+    let mut lost = Lost::default();
     for slice in slices {
         let charge = draft.earlier_charge(&slice.code);
         let back = give_back_slice(draft, standing, slice, charge, (ended, &mut owing), at);
         paid.push((&slice.asset, back.paid));
-        expired.push((&slice.asset, back.expired));
-        if let SliceSource::Grant(id) = &slice.from {
-            match lost.iter_mut().find(|(grant, ..)| grant == id) {
-                Some((.., sum)) => *sum = Nanos::new(sum.get() + back.expired.get()),
-                None => lost.push((id.clone(), slice.asset.clone(), back.expired)),
-            }
-        }
+        lost.add_before(&slice.from, &slice.asset, back.expired);
     }
-    // It comes back the other way around.
-    lost.reverse();
     count_back(draft, standing, slices, at);
     Reversed {
         total: per_asset(slices.iter().map(|s| (&s.asset, s.amount))),
         paid: per_asset(paid.into_iter()),
-        expired: per_asset(expired.into_iter()),
         lost,
     }
 }

@@ -10,7 +10,7 @@ use crate::giving::Given;
 use crate::reference::{Grant, Hold, Key, Model, Source, Sums, Told, of};
 use crate::refold::Refold;
 use crate::subscriptions::{Asked, Status, Waits};
-use crate::words::{Labels, Says, Word};
+use crate::words::{Charge, Labels, Says, Word};
 
 /// Part of a charge, and where it was taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,9 +237,15 @@ impl Model {
             return Told::refused("CannotRefold");
         }
         self.record();
-        let (mut told, _) = self.take_back(id, &event);
+        let (mut told, mut lost) = self.take_back(id, &event);
         self.take_given(id);
-        let behind = refold.map(|refold| (refold, self.before(refold), self.cost_less(refold, &mut told)));
+        let behind = refold.map(|refold| {
+            (
+                refold,
+                self.before(refold),
+                self.cost_less(refold, &mut lost, &mut told),
+            )
+        });
         if let Some(says) = says {
             self.reverse(id, &event, says);
         }
@@ -249,7 +255,7 @@ impl Model {
         event.stands = Stands::Voided;
         event.slices.clear();
         if let Some((refold, before, kept)) = behind {
-            self.cost_more(refold, &before, kept, &mut told);
+            self.cost_more(refold, &before, kept, &mut lost, &mut told);
         }
         told
     }
@@ -320,25 +326,25 @@ impl Model {
             return Told::refused("Amount");
         };
         self.record();
-        let (mut told, lost) = self.take_back(&call.id, &event);
+        let (mut told, mut lost) = self.take_back(&call.id, &event);
         let Some(refold) = refold else {
             let given = self.give(&call.id, &says.gives);
             if let Some(says) = reversed {
                 self.reverse(&call.id, &event, says);
             }
             self.take_given(&call.id);
-            self.charge_in_place(call, says, &asked, given, lost, &mut told);
+            self.charge_in_place(call, says, &asked, given, &mut lost, &mut told);
             return told;
         };
-        let (before, kept) = (self.before(refold), self.cost_less(refold, &mut told));
+        let (before, kept) = (self.before(refold), self.cost_less(refold, &mut lost, &mut told));
         let given = self.give(&call.id, &says.gives);
         // What it gives it gave before, and the state is the one behind all of them.
         let charges = Says {
             charges: says.charges.clone(),
             ..Says::default()
         };
-        self.charge_in_place(call, &charges, &asked, given, lost, &mut told);
-        self.cost_more(refold, &before, kept, &mut told);
+        self.charge_in_place(call, &charges, &asked, given, &mut lost, &mut told);
+        self.cost_more(refold, &before, kept, &mut lost, &mut told);
         told
     }
 
@@ -356,7 +362,7 @@ impl Model {
     }
 
     /// Tells what came back, and what of it came back to grants that are over, in the order in which it was taken.
-    fn take_back(&mut self, id: &str, event: &Event) -> (Told, Owned) {
+    fn take_back(&mut self, id: &str, event: &Event) -> (Told, Lost) {
         self.timers.retain(|_, timer| timer.event.as_deref() != Some(id));
         if let Stands::Unpriced(sequence) = event.stands {
             self.unpriced.remove(&sequence);
@@ -369,7 +375,7 @@ impl Model {
     /// has expired or was ended. One that is gone opens again, unless its time is over, or its subscription or the plan that
     /// included it.
     fn is_over(&self, grant: &Grant) -> bool {
-        if !self.spent(grant) {
+        if !self.is_gone(grant) {
             return grant.dead;
         }
         let ended = |id: &String| {
@@ -383,61 +389,89 @@ impl Model {
     }
 
     /// What was taken comes back, slice by slice.
-    fn give_back(&mut self, event: &Event, slices: &[Slice]) -> (Told, Owned) {
+    fn give_back(&mut self, event: &Event, slices: &[Slice]) -> (Told, Lost) {
         let mut told = Told::new("corrected");
-        let mut lost: Owned = Vec::new();
         let mut owing = owing(event);
         for slice in slices {
             told.add("reversed", slice.asset, slice.amount);
             self.back(slice, &mut owing, &mut told);
-            let Source::Grant(id) = &slice.source else {
-                continue;
-            };
-            let nobody_got = if self.is_over(self.grant_of(id)) {
-                slice.amount
-            } else {
-                0
-            };
-            let same =
-                |(asset, source, _): &&mut (_, Source, _)| *asset == slice.asset && *source == slice.source;
-            match lost.iter_mut().find(same) {
-                Some((.., sum)) => *sum += nobody_got,
-                None => lost.push((slice.asset, slice.source.clone(), nobody_got)),
-            }
         }
-        lost.reverse();
         self.count_back(event.labels, -1, slices);
-        (told, lost)
+        let own = self.lost(slices);
+        let behind = Vec::new();
+        (told, Lost { own, behind })
     }
 
-    /// What takes the place of an event is covered first by what of that came back to grants that are over.
+    /// What of these comes back to grants that are over, in the order in which it was burnt.
+    pub fn lost(&self, back: &[Slice]) -> Owned {
+        let mut lost: Owned = Vec::new();
+        for slice in back {
+            let over = matches!(&slice.source, Source::Grant(id) if self.is_over(self.grant_of(id)));
+            let same = lost
+                .iter_mut()
+                .find(|(asset, source, _)| *asset == slice.asset && *source == slice.source);
+            match same {
+                _ if !over => {}
+                Some((.., sum)) => *sum += slice.amount,
+                None => lost.insert(0, (slice.asset, slice.source.clone(), slice.amount)),
+            }
+        }
+        lost
+    }
+
+    /// What is paid with what would be lost. Tells from where.
+    pub fn save(
+        &mut self,
+        charges: &[Charge],
+        paid: &[(usize, &'static str, Source, i128)],
+        lost: &mut Lost,
+        told: &mut Told,
+    ) -> Vec<Slice> {
+        let mut slices = Vec::new();
+        for (charge, asset, source, amount) in paid {
+            let slice = Slice {
+                code: charges[*charge].code,
+                asset,
+                source: source.clone(),
+                amount: *amount,
+                posted: self.now,
+            };
+            self.lose_again(&slice, *amount);
+            slices.push(slice);
+            let is_it = |(a, s, _): &&mut (&str, Source, i128)| a == asset && s == source;
+            let own = lost.own.iter_mut().find(is_it);
+            let of_own = own.map_or(0, |(.., left)| {
+                let part = (*left).min(*amount);
+                *left -= part;
+                part
+            });
+            told.add("expired", asset, -of_own);
+            let mut rest = amount - of_own;
+            for (.., left) in lost.behind.iter_mut().filter(|lost| is_it(&lost)) {
+                let part = rest.min(*left);
+                *left -= part;
+                rest -= part;
+            }
+            assert_eq!(rest, 0);
+        }
+        slices
+    }
+
+    /// What takes the place of an event is covered first by what would be lost.
     fn charge_in_place(
         &mut self,
         call: &Call,
         says: &Says,
         asked: &Asked,
         (gave, gone): (Vec<Given>, Vec<Given>),
-        lost: Owned,
+        lost: &mut Lost,
         told: &mut Told,
     ) {
         self.take_again(&gone);
-        let cover = self.cover_again(&says.charges, call.labels, Vec::new(), lost, true);
-        let own = cover.own.iter().map(|(charge, asset, source, amount)| Slice {
-            code: says.charges[*charge].code,
-            asset,
-            source: source.clone(),
-            amount: *amount,
-            posted: self.now,
-        });
-        let own: Vec<Slice> = own.collect();
-        for slice in &own {
-            told.add("expired", slice.asset, -slice.amount);
-            self.lose_again(slice, slice.amount);
-        }
-        let slices: Vec<Slice> = own
-            .into_iter()
-            .chain(self.slices(&cover, &says.charges))
-            .collect();
+        let known = [Vec::new(), Vec::new(), lost.all()];
+        let cover = self.cover_again(&says.charges, call.labels, known, true);
+        let mut slices = self.save(&says.charges, &cover.lost, lost, told);
+        slices.extend(self.slices(&cover, &says.charges));
         self.post(&cover);
         self.charged_with(call, says, asked, slices, gave);
     }
@@ -449,7 +483,7 @@ impl Model {
         match &slice.source {
             Source::Grant(id) => {
                 let over = self.is_over(self.grant_of(id));
-                let gone = self.spent(self.grant_of(id));
+                let gone = self.is_gone(self.grant_of(id));
                 let grant = self.grant_mut(id);
                 if gone {
                     // Nobody knows any more what it was given for.
@@ -476,6 +510,20 @@ impl Model {
                 relieved.written_off
             }
         }
+    }
+}
+
+/// What a correction gives back to grants that are over.
+pub struct Lost {
+    /// Of the corrected event.
+    pub own: Owned,
+    /// Of events behind it.
+    pub behind: Owned,
+}
+
+impl Lost {
+    pub fn all(&self) -> Owned {
+        [&self.own[..], &self.behind].concat()
     }
 }
 

@@ -11,6 +11,8 @@ use crate::words::{Charge, Labels};
 pub struct Cover {
     /// From what the hold has, in the order in which it is taken.
     pub own: Vec<(usize, &'static str, Source, i128)>,
+    /// From what came back to grants that are over, in the order in which it is taken.
+    pub lost: Vec<(usize, &'static str, Source, i128)>,
     /// From the wallet, in the order in which it is taken.
     pub live: Vec<(usize, &'static str, Source, i128)>,
     /// By nothing.
@@ -56,19 +58,19 @@ impl Model {
     }
 
     /// What an event costs behind a correction: what refunds gave back of it covers it as if it were still taken, then what
-    /// it took; and only then, if at all, what is free.
+    /// it took, then what came back to grants that are over; and only then, if at all, what is free.
     pub fn cover_again(
         &self,
         charges: &[Charge],
         labels: Labels,
-        refunded: Owned,
-        taken: Owned,
+        [refunded, taken, lost]: [Owned; 3],
         is_live: bool,
     ) -> Cover {
         let mut cover = Cover::default();
         let mut round = Round::new(charges);
         round.draw(self, labels, refunded);
         cover.own = round.draw(self, labels, taken);
+        cover.lost = round.draw(self, labels, lost);
         let without;
         let model = match is_live {
             true => self,
@@ -106,6 +108,10 @@ impl<'c> Round<'c> {
         mut own: Owned,
     ) -> Vec<(usize, &'static str, Source, i128)> {
         let mut drawn = Vec::new();
+        if own.is_empty() {
+            // Nobody is asked, so nothing is found to be too little to be asked for.
+            return drawn;
+        }
         for (index, charge) in self.charges.iter().enumerate() {
             for (place, link) in charge.links.iter().enumerate() {
                 let (taken, done) = &mut self.open[index];

@@ -1,7 +1,7 @@
 //! What a wallet should do, written a second time and naively: flat lists, sums computed from scratch, fractions
 //! instead of products, no postings. It shares no code with the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::corrections::Event;
 use crate::cover::Cover;
@@ -159,6 +159,8 @@ pub struct Model {
     pub now: i64,
     /// How many records the wallet has.
     pub records: u64,
+    /// Grants that were there when the newest record was begun.
+    pub there: BTreeSet<String>,
     pub lines: BTreeMap<&'static str, Line>,
     pub grants: Vec<Grant>,
     pub holds: Vec<Hold>,
@@ -208,6 +210,13 @@ impl Model {
         for hold in self.holds.iter_mut().filter(over) {
             hold.forgotten = true;
         }
+        let there = self.grants.iter().filter(|grant| !self.spent(grant));
+        self.there = there.map(|grant| grant.id.clone()).collect();
+    }
+
+    /// The wallet has it no more. A grant that is used up in a record is there until its end.
+    pub fn is_gone(&self, grant: &Grant) -> bool {
+        self.spent(grant) && !self.there.contains(&grant.id)
     }
 
     pub fn grant_of(&self, id: &str) -> &Grant {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::corrections::{Event, Slice, owing, split};
+use crate::corrections::{Event, Lost, Slice, owing, split};
 use crate::cover::{Cover, Owned};
 use crate::reference::{Model, Source, Sums, Told};
 use crate::subscriptions::Term;
@@ -40,7 +40,7 @@ impl Model {
     }
 
     /// What the events cost less comes back, event by event.
-    pub fn cost_less(&mut self, refold: &Refold, told: &mut Told) -> Vec<Kept> {
+    pub fn cost_less(&mut self, refold: &Refold, lost: &mut Lost, told: &mut Told) -> Vec<Kept> {
         told.what = "refolded".into();
         let mut all = Vec::new();
         for (id, charges) in &refold.behind {
@@ -51,7 +51,7 @@ impl Model {
             };
             let mut left = Vec::new();
             for code in codes(&event, charges) {
-                let cover = self.cover_of(&event, code, charges, false);
+                let cover = self.cover_of(&event, code, charges, None);
                 kept.grows |= !cover.live.is_empty() || !cover.missing.is_empty();
                 let mut taken: Vec<Slice> = event.slices.iter().filter(|s| s.code == code).cloned().collect();
                 for (_, asset, source, amount) in cover.own {
@@ -65,6 +65,7 @@ impl Model {
                 told.add("cheaper", slice.asset, slice.amount);
                 self.back(slice, &mut owing, &mut Told::default());
             }
+            lost.behind.extend(self.lost(&back));
             self.count_back(event.labels, -1, &back);
             self.events.get_mut(id).unwrap().slices = kept.slices.clone();
             all.push(kept);
@@ -72,15 +73,25 @@ impl Model {
         all
     }
 
-    /// What they cost more is charged: first what each took and still needs, then what the wallet has, then debt.
-    pub fn cost_more(&mut self, refold: &Refold, before: &[Event], all: Vec<Kept>, told: &mut Told) {
+    /// What they cost more is charged: first what each took and still needs, then what would be lost, then what the wallet has,
+    /// then debt.
+    pub fn cost_more(
+        &mut self,
+        refold: &Refold,
+        before: &[Event],
+        all: Vec<Kept>,
+        lost: &mut Lost,
+        told: &mut Told,
+    ) {
         for (((id, charges), event), mut kept) in refold.behind.iter().zip(before).zip(all) {
             for code in codes(event, charges).into_iter().filter(|_| kept.grows) {
-                let cover = self.cover_of(event, code, charges, true);
-                self.post(&cover);
+                let cover = self.cover_of(event, code, charges, Some(lost));
                 let same = of_code(charges, code);
+                let mut new = self.save(&same, &cover.lost, lost, told);
+                self.post(&cover);
+                new.extend(self.slices(&cover, &same));
                 let mut taken = Sums::new();
-                for slice in self.slices(&cover, &same) {
+                for slice in new {
                     told.add("dearer", slice.asset, slice.amount);
                     *taken.entry(slice.asset).or_default() += slice.amount;
                     kept.slices.push(slice);
@@ -102,9 +113,11 @@ impl Model {
         events.collect()
     }
 
-    fn cover_of(&self, event: &Event, code: &str, charges: &[Charge], is_live: bool) -> Cover {
+    /// With what would be lost, and what is free, where that is said; else with what it took alone.
+    fn cover_of(&self, event: &Event, code: &str, charges: &[Charge], lost: Option<&Lost>) -> Cover {
         let (refunded, taken) = (owned(&event.refunded, code), owned(&event.slices, code));
-        self.cover_again(&of_code(charges, code), event.labels, refunded, taken, is_live)
+        let known = [refunded, taken, lost.map_or(Vec::new(), Lost::all)];
+        self.cover_again(&of_code(charges, code), event.labels, known, lost.is_some())
     }
 
     /// A term that was forgotten is kept again, as it stood last.

@@ -121,9 +121,10 @@ pub enum Step {
     Conflict(usize, usize),
 }
 
-fn any_labels(said: f64) -> impl Strategy<Value = Labels> {
-    let one = |names: &'static [&str], said| prop::option::weighted(said, select(names));
-    (one(&TEAMS, said), one(&AGENTS, said)).prop_map(|(team, agent)| Labels { team, agent })
+/// Each of them said in so many of ten cases.
+fn any_labels(said: u32) -> impl Strategy<Value = Labels> {
+    let one = |names: &'static [&'static str]| prop_oneof![said => select(names).prop_map(Some), 10 - said => Just(None)];
+    (one(&TEAMS), one(&AGENTS)).prop_map(|(team, agent)| Labels { team, agent })
 }
 
 fn any_asset() -> impl Strategy<Value = &'static str> {
@@ -157,7 +158,7 @@ fn any_order() -> impl Strategy<Value = Order> {
         prop::option::weighted(0.3, prop_oneof![-500..500_i64, 0..20 * DAY]),
         prop::option::weighted(0.5, prop_oneof![1..2_000_i64, 1..40 * DAY]),
         prop::option::weighted(0.25, select(&CODES[..])),
-        any_labels(0.15),
+        any_labels(1),
     )
         .prop_map(
             |((asset, amount, category, priority), delay, life, code, labels)| Order {
@@ -246,7 +247,7 @@ fn any_reported() -> impl Strategy<Value = Reported> {
     let ago = prop_oneof![-400..400_i64, 0..10 * DAY, 0..36 * DAY];
     (
         kind,
-        any_labels(0.5),
+        any_labels(5),
         prop::option::of(1..9_u32),
         prop::bool::weighted(0.2),
         prop::option::weighted(0.3, ago),
@@ -305,7 +306,7 @@ fn any_terms() -> impl Strategy<Value = LimitTerms> {
     (
         any_asset(),
         amount,
-        (any_labels(0.5), any::<bool>()),
+        (any_labels(5), any::<bool>()),
         select(windows),
         select(thresholds),
         prop::bool::weighted(0.2),
@@ -358,7 +359,7 @@ fn any_hold() -> impl Strategy<Value = Step> {
     let settle = (
         0..99_usize,
         any_price(),
-        any_labels(0.2),
+        any_labels(2),
         any::<bool>(),
         any_above(),
     )

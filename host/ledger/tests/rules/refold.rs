@@ -121,6 +121,19 @@ fn what_comes_back_pays_for_what_costs_more() {
 
 #[test]
 fn what_the_wallet_lacks_becomes_debt() {
+    let mut world = three("13");
+    // `b` costs 9 more. Of those 8 are there.
+    let found = behind(&world, &[("b", tokens("12"), &[])]);
+    assert_eq!(
+        void_with(&mut world, "a", found),
+        "corrected, reversed usd 8; b, charged usd 9"
+    );
+    assert_eq!(world.has("usd"), "0 0 1 0");
+    assert_eq!(slices(&world, "b"), ["paid 3", "paid 8", "debt 1"]);
+}
+
+#[test]
+fn what_would_be_lost_pays_for_the_events_behind() {
     let mut world = World::new();
     world.ok(grant("promo", "usd", "8")
         .category(Category::Promotional)
@@ -132,14 +145,14 @@ fn what_the_wallet_lacks_becomes_debt() {
         world.ask(usage(event), usd(price)).unwrap();
     }
     world.advance(100);
-    // The 8 came from a grant that has expired: they are breakage, and the 3 more are owed.
+    // The 8 came from a grant that has expired. Of them 3 pay for what the events behind cost more: nothing is owed.
     let found = behind(&world, &[("b", tokens("4"), &[]), ("c", tokens("4"), &[])]);
     assert_eq!(
         void_with(&mut world, "a", found),
-        "corrected, reversed usd 8, expired usd 8; b, charged usd 1; c, charged usd 2"
+        "corrected, reversed usd 8, expired usd 5; b, charged usd 1; c, charged usd 2"
     );
-    assert_eq!(world.has("usd"), "0 0 3 0");
-    assert_eq!(slices(&world, "b"), ["paid 3", "debt 1"]);
+    assert_eq!(world.has("usd"), "0 0 0 0");
+    assert_eq!(slices(&world, "b"), ["paid 3", "promo 1"]);
 }
 
 #[test]

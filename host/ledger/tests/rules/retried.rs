@@ -57,6 +57,16 @@ fn missed(world: &World) -> Command {
     kept.unwrap()
 }
 
+/// A timer of the subscription that nobody answered on the first day.
+fn unanswered_nightly() -> (World, Command) {
+    let mut world = World::new();
+    let started = wakes("nightly", t(DAY));
+    world.ask(subscribe("s", Cadence::Monthly), started).unwrap();
+    world.advance(DAY);
+    let retry = missed(&world);
+    (world, retry)
+}
+
 /// What the plan is told again, and the closed term that is about.
 fn told(world: &World, retry: &Command) -> (&'static str, Option<u32>) {
     let again = retold(&world.wallet, retry).unwrap();
@@ -173,12 +183,7 @@ fn a_new_plan_that_ended_as_it_began_owes_nothing() {
 
 #[test]
 fn a_timer_of_a_term_that_is_over_is_answered_by_the_present_state_and_changes_it() {
-    let mut world = World::new();
-    world
-        .ask(subscribe("s", Cadence::Monthly), wakes("nightly", t(DAY)))
-        .unwrap();
-    world.advance(DAY);
-    let retry = missed(&world);
+    let (mut world, retry) = unanswered_nightly();
     let answered = Verdict::Priced(Priced {
         state: Some(b"april".to_vec()),
         ..Priced::default()
@@ -211,12 +216,7 @@ fn a_timer_of_the_instant_at_which_another_plan_takes_over_is_of_the_old_one() {
 
 #[test]
 fn a_timer_that_is_set_again_takes_the_place_of_the_one_that_went_off() {
-    let mut world = World::new();
-    world
-        .ask(subscribe("s", Cadence::Monthly), wakes("nightly", t(DAY)))
-        .unwrap();
-    world.advance(DAY);
-    let retry = missed(&world);
+    let (mut world, retry) = unanswered_nightly();
     world.ask(usage("e"), wakes("nightly", t(2 * DAY))).unwrap();
     assert_eq!(say(&world.ask(retry, everything())), "handled");
     assert_eq!(world.has("usd"), "0 0 0 0");

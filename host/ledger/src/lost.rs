@@ -1,0 +1,66 @@
+//! What a correction gives back to grants that are over. It is breakage, unless something that is charged in the same record is
+//! paid with it: value of one period goes on paying for what happened in that period.
+
+use farebox_money::{Asset, Nanos};
+use farebox_record::state::SliceSource;
+
+use crate::cover::{Draw, Origin, Owned};
+use crate::pins::per_asset;
+
+/// What would be lost, in the order in which it was burnt.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// By the event that is corrected.
+    of_event: Vec<Owned>,
+    /// By events behind it that cost something else now.
+    of_others: Vec<Owned>,
+}
+
+impl Lost {
+    /// Notes what came back of one source to a grant that is over: before what is there, because value comes back the other way
+    /// around.
+    pub fn add_before(&mut self, from: &SliceSource, asset: &Asset, amount: Nanos) {
+        let same = |own: &&mut Owned| own.from == *from && own.asset == *asset;
+        match self.of_event.iter_mut().find(same) {
+            _ if amount.is_zero() => {}
+            Some(own) => own.amount = Nanos::new(own.amount.get() + amount.get()),
+            None => self.of_event.insert(
+                0,
+                Owned {
+                    from: from.clone(),
+                    asset: asset.clone(),
+                    amount,
+                    origin: Origin::Lost,
+                },
+            ),
+        }
+    }
+
+    /// Adds what another event would lose.
+    pub fn join(&mut self, other: Lost) {
+        self.of_others.extend(other.of_event);
+    }
+
+    /// All of it, to pay with: the event's own first.
+    pub fn owned(&self) -> Vec<Owned> {
+        self.of_event.iter().chain(&self.of_others).cloned().collect()
+    }
+
+    /// What pays for something is not lost.
+    pub fn spend(&mut self, draws: &[Draw]) {
+        for Draw { slice, .. } in draws.iter().filter(|draw| draw.origin == Origin::Lost) {
+            let mut rest = slice.amount.get();
+            let all = self.of_event.iter_mut().chain(&mut self.of_others);
+            for own in all.filter(|own| own.from == slice.from && own.asset == slice.asset) {
+                let part = own.amount.get().min(rest);
+                own.amount = Nanos::new(own.amount.get() - part);
+                rest -= part;
+            }
+        }
+    }
+
+    /// What is lost of the event that is corrected, per asset.
+    pub fn expired(&self) -> Vec<(Asset, Nanos)> {
+        per_asset(self.of_event.iter().rev().map(|own| (&own.asset, own.amount)))
+    }
+}
