@@ -1,41 +1,69 @@
 """Writing plans for Farebox in Python."""
 
-from .encoding import Reader, Writer
-from .nanos import UNIT, Decimal, Graduated, Nanos, Overflow, Rate, Share, multiply_divide, text
-from .parameters import Place
-from .plan import (
+from .change import (
     Cancelled,
+    Category,
     Change,
     Due,
-    Grant,
-    Outcome,
+    EventRef,
+    Instant,
     Paused,
     Period,
-    Plan,
     PlanChanged,
-    Posted,
-    Rejected,
     Remaining,
     Renewed,
     Resumed,
+    Reversed,
+    ReversedCharge,
     SeatsChanged,
     Started,
-    StatelessPlan,
     Transition,
-    Usage,
-    Vocabulary,
-    component,
+    plus_days,
+    plus_seconds,
+    unused,
 )
+from .encoding import Reader, Writer
+from .memory import Followed, Memory
+from .nanos import UNIT, Decimal, Graduated, Nanos, Overflow, Rate, Share, multiply_divide, text
+from .outcome import Charge, Grant, Outcome, Posted
+from .parameters import Place
+from .plan import Plan, Vocabulary, component, shortfall
+from .progress import (
+    ChargeTaken,
+    Charged,
+    Claim,
+    ClaimTaken,
+    GivenBackBefore,
+    Objection,
+    ObjectionTaken,
+    Progress,
+    TakenBack,
+)
+from .rejected import CannotMigrate, Rejected, quoted
+from .usage import Usage
 
 __all__ = [
-    "UNIT",
     "Cancelled",
+    "CannotMigrate",
+    "Category",
     "Change",
+    "Charge",
+    "ChargeTaken",
+    "Charged",
+    "Claim",
+    "ClaimTaken",
     "Decimal",
     "Due",
+    "EventRef",
+    "Followed",
+    "GivenBackBefore",
     "Graduated",
     "Grant",
+    "Instant",
+    "Memory",
     "Nanos",
+    "Objection",
+    "ObjectionTaken",
     "Outcome",
     "Overflow",
     "Paused",
@@ -44,21 +72,30 @@ __all__ = [
     "Plan",
     "PlanChanged",
     "Posted",
+    "Progress",
     "Rate",
     "Reader",
     "Rejected",
     "Remaining",
     "Renewed",
     "Resumed",
+    "Reversed",
+    "ReversedCharge",
     "SeatsChanged",
     "Share",
     "Started",
-    "StatelessPlan",
+    "TakenBack",
     "Transition",
+    "UNIT",
     "Usage",
     "Vocabulary",
     "Writer",
     "component",
     "multiply_divide",
+    "plus_days",
+    "plus_seconds",
+    "quoted",
+    "shortfall",
     "text",
+    "unused",
 ]

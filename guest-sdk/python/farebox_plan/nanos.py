@@ -112,6 +112,27 @@ class Rate:
         """What `quantity` costs."""
         return multiply_divide(quantity, self.mantissa, 10**self.scale)
 
+    @property
+    def is_exact_for_whole_units(self) -> bool:
+        """Whether whole units always come to a whole number of 10^-9, so that no amount of them is ever rounded."""
+        return self.scale <= 9
+
+    def said(self, asset: str) -> str:
+        """The price as a person says it: "3.75 usd per million". Nobody says "0.00000375 usd each"."""
+        one = self._decimal(0)
+        _, _, decimals = one.partition(".")
+        return f"{self._decimal(6)} {asset} per million" if len(decimals) > 4 else f"{one} {asset} each"
+
+    def _decimal(self, places: int) -> str:
+        """The price of 10^places units, without trailing zeros."""
+        scale = max(self.scale - places, 0)
+        digits = str(self.mantissa * 10 ** max(places - self.scale, 0))
+        if scale == 0:
+            return digits
+        padded = digits.rjust(scale + 1, "0")
+        fraction = padded[-scale:].rstrip("0")
+        return f"{padded[:-scale]}.{fraction}" if fraction else padded[:-scale]
+
     def write(self, to: Writer) -> None:
         """Writes it into prepared parameters."""
         to.signed(self.mantissa)
@@ -183,6 +204,10 @@ class Share:
     def __init__(self, part: int, whole: int) -> None:
         """`part` of `whole`, held between nothing and all of it; of nothing there is no part."""
         self._part, self._whole = (min(max(part, 0), whole), whole) if whole > 0 else (0, 1)
+
+    def of(self, amount: Nanos) -> Nanos:
+        """This part of an amount."""
+        return multiply_divide(amount, self._part, self._whole)
 
     def of_each(self, amount: Nanos, count: int) -> Nanos:
         """This part of `count` times an amount (of a fee for each seat, say), rounded once."""

@@ -53,6 +53,13 @@ class Place:
             return []
         return [Place(item, f"{self._pointer}/{index}", self._mistakes) for index, item in enumerate(self._value)]
 
+    def entries(self) -> list[tuple[str, "Place"]]:
+        """The entries of the object that stands here, in the order of their names: a price for each model, say."""
+        if not isinstance(self._value, dict):
+            self.error("expected an object")
+            return []
+        return [(name, self.field(name)) for name in sorted(self._value)]
+
     def text(self) -> str:
         """The text that stands here."""
         if isinstance(self._value, str):

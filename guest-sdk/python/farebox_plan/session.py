@@ -6,43 +6,26 @@ from typing import Generic
 from componentize_py_types import Err, Ok, Result
 from wit_world.exports import pricing as wit
 
+from .change import Instant, Transition, balances_of, change_of, period_of
 from .encoding import Reader, Writer
-from .nanos import Overflow
+from .memory import Followed, Memory, State, Subject
+from .nanos import Overflow, crossing_out
+from .outcome import Outcome
 from .parameters import Mistake, Place
-from .plan import (
-    Cancelled,
-    Category,
-    Change,
-    Due,
-    Outcome,
-    Paused,
-    Plan,
-    PlanChanged,
-    Prepared,
-    Rejected,
-    Remaining,
-    Renewed,
-    Resumed,
-    SeatsChanged,
-    Started,
-    State,
-    Transition,
-    Usage,
-    period_of,
-)
+from .plan import Plan, Prepared
 from .reading import Unreadable, parse
-
-CATEGORIES: dict[wit.Category, Category] = {
-    wit.Category.PAID: "paid",
-    wit.Category.PROMOTIONAL: "promotional",
-    wit.Category.INCLUDED: "included",
-}
+from .rejected import CannotMigrate, Rejected
+from .usage import Usage
 
 SUBSCRIPTION = 1
-"""The first byte of the state of a subscription says whose it is."""
+"""The first byte of a state says whose it is: a subscription's."""
+SUBJECT = 2
+"""A subject's from before it said which plan made it."""
+SUBJECT_OF = 3
+"""A subject's, with the tag of its plan behind it: subjects outlive a change of plan."""
 
 
-def exported(plan: Plan[Prepared, State]) -> type:
+def exported(plan: Plan[Prepared, State, Subject]) -> type:
     """The class that the component makes its exports of."""
 
     class Pricing:
@@ -62,12 +45,12 @@ def exported(plan: Plan[Prepared, State]) -> type:
             return Session(plan, batch).explain()
 
         def migrate(self, from_: int, state: bytes) -> bytes:
-            raise Err(f"this version cannot continue subscriptions of state version {from_}")
+            return migrate(plan, from_, state)
 
     return Pricing
 
 
-def describe(plan: Plan[Prepared, State]) -> wit.Description:
+def describe(plan: Plan[Prepared, State, Subject]) -> wit.Description:
     """What the plan is, and its vocabulary."""
     words = plan.vocabulary
     charges = words.charges.items()
@@ -81,15 +64,15 @@ def describe(plan: Plan[Prepared, State]) -> wit.Description:
         attributes=words.attributes,
         charges=[wit.ChargeDescription(code, label, unit) for code, (label, unit) in charges],
         parameters_schema=plan.parameters_schema,
-        subject_attribute=None,
+        subject_attribute=plan.subject_attribute,
         state_version=plan.state_version,
         order=wit.Order[plan.order.upper()],
-        wants_cost=False,
-        wants_balances=False,
+        wants_cost=plan.wants_cost,
+        wants_balances=plan.wants_balances,
     )
 
 
-def prepare(plan: Plan[Prepared, State], parameters: str) -> bytes:
+def prepare(plan: Plan[Prepared, State, Subject], parameters: str) -> bytes:
     """The price list, taken apart."""
     mistakes: list[Mistake] = []
     try:
@@ -103,19 +86,38 @@ def prepare(plan: Plan[Prepared, State], parameters: str) -> bytes:
     return to.done()
 
 
-class Session(Generic[Prepared, State]):
+def migrate(plan: Plan[Prepared, State, Subject], version: int, state: bytes) -> bytes:
+    """Brings a state of an earlier version up to date."""
+    tag = tag_of(plan.name)
+    try:
+        if not state:
+            return state
+        if state[0] == SUBSCRIPTION:
+            return state_of(plan, plan.migrate_state(version, Reader(state[1:])))
+        if state[0] in (SUBJECT, SUBJECT_OF):
+            own = own_of(state, tag)
+            return state if own is None else subject_of(plan, plan.migrate_subject(version, Reader(own)), tag)
+    except CannotMigrate as refused:
+        raise Err(str(refused)) from None
+    raise Err("the state was not made by this kind of plan")
+
+
+class Session(Generic[Prepared, State, Subject]):
     """One batch on its way through a plan."""
 
-    def __init__(self, plan: Plan[Prepared, State], batch: wit.Batch) -> None:
+    def __init__(self, plan: Plan[Prepared, State, Subject], batch: wit.Batch) -> None:
         self.plan = plan
         self.batch = batch
+        self.tag = tag_of(plan.name)
         self.outcome = Outcome(plan.vocabulary)
         self.texts = batch.text.encode()
         self.results: list[Result[wit.Priced, wit.Rejection]] = []
         self.bytes = bytearray()
+        self.changes: list[wit.SubjectChange] = []
         self.prepared: dict[tuple[int, int], Prepared] = {}
-        # Per context, the latest bytes of its state: as they came, or as an earlier trigger left them.
+        # Per context and per subject, the latest bytes of its state: as they came, or as an earlier trigger left them.
         self.states = [batch.bytes[context.state.start : context.state.end] for context in batch.contexts]
+        self.subjects = [batch.bytes[subject.state.start : subject.state.end] for subject in batch.subjects]
 
     def evaluate(self) -> wit.Outcomes:
         """Prices each trigger, in order."""
@@ -123,12 +125,19 @@ class Session(Generic[Prepared, State]):
             self.usage(row)
         return self.finish()
 
-    def transition(self, time: int, change: wit.Change) -> wit.Outcomes:
+    def transition(self, time: Instant, change: wit.Change) -> wit.Outcomes:
         """Tells the plan what happened to the subscription."""
-        context = self.batch.contexts[0]
-        assets = list(self.plan.vocabulary.assets)
-        at = Transition(change_of(change, assets), time, period_of(context), context.seats)
-        self.answer(0, 0, lambda prepared, state: self.plan.transition(prepared, at, state, self.outcome))
+        context, words = self.batch.contexts[0], self.plan.vocabulary
+        assets, codes = list(words.assets), list(words.charges)
+        at = Transition(
+            change=change_of(change, assets, codes),
+            time=time,
+            period=period_of(context),
+            seats=context.seats,
+            balances=balances_of(self.batch, context, assets),
+        )
+        subject = 0 if self.batch.subjects else None
+        self.answer(0, 0, subject, time, lambda prepared, memory: self.plan.transition(prepared, at, memory, self.outcome))
         return self.finish()
 
     def explain(self) -> list[wit.Step]:
@@ -144,24 +153,35 @@ class Session(Generic[Prepared, State]):
     def usage(self, row: int) -> None:
         """Prices a trigger."""
         usage = Usage(self.plan.vocabulary, self.batch, self.texts, row)
-        context = self.batch.triggers[row].context
-        self.answer(row, context, lambda prepared, state: self.plan.evaluate(prepared, usage, state, self.outcome))
+        price = self.plan.worst_case if usage.is_worst_case else self.plan.evaluate
+        trigger = self.batch.triggers[row]
+        self.answer(
+            row,
+            trigger.context,
+            trigger.subject,
+            trigger.time,
+            lambda prepared, memory: price(prepared, usage, memory, self.outcome),
+        )
 
-    def answer(self, trigger: int, context: int, ask: Callable[[Prepared, State], State]) -> None:
+    def answer(
+        self,
+        trigger: int,
+        context: int,
+        subject: int | None,
+        time: Instant,
+        ask: Callable[[Prepared, Memory[State, Subject]], None],
+    ) -> None:
         """Asks the plan, with the memory that the triggers before left, and takes down its answer."""
-        outcome = self.outcome
-        marks = [(said, len(said)) for said in (outcome.charges, outcome.grants, outcome.timers)]
-        outcome.trigger = trigger
-        outcome.first_charge = len(outcome.charges)
-        before = self.states[context]
-        state = self.plan.read_state(Reader(before[1:])) if before else self.plan.begin()
+        go_back = self.outcome.begin(trigger)
+        memory = Memory(self.state(context), self.subject(subject))
         try:
-            state = ask(self.prepare(context), state)
-            span = self.keep(context, before, state)
-            self.results.append(Ok(wit.Priced(len(outcome.charges), span)))
+            ask(self.prepare(context), memory)
+            if subject is not None:
+                self.keep_subject(trigger, subject, memory.subject, time)
+            span = self.keep(context, memory.state)
+            self.results.append(Ok(wit.Priced(len(self.outcome.charges), span)))
         except (Rejected, Overflow) as refused:
-            for said, length in marks:
-                del said[length:]
+            go_back()
             rejection = refused.rejection if isinstance(refused, Rejected) else wit.Rejection_Overflow()
             self.results.append(Err(rejection))
 
@@ -173,25 +193,47 @@ class Session(Generic[Prepared, State]):
             self.prepared[place] = self.plan.read(Reader(self.batch.bytes[span.start : span.end]))
         return self.prepared[place]
 
-    def keep(self, context: int, before: bytes, state: State) -> wit.Span | None:
+    def state(self, context: int) -> State:
+        """What is remembered of a subscription."""
+        before = self.states[context]
+        return self.plan.read_state(Reader(before[1:])) if before else self.plan.begin()
+
+    def subject(self, index: int | None) -> Followed[Subject]:
+        """What is remembered of a subject."""
+        if index is None:
+            return Followed(None, None)
+        name = self.batch.subjects[index].name
+        own = own_of(self.subjects[index], self.tag)
+        state = None if own is None else self.plan.read_subject(Reader(own))
+        return Followed(self.texts[name.start : name.end].decode(), state)
+
+    def keep(self, context: int, state: State) -> wit.Span | None:
         """Writes the state if it changed. A new subscription has the beginning before it has bytes.
 
         A plan that remembers nothing leaves what another revision remembers as it is.
         """
-        written = self.written(state)
-        if len(written) == 1 or written == (before or self.written(self.plan.begin())):
+        before, written = self.states[context], state_of(self.plan, state)
+        if len(written) == 1 or written == (before or state_of(self.plan, self.plan.begin())):
             return None
+        self.states[context] = written
+        return self.write(written)
+
+    def keep_subject(self, trigger: int, index: int, subject: Followed[Subject], time: Instant) -> None:
+        """Tells the host to keep a subject, or to forget it."""
+        if subject.change is None:
+            return
+        state = subject.get()
+        expires = time if subject.change == "forgotten" else crossing_out(subject.change)
+        written = b"" if state is None else subject_of(self.plan, state, self.tag)
+        self.subjects[index] = written
+        span = self.write(written) if written else wit.Span(0, 0)
+        self.changes.append(wit.SubjectChange(trigger, span, expires))
+
+    def write(self, written: bytes) -> wit.Span:
+        """Appends bytes; where they lie."""
         start = len(self.bytes)
         self.bytes += written
-        self.states[context] = written
         return wit.Span(start, len(self.bytes))
-
-    def written(self, state: State) -> bytes:
-        """A state as bytes."""
-        to = Writer()
-        to.byte(SUBSCRIPTION)
-        self.plan.write_state(state, to)
-        return to.done()
 
     def finish(self) -> wit.Outcomes:
         """All answers, as columns."""
@@ -200,40 +242,40 @@ class Session(Generic[Prepared, State]):
             results=self.results,
             charges=outcome.charges,
             bytes=bytes(self.bytes),
-            give_backs=[],
+            give_backs=outcome.give_backs,
             grants=outcome.grants,
             timers=outcome.timers,
-            subjects=[],
+            subjects=self.changes,
         )
 
 
-def change_of(change: wit.Change, assets: list[str]) -> Change:
-    """A change as plans read it."""
-    match change:
-        case wit.Change_Started():
-            return Started()
-        case wit.Change_Renewed(grants):
-            return Renewed(remaining_of(grants, assets))
-        case wit.Change_SeatsChanged(seats):
-            return SeatsChanged(seats.before, seats.after, seats.prorate)
-        case wit.Change_PlanChanged(plan):
-            return PlanChanged(plan.previous_plan, remaining_of(plan.remaining, assets), plan.prorate)
-        case wit.Change_Paused():
-            return Paused()
-        case wit.Change_Resumed():
-            return Resumed()
-        case wit.Change_Cancelled(grants):
-            return Cancelled(remaining_of(grants, assets))
-        case wit.Change_Due(key):
-            return Due(key)
-        case _:
-            raise AssertionError("this plan follows no subjects")
+def state_of(plan: Plan[Prepared, State, Subject], state: State) -> bytes:
+    """A subscription's state as bytes."""
+    to = Writer()
+    to.byte(SUBSCRIPTION)
+    plan.write_state(state, to)
+    return to.done()
 
 
-def remaining_of(grants: list[wit.RemainingGrant], assets: list[str]) -> list[Remaining]:
-    """Grants in assets that the plan does not describe are none of its business and are left out."""
-    return [
-        Remaining(assets[grant.asset], CATEGORIES[grant.category], grant.label, grant.granted, grant.remaining)
-        for grant in grants
-        if grant.asset < len(assets)
-    ]
+def subject_of(plan: Plan[Prepared, State, Subject], subject: Subject, tag: bytes) -> bytes:
+    """A subject's state as bytes."""
+    to = Writer()
+    for byte in (SUBJECT_OF, *tag):
+        to.byte(byte)
+    plan.write_subject(subject, to)
+    return to.done()
+
+
+def tag_of(name: str) -> bytes:
+    """What tells the states of plans apart: FNV-1a of the plan's own name."""
+    tag = 0x811C_9DC5
+    for byte in name.encode():
+        tag = (tag ^ byte) * 0x0100_0193 & 0xFFFF_FFFF
+    return tag.to_bytes(4, "little")
+
+
+def own_of(state: bytes, tag: bytes) -> bytes | None:
+    """A subject's state without what stands before it; none where another plan made it."""
+    if state[:1] == bytes([SUBJECT]):
+        return state[1:]
+    return state[5:] if state[:5] == bytes([SUBJECT_OF]) + tag else None

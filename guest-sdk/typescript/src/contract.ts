@@ -58,6 +58,11 @@ export interface Context {
   balances: number;
 }
 
+export interface Subject {
+  name: Span;
+  state: Span;
+}
+
 export interface Trigger {
   purpose: "usage" | "worst-case";
   eventType: number;
@@ -70,7 +75,7 @@ export interface Trigger {
 export interface Batch {
   bytes: Uint8Array | number[];
   contexts: Context[];
-  subjects: { name: Span; state: Span }[];
+  subjects: Subject[];
   balances: S64[];
   triggers: Trigger[];
   measures: S64[];
@@ -118,14 +123,30 @@ export interface Timer {
   at: S64 | null;
 }
 
+export interface EventRef {
+  source: string;
+  id: string;
+}
+
+export interface GiveBack {
+  charge: number;
+  event: EventRef;
+}
+
+export interface SubjectChange {
+  trigger: number;
+  state: Span;
+  expires: S64;
+}
+
 export interface Outcomes {
   results: ({ tag: "ok"; val: Priced } | { tag: "err"; val: Rejection })[];
   charges: Charge[];
   bytes: Uint8Array;
-  giveBacks: { charge: number; event: { source: string; id: string } }[];
+  giveBacks: GiveBack[];
   grants: Grant[];
   timers: Timer[];
-  subjects: { trigger: number; state: Span; expires: S64 }[];
+  subjects: SubjectChange[];
 }
 
 export interface RemainingGrant {
@@ -135,6 +156,13 @@ export interface RemainingGrant {
   granted: S64;
   remaining: S64;
   expires: S64 | null;
+}
+
+export interface ReversedCharge {
+  code: number;
+  asset: number;
+  amount: S64;
+  quantity: S64;
 }
 
 export type Change =
@@ -149,7 +177,7 @@ export type Change =
   | { tag: "resumed" }
   | { tag: "cancelled"; val: RemainingGrant[] }
   | { tag: "due"; val: string }
-  | { tag: "reversed"; val: unknown };
+  | { tag: "reversed"; val: { event: EventRef; time: S64; charges: ReversedCharge[]; amended: boolean } };
 
 export interface Step {
   charge: number | null;

@@ -166,6 +166,29 @@ export class Rate {
     return multiplyDivide(quantity, this.mantissa, 10n ** BigInt(this.scale));
   }
 
+  /** Whether whole units always come to a whole number of 10^-9, so that no amount of them is ever rounded. */
+  get isExactForWholeUnits(): boolean {
+    return this.scale <= 9;
+  }
+
+  /** The price as a person says it: "3.75 usd per million". Nobody says "0.00000375 usd each". */
+  said(asset: string): string {
+    const one = this.decimal(0);
+    const decimals = one.split(".")[1] ?? "";
+    return decimals.length > 4 ? `${this.decimal(6)} ${asset} per million` : `${one} ${asset} each`;
+  }
+
+  /** The price of 10^places units, without trailing zeros. */
+  private decimal(places: number): string {
+    const digits = (this.mantissa * 10n ** BigInt(Math.max(places - this.scale, 0))).toString();
+    const scale = Math.max(this.scale - places, 0);
+    if (scale === 0) return digits;
+    const padded = digits.padStart(scale + 1, "0");
+    const fraction = padded.slice(-scale).replace(/0+$/, "");
+    const whole = padded.slice(0, -scale);
+    return fraction === "" ? whole : `${whole}.${fraction}`;
+  }
+
   /** Writes it into prepared parameters. */
   encode(to: Writer): void {
     to.signed(this.mantissa);
@@ -194,6 +217,11 @@ export class Share {
   static of(part: bigint, whole: bigint): Share {
     if (whole <= 0n) return Share.NONE;
     return new Share(part < 0n ? 0n : least(part, whole), whole);
+  }
+
+  /** This part of an amount. */
+  of(amount: Nanos): Nanos {
+    return multiplyDivide(amount, this.part, this.whole);
   }
 
   /** This part of `count` times an amount (of a fee for each seat, say), rounded once. */

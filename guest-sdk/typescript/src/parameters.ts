@@ -48,6 +48,23 @@ export class Place {
     return this.value.map((item, index) => new Place(item, `${this.pointer}/${index}`, this.wrong));
   }
 
+  /** The entries of the object that stands here, in the order of their names: a price for each model, say. */
+  entries(): [string, Place][] {
+    if (!(this.value instanceof Map)) {
+      this.error("expected an object");
+      return [];
+    }
+    const names = [...this.value.keys()].sort(byText);
+    return names.map((name) => [name, this.field(name)]);
+  }
+
+  /** The text that stands here. */
+  text(): string {
+    if (typeof this.value === "string") return this.value;
+    this.error("expected a text");
+    return "";
+  }
+
   /** The decimal in quotes that stands here. */
   decimal(): Decimal | undefined {
     const read = typeof this.value === "string" ? Decimal.read(this.value) : 'expected a decimal number in quotes, such as "0.30"';
@@ -83,5 +100,15 @@ export class Place {
     if (number <= 0xffff_ffff) return number;
     this.error("expected a whole number from 0 to 4294967295");
     return 0;
+  }
+}
+
+/** The order of texts by their characters, which is that of their bytes; JavaScript's own is that of units of 16 bits. */
+function byText(a: string, b: string): number {
+  const [left, right] = [Array.from(a), Array.from(b)];
+  for (let index = 0; ; index += 1) {
+    const [one, other] = [left[index]?.codePointAt(0), right[index]?.codePointAt(0)];
+    if (one === undefined || other === undefined) return (one === undefined ? 0 : 1) - (other === undefined ? 0 : 1);
+    if (one !== other) return one - other;
   }
 }

@@ -16,6 +16,7 @@ from farebox_plan import (
     Cancelled,
     Graduated,
     Grant,
+    Memory,
     Nanos,
     Outcome,
     Period,
@@ -35,7 +36,9 @@ from farebox_plan import (
     Vocabulary,
     Writer,
     component,
+    shortfall,
     text,
+    unused,
 )
 
 
@@ -64,7 +67,7 @@ class State:
     """What they cost, in dollars."""
 
 
-class Commitment(Plan[Deal, State]):
+class Commitment(Plan[Deal, State, None]):
     name = "commitment"
     version = "1"
     summary = "Seats with credits, graduated prices and a minimum commitment."
@@ -119,55 +122,54 @@ class Commitment(Plan[Deal, State]):
     def read_state(self, source: Reader) -> State:
         return State(source.u32(), source.signed(), source.signed())
 
-    def evaluate(self, deal: Deal, usage: Usage, state: State, outcome: Outcome) -> State:
+    def evaluate(self, deal: Deal, usage: Usage, memory: Memory[State, None], outcome: Outcome) -> None:
         units = usage.needed("units")
         if units > deal.call_max:
             expected = f"expected at most {text(deal.call_max)}, found {text(units)}"
             raise Rejected.out_of_range("units", expected)
+        state = memory.state
         before, after = state.quantity, state.quantity + units
         dollars = deal.prices.between(before, after)
         credits = dollars * deal.credits_per_dollar
         why = lambda: f"from {text(before)} to {text(after)} units of the period"
-        posted = outcome.charge("units", "credits", credits, units, why)
+        posted = outcome.charge("units", "credits").amount(credits, units, why)
         if dollars > 0:
             posted.otherwise("usd", dollars)
-        return State(state.period, after, state.charged + dollars)
+        memory.state = State(state.period, after, state.charged + dollars)
 
-    def transition(self, deal: Deal, at: Transition, state: State, outcome: Outcome) -> State:
-        terms = Terms(deal, at.period, outcome)
+    def transition(self, deal: Deal, at: Transition, memory: Memory[State, None], outcome: Outcome) -> None:
+        terms, state = Terms(deal, at.period, outcome), memory.state
         rest = at.period.rest(at.time)
         beginning = State(period=at.period.index)
         is_new_period = state.period != at.period.index
         match at.change:
             case Started():
                 terms.seats(at.seats, rest)
-                return beginning
+                memory.state = beginning
             case Renewed(remaining):
                 terms.settle(state)
                 terms.seats(at.seats, Share.WHOLE)
                 terms.roll_over(remaining)
-                return beginning
+                memory.state = beginning
             case Resumed() if is_new_period:
                 terms.settle(state)
                 terms.seats(at.seats, rest)
-                return beginning
+                memory.state = beginning
             case SeatsChanged(before, after, prorate=True) if not is_new_period:
                 if after >= before:
                     terms.seats(after - before, rest)
                 else:
                     terms.give_back(before - after, rest)
-                return state
-            case PlanChanged(_, remaining, prorate):
+            case PlanChanged(remaining=remaining, prorate=prorate):
                 # A period that begins is paid whole; one that goes on is paid to the plan before.
                 at_end = Share.WHOLE if at.time <= at.period.start else Share.NONE
                 terms.seats(at.seats, rest if prorate else at_end)
                 terms.roll_over(remaining)
-                return beginning
+                memory.state = beginning
             case Cancelled():
                 terms.settle(state)
-                return state
             case _:
-                return state
+                pass
 
 
 def prices_of(root: Place) -> Graduated:
@@ -198,7 +200,7 @@ class Terms:
         fee = share.of_each(self.deal.fee, seats)
         if fee > 0:
             why = "the fee of a seat, for the part of the period that it covers"
-            self.outcome.invoice("seats", "usd", fee, seats * UNIT, lambda: why)
+            self.outcome.charge("seats", "usd").invoice().amount(fee, seats * UNIT, lambda: why)
         self.give("Included credits", share.of_each(self.deal.credits, seats), 0)
 
     def give_back(self, seats: int, share: Share) -> None:
@@ -209,16 +211,14 @@ class Terms:
 
     def roll_over(self, remaining: list[Remaining]) -> None:
         """What is left of the credits goes on for another period, up to the cap. It burns first."""
-        included = (grant for grant in remaining if grant.asset == "credits" and grant.category == "included")
-        unused = sum(grant.remaining for grant in included)
-        self.give("Rolled-over credits", min(unused, self.deal.rollover_max), -1)
+        self.give("Rolled-over credits", min(unused(remaining, "credits"), self.deal.rollover_max), -1)
 
     def settle(self, totals: State) -> None:
         """What the usage behind these totals cost less than the minimum."""
-        missing = self.deal.minimum - totals.charged
+        missing = shortfall(self.deal.minimum, totals.charged)
         if missing > 0:
             why = lambda: f"{text(self.deal.minimum)} less {text(totals.charged)} for usage"
-            self.outcome.invoice("minimum-commitment", "usd", missing, UNIT, why)
+            self.outcome.charge("minimum-commitment", "usd").invoice().amount(missing, UNIT, why)
 
     def give(self, label: str, amount: Nanos, priority: int) -> None:
         """Credits until the end of the period; of nothing there is no grant."""

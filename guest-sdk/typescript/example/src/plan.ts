@@ -18,8 +18,10 @@ import {
   Rejected,
   type Remaining,
   Share,
+  shortfall,
   text,
   UNIT,
+  unused,
 } from "farebox-plan";
 
 interface Prepared {
@@ -121,7 +123,7 @@ export const pricing = definePlan<Prepared, State>({
     memory.state = { period, quantity: after, charged: charged + dollars };
     const credits = dollars * BigInt(deal.creditsPerDollar);
     const why = () => `from ${text(before)} to ${text(after)} units of the period`;
-    const posted = outcome.charge("units", "credits", credits, units, why);
+    const posted = outcome.charge("units", "credits").amount(credits, units, why);
     if (dollars > 0n) posted.otherwise("usd", dollars);
   },
 
@@ -158,6 +160,7 @@ export const pricing = definePlan<Prepared, State>({
         return terms.settle(memory.state);
       case "paused":
       case "due":
+      case "reversed":
         return;
     }
   },
@@ -190,7 +193,7 @@ class Terms {
   seats(seats: number, share: Share): void {
     const fee = share.ofEach(this.deal.fee, seats);
     const why = () => "the fee of a seat, for the part of the period that it covers";
-    if (fee > 0n) this.outcome.invoice("seats", "usd", fee, BigInt(seats) * UNIT, why);
+    if (fee > 0n) this.outcome.charge("seats", "usd").invoice().amount(fee, BigInt(seats) * UNIT, why);
     this.give("Included credits", share.ofEach(this.deal.credits, seats), 0);
   }
 
@@ -202,17 +205,15 @@ class Terms {
 
   /** What is left of the credits goes on for another period, up to the cap. It burns first. */
   rollOver(remaining: Remaining[]): void {
-    const included = remaining.filter((grant) => grant.asset === "credits" && grant.category === "included");
-    const unused = included.reduce((sum, grant) => sum + grant.remaining, 0n);
-    this.give("Rolled-over credits", least(unused, this.deal.rolloverMax), -1);
+    this.give("Rolled-over credits", least(unused(remaining, "credits"), this.deal.rolloverMax), -1);
   }
 
   /** What the usage behind these totals cost less than the minimum. */
   settle(totals: State): void {
     const { minimum } = this.deal;
     const why = () => `${text(minimum)} less ${text(totals.charged)} for usage`;
-    const missing = minimum - totals.charged;
-    if (missing > 0n) this.outcome.invoice("minimum-commitment", "usd", missing, UNIT, why);
+    const missing = shortfall(minimum, totals.charged);
+    if (missing > 0n) this.outcome.charge("minimum-commitment", "usd").invoice().amount(missing, UNIT, why);
   }
 
   /** Credits until the end of the period; of nothing there is no grant. */

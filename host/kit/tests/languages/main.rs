@@ -21,7 +21,8 @@ use farebox_record::ids::EventId;
 use farebox_record::plan::{Category, Rejection};
 use farebox_record::time::{Span, Timestamp};
 use farebox_runtime::{
-    Change, Config, Limits, Proration, Purpose, Refused, Revision, Runtime, Tier, Verdict,
+    Batch, Change, Config, Context, Limits, Migration, Proration, Purpose, Refused, Revision, Runtime, Tier,
+    Trigger, Verdict,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -258,6 +259,117 @@ fn hands_on_what_an_event_carries_as_it_was_sent(echo: &[u8]) {
         });
         assert_eq!(told.collect::<Vec<_>>(), expected, "round {round}");
     }
+}
+
+/// What the provider bills and what the wallet has, with the pluses and minuses of a call; what it gives, to whom, and until when.
+fn is_told_what_it_asks_for(echo: &[u8]) {
+    let runtime = runtime();
+    let plan = runtime.admit(echo).unwrap();
+    let revision = runtime.prepare(&plan, "{}").unwrap();
+    let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let period = farebox_record::time::Period {
+        start: began,
+        end: "2026-02-01T00:00:00Z".parse().unwrap(),
+        index: 0,
+    };
+    let balances = [Nanos::new(2_500_000_000), Nanos::units(7)];
+    let context = |state: &'static [u8]| Context {
+        prepared: None,
+        state,
+        period,
+        seats: 1,
+        balances: &balances,
+    };
+    let none = BTreeMap::new();
+    for (cost, told) in [(None, "none|2.5|7"), (Some(Nanos::new(30_000_000)), "0.03|2.5|7")] {
+        let mut batch = Batch::new(&revision);
+        let context = batch.context(&context(&[]));
+        batch.push(&Trigger {
+            purpose: Purpose::Usage,
+            event_type: &"paid.call".parse().unwrap(),
+            context,
+            subject: None,
+            time: began,
+            cost,
+            measures: &none,
+            attributes: &BTreeMap::new(),
+            source: "api",
+            id: "e",
+        });
+        match &runtime.evaluate_together(&batch).unwrap().verdicts[..] {
+            [Verdict::Rejected(Rejection::Unpriceable { message })] => assert_eq!(message, told),
+            other => panic!("{other:?}"),
+        }
+    }
+    let due = Change::Due { key: "k".into() };
+    // A subscription that counted 5; a conversation that is new, one of another plan, and one that it knows.
+    let tag = fnv("echo").to_le_bytes();
+    let known = [&[3], &tag[..], &[2, b'h', b'i']].concat();
+    let strange = [&[3], &[1, 2, 3, 4][..], &[2, b'h', b'i']].concat();
+    for (state, label) in [(&[][..], "Ü: new"), (&strange, "Ü: new"), (&known, "Ü: hi")] {
+        let subject = farebox_runtime::Subject { name: "Ü", state };
+        let told = runtime.transition(&revision, &context(&[1, 5]), Some(&subject), began, &due);
+        let Verdict::Priced(priced) = told.verdict else {
+            panic!("{:?}", told.verdict)
+        };
+        let [grant] = &priced.grants[..] else {
+            panic!("{priced:?}")
+        };
+        assert_eq!(
+            (grant.label.as_str(), grant.amount.to_string()),
+            (label, "3.5".to_string())
+        );
+        assert_eq!(
+            (grant.priority, grant.effective, grant.expires),
+            (-3, Some(began), None)
+        );
+        assert_eq!(grant.applies_to.codes, ["calls"]);
+        let attributes = [("first", "a"), ("second", "b")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(grant.applies_to.attributes, BTreeMap::from(attributes));
+        assert_eq!(priced.state.as_deref(), Some(&[1, 12][..]));
+        let kept = priced.subject.unwrap();
+        assert_eq!(kept.state, [&[3], &tag[..], &[6], "Übrig".as_bytes()].concat());
+        assert_eq!(kept.expires.as_micros(), began.as_micros() + 1);
+    }
+}
+
+/// What tells the states of plans apart, by the definition of FNV-1a.
+fn fnv(name: &str) -> u32 {
+    name.bytes().fold(2_166_136_261, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(16_777_619)
+    })
+}
+
+fn carries_over_what_an_earlier_version_remembered(echo: &[u8]) {
+    let runtime = runtime();
+    let plan = runtime.admit(echo).unwrap();
+    let revision = runtime.prepare(&plan, "{}").unwrap();
+    let migrated = |state: &[u8]| Migration::Migrated(state.to_vec());
+    // 5 pairs are 10.
+    assert_eq!(runtime.migrate(&revision, 1, &[1, 5]), migrated(&[1, 10]));
+    assert_eq!(runtime.migrate(&revision, 1, &[]), migrated(&[]));
+    assert_eq!(
+        runtime.migrate(&revision, 7, &[1, 5]),
+        Migration::Refused("nobody knows version 7".into())
+    );
+    let tag = fnv("echo").to_le_bytes();
+    let grown = [&[3], &tag[..], &[10], b"hi, before"].concat();
+    // One that says whose it is, and one from before that was said.
+    assert_eq!(
+        runtime.migrate(&revision, 1, &[&[3], &tag[..], &[2, b'h', b'i']].concat()),
+        migrated(&grown)
+    );
+    assert_eq!(
+        runtime.migrate(&revision, 1, &[2, 2, b'h', b'i']),
+        migrated(&grown)
+    );
+    // Another plan's is none of its business.
+    let strange = [3, 1, 2, 3, 4, 9];
+    assert_eq!(runtime.migrate(&revision, 1, &strange), migrated(&strange));
+    assert_eq!(
+        runtime.migrate(&revision, 1, &[9, 9]),
+        Migration::Refused("the state was not made by this kind of plan".into())
+    );
 }
 
 /// An event with units around the steps of the deal, with and without fractions; too many, fewer than none, or none at all.

@@ -62,7 +62,10 @@ fn it_keeps_every_rule() {
 
 #[test]
 fn what_an_event_carries_arrives_as_it_was_sent() {
-    crate::hands_on_what_an_event_carries_as_it_was_sent(&echo());
+    let echo = echo();
+    crate::hands_on_what_an_event_carries_as_it_was_sent(&echo);
+    crate::is_told_what_it_asks_for(&echo);
+    crate::carries_over_what_an_earlier_version_remembered(&echo);
 }
 
 #[test]
