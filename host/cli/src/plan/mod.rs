@@ -1,6 +1,7 @@
 //! `farebox plan`: from an idea to a price in force.
 
 mod asked;
+mod beginning;
 mod bench;
 mod check;
 mod conform;

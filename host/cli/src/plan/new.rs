@@ -7,184 +7,13 @@ use clap::Args;
 use farebox_standard::StandardPlan;
 use serde_json::json;
 
+use super::beginning::{Language, Model, files, is_of_sdk};
 use super::source::named;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 /// Where the SDK is when no folder is named.
 const SDK: &str = "git = \"https://github.com/farebox/farebox\"";
-
-/// A file of the SDK for TypeScript.
-macro_rules! sdk {
-    ($path:literal) => {
-        include_str!(concat!("../../../../guest-sdk/typescript/", $path))
-    };
-}
-
-/// Where each file goes, and what is in it.
-type Files = [(&'static str, &'static str)];
-
-/// The files of a new plan in Rust that sells by one model.
-macro_rules! rust_files {
-    ($model:literal, $prices:literal, $scenario:literal, $name:literal) => {
-        &[
-            ("Cargo.toml", include_str!("template/rust/Cargo.toml.in")),
-            (
-                "src/lib.rs",
-                include_str!(concat!("template/rust/", $model, "/lib.rs.in")),
-            ),
-            (
-                "parameters.schema.json",
-                include_str!(concat!("template/rust/", $model, "/parameters.schema.json.in")),
-            ),
-            ("plan.toml", include_str!("template/plan.toml.in")),
-            (
-                "parameters/prices.json",
-                include_str!(concat!("template/", $prices)),
-            ),
-            (
-                concat!("scenarios/", $name),
-                include_str!(concat!("template/", $scenario)),
-            ),
-        ]
-    };
-}
-
-/// By which model a plan sells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Model {
-    /// A price per million tokens
-    PerToken,
-    /// Packs of prepaid credits that expire; actions cost credits
-    Credits,
-    /// A fee with included credits, of which some roll over; dollars beyond them
-    Hybrid,
-    /// A price for what came of a conversation, given back where somebody objects
-    PerOutcome,
-    /// A fee for each seat, with credits that all seats share
-    SeatsPlusCredits,
-}
-
-impl Model {
-    fn rust(self) -> &'static Files {
-        match self {
-            Model::PerToken => {
-                rust_files!(
-                    "per-token",
-                    "prices.json.in",
-                    "scenario.toml.in",
-                    "first-call.toml"
-                )
-            }
-            Model::Credits => rust_files!(
-                "credits",
-                "rust/credits/prices.json.in",
-                "rust/credits/scenario.toml.in",
-                "first-pack.toml"
-            ),
-            Model::Hybrid => rust_files!(
-                "hybrid",
-                "rust/hybrid/prices.json.in",
-                "rust/hybrid/scenario.toml.in",
-                "first-months.toml"
-            ),
-            Model::PerOutcome => rust_files!(
-                "per-outcome",
-                "rust/per-outcome/prices.json.in",
-                "rust/per-outcome/scenario.toml.in",
-                "first-outcome.toml"
-            ),
-            Model::SeatsPlusCredits => rust_files!(
-                "seats-plus-credits",
-                "rust/seats-plus-credits/prices.json.in",
-                "rust/seats-plus-credits/scenario.toml.in",
-                "third-seat.toml"
-            ),
-        }
-    }
-}
-
-/// The files of a new plan in TypeScript. The SDK comes with the program, so it is written beside the plan.
-const TYPESCRIPT_FILES: [(&str, &str); 15] = [
-    (
-        "package.json",
-        include_str!("template/typescript/package.json.in"),
-    ),
-    ("tsconfig.json", sdk!("example/tsconfig.json")),
-    ("src/plan.ts", include_str!("template/typescript/plan.ts.in")),
-    (".gitignore", include_str!("template/typescript/gitignore.in")),
-    ("plan.toml", include_str!("template/plan.toml.in")),
-    ("parameters/prices.json", include_str!("template/prices.json.in")),
-    (
-        "scenarios/first-call.toml",
-        include_str!("template/scenario.toml.in"),
-    ),
-    ("sdk/package.json", sdk!("package.json")),
-    ("sdk/src/bytes.ts", sdk!("src/bytes.ts")),
-    ("sdk/src/contract.ts", sdk!("src/contract.ts")),
-    ("sdk/src/index.ts", sdk!("src/index.ts")),
-    ("sdk/src/json.ts", sdk!("src/json.ts")),
-    ("sdk/src/nanos.ts", sdk!("src/nanos.ts")),
-    ("sdk/src/parameters.ts", sdk!("src/parameters.ts")),
-    ("sdk/src/plan.ts", sdk!("src/plan.ts")),
-];
-
-/// A file of the SDK for Python.
-macro_rules! python_sdk {
-    ($path:literal) => {
-        include_str!(concat!("../../../../guest-sdk/python/", $path))
-    };
-}
-
-/// The files of a new plan in Python, with its SDK beside it.
-const PYTHON_FILES: [(&str, &str); 14] = [
-    (
-        "pyproject.toml",
-        include_str!("template/python/pyproject.toml.in"),
-    ),
-    ("requirements.txt", python_sdk!("example/requirements.txt")),
-    ("src/plan.py", include_str!("template/python/plan.py.in")),
-    (".gitignore", include_str!("template/python/gitignore.in")),
-    ("plan.toml", include_str!("template/plan.toml.in")),
-    ("parameters/prices.json", include_str!("template/prices.json.in")),
-    (
-        "scenarios/first-call.toml",
-        include_str!("template/scenario.toml.in"),
-    ),
-    (
-        "sdk/farebox_plan/__init__.py",
-        python_sdk!("farebox_plan/__init__.py"),
-    ),
-    (
-        "sdk/farebox_plan/encoding.py",
-        python_sdk!("farebox_plan/encoding.py"),
-    ),
-    ("sdk/farebox_plan/nanos.py", python_sdk!("farebox_plan/nanos.py")),
-    (
-        "sdk/farebox_plan/parameters.py",
-        python_sdk!("farebox_plan/parameters.py"),
-    ),
-    ("sdk/farebox_plan/plan.py", python_sdk!("farebox_plan/plan.py")),
-    (
-        "sdk/farebox_plan/reading.py",
-        python_sdk!("farebox_plan/reading.py"),
-    ),
-    (
-        "sdk/farebox_plan/session.py",
-        python_sdk!("farebox_plan/session.py"),
-    ),
-];
-
-/// In which language a plan is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Language {
-    /// With `cargo`; the fastest, and what the standard plans are written in
-    Rust,
-    /// With `npm`; carries its language's runtime, some hundred times slower
-    Typescript,
-    /// With `pip`; the same, and larger and slower still
-    Python,
-}
 
 /// The files of a folder for a standard plan, but for its parameters.
 const STANDARD_FILES: [(&str, &str); 2] = [
@@ -211,7 +40,7 @@ pub struct New {
         conflicts_with = "standard"
     )]
     language: Language,
-    /// By which model it sells; in TypeScript and Python per token
+    /// By which model it sells
     #[arg(
         long,
         value_name = "MODEL",
@@ -249,20 +78,10 @@ impl New {
         if let Some(standard) = standard {
             return self.standard(&name, standard);
         }
-        let files: &Files = match (self.language, self.model) {
-            (Language::Rust, model) => model.rust(),
-            (Language::Typescript, Model::PerToken) => &TYPESCRIPT_FILES,
-            (Language::Python, Model::PerToken) => &PYTHON_FILES,
-            (Language::Typescript | Language::Python, _) => {
-                return Err(Failure::usage(
-                    "plans of this model begin in Rust; in TypeScript and Python there is a beginning per token",
-                )
-                .hint("leave `--language` or `--model` away"));
-            }
-        };
-        for (file, template) in files {
-            // The SDK is written as it is: braces in it mean something else.
-            match file.starts_with("sdk/") {
+        let files = files(self.language, self.model);
+        for (file, template) in &files {
+            // Braces in the SDK mean something else.
+            match is_of_sdk(file) {
                 true => self.write(file, template)?,
                 false => self.write(file, &template.replace("{name}", &name).replace("{sdk}", &sdk))?,
             }
