@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::asset;
 use crate::daily::DAILY;
 
-/// Before what was rolled over, which burns before the pool.
-const PRIORITY: i32 = -2;
+/// Of credits that are for some usage: before what was rolled over, which burns before the pool. Of two kinds the one that ends
+/// first burns first.
+pub(crate) const PRIORITY: i32 = -2;
 /// Most attributes that one grant may ask for.
 const ONLY_MAX: usize = 8;
 /// Longest name of an attribute, in bytes: what the host takes.
@@ -40,10 +41,10 @@ pub(crate) struct DailyCredits {
 
 /// Attributes with the value that each must have.
 #[derive(Debug, Serialize, Deserialize)]
-struct Only(Vec<(String, String)>);
+pub(crate) struct Only(Vec<(String, String)>);
 
 impl Only {
-    fn prepare(entries: &Entries<String>, place: &Pointer, wrong: &mut Vec<ParameterError>) -> Only {
+    pub fn prepare(entries: &Entries<String>, place: &Pointer, wrong: &mut Vec<ParameterError>) -> Only {
         let mut only = Vec::new();
         for (name, value) in entries.iter() {
             check_text("the name", name, NAME_BYTES_MAX, &place.key(name), wrong);
@@ -57,13 +58,19 @@ impl Only {
         Only(only)
     }
 
-    fn limit(&self, grant: Grant) -> Grant {
+    pub fn limit(&self, grant: Grant) -> Grant {
         let attributes = self.0.iter();
         attributes.fold(grant, |grant, (name, value)| grant.only_with(name, value))
     }
 }
 
-fn check_text(what: &str, text: &str, max: usize, place: &Pointer, wrong: &mut Vec<ParameterError>) {
+pub(crate) fn check_text(
+    what: &str,
+    text: &str,
+    max: usize,
+    place: &Pointer,
+    wrong: &mut Vec<ParameterError>,
+) {
     let found = text.len();
     if !(1..=max).contains(&found) {
         wrong.push(place.error(format!("expected 1 to {max} bytes for {what}, found {found}")));
@@ -89,7 +96,7 @@ impl DailyCredits {
 }
 
 /// An amount of more than nothing.
-fn some(value: Decimal, place: &Pointer, wrong: &mut Vec<ParameterError>) -> Nanos {
+pub(crate) fn some(value: Decimal, place: &Pointer, wrong: &mut Vec<ParameterError>) -> Nanos {
     match value.amount() {
         Ok(amount) if amount.is_positive() => return amount,
         Ok(_) => wrong.push(place.error(format!("expected more than 0, found {value}"))),

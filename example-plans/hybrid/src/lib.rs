@@ -6,6 +6,7 @@
 mod allowance;
 mod daily;
 mod parameters;
+mod reserved;
 mod terms;
 
 use farebox_plan::rate_card::{RateNames, What};
@@ -16,6 +17,7 @@ use farebox_plan::{
 pub use allowance::Daily;
 pub use daily::State;
 pub use parameters::{Beyond, Collect, Parameters, Pool, Prepared, Rollover};
+pub use reserved::Reserved;
 pub use terms::Terms;
 
 farebox_plan::vocabulary! {

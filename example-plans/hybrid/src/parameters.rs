@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::allowance::{Daily, DailyCredits};
+use crate::reserved::{Reserved, ReservedCredits};
 use crate::{VOCABULARY, asset};
 
 /// The deal. Amounts are per period.
@@ -24,6 +25,10 @@ pub struct Parameters {
     /// Credits that come each day and end with it. None: there are none.
     #[serde(default)]
     pub daily: Option<Daily>,
+    /// Credits that come with the fee for some usage only, by the name that statements give them. They burn before the pool and end
+    /// with the period. None: there are none.
+    #[serde(default)]
+    pub reserved: Entries<Reserved>,
     /// What things cost, in credits.
     pub rates: RateList,
     /// What happens beyond the pool. None: it ends there.
@@ -114,6 +119,7 @@ pub struct Prepared {
     pub(crate) fee: Nanos,
     pub(crate) pool: Nanos,
     pub(crate) daily: Option<DailyCredits>,
+    pub(crate) reserved: Vec<ReservedCredits>,
     pub(crate) rates: RateCard,
     pub(crate) beyond: Option<Overage>,
     pub(crate) rollover: Option<RolledOver>,
@@ -179,6 +185,7 @@ impl Parameters {
             .amount(self.pool.credits, &mut wrong);
         let daily = self.daily.as_ref();
         let daily = daily.map(|daily| daily.prepare(&root.key("daily"), &mut wrong));
+        let reserved = ReservedCredits::prepare(&self.reserved, &root.key("reserved"), &mut wrong);
         let rates = self.rates.prepare(&root.key("rates"));
         let rates = rates.map_err(|errors| wrong.extend(errors)).ok();
         let beyond = self.beyond.as_ref().map(|beyond| Overage {
@@ -202,6 +209,7 @@ impl Parameters {
                 fee,
                 pool,
                 daily,
+                reserved,
                 rates,
                 beyond,
                 rollover,

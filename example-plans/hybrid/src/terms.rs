@@ -7,6 +7,7 @@ use farebox_plan::{
 
 use crate::daily::{DAILY, Day};
 use crate::parameters::Prepared;
+use crate::reserved::is_reserved;
 use crate::{State, asset, charge};
 
 /// The pool's credits, as statements name them.
@@ -96,7 +97,13 @@ impl<'a> Terms<'a> {
         }
         self.give_money(paid.checked_sub(fee).ok_or(Overflow)?)?;
         let credits = share.of_each(self.deal.pool, self.times)?;
-        self.give(Grant::included(asset::CREDITS, credits, POOL), credits)
+        self.give(Grant::included(asset::CREDITS, credits, POOL), credits)?;
+        for kind in &self.deal.reserved {
+            if let Some(grant) = kind.grant(share, self.times)? {
+                self.outcome.grant(grant.expires(self.period.end))?;
+            }
+        }
+        Ok(())
     }
 
     /// A share of the fee comes back, as money to use. The credits that came with it stay.
@@ -132,7 +139,7 @@ impl<'a> Terms<'a> {
         let once: Vec<RemainingGrant> = remaining
             .iter()
             .filter(|grant| rollover.again || grant.label != ROLLED_OVER)
-            .filter(|grant| grant.label != DAILY)
+            .filter(|grant| grant.label != DAILY && !is_reserved(&grant.label))
             .filter(|grant| grant.category == Category::Included)
             .cloned()
             .collect();
