@@ -6,11 +6,12 @@ use std::{env, fs};
 use farebox_build::{BuildOptions, build_plan};
 
 /// In the order in which they are listed.
-const PLANS: [&str; 5] = [
+const PLANS: [&str; 6] = [
     "per-token",
     "credits",
     "hybrid",
     "seats-plus-credits",
+    "seats-plus-own-credits",
     "per-outcome",
 ];
 /// What they are made from, besides their own folders.
