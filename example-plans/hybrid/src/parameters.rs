@@ -25,8 +25,8 @@ pub struct Parameters {
     /// Credits that come each day and end with it. None: there are none.
     #[serde(default)]
     pub daily: Option<Daily>,
-    /// Credits that come with the fee for some usage only, by the name that statements give them. They burn before the pool and end
-    /// with the period. None: there are none.
+    /// Credits that come with the fee for some usage only, by the name that statements give them. They burn before the pool and
+    /// end with the period. None: there are none.
     #[serde(default)]
     pub reserved: Entries<Reserved>,
     /// What things cost, in credits.

@@ -1,8 +1,8 @@
 //! A fee for each seat, and credits that are each seat's own.
 //!
-//! A grant that only one seat's usage may burn is what keeps seats apart; so the ledger does it, in holds too, and what a seat has is in
-//! its balance. A seat gets its credits when it is given to somebody (`seat.assigned`), and from then on when a period begins, by a
-//! timer of its own: nobody has to name all seats at once. In a period no more seats have credits than are paid.
+//! A grant that only one seat's usage may burn is what keeps seats apart; so the ledger does it, in holds too, and what a seat
+//! has is in its balance. A seat gets its credits when it is given to somebody (`seat.assigned`), and from then on when a period
+//! begins, by a timer of its own: nobody has to name all seats at once. In a period no more seats have credits than are paid.
 
 mod parameters;
 mod seat;

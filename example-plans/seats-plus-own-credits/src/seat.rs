@@ -57,7 +57,8 @@ pub(crate) struct Seats<'a> {
 }
 
 impl Seats<'_> {
-    /// It is given to somebody: it has credits from now on. One that is somebody's already gets what it lacks, if a seat was added.
+    /// It is given to somebody: it has credits from now on. One that is somebody's already gets what it lacks, if a seat was
+    /// added.
     pub fn assign(&mut self, by: Option<EventRef>) -> Result<(), Rejection> {
         let before = self.memory.subject.get();
         let had = before.and_then(|seat| seat.had);

@@ -261,7 +261,7 @@ fn hands_on_what_an_event_carries_as_it_was_sent(echo: &[u8]) {
     }
 }
 
-/// What the provider bills and what the wallet has, with the pluses and minuses of a call; what it gives, to whom, and until when.
+/// What the provider bills, what the wallet has, and what it remembers; and what it says of grants arrives.
 fn is_told_what_it_asks_for(echo: &[u8]) {
     let runtime = runtime();
     let plan = runtime.admit(echo).unwrap();

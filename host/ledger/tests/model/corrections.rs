@@ -447,7 +447,7 @@ impl Model {
             });
             told.add("expired", asset, -of_own);
             let mut rest = amount - of_own;
-            for (.., left) in lost.behind.iter_mut().filter(|lost| is_it(&lost)) {
+            for (.., left) in lost.behind.iter_mut().filter(|lost| is_it(lost)) {
                 let part = rest.min(*left);
                 *left -= part;
                 rest -= part;
