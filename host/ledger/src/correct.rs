@@ -9,7 +9,7 @@ use farebox_record::correction::{
 use farebox_record::outcome::{
     Account, Answer, Corrected, Effect, Line, Outcome, Pricing, Refolded, Seen, Verdict,
 };
-use farebox_record::plan::{Charge, EventRef};
+use farebox_record::plan::{Charge, EventRef, Priced};
 use farebox_record::record::Record;
 use farebox_record::state::{SliceSource, Waiting};
 use farebox_record::time::Timestamp;
@@ -166,26 +166,8 @@ pub(crate) fn amend(
     check_ended(wallet, &amend.event.reference())?;
     let original = standing(seen)?;
     let pricing = seen.pricing.as_ref().ok_or(Refusal::NoPlan)?;
-    let priced = match &pricing.verdict {
-        Verdict::Priced(priced) => priced,
-        Verdict::Rejected(rejection) => return Err(Refusal::InvalidEvent(rejection.clone())),
-        Verdict::Failed { code, message } => {
-            return Err(Refusal::PlanFailed {
-                code: code.clone(),
-                message: message.clone(),
-            });
-        }
-    };
+    let priced = replacement(pricing, original, seen)?;
     let event = amend.event.reference();
-    if let Some(giver) = original.give_backs.by.first() {
-        return Err(Refusal::CannotRefold(format!(
-            "event {} gave back of it; void that event first, then amend this one",
-            giver.id
-        )));
-    }
-    if let Some(Consequence::Refolded(refold)) = seen.consequence.as_deref() {
-        check_not_repriced(refold, &priced.charges)?;
-    }
     attempt(wallet, |wallet| {
         let mut draft = Draft::new(wallet, at);
         // What is charged now comes first in the record's list of charges; what comes back goes on behind it.
@@ -228,6 +210,30 @@ pub(crate) fn amend(
         draft.put(Effect::StandingPut(event.clone(), Box::new(after)));
         finish_refold(draft, behind, reversed, lines(&priced.charges), at)
     })
+}
+
+/// What the event costs that takes the place of another, where it has a price and may take that place.
+fn replacement<'s>(pricing: &'s Pricing, original: &Original, seen: &Seen) -> Result<&'s Priced, Refusal> {
+    let priced = match &pricing.verdict {
+        Verdict::Priced(priced) => priced,
+        Verdict::Rejected(rejection) => return Err(Refusal::InvalidEvent(rejection.clone())),
+        Verdict::Failed { code, message } => {
+            return Err(Refusal::PlanFailed {
+                code: code.clone(),
+                message: message.clone(),
+            });
+        }
+    };
+    if let Some(giver) = original.give_backs.by.first() {
+        return Err(Refusal::CannotRefold(format!(
+            "event {} gave back of it; void that event first, then amend this one",
+            giver.id
+        )));
+    }
+    if let Some(Consequence::Refolded(refold)) = seen.consequence.as_deref() {
+        check_not_repriced(refold, &priced.charges)?;
+    }
+    Ok(priced)
 }
 
 /// What is left of an event that is priced again is not known before it is.
