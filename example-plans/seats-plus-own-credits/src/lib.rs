@@ -78,18 +78,21 @@ impl Plan for SeatsPlusOwnCredits {
             return charge_usage(&prepared.deal, usage, outcome);
         }
         usage.needed_attribute(SEAT)?;
+        let this = usage
+            .reference()
+            .ok_or_else(|| Rejection::missing(EVENT_ID.name(), "the host says which event it is"))?;
         let mut seats = Seats {
             each: prepared.credits,
             period: usage.period(),
-            paid: usage.seats(),
+            seats: usage.seats(),
             now: usage.time(),
             memory,
             outcome,
         };
         match usage.is(ASSIGNED) {
-            true => seats.assign(usage.reference()),
+            true => seats.assign(this),
             false => {
-                seats.remove();
+                seats.remove(this);
                 Ok(())
             }
         }
@@ -101,21 +104,18 @@ impl Plan for SeatsPlusOwnCredits {
         memory: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        let (period, paid, now) = (transition.period(), transition.seats(), transition.time);
+        let (period, now) = (transition.period(), transition.time);
         let mut seats = Seats {
             each: prepared.credits,
             period,
-            paid,
+            seats: transition.seats(),
             now,
             memory,
             outcome,
         };
         match &transition.change {
             Change::Due { key } if key == CREDITS => seats.due(),
-            Change::Reversed { event, .. } => {
-                seats.take_back(event);
-                Ok(())
-            }
+            Change::Reversed { event, .. } => seats.take_back(event),
             Change::SeatsChanged {
                 before,
                 after,
@@ -128,25 +128,45 @@ impl Plan for SeatsPlusOwnCredits {
                 let rest = period.rest(now);
                 let mut terms = Terms::new(&prepared.deal, period, before.abs_diff(*after), outcome);
                 match after > before {
-                    true => terms.begin(rest, None),
-                    false => terms.give_back(rest),
+                    true => {
+                        memory.state.add(after - before);
+                        terms.begin(rest, None)
+                    }
+                    false => {
+                        memory.state.take(before - after);
+                        terms.give_back(rest)
+                    }
                 }
             }
-            change => {
-                let before = memory.state.terms.period;
-                let mut terms = Terms::new(&prepared.deal, period, paid, outcome);
-                terms.carry_out(transition, &mut memory.state.terms)?;
-                let begins = matches!(
-                    change,
-                    Change::Started | Change::Renewed { .. } | Change::PlanChanged { .. }
-                );
-                if begins || memory.state.terms.period != before {
-                    memory.state.begin(now.max(period.start));
-                }
-                Ok(())
+            _ => {
+                let terms = Terms::new(&prepared.deal, period, transition.seats(), outcome);
+                carry_out(terms, transition, &mut memory.state)
             }
         }
     }
+}
+
+/// What follows for the fee, and how many seats are paid by it.
+fn carry_out(mut terms: Terms<'_>, transition: &Transition<'_>, state: &mut State) -> Result<(), Rejection> {
+    let (period, seats, now) = (transition.period(), transition.seats(), transition.time);
+    let was_paid = state.terms.period == period.index;
+    terms.carry_out(transition, &mut state.terms)?;
+    match &transition.change {
+        Change::Started => state.serve(now),
+        Change::PlanChanged { proration, .. } => {
+            state.serve(now);
+            if *proration == Proration::AtPeriodEnd && now > period.start {
+                // It goes on, and was paid to the plan before.
+                state.begin(0, now);
+                return Ok(());
+            }
+        }
+        Change::Renewed { .. } => {}
+        Change::Resumed if !was_paid => {}
+        _ => return Ok(()),
+    }
+    state.begin(seats, now.max(period.start));
+    Ok(())
 }
 
 farebox_plan::export!(SeatsPlusOwnCredits);

@@ -19,9 +19,8 @@ pub struct Parameters {
     pub credits: Decimal,
     /// What things cost, in credits.
     pub rates: RateList,
-    /// What happens beyond a seat's credits. None: it ends there.
-    #[serde(default)]
-    pub beyond: Option<Beyond>,
+    /// What goes beyond a seat's credits costs. How far it may go, if at all, is a spending limit in the currency.
+    pub beyond: Beyond,
     /// Fees of plans that customers come from, by the plan's name: the part of such a fee that pays for the rest of the period is
     /// taken off when a customer changes to this plan at once.
     #[serde(default)]
@@ -54,7 +53,7 @@ impl Parameters {
             daily: None,
             reserved: Entries::default(),
             rates: self.rates,
-            beyond: self.beyond,
+            beyond: Some(self.beyond),
             rollover: None,
             replaces: self.replaces,
         };

@@ -76,6 +76,11 @@ class Place:
         self.error(read)
         return None
 
+    def is_zero(self) -> bool:
+        """Whether a decimal of nothing stands here, for prices that cannot be that."""
+        read = Decimal.read(self._value) if isinstance(self._value, str) else ""
+        return isinstance(read, Decimal) and read.mantissa == 0
+
     def amount(self) -> Nanos:
         """The amount that stands here, which must be 0 or more."""
         value = self.decimal()

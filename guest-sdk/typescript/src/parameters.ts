@@ -73,6 +73,12 @@ export class Place {
     return undefined;
   }
 
+  /** Whether a decimal of nothing stands here, for prices that cannot be that. */
+  isZero(): boolean {
+    const read = typeof this.value === "string" ? Decimal.read(this.value) : "";
+    return typeof read !== "string" && read.mantissa === 0n;
+  }
+
   /** The amount that stands here, which must be 0 or more. */
   amount(): Nanos {
     const value = this.decimal();

@@ -9,6 +9,7 @@ use farebox_record::ids::GrantId;
 use farebox_record::outcome::Line;
 use farebox_record::plan::{Charge, Collect, Price};
 use farebox_record::state::{GrantState, HoldState, Slice, SliceSource};
+use farebox_record::time::Timestamp;
 
 use crate::funds::{Funds, Purpose, burn_order};
 use crate::limits::CHAIN_PRICES_MAX;
@@ -166,6 +167,14 @@ impl<'w> Grants<'w> {
         Grants {
             wallet,
             ended: Some(ended),
+        }
+    }
+
+    /// When what is taken from there ends, if it does.
+    pub fn expires(&self, from: &SliceSource) -> Option<Timestamp> {
+        match from {
+            SliceSource::Grant(id) => self.get(id)?.expires,
+            SliceSource::Debt | SliceSource::Receivable => None,
         }
     }
 

@@ -3,8 +3,9 @@
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::state::SliceSource;
+use farebox_record::time::Timestamp;
 
-use crate::cover::{Draw, Origin, Owned};
+use crate::cover::{Draw, Grants, Origin, Owned};
 use crate::pins::per_asset;
 
 /// What would be lost, in the order in which it was burnt.
@@ -20,9 +21,8 @@ impl Lost {
     /// Notes what came back of one source to a grant that is over: before what is there, because value comes back the other way
     /// around.
     pub fn add_before(&mut self, from: &SliceSource, asset: &Asset, amount: Nanos) {
-        let same = |own: &&mut Owned| own.from == *from && own.asset == *asset;
-        match self.of_event.iter_mut().find(same) {
-            _ if amount.is_zero() => {}
+        // A grant is of one asset.
+        match self.of_event.iter_mut().find(|own| own.from == *from) {
             Some(own) => own.amount = Nanos::new(own.amount.get() + amount.get()),
             None => self.of_event.insert(
                 0,
@@ -46,12 +46,19 @@ impl Lost {
         self.of_event.iter().chain(&self.of_others).cloned().collect()
     }
 
+    /// What of it was good when an event behind happened: a grant that had expired by then would not have paid for it either.
+    pub fn good_at(&self, time: Timestamp, grants: Grants<'_>) -> Vec<Owned> {
+        let mut owned = self.owned();
+        owned.retain(|own| grants.expires(&own.from).is_none_or(|expires| time < expires));
+        owned
+    }
+
     /// What pays for something is not lost.
     pub fn spend(&mut self, draws: &[Draw]) {
         for Draw { slice, .. } in draws.iter().filter(|draw| draw.origin == Origin::Lost) {
             let mut rest = slice.amount.get();
             let all = self.of_event.iter_mut().chain(&mut self.of_others);
-            for own in all.filter(|own| own.from == slice.from && own.asset == slice.asset) {
+            for own in all.filter(|own| own.from == slice.from) {
                 let part = own.amount.get().min(rest);
                 own.amount = Nanos::new(own.amount.get() - part);
                 rest -= part;

@@ -137,7 +137,7 @@ impl<'r> Half<'r> {
         for code in codes(repriced).into_iter().filter(|_| self.grows) {
             let charges = charges_of(repriced, code);
             let grants = Grants::with_ended(draft.wallet, &original.ended);
-            let known = known_of(repriced, code, lost.owned());
+            let known = known_of(repriced, code, lost.good_at(repriced.standing.time, grants));
             let covered = cover_code(grants, &charges, repriced, known, Funds::of(draft.wallet))?;
             let owed = covered.uncovered.into_iter().map(debt);
             let fresh = covered

@@ -126,7 +126,10 @@ struct Telling<'a> {
     plan: &'a PlanName,
     period: Period,
     seats: u32,
+    /// By which instant's revision it answers.
     at: Timestamp,
+    /// When it happened, as it is told.
+    time: Timestamp,
     /// The closed term that it is about; none: the present one.
     term: Option<&'a TermState>,
 }
@@ -141,6 +144,7 @@ impl<'a> Telling<'a> {
             period: subscription.period,
             seats: subscription.seats,
             at,
+            time: at,
             term: None,
         })
     }
@@ -157,7 +161,7 @@ impl<'a> Telling<'a> {
         };
         let answer = told
             .runtime
-            .transition(revision, &context, told.subject, self.at, change);
+            .transition(revision, &context, told.subject, self.time, change);
         let mut pricing = pricing(
             revision,
             self.id.clone(),
@@ -218,6 +222,7 @@ pub(crate) fn start(
         period: period_at(anchor, subscribe.cadence, now).ok()?,
         seats: subscribe.seats,
         at: now,
+        time: now,
         term: None,
     };
     telling.tell(wallet, told, command, &Change::Started)
@@ -244,8 +249,8 @@ pub(crate) fn due(command: &Command, due: &Due, wallet: &Wallet, told: &Told<'_>
     }
 }
 
-/// A renewal or a timer that was not answered: tells the plan the same again, of a renewal about the period that it belongs to,
-/// by what is in force now. `again` is what it is told, and `term` the closed term that it names, where that is still there. None
+/// A renewal or a timer that was not answered: tells the plan the same again, of a renewal about the period that it belongs to
+/// and as of the instant at which that began ([`retried_at`]), by what is in force now. `again` is what it is told, and `term` the closed term that it names, where that is still there. None
 /// where nobody can answer.
 pub(crate) fn retry(
     command: &Command,
@@ -268,11 +273,22 @@ pub(crate) fn retry(
             plan: term.map_or(present.plan, |term| &term.plan),
             period: missed.period,
             seats: missed.seats,
+            time: retried_at(command).unwrap_or(now),
             term,
             ..present
         },
     };
     telling.tell(wallet, told, command, &told_then(&again.change))
+}
+
+/// When what is told again happened, where that does not go by now: a plan that takes over as a period begins would else take it
+/// for a period that goes on, which was paid to another. A timer goes on from what is known now.
+pub(crate) fn retried_at(command: &Command) -> Option<Timestamp> {
+    let (_, missed) = command.retried()?;
+    match missed.due.item {
+        DueItem::Timer { .. } => None,
+        _ => Some(missed.due.instant),
+    }
 }
 
 /// A change of a subscription that a caller asked for.

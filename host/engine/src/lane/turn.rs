@@ -19,6 +19,7 @@ use crate::controls::Controls;
 use crate::lane::job::Job;
 use crate::lane::pricing::{Place, Question};
 use crate::lane::slot::Slot;
+use crate::lane::transition::retried_at;
 use crate::loader::Load;
 use crate::request::{Done, Reply};
 
@@ -337,6 +338,7 @@ fn gives_back_of(command: &Command, pricing: Option<&Pricing>) -> Vec<EventRef> 
     }
 }
 
+/// When what a command tells happened, where that does not go by now.
 fn event_time(command: &Command) -> Option<Timestamp> {
     match command {
         Command::Usage(event) => event.time,
@@ -344,6 +346,6 @@ fn event_time(command: &Command) -> Option<Timestamp> {
         Command::Authorize(authorize) => authorize.event.time,
         Command::RateUnpriced(rate) => Some(rate.event.time.unwrap_or(rate.received)),
         Command::Amend(amend) => amend.event.time,
-        _ => None,
+        other => retried_at(other),
     }
 }

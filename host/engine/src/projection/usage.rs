@@ -413,7 +413,8 @@ fn fees_of(record: &Record, charges: BTreeMap<(String, Asset), Charged>) -> Opti
         return None;
     }
     Some(Counted {
-        time: record.seen.time,
+        // A fee counts when it is posted, also where its period began long before.
+        time: record.at,
         attributes: Some(BTreeMap::new()),
         totals: Totals {
             charges,

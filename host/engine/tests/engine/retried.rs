@@ -1,11 +1,14 @@
 //! What a plan had no answer to when it fell due is asked again once it answers: as what it was, by what was left then, and
 //! only while it applies. Plan and prices: [`crate::pooled`].
 
+use std::path::Path;
 use std::sync::Arc;
 
+use farebox_engine::NewRevision;
+use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_record::command::Command;
 use farebox_record::control::OpenHolds;
-use farebox_record::ids::{CallId, SubscriptionId};
+use farebox_record::ids::{CallId, Hash, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_store::MemoryStore;
 
@@ -125,5 +128,36 @@ async fn a_plan_that_takes_over_is_told_so() {
         ["20 credits"]
     );
     assert!(proved(&house, &*store) > 4);
+    house.engine.stop().unwrap();
+}
+
+/// A fee of 10 usd with 100 credits, for each period that this plan is paid for.
+const DEAL: &str =
+    r#"{"fee": "10", "pool": {"credits": "100"}, "rates": {"actions": {"image": {"price": "1"}}}}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_takes_over_as_a_period_begins_is_paid_for_it_however_late_it_answers() {
+    let store = Arc::new(MemoryStore::new());
+    let house = house(Arc::clone(&store) as _, "0").await;
+    until(&house, "2026-01-31T12:00:00Z").await;
+    activate(&house, "other", DEAF, OpenHolds::Quoted);
+    let other = SubscriptionChange::Plan {
+        plan: named("other"),
+        cadence: None,
+    };
+    house.done("ada", at_period_end(other)).await;
+    until(&house, "2026-02-03T12:00:00Z").await;
+    assert_eq!(house.wallet("ada").await.header().unpriced, 1);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../example-plans/hybrid");
+    let hybrid = build_plan(&folder, &BuildOptions::default()).unwrap().component;
+    let (engine, tenant) = (&house.engine, &house.tenant);
+    engine.push_component(tenant, &named("other"), &hybrid).unwrap();
+    let revision = NewRevision::at_once(Hash::of(&hybrid), DEAL);
+    engine.activate(tenant, &named("other"), &revision, None).unwrap();
+    nothing_waits(&house).await;
+    // The fee of January, and all of February's: it is told that it took over as February began.
+    assert_eq!(balance(&house, "usd").await.split(' ').next_back(), Some("15"));
+    assert_eq!(balance(&house, "credits").await.split(' ').next(), Some("100"));
+    assert!(proved(&house, &*store) > 3);
     house.engine.stop().unwrap();
 }

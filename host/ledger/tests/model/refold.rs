@@ -116,7 +116,12 @@ impl Model {
     /// With what would be lost, and what is free, where that is said; else with what it took alone.
     fn cover_of(&self, event: &Event, code: &str, charges: &[Charge], lost: Option<&Lost>) -> Cover {
         let (refunded, taken) = (owned(&event.refunded, code), owned(&event.slices, code));
-        let known = [refunded, taken, lost.map_or(Vec::new(), Lost::all)];
+        let mut lost_then = lost.map_or(Vec::new(), Lost::all);
+        lost_then.retain(|(_, source, _)| match source {
+            Source::Grant(id) => self.grant_of(id).until.is_none_or(|until| event.time < until),
+            Source::Debt | Source::Receivable => true,
+        });
+        let known = [refunded, taken, lost_then];
         self.cover_again(&of_code(charges, code), event.labels, known, lost.is_some())
     }
 

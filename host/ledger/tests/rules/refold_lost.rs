@@ -108,3 +108,22 @@ fn one_code_of_an_event_that_costs_less_pays_for_another_that_costs_more() {
     assert_eq!(world.posted("credits", &Account::Breakage), n("30"));
     assert_eq!(slices(&world, "b"), ["april 100", "april 120"]);
 }
+
+#[test]
+fn a_grant_that_was_over_before_an_event_behind_happened_does_not_pay_for_it() {
+    let mut world = World::new();
+    world.ok(grant("promo", "credits", "5").expires(50).put());
+    world.ok(grant("paid", "credits", "20").put());
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ask(usage("a"), priced(&[credits("5")])).unwrap();
+    world.advance(60);
+    world.ask(usage("b"), priced(&[credits("3")])).unwrap();
+    // Had `a` never been, `b` would have found nothing of the promotion.
+    let found = behind(&world, &[("b", credits("4"), &[])]);
+    assert_eq!(
+        void_with(&mut world, "a", found),
+        "corrected, reversed credits 5, expired credits 5; b, charged credits 1"
+    );
+    assert_eq!(world.has("credits"), "16 0 0 0");
+    assert_eq!(slices(&world, "b"), ["paid 3", "paid 1"]);
+}
