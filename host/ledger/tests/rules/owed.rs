@@ -381,3 +381,32 @@ fn merged_write_offs_take_nothing_that_was_paid_between_them() {
     let back = 500 - (most - 1);
     assert_eq!(world.has("usd"), format!("{back} 0 0 0"));
 }
+
+/// Two fees of one event, beside one of another.
+fn two_fees_and_another() -> World {
+    let mut world = World::new();
+    let fees = priced(&[fee("setup", "usd", "3"), fee("support", "usd", "3")]);
+    world.ask(usage("e"), fees).unwrap();
+    world
+        .ask(usage("other"), priced(&[fee("setup", "usd", "10")]))
+        .unwrap();
+    assert_eq!(world.has("usd"), "0 0 0 16");
+    world
+}
+
+#[test]
+fn all_that_one_event_made_owed_ends_with_it() {
+    let mut world = two_fees_and_another();
+    world.ok(void("e"));
+    assert_eq!(world.has("usd"), "0 0 0 10");
+}
+
+#[test]
+fn what_of_an_event_came_back_already_is_open_no_more() {
+    let mut world = two_fees_and_another();
+    world.ok(adjust("a", Receivable, "4"));
+    world.ok(void("e"));
+    // Of its 6, 2 were open and 4 written off: the other's 10 stay owed.
+    assert_eq!(world.has("usd"), "0 0 0 10");
+    assert_eq!(world.posted("usd", &Account::Adjustments), n("0"));
+}
