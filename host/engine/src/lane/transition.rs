@@ -250,8 +250,8 @@ pub(crate) fn due(command: &Command, due: &Due, wallet: &Wallet, told: &Told<'_>
 }
 
 /// A renewal or a timer that was not answered: tells the plan the same again, of a renewal about the period that it belongs to
-/// and as of the instant at which that began ([`retried_at`]), by what is in force now. `again` is what it is told, and `term` the
-/// closed term that it names, where that is still there. None where nobody can answer.
+/// and as of the instant at which that began ([`retried_at`]), by what is in force now. `again` is what it is told, and `term`
+/// the closed term that it names, where that is still there. None where nobody can answer.
 pub(crate) fn retry(
     command: &Command,
     again: &Retold,
