@@ -10,7 +10,7 @@ use farebox_record::command::Command;
 use farebox_record::control::OpenHolds;
 use farebox_record::ids::{CallId, Hash, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
-use farebox_store::MemoryStore;
+use farebox_store::{MemoryStore, Store};
 
 use crate::house::House;
 use crate::pooled::{PRICES, activate, amount, balance, free, house, named, proved, steps, until};
@@ -101,10 +101,9 @@ async fn a_plan_is_told_of_a_rest_that_was_scheduled() {
     house.engine.stop().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_takes_over_is_told_so() {
-    let store = Arc::new(MemoryStore::new());
-    let house = house(Arc::clone(&store) as _, "0").await;
+/// Another plan takes over as February begins, and has no answer to that by this time.
+async fn taken_over(store: Arc<dyn Store>, time: &str) -> House {
+    let house = house(store, "0").await;
     until(&house, "2026-01-31T12:00:00Z").await;
     activate(&house, "other", DEAF, OpenHolds::Quoted);
     let other = SubscriptionChange::Plan {
@@ -112,8 +111,15 @@ async fn a_plan_that_takes_over_is_told_so() {
         cadence: None,
     };
     house.done("ada", at_period_end(other)).await;
-    until(&house, "2026-02-01T12:00:00Z").await;
+    until(&house, time).await;
     assert_eq!(house.wallet("ada").await.header().unpriced, 1);
+    house
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_takes_over_is_told_so() {
+    let store = Arc::new(MemoryStore::new());
+    let house = taken_over(Arc::clone(&store) as _, "2026-02-01T12:00:00Z").await;
     // Meanwhile it prices usage, and counts its steps.
     assert_eq!(
         amount(&house, Command::Usage(steps("e", 100))).await,
@@ -138,16 +144,7 @@ const DEAL: &str =
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_takes_over_as_a_period_begins_is_paid_for_it_however_late_it_answers() {
     let store = Arc::new(MemoryStore::new());
-    let house = house(Arc::clone(&store) as _, "0").await;
-    until(&house, "2026-01-31T12:00:00Z").await;
-    activate(&house, "other", DEAF, OpenHolds::Quoted);
-    let other = SubscriptionChange::Plan {
-        plan: named("other"),
-        cadence: None,
-    };
-    house.done("ada", at_period_end(other)).await;
-    until(&house, "2026-02-03T12:00:00Z").await;
-    assert_eq!(house.wallet("ada").await.header().unpriced, 1);
+    let house = taken_over(Arc::clone(&store) as _, "2026-02-03T12:00:00Z").await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../example-plans/hybrid");
     let hybrid = build_plan(&folder, &BuildOptions::default()).unwrap().component;
     let (engine, tenant) = (&house.engine, &house.tenant);

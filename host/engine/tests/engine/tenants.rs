@@ -432,8 +432,8 @@ async fn a_year_survives_losses() {
     }
 }
 
-/// A live tenant's hold ends by the sweeper alone, with one sandbox that is a century ahead and one that is decades behind,
-/// both with more due than a sweep takes in. In neither does anything move.
+/// A live tenant's hold ends by the sweeper alone, with one sandbox that is a century ahead and one that is decades behind, each
+/// with a hold that the machine's clock, or a century, would end. In neither does anything move.
 #[tokio::test(flavor = "multi_thread")]
 async fn sandboxes_far_away_do_not_disturb_the_sweep() {
     let live = House::over(Arc::new(MemoryStore::new()));
