@@ -6,12 +6,11 @@ use std::{env, fs};
 use farebox_build::{BuildOptions, build_plan};
 
 /// In the order in which they are listed.
-const PLANS: [&str; 6] = [
+const PLANS: [&str; 5] = [
     "per-token",
     "credits",
     "hybrid",
     "seats-plus-credits",
-    "seats-plus-own-credits",
     "per-outcome",
 ];
 /// What they are made from, besides their own folders.

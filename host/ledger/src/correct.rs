@@ -18,7 +18,7 @@ use farebox_money::{Asset, Nanos};
 
 use crate::adjust::{check_amount, check_at_most, refund_grant};
 use crate::conclude::taken as taken_by;
-use crate::cover::lines;
+use crate::cover::{Grants, lines};
 use crate::draft::{Draft, attempt};
 use crate::giving::Giving;
 use crate::lost::Lost;
@@ -191,7 +191,9 @@ pub(crate) fn amend(
         giving.take_again(&mut draft, at)?;
         let cause = Cause::Event(&amend.event);
         let ended = &original.ended;
-        let ready = Ready::in_place_of(draft.wallet, priced, pricing, cause, &reversed.lost, ended)?;
+        let grants = Grants::with_ended(draft.wallet, ended);
+        let lost = reversed.lost.good_at(seen.time, grants);
+        let ready = Ready::in_place_of(draft.wallet, priced, pricing, cause, lost, ended)?;
         reversed.lost.spend(ready.draws());
         let slices = ready.slices(at);
         match behind {

@@ -36,21 +36,22 @@ impl Lost {
         }
     }
 
-    /// Adds what another event would lose.
+    /// Adds what another event would lose: each grant stands there once, however many events there are.
     pub fn join(&mut self, other: Lost) {
-        self.of_others.extend(other.of_event);
+        for own in other.of_event {
+            match self.of_others.iter_mut().find(|known| known.from == own.from) {
+                Some(known) => known.amount = Nanos::new(known.amount.get() + own.amount.get()),
+                None => self.of_others.push(own),
+            }
+        }
     }
 
-    /// All of it, to pay with: the event's own first.
-    pub fn owned(&self) -> Vec<Owned> {
-        self.of_event.iter().chain(&self.of_others).cloned().collect()
-    }
-
-    /// What of it was good when an event behind happened: a grant that had expired by then would not have paid for it either.
+    /// What can pay for an event that happened then, the corrected event's own first: a grant that had expired by then would not
+    /// have paid for it either.
     pub fn good_at(&self, time: Timestamp, grants: Grants<'_>) -> Vec<Owned> {
-        let mut owned = self.owned();
-        owned.retain(|own| grants.expires(&own.from).is_none_or(|expires| time < expires));
-        owned
+        let all = self.of_event.iter().chain(&self.of_others);
+        let is_good = |own: &&Owned| grants.expires(&own.from).is_none_or(|expires| time < expires);
+        all.filter(is_good).cloned().collect()
     }
 
     /// What pays for something is not lost.

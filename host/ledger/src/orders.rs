@@ -12,13 +12,14 @@ use farebox_record::plan::{EventRef, GrantOrder, Priced};
 use farebox_record::state::{GrantState, Slice, SliceSource, TimerState};
 use farebox_record::time::Timestamp;
 
-use crate::cover::{Covered, Draw, Grants, Known, Origin, Uncoverable, Uncovered, cover, cover_again, lines};
+use crate::cover::{
+    Covered, Draw, Grants, Known, Origin, Owned, Uncoverable, Uncovered, cover, cover_again, lines,
+};
 use crate::draft::Draft;
 use crate::funds::Funds;
 use crate::giving::check_none;
 use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
 use crate::limits;
-use crate::lost::Lost;
 use crate::refusal::Refusal;
 use crate::spending::count_event;
 use crate::timer::{check_timers, note_charged, put_timer};
@@ -54,19 +55,19 @@ impl<'p> Ready<'p> {
         Ok(Ready::covered(priced, covered.map_err(unpostable)?))
     }
 
-    /// The same for an event that takes the place of another: what would be lost of that covers it first. `ended`: grants
+    /// The same for an event that takes the place of another: what would be `lost` of that covers it first. `ended`: grants
     /// that the wallet no longer has, as they were opened.
     pub fn in_place_of(
         wallet: &Wallet,
         priced: &'p Priced,
         pricing: &Pricing,
         cause: Cause<'_>,
-        lost: &Lost,
+        lost: Vec<Owned>,
         ended: &BTreeMap<GrantId, GrantState>,
     ) -> Result<Ready<'p>, Refusal> {
         check_priced(wallet, priced, pricing, cause)?;
         let known = Known {
-            lost: lost.owned(),
+            lost,
             ..Known::default()
         };
         let (grants, funds) = (Grants::with_ended(wallet, ended), Funds::of(wallet));

@@ -43,7 +43,7 @@ macro_rules! standard {
 }
 
 /// All of them, the simplest first.
-pub const PLANS: [StandardPlan; 6] = [
+pub const PLANS: [StandardPlan; 5] = [
     standard!(
         "per-token",
         "list-prices.json",
@@ -63,11 +63,6 @@ pub const PLANS: [StandardPlan; 6] = [
         "seats-plus-credits",
         "example.json",
         "a fee for each seat, with credits that all seats share"
-    ),
-    standard!(
-        "seats-plus-own-credits",
-        "example.json",
-        "a fee for each seat, and credits that are each seat's own"
     ),
     standard!(
         "per-outcome",

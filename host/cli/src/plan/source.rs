@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(source.parameters(), Some(folder.path().join("prices.json")));
         let unknown = Source::find(Path::new("standard:free")).unwrap_err();
         assert!(
-            unknown.text().contains(
-                "per-token, credits, hybrid, seats-plus-credits, seats-plus-own-credits, per-outcome"
-            ),
+            unknown
+                .text()
+                .contains("per-token, credits, hybrid, seats-plus-credits, per-outcome"),
             "{}",
             unknown.text()
         );

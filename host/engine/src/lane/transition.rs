@@ -249,8 +249,8 @@ pub(crate) fn due(command: &Command, due: &Due, wallet: &Wallet, told: &Told<'_>
     }
 }
 
-/// A renewal or a timer that was not answered: tells the plan the same again, of a renewal about the period that it belongs to
-/// and as of the instant at which that began ([`retried_at`]), by what is in force now. `again` is what it is told, and `term`
+/// A renewal or a timer that was not answered: tells the plan the same again, of a renewal about the period that it belongs to,
+/// of a change of plan as of its instant ([`retried_at`]), by what is in force now. `again` is what it is told, and `term`
 /// the closed term that it names, where that is still there. None where nobody can answer.
 pub(crate) fn retry(
     command: &Command,
@@ -282,12 +282,13 @@ pub(crate) fn retry(
 }
 
 /// When what is told again happened, where that does not go by now: a plan that takes over as a period begins would else take it
-/// for a period that goes on, which was paid to another. A timer goes on from what is known now.
+/// for a period that goes on, which was paid to another. Everything else goes on from what is known now.
 pub(crate) fn retried_at(command: &Command) -> Option<Timestamp> {
-    let (_, missed) = command.retried()?;
-    match missed.due.item {
-        DueItem::Timer { .. } => None,
-        _ => Some(missed.due.instant),
+    match command {
+        Command::RetryChange(retry) if matches!(retry.missed.change, DueChange::PlanChanged { .. }) => {
+            Some(retry.missed.transition.due.instant)
+        }
+        _ => None,
     }
 }
 

@@ -173,6 +173,11 @@ fn fees_count_without_an_event() {
         charges(&added.totals),
         [("base", "20".to_string(), "1".to_string())]
     );
+    // Its plan was told an earlier instant: it counts when it was posted all the same.
+    let mut late = fee;
+    late.seen.time = noon();
+    late.at = noon().saturating_add(farebox_record::time::Span::days(3));
+    assert_eq!(usage_of(&late, None).added.unwrap().time, late.at);
 }
 
 /// What a timer charges counts where its event does, and at that event's time.

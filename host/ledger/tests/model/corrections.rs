@@ -468,7 +468,11 @@ impl Model {
         told: &mut Told,
     ) {
         self.take_again(&gone);
-        let known = [Vec::new(), Vec::new(), lost.all()];
+        let known = [
+            Vec::new(),
+            Vec::new(),
+            lost.then(self, call.time.unwrap_or(self.now)),
+        ];
         let cover = self.cover_again(&says.charges, call.labels, known, true);
         let mut slices = self.save(&says.charges, &cover.lost, lost, told);
         slices.extend(self.slices(&cover, &says.charges));
@@ -522,8 +526,14 @@ pub struct Lost {
 }
 
 impl Lost {
-    pub fn all(&self) -> Owned {
-        [&self.own[..], &self.behind].concat()
+    /// What was good then.
+    pub fn then(&self, model: &Model, time: i64) -> Owned {
+        let mut all = [&self.own[..], &self.behind].concat();
+        all.retain(|(_, source, _)| match source {
+            Source::Grant(id) => model.grant_of(id).until.is_none_or(|until| time < until),
+            Source::Debt | Source::Receivable => true,
+        });
+        all
     }
 }
 

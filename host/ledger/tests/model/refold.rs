@@ -65,7 +65,12 @@ impl Model {
                 told.add("cheaper", slice.asset, slice.amount);
                 self.back(slice, &mut owing, &mut Told::default());
             }
-            lost.behind.extend(self.lost(&back));
+            for (asset, source, amount) in self.lost(&back) {
+                match lost.behind.iter_mut().find(|(_, known, _)| *known == source) {
+                    Some((.., sum)) => *sum += amount,
+                    None => lost.behind.push((asset, source, amount)),
+                }
+            }
             self.count_back(event.labels, -1, &back);
             self.events.get_mut(id).unwrap().slices = kept.slices.clone();
             all.push(kept);
@@ -116,12 +121,11 @@ impl Model {
     /// With what would be lost, and what is free, where that is said; else with what it took alone.
     fn cover_of(&self, event: &Event, code: &str, charges: &[Charge], lost: Option<&Lost>) -> Cover {
         let (refunded, taken) = (owned(&event.refunded, code), owned(&event.slices, code));
-        let mut lost_then = lost.map_or(Vec::new(), Lost::all);
-        lost_then.retain(|(_, source, _)| match source {
-            Source::Grant(id) => self.grant_of(id).until.is_none_or(|until| event.time < until),
-            Source::Debt | Source::Receivable => true,
-        });
-        let known = [refunded, taken, lost_then];
+        let known = [
+            refunded,
+            taken,
+            lost.map_or(Vec::new(), |lost| lost.then(self, event.time)),
+        ];
         self.cover_again(&of_code(charges, code), event.labels, known, lost.is_some())
     }
 

@@ -1,11 +1,13 @@
 //! An event that takes the place of another one when the grant that paid for that is over: what came back to it pays first, and
 //! not what the customer has now.
 
+use farebox_record::command::Command;
 use farebox_record::outcome::Account;
 
 use crate::world::World;
 use crate::world::make::*;
 use crate::world::say::say;
+use crate::world::t;
 
 /// An event of 7 was paid by a grant that is over since; 10 more were bought.
 fn paid_by_what_is_over() -> World {
@@ -131,4 +133,19 @@ fn of_each_source_all_that_would_be_lost_pays_for_what_it_may() {
         "corrected, reversed usd 9, expired usd 4, charged usd 7"
     );
     assert_eq!(world.has("usd"), "8 0 0 0");
+}
+
+#[test]
+fn an_event_that_happened_when_the_grant_was_over_is_not_paid_by_it() {
+    let mut world = paid_by_what_is_over();
+    let mut later = amend("e");
+    if let Command::Amend(amend) = &mut later {
+        amend.event.time = Some(t(100));
+    }
+    // At the instant at which it ends it is over.
+    assert_eq!(
+        say(&world.ask(later, usd("5"))),
+        "corrected, reversed usd 7, expired usd 7, charged usd 5"
+    );
+    assert_eq!(world.has("usd"), "5 0 0 0");
 }
