@@ -13,7 +13,7 @@ use farebox_record::correction::Standing;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
-use farebox_record::state::{Part, UnpricedState};
+use farebox_record::state::{Checkpoint, Part, UnpricedState};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
@@ -351,6 +351,20 @@ impl Engine {
             .iter()
             .map(|s| Record::decode(&s.body).map_err(|e| EngineError::State(e.to_string())))
             .collect()
+    }
+
+    /// What a wallet had behind a record whose instant is not before `instant`, with that record's sequence: the first such
+    /// checkpoint up to the record `newest`. None: read back from the newest. Blocks.
+    pub fn checkpoint(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        instant: Timestamp,
+        newest: u64,
+    ) -> Result<Option<(u64, Checkpoint)>, EngineError> {
+        let key = WalletKey::new(tenant.as_str(), customer.as_str());
+        let store = &*self.inner.shared.store;
+        Ok(crate::checkpoint::first_since(store, &key, instant, newest)?)
     }
 
     /// The durable record that answers for an identity. Blocks.

@@ -12,6 +12,7 @@ mod again;
 mod backfill;
 mod by_hand;
 mod catching_up;
+mod checkpoint;
 mod clock;
 mod committer;
 mod control;

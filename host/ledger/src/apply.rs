@@ -99,7 +99,7 @@ pub fn append(
         outcome,
     };
     let bytes = record.encode();
-    wallet.seal(Hash::of(&bytes), at);
+    wallet.seal(Hash::of(&bytes), &record);
     Ok((record, bytes))
 }
 

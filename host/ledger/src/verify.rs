@@ -254,7 +254,7 @@ impl Wallet {
                 sum: Nanos::new(sum),
             });
         }
-        self.seal(Hash::of(bytes), record.at);
+        self.seal(Hash::of(bytes), record);
         Ok(())
     }
 

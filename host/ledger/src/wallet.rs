@@ -6,17 +6,18 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::codec::{self, CodecError};
 use farebox_record::command::{AboveHold, DueItem};
 use farebox_record::correction::{GiveBacks, Noted};
-use farebox_record::ids::{GrantId, LimitName, SubscriptionId};
+use farebox_record::ids::{GrantId, Hash, LimitName, SubscriptionId};
 use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
+use farebox_record::record::Record;
 use farebox_record::spending::LimitState;
 use farebox_record::state::{
-    AssetTotals, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part, SubscriptionState, TimerState,
-    WriteOffs,
+    AssetTotals, Checkpoint, CustomerAccounts, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part,
+    SubscriptionState, TimerState, WriteOffs,
 };
 use farebox_record::time::Timestamp;
 
-use crate::limits::LATE_SETTLE_GRACE;
+use crate::limits::{CHECKPOINT_RECORDS, LATE_SETTLE_GRACE};
 use crate::spending::{forget_hold, hold_put, hold_removed};
 use crate::timers::Timers;
 
@@ -131,7 +132,8 @@ impl Wallet {
                 | Part::Unpriced(_)
                 | Part::Term(..)
                 | Part::Standing(_)
-                | Part::GiveBacks(_) => {}
+                | Part::GiveBacks(_)
+                | Part::Checkpoint(_) => {}
             }
         }
         // What falls due for a hold depends on what it used.
@@ -361,11 +363,39 @@ impl Wallet {
     }
 
     /// Notes that the record with this hash is now the newest. Called once per record, behind its effects.
-    pub(crate) fn seal(&mut self, chain: farebox_record::ids::Hash, at: Timestamp) {
+    pub(crate) fn seal(&mut self, chain: Hash, record: &Record) {
         self.header.sequence += 1;
         self.header.chain = chain;
-        self.header.at = at;
+        self.header.at = record.at;
         self.dirty.insert(Part::Header);
+        if self.header.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
+            let checkpoint = Checkpoint {
+                instant: record.instant(),
+                assets: self.customer_accounts(),
+            };
+            let part = Part::Checkpoint(self.header.sequence);
+            self.passed_on.insert(part, Some(codec::encode(&checkpoint)));
+        }
+    }
+
+    /// What the accounts hold that are the customer's, per asset.
+    pub fn customer_accounts(&self) -> BTreeMap<Asset, CustomerAccounts> {
+        let mut accounts: BTreeMap<Asset, CustomerAccounts> = (self.header.assets.iter())
+            .map(|(asset, totals)| {
+                let owed = CustomerAccounts {
+                    debt: totals.debt,
+                    receivable: totals.receivable,
+                    ..CustomerAccounts::default()
+                };
+                (asset.clone(), owed)
+            })
+            .collect();
+        for grant in self.grants.values() {
+            let has = accounts.entry(grant.asset.clone()).or_default();
+            has.available = Nanos::new(has.available.get() + grant.available.get());
+            has.held = Nanos::new(has.held.get() + grant.held.get());
+        }
+        accounts
     }
 
     /// Notes that a part has to be written again.
@@ -393,7 +423,8 @@ impl Wallet {
                 | Part::Unpriced(_)
                 | Part::Term(..)
                 | Part::Standing(_)
-                | Part::GiveBacks(_) => continue,
+                | Part::GiveBacks(_)
+                | Part::Checkpoint(_) => continue,
             };
             changes.push((part.key(), value));
         }

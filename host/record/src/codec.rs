@@ -121,6 +121,7 @@ const UNPRICED: u8 = ON_DEMAND | 0x02;
 const TERM: u8 = ON_DEMAND | 0x03;
 const STANDING: u8 = ON_DEMAND | 0x04;
 const GIVE_BACKS: u8 = ON_DEMAND | 0x05;
+const CHECKPOINT: u8 = ON_DEMAND | 0x06;
 
 impl Part {
     /// Prefix of the keys of all unpriced events, in order of arrival.
@@ -144,11 +145,8 @@ impl Part {
                 SUBJECT_TIMER,
                 &[timer.subscription.as_str(), &timer.key, &timer.subject],
             ),
-            Part::Unpriced(sequence) => {
-                let mut bytes = vec![UNPRICED];
-                bytes.extend_from_slice(&sequence.to_be_bytes());
-                bytes
-            }
+            Part::Unpriced(sequence) => numbered(UNPRICED, *sequence),
+            Part::Checkpoint(sequence) => numbered(CHECKPOINT, *sequence),
             Part::Term(id, number) => key(TERM, &[id.as_str(), &number.to_string()]),
             Part::Standing(event) => key(STANDING, &[event.source.as_str(), event.id.as_str()]),
             Part::GiveBacks(event) => key(GIVE_BACKS, &[event.source.as_str(), event.id.as_str()]),
@@ -162,9 +160,12 @@ impl Part {
         if kind == HEADER {
             return Ok(Part::Header);
         }
-        if kind == UNPRICED {
-            let sequence = rest.try_into().map_err(|_| malformed("sequence"))?;
-            return Ok(Part::Unpriced(u64::from_be_bytes(sequence)));
+        if matches!(kind, UNPRICED | CHECKPOINT) {
+            let sequence = u64::from_be_bytes(rest.try_into().map_err(|_| malformed("sequence"))?);
+            return Ok(match kind {
+                UNPRICED => Part::Unpriced(sequence),
+                _ => Part::Checkpoint(sequence),
+            });
         }
         let text = std::str::from_utf8(rest).map_err(|_| malformed("not text"))?;
         // A subject's name is a caller's text and may hold anything; it is the last.
@@ -219,6 +220,13 @@ impl Part {
             _ => return Err(malformed("unknown kind")),
         })
     }
+}
+
+/// Numbers are ordered in keys as they are.
+fn numbered(kind: u8, sequence: u64) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&sequence.to_be_bytes());
+    bytes
 }
 
 fn key(kind: u8, names: &[&str]) -> Vec<u8> {

@@ -403,4 +403,29 @@ pub enum Part {
     GiveBacks(crate::plan::EventRef),
     /// A [`TimerState`].
     SubjectTimer(SubjectTimer),
+    /// The [`Checkpoint`] behind the record of this sequence. On demand.
+    Checkpoint(u64),
+}
+
+/// What a wallet had behind one of its records, so that who asks for the balances of a time that is past does not have to
+/// read everything that was posted since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The record's [`Record::instant`](crate::Record::instant).
+    pub instant: Timestamp,
+    /// Per asset, in order of asset.
+    pub assets: BTreeMap<Asset, CustomerAccounts>,
+}
+
+/// What the accounts of one asset hold that are the customer's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerAccounts {
+    /// What grants have free, those that are not effective yet included.
+    pub available: Nanos,
+    /// What open holds have set aside of grants.
+    pub held: Nanos,
+    /// Owed for usage: zero or negative.
+    pub debt: Nanos,
+    /// Owed for fees: zero or negative.
+    pub receivable: Nanos,
 }

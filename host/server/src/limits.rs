@@ -9,6 +9,8 @@ pub const CONNECTIONS_MAX: usize = 8_192;
 pub const REQUESTS_IN_WORK_MAX: usize = 4_096;
 /// Calls at once that wait for a disk or a compiler; further ones wait for their turn, within the request's time.
 pub const BLOCKING_CALLS_MAX: usize = 64;
+/// Statements that are read at once; further ones wait for their turn, within the request's time.
+pub const STATEMENTS_AT_ONCE_MAX: usize = 4;
 /// Bytes of a request's head: request line and all headers.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Headers of a request.

@@ -14,7 +14,9 @@ use tokio::sync::Semaphore;
 use crate::auth::Caller;
 use crate::code::Code;
 use crate::config::Config;
-use crate::limits::{BLOCKING_CALLS_MAX, OVERDUE_WAIT_MAX, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX};
+use crate::limits::{
+    BLOCKING_CALLS_MAX, OVERDUE_WAIT_MAX, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX, STATEMENTS_AT_ONCE_MAX,
+};
 use crate::problem::Problem;
 use crate::refusal;
 use crate::streams::Streams;
@@ -32,6 +34,7 @@ struct Inner {
     config: Config,
     in_work: Arc<Semaphore>,
     blocking: Arc<Semaphore>,
+    statements: Semaphore,
     streams: Streams,
 }
 
@@ -44,6 +47,7 @@ impl Server {
             config,
             in_work: Arc::new(Semaphore::new(REQUESTS_IN_WORK_MAX)),
             blocking: Arc::new(Semaphore::new(BLOCKING_CALLS_MAX)),
+            statements: Semaphore::new(STATEMENTS_AT_ONCE_MAX),
             streams: Streams::new(),
         };
         Server {
@@ -63,6 +67,11 @@ impl Server {
     /// Room for requests in work.
     pub(crate) fn in_work(&self) -> &Semaphore {
         &self.inner.in_work
+    }
+
+    /// Room for statements that are read.
+    pub(crate) fn statements(&self) -> &Semaphore {
+        &self.inner.statements
     }
 
     /// Open streams.

@@ -22,6 +22,6 @@ mod reading;
 mod statement;
 
 pub use line::{Cause, Line, LineKind};
-pub use moved::{Balances, Moved, balances_of};
+pub use moved::{Balances, Moved, balances};
 pub use reading::{Reach, Reading, Wants};
 pub use statement::{AssetStatement, Statement, StatementError, statement};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use farebox_ledger::Wallet;
 use farebox_money::{Asset, Nanos};
 use farebox_record::outcome::{Account, Entry};
+use farebox_record::state::CustomerAccounts;
 
 use crate::statement::StatementError;
 
@@ -83,27 +83,23 @@ impl Moved {
     }
 }
 
-/// The customer's accounts of a wallet as it is.
-pub fn balances_of(wallet: &Wallet) -> Result<Balances, StatementError> {
-    let mut balances: Balances = (wallet.header().assets.iter())
-        .map(|(asset, totals)| {
-            let owed = Moved {
-                debt: totals.debt,
-                receivable: totals.receivable,
-                ..Moved::default()
-            };
-            (asset.clone(), owed)
-        })
-        .collect();
-    for (_, grant) in wallet.grants() {
-        let has = Moved {
-            available: grant.available,
-            held: grant.held,
-            ..Moved::default()
-        };
-        add(&mut balances, &grant.asset, has)?;
+/// Balances of a wallet, as it is or as a checkpoint says that it was.
+pub fn balances(accounts: BTreeMap<Asset, CustomerAccounts>) -> Balances {
+    let accounts = accounts.into_iter();
+    accounts
+        .map(|(asset, accounts)| (asset, Moved::from(accounts)))
+        .collect()
+}
+
+impl From<CustomerAccounts> for Moved {
+    fn from(accounts: CustomerAccounts) -> Moved {
+        Moved {
+            available: accounts.available,
+            held: accounts.held,
+            debt: accounts.debt,
+            receivable: accounts.receivable,
+        }
     }
-    Ok(balances)
 }
 
 /// Adds to the accounts of an asset.

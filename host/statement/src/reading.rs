@@ -7,7 +7,6 @@ use farebox_record::ids::GrantId;
 use farebox_record::time::Timestamp;
 
 use crate::fold::Fold;
-use crate::limits::STATEMENT_RECORDS_MAX;
 use crate::moved::{Balances, Moved, add};
 use crate::statement::{Statement, StatementError, finish};
 
@@ -50,8 +49,8 @@ impl Place {
     }
 }
 
-/// A statement in the making, from the records of a wallet in reverse order, newest first: what it has now, less what was
-/// posted since.
+/// A statement in the making, from the records of a wallet in reverse order, newest first: what it had behind the first that
+/// is read, less what was posted since.
 ///
 /// Keeps no records but those that are handled behind a boundary and fell due before it, until it is known whether they
 /// come before it.
@@ -59,8 +58,8 @@ impl Place {
 pub struct Reading {
     from: Timestamp,
     to: Timestamp,
-    now: Balances,
-    read: usize,
+    /// Behind the first record that is taken in.
+    behind: Balances,
     /// What was posted behind the range.
     after: Balances,
     /// Records that come after the end if an earlier one does; newest first.
@@ -89,14 +88,14 @@ pub enum Reach {
 }
 
 impl Reading {
-    /// Begins with the balances behind the newest record.
-    pub fn new(from: Timestamp, to: Timestamp, now: Balances) -> Result<Reading, StatementError> {
+    /// Begins with the balances behind the first record that is taken in: the wallet's newest, or an earlier one whose instant
+    /// is not before the end of the range. What came later is of no concern then.
+    pub fn new(from: Timestamp, to: Timestamp, behind: Balances) -> Result<Reading, StatementError> {
         Place::new(from, to)?;
         Ok(Reading {
             from,
             to,
-            now,
-            read: 0,
+            behind,
             after: Balances::new(),
             at_end: Vec::new(),
             at_beginning: Vec::new(),
@@ -108,10 +107,6 @@ impl Reading {
     pub fn take(&mut self, record: Record) -> Result<Wants, StatementError> {
         if record.at < self.from {
             return Ok(Wants::Enough);
-        }
-        self.read += 1;
-        if self.read > STATEMENT_RECORDS_MAX {
-            return Err(StatementError::TooManyRecords);
         }
         if record.instant() >= self.to {
             // What was handled behind it comes after the end too.
@@ -142,7 +137,7 @@ impl Reading {
     /// The statement.
     pub fn finish(mut self, reach: Reach) -> Result<Statement, StatementError> {
         self.settle_end()?;
-        let closing = less(&self.now, &self.after)?;
+        let closing = less(&self.behind, &self.after)?;
         let opening = less(&closing, &self.within.moved)?;
         // Before its first record a wallet is empty: the history explains all that there is.
         let before = match (reach, self.at_beginning.is_empty()) {

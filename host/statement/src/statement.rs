@@ -43,12 +43,6 @@ pub enum StatementError {
     /// The range has no length.
     #[error("the range ends before it begins")]
     Range,
-    /// More records than one statement reads.
-    #[error(
-        "the wallet has more than {} records since the beginning of the range (limit STATEMENT_RECORDS_MAX)",
-        crate::limits::STATEMENT_RECORDS_MAX
-    )]
-    TooManyRecords,
     /// More lines than one statement shows.
     #[error(
         "the statement has more than {} lines (limit STATEMENT_LINES_MAX)",

@@ -11,7 +11,7 @@ use farebox_record::outcome::{Account, Effect};
 use farebox_record::record::Record;
 use farebox_record::time::{Span, Timestamp};
 use farebox_statement::{
-    AssetStatement, Balances, LineKind, Moved, Reach, Reading, Statement, Wants, balances_of, statement,
+    AssetStatement, Balances, LineKind, Moved, Reach, Reading, Statement, Wants, balances, statement,
 };
 use rand::Rng as _;
 use rand::rngs::SmallRng;
@@ -67,7 +67,7 @@ impl Closed {
                 self.0.push((history.owner.clone(), told));
             }
         }
-        let shown = four_of(&balances_of(&history.shown)?);
+        let shown = four_of(&balances(history.shown.customer_accounts()));
         ensure!(
             same(&chain, &shown),
             "the last statement closes at {chain:?}, and the wallet has {shown:?}"
@@ -113,7 +113,7 @@ fn read(
     to: Timestamp,
     random: &mut SmallRng,
 ) -> anyhow::Result<Statement> {
-    let mut reading = Reading::new(from, to, balances_of(&history.shown)?)?;
+    let mut reading = Reading::new(from, to, balances(history.shown.customer_accounts()))?;
     let mut reach = Reach::Beginning;
     for record in history.records.iter().rev() {
         if reading.take(record.clone())? == Wants::Enough {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use farebox_engine::projection::{Accounts, BookAccount, RecordFollow};
+use farebox_ledger::limits::CHECKPOINT_RECORDS;
 use farebox_ledger::{Wallet, append};
 use farebox_money::Nanos;
 use farebox_record::Record;
@@ -16,7 +17,7 @@ use farebox_record::identity_hash;
 use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, TenantId};
 use farebox_record::outcome::{Effect, Pricing, Seen, Verdict};
 use farebox_record::plan::{AppliesTo, Category, Priced};
-use farebox_record::state::Part;
+use farebox_record::state::{Checkpoint, Part};
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Config, Runtime};
 use farebox_store::{
@@ -51,12 +52,7 @@ impl Story {
             records: Vec::new(),
             parts: BTreeMap::new(),
         };
-        let put = PutCustomer {
-            id: CallId::new("put-1").unwrap(),
-            name: None,
-            shortfall: BTreeMap::new(),
-        };
-        story.append(Command::PutCustomer(put), None);
+        story.append(put_customer("put-1"), None);
         story.append(grant("topup-1"), None);
         story
     }
@@ -135,6 +131,14 @@ fn verified(store: &MemoryStore, now: Timestamp) -> Report {
     verify(store, None, &runtime, now, &|_, _| {}).unwrap()
 }
 
+fn put_customer(id: &str) -> Command {
+    Command::PutCustomer(PutCustomer {
+        id: CallId::new(id).unwrap(),
+        name: None,
+        shortfall: BTreeMap::new(),
+    })
+}
+
 fn grant(id: &str) -> Command {
     Command::Grant(Grant {
         id: GrantId::new(id).unwrap(),
@@ -191,6 +195,29 @@ fn parts_on_demand_are_compared_too() {
         .parts
         .insert(Part::Unpriced(1).key(), Some(b"never came".to_vec()));
     assert_eq!(story.broken(), [("state", None)]);
+}
+
+#[test]
+fn checkpoints_are_compared_where_there_are_any() {
+    let mut story = Story::new();
+    while story.records.len() as u64 <= CHECKPOINT_RECORDS {
+        let id = format!("put-{}", story.records.len());
+        story.append(put_customer(&id), None);
+    }
+    let checkpoint = Part::Checkpoint(CHECKPOINT_RECORDS).key();
+    assert!(story.parts.contains_key(&checkpoint));
+    assert_eq!(story.broken(), []);
+    let richer = Checkpoint {
+        instant: Timestamp::from_micros(0),
+        assets: BTreeMap::new(),
+    };
+    story
+        .parts
+        .insert(checkpoint.clone(), Some(codec::encode(&richer)));
+    assert_eq!(story.broken(), [("state", None)]);
+    // An earlier release made none.
+    story.parts.remove(&checkpoint);
+    assert_eq!(story.broken(), []);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod agenda;
 mod burn_order;
 mod chain;
 mod changes;
+mod checkpoints;
 mod conflicts;
 mod corrections;
 mod debt;

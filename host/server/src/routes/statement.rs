@@ -11,7 +11,7 @@ use farebox_record::command::Identity;
 use farebox_record::ids::{CustomerId, SubscriptionId, TenantId};
 use farebox_record::time::Timestamp;
 use farebox_statement::limits::STATEMENT_READ_RECORDS;
-use farebox_statement::{Reach, Reading, Statement, StatementError, Wants, balances_of};
+use farebox_statement::{Reach, Reading, Statement, StatementError, Wants, balances};
 use serde::Deserialize;
 
 use crate::answer::{Made, answer};
@@ -72,9 +72,15 @@ pub(crate) async fn show(
     let range = wanted.range(&customer, &wallet, now)?;
     let tenant = caller.tenant;
     let labels = Labels::of(&wallet, server.engine().controls().tenant(&tenant));
+    let _turn = server.statements().acquire().await;
+    // Gone with this call: nothing is read on for somebody who no longer waits.
+    let asked = Arc::new(());
+    let asks = Arc::downgrade(&asked);
     server
         .blocking(move |engine| {
-            let statement = read(engine, &tenant, &customer, &range, &wallet)?;
+            let statement = read(engine, &tenant, &customer, &range, &wallet, &|| {
+                asks.strong_count() > 0
+            })?;
             let view = StatementView::new(&customer, &range, &wallet, now, statement, &labels);
             Ok::<_, Problem>(sent(format, &view?))
         })
@@ -160,19 +166,31 @@ impl Wanted {
     }
 }
 
-/// Reads the wallet's history from its newest record back to the beginning of the range.
+/// Reads the wallet's history back to the beginning of the range, from the first checkpoint behind its end, else from the
+/// newest record.
 fn read(
     engine: &Engine,
     tenant: &TenantId,
     customer: &CustomerId,
     range: &Range,
     wallet: &Arc<Wallet>,
+    is_wanted: &dyn Fn() -> bool,
 ) -> Result<Statement, Problem> {
-    let now = balances_of(wallet)?;
-    let mut reading = Reading::new(range.from, range.to, now)?;
-    let mut before = wallet.header().sequence.saturating_add(1);
+    let newest = wallet.header().sequence;
+    let (last, accounts) = match engine.checkpoint(tenant, customer, range.to, newest)? {
+        Some((sequence, checkpoint)) => (sequence, checkpoint.assets),
+        None => (newest, wallet.customer_accounts()),
+    };
+    let mut reading = Reading::new(range.from, range.to, balances(accounts))?;
+    let mut before = last.saturating_add(1);
     let mut reach = None;
     while reach.is_none() {
+        if !is_wanted() {
+            return Err(Problem::new(
+                Code::Timeout,
+                "nobody waits for the statement any more",
+            ));
+        }
         let records = match engine.history(tenant, customer, Some(before), STATEMENT_READ_RECORDS) {
             // What is archived happened before the range: it is the opening, which follows from the closing.
             Err(error) if error.archived().is_some_and(|newest| newest < range.from) => {
@@ -208,11 +226,6 @@ impl From<StatementError> for Problem {
         let said = error.to_string();
         match error {
             StatementError::Range => Problem::parameter("from", said),
-            StatementError::TooManyRecords => Problem::parameter(
-                "from",
-                format!("{said}; ask for a later beginning, or read /entries in pages"),
-            )
-            .with("limit", "STATEMENT_RECORDS_MAX"),
             StatementError::TooManyLines => {
                 Problem::parameter("from", format!("{said}; ask for a shorter range"))
                     .with("limit", "STATEMENT_LINES_MAX")

@@ -249,3 +249,31 @@ async fn what_is_no_range_is_refused_by_name() {
         .problem(404, "unknown_customer");
     house.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statement_of_a_range_that_much_was_posted_since_is_the_same() {
+    let house = house().await;
+    house.clock.advance(Span::days(10));
+    let before = lines(&statement(&house, "?month=2026-11").await, "usd");
+    assert_eq!(before.last().unwrap(), "closing 10.997");
+    // A checkpoint is made behind record 16,384, and many come after.
+    for call in 0..9 {
+        let events: Vec<Value> = (0..2_000)
+            .map(|n| {
+                json!({"id": format!("{call}-{n}"), "customer": "acme", "type": "llm.call",
+                    "attributes": {"model": "one"}, "measures": {"input_tokens": 1}})
+            })
+            .collect();
+        house.admin.post("/v1/events", json!(events)).await.expect(200);
+    }
+    let later = statement(&house, "?month=2026-11").await;
+    assert_eq!(lines(&later, "usd"), before);
+    assert!(later["as_of"]["sequence"].as_u64().unwrap() > 18_000);
+    // 18,000 tokens at 1 usd a million.
+    let december = statement(&house, "?month=2026-12").await;
+    assert_eq!(
+        lines(&december, "usd"),
+        ["opening 10.997", "usage -0.018 x18000", "closing 10.979"]
+    );
+    house.close().await.unwrap();
+}

@@ -1,15 +1,17 @@
 //! Statements as short text, so that they can be read by an accountant.
 
+use farebox_ledger::Wallet;
+use farebox_record::Record;
 use farebox_record::outcome::Effect;
 use farebox_record::time::Timestamp;
 use farebox_statement::{
-    Balances, Line, Moved, Reach, Reading, Statement, StatementError, Wants, balances_of, statement,
+    Balances, Line, Moved, Reach, Reading, Statement, StatementError, Wants, balances, statement,
 };
 
 use crate::world::{World, t};
 
-/// The statement of `[from, to)` in seconds after the start, read forward from the first record and backward from the
-/// last, which must give the same.
+/// The statement of `[from, to)` in seconds after the start, read forward from the first record, backward from the last, and
+/// backward from the first record behind the range, which must all give the same.
 pub fn of(world: &World, from: i64, to: i64) -> Statement {
     between(world, t(from), t(to))
 }
@@ -18,13 +20,36 @@ pub fn between(world: &World, from: Timestamp, to: Timestamp) -> Statement {
     let forward = statement(&Balances::new(), &world.records, from, to).unwrap();
     let backward = backward(world, from, to).unwrap();
     assert_eq!(forward, backward, "read forward and backward");
+    if let Some(behind) = world.records.iter().position(|record| record.instant() >= to) {
+        let records = &world.records[..=behind];
+        let mut wallet = Wallet::default();
+        for record in records {
+            wallet.replay(record, &record.encode()).unwrap();
+        }
+        let from_there = read(world, records, &wallet, from, to).unwrap();
+        assert_eq!(
+            forward, from_there,
+            "read backward from the first record behind the range"
+        );
+    }
     forward
 }
 
 pub fn backward(world: &World, from: Timestamp, to: Timestamp) -> Result<Statement, StatementError> {
-    let mut reading = Reading::new(from, to, balances_of(&world.wallet)?)?;
+    read(world, &world.records, &world.wallet, from, to)
+}
+
+/// Reads these records backward, behind the last of which the wallet was this.
+fn read(
+    world: &World,
+    records: &[Record],
+    wallet: &Wallet,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Statement, StatementError> {
+    let mut reading = Reading::new(from, to, balances(wallet.customer_accounts()))?;
     let mut reach = Reach::Beginning;
-    for record in world.records.iter().rev() {
+    for record in records.iter().rev() {
         if reading.take(record.clone())? == Wants::Enough {
             reach = Reach::Range;
             break;
