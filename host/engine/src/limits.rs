@@ -87,7 +87,8 @@ pub const RATE_WALLETS_PER_PAGE: usize = 1_000;
 pub const RATE_PAGE_PAUSE: Duration = Duration::from_millis(2);
 /// Events that are looked for at once when the timers of several are overdue.
 pub const EVENTS_AHEAD_MAX: usize = 256;
-/// Records that are read back for an event that is to be corrected and whose id is forgotten.
+/// Records that are read back for an event that is to be corrected and whose id is forgotten, where the store does not have
+/// all of its runs of past ids.
 pub const CORRECTION_RECORDS_MAX: usize = 1_000_000;
 /// Events of one backfill.
 pub const BACKFILL_EVENTS_MAX: usize = 10_000;

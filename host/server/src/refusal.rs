@@ -1,6 +1,5 @@
 //! From the refusals of the layers below to problems: what is internal stays in the log.
 
-use farebox_engine::limits::CORRECTION_RECORDS_MAX;
 use farebox_engine::{ControlError, EngineError, Rejected};
 use farebox_ledger::Refusal;
 use farebox_record::outcome::{DenialReason, Denied, HoldEnd};
@@ -54,13 +53,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
             .with("available", most.to_string()),
         Refusal::UnknownGrant(_) => Problem::new(Code::UnknownGrant, said),
         Refusal::NotRefundable(_) => Problem::new(Code::NotRefundable, said),
-        Refusal::UnknownEvent => Problem::new(
-            Code::UnknownEvent,
-            format!(
-                "{said}; one whose id is older than its window is looked for in the newest {CORRECTION_RECORDS_MAX} records \
-                 of the customer (limit CORRECTION_RECORDS_MAX)"
-            ),
-        ),
+        Refusal::UnknownEvent => Problem::new(Code::UnknownEvent, said),
         Refusal::StillHeld => Problem::new(Code::StillHeld, said),
         Refusal::EventVoided => Problem::new(Code::EventVoided, said),
         Refusal::NothingToGiveBack => Problem::new(Code::NothingToGiveBack, said),

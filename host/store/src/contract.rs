@@ -331,6 +331,17 @@ pub trait Store: Projections + Send + Sync + 'static {
     /// [`StoreError::Archived`] where such a record is in an archive that is not at hand: the id *was* answered.
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError>;
 
+    /// The wallet's records that answered for an id that is forgotten, oldest first: for corrections, which name events of any
+    /// age. Slower than [`Store::find`], and no answer to whether the id acts again. None: not all such ids are at hand; read
+    /// the history.
+    ///
+    /// # Errors
+    /// [`StoreError::Archived`] where such a record is in an archive that is not at hand.
+    fn find_past(&self, wallet: &WalletKey, id: IdHash) -> Result<Option<Vec<StoredRecord>>, StoreError> {
+        let _ = (wallet, id);
+        Ok(None)
+    }
+
     /// Up to `limit` records of the wallet with a sequence below `before` (none: from the newest), newest first. Only an
     /// empty answer, or one that ends with record 1, says that there are no older ones.
     ///

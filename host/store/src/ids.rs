@@ -10,6 +10,7 @@ pub(crate) mod archived;
 mod filter;
 mod forget;
 mod merge;
+mod past;
 mod run;
 
 use std::collections::HashMap;
@@ -51,6 +52,8 @@ struct Places {
     sealed: Vec<(Span, Arc<Ids>)>,
     /// In order of what they cover.
     runs: Vec<Arc<Run>>,
+    /// Of ids that are forgotten, in order of what they cover.
+    past: Vec<Arc<Run>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +79,8 @@ pub struct IdCost {
     pub ids_in_memory: u64,
     /// Bytes of memory for those, with room that their tables keep.
     pub newest_bytes: u64,
+    /// Ids that are forgotten, and still lead to their record.
+    pub ids_past: u64,
     /// Files.
     pub runs: u64,
     /// Bytes of memory for the runs: filters and fences.
@@ -90,12 +95,15 @@ impl IdIndex {
         let places = self.places.read();
         let sealed: usize = places.sealed.iter().map(|(_, ids)| ids.len()).sum();
         let sealed_bytes: usize = places.sealed.iter().map(|(_, ids)| ids.memory_bytes()).sum();
-        let sum = |of: &dyn Fn(&Run) -> u64| places.runs.iter().map(|run| of(run)).sum();
+        let all = || places.runs.iter().chain(&places.past);
+        let sum = |of: &dyn Fn(&Run) -> u64| all().map(|run| of(run)).sum();
+        let entries = |runs: &[Arc<Run>]| runs.iter().map(|run| run.entries() as u64).sum();
         IdCost {
-            ids_in_runs: sum(&|run| run.entries() as u64),
+            ids_in_runs: entries(&places.runs),
+            ids_past: entries(&places.past),
             ids_in_memory: (places.active.len() + sealed) as u64,
             newest_bytes: (places.active.memory_bytes() + sealed_bytes) as u64,
-            runs: places.runs.len() as u64,
+            runs: all().count() as u64,
             memory_bytes: sum(&|run| run.memory_bytes() as u64),
             disk_bytes: sum(&Run::disk_bytes),
         }
@@ -128,21 +136,13 @@ impl IdIndex {
                 }
             }
         }
-        // What is covered twice was merged just before the end: the larger run stays.
-        runs.sort_by_key(|run| (run.cover.base, std::cmp::Reverse(run.cover.end)));
-        let mut kept: Vec<Arc<Run>> = Vec::new();
-        for run in runs {
-            if kept.last().is_some_and(|last| run.cover.base < last.cover.end) {
-                fs::remove_file(run.path()).map_err(refused("removing", run.path()))?;
-            } else {
-                kept.push(Arc::new(run));
-            }
-        }
+        let past = runs.extract_if(.., |run| run.cover.ids == Held::Past).collect();
         let index = IdIndex {
             folder: folder.to_path_buf(),
             journal,
             places: RwLock::new(Places {
-                runs: kept,
+                runs: without_overlaps(runs)?,
+                past: without_overlaps(past)?,
                 ..Places::default()
             }),
             filter_bytes_max,
@@ -280,6 +280,7 @@ impl IdIndex {
     /// Does what there is to do until told to stop.
     pub(crate) fn run(&self, segments: &Segments, latch: &Latch) {
         let _guard = latch.guard("builder of id runs");
+        self.wake.lock().work = true; // what an earlier process left to do
         loop {
             {
                 let mut wake = self.wake.lock();
@@ -291,7 +292,7 @@ impl IdIndex {
                 }
                 wake.work = false;
             }
-            if let Err(error) = self.settle(segments) {
+            if let Err(error) = self.work(segments) {
                 // Ids that cannot leave memory would fill it: stop while every answer is still right.
                 let _ = latch.stop(format!("ids: {error}"));
                 return;
@@ -299,14 +300,27 @@ impl IdIndex {
         }
     }
 
+    /// What must be done first, and then what there is time for.
+    fn work(&self, segments: &Segments) -> Result<(), StoreError> {
+        self.settle(segments)?;
+        while !self.wake.lock().stop && self.recall_one(segments)? {
+            self.settle(segments)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn stop(&self) {
         self.wake.lock().stop = true;
         self.work.notify_all();
     }
 
-    /// Whether there are complete segments without a run, or runs with ids that are to be forgotten.
-    pub(crate) fn is_behind(&self) -> bool {
-        !self.places.read().sealed.is_empty() || self.run_to_forget().is_some()
+    /// Does by hand what [`IdIndex::run`] does. False: there was nothing to do.
+    pub(crate) fn work_by_hand(&self, segments: &Segments) -> Result<bool, StoreError> {
+        let is_behind = !self.places.read().sealed.is_empty() || self.run_to_forget().is_some();
+        match is_behind {
+            true => self.settle(segments).map(|()| true),
+            false => self.recall_one(segments),
+        }
     }
 
     /// Writes the runs of all sealed segments and merges what there is to merge.
@@ -392,10 +406,13 @@ impl IdIndex {
 impl Places {
     /// Puts a run in place of those that it covers.
     fn insert(&mut self, run: Run, filter_bytes_max: usize) {
-        self.runs
-            .retain(|old| old.cover.end <= run.cover.base || old.cover.base >= run.cover.end);
-        let at = self.runs.partition_point(|old| old.cover.base < run.cover.base);
-        self.runs.insert(at, Arc::new(run));
+        let runs = match run.cover.ids {
+            Held::All | Held::ForGood => &mut self.runs,
+            Held::Past => &mut self.past,
+        };
+        runs.retain(|old| old.cover.end <= run.cover.base || old.cover.base >= run.cover.end);
+        let at = runs.partition_point(|old| old.cover.base < run.cover.base);
+        runs.insert(at, Arc::new(run));
         self.keep_within(filter_bytes_max);
     }
 
@@ -418,11 +435,14 @@ impl Places {
                 tracing::warn!(%path, "no memory for these ids' filter (ID_FILTER_BYTES_MAX): look-ups read the disk");
             }
         }
-        let memory: usize = self.runs.iter().map(|run| run.memory_bytes()).sum();
+        let all = self.runs.iter().chain(&self.past);
+        let memory: usize = all.map(|run| run.memory_bytes()).sum();
+        let past: usize = self.past.iter().map(|run| run.entries()).sum();
         let ids: usize = self.runs.iter().map(|run| run.entries()).sum();
         metrics::gauge!("farebox_store_id_filter_bytes").set(bytes as f64);
         metrics::gauge!("farebox_store_id_memory_bytes").set(memory as f64);
         metrics::gauge!("farebox_store_ids").set(ids as f64);
+        metrics::gauge!("farebox_store_ids_past").set(past as f64);
         metrics::gauge!("farebox_store_id_runs").set(self.runs.len() as f64);
     }
 }
@@ -467,6 +487,20 @@ impl Ids {
         entries.sort_unstable();
         entries
     }
+}
+
+/// What is covered twice was merged just before the end: the larger run stays.
+fn without_overlaps(mut runs: Vec<Run>) -> Result<Vec<Arc<Run>>, StoreError> {
+    runs.sort_by_key(|run| (run.cover.base, std::cmp::Reverse(run.cover.end)));
+    let mut kept: Vec<Arc<Run>> = Vec::new();
+    for run in runs {
+        if kept.last().is_some_and(|last| run.cover.base < last.cover.end) {
+            fs::remove_file(run.path()).map_err(refused("removing", run.path()))?;
+        } else {
+            kept.push(Arc::new(run));
+        }
+    }
+    Ok(kept)
 }
 
 /// Longest stretch of time that one run with usage ids covers.

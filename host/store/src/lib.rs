@@ -18,6 +18,7 @@
 //! dir/journal/*.packed  the same segments, once they are complete, compressed in blocks
 //! dir/state/            sled: heads and parts of wallets, what falls due (follows from the journal)
 //! dir/ids/*.ids         sorted runs of the ids of complete segments (follow from the journal)
+//! dir/ids/*.past        the same for those that are forgotten: for corrections of old events
 //! dir/blobs/*.blob      large immutable bytes by name
 //! dir/snapshots/        the state at a position, proven (follows from the journal)
 //! dir/archived/         which segments are in an archive, and the ids that they answer for

@@ -131,6 +131,10 @@ impl<S: Store> Store for LossyStore<S> {
         self.inner.find(wallet, id)
     }
 
+    fn find_past(&self, wallet: &WalletKey, id: IdHash) -> Result<Option<Vec<StoredRecord>>, StoreError> {
+        self.inner.find_past(wallet, id)
+    }
+
     fn history(
         &self,
         wallet: &WalletKey,

@@ -83,6 +83,28 @@ impl OverlayStore {
         self.own.check_open()?;
         Ok(look(&over))
     }
+
+    /// The records of an id: those that the store below found, as far as the wallet has not been changed here, then those
+    /// from here.
+    fn over_found(
+        &self,
+        wallet: &WalletKey,
+        id: IdHash,
+        mut found: Vec<StoredRecord>,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let (own, below) = self.read(|over| {
+            let Some(written) = over.wallets.get(wallet) else {
+                return (Vec::new(), Version::MAX);
+            };
+            let places = over.ids.get(&id).into_iter().flatten();
+            let places = places.filter(|(of, _)| of == wallet);
+            let own = places.filter_map(|(_, sequence)| written.record(wallet, *sequence));
+            (own.collect(), written.below)
+        })?;
+        found.retain(|record| record.sequence <= below);
+        found.extend(own);
+        Ok(found)
+    }
 }
 
 impl Wallet {
@@ -276,22 +298,18 @@ impl Store for OverlayStore {
     }
 
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
-        let (own, below) = self.read(|over| {
-            let Some(written) = over.wallets.get(wallet) else {
-                return (Vec::new(), Version::MAX);
-            };
-            let places = over.ids.get(&id).into_iter().flatten();
-            let places = places.filter(|(of, _)| of == wallet);
-            let own = places.filter_map(|(_, sequence)| written.record(wallet, *sequence));
-            (own.collect(), written.below)
-        })?;
-        let mut found = match self.below.may_have_seen(id) {
+        let below = match self.below.may_have_seen(id) {
             true => self.below.find(wallet, id)?,
             false => Vec::new(),
         };
-        found.retain(|record| record.sequence <= below);
-        found.extend(own);
-        Ok(found)
+        self.over_found(wallet, id, below)
+    }
+
+    fn find_past(&self, wallet: &WalletKey, id: IdHash) -> Result<Option<Vec<StoredRecord>>, StoreError> {
+        match self.below.find_past(wallet, id)? {
+            Some(below) => self.over_found(wallet, id, below).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn history(

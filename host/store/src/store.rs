@@ -297,6 +297,11 @@ impl Store for JournalStore {
         self.find_records(wallet, id)
     }
 
+    fn find_past(&self, wallet: &WalletKey, id: IdHash) -> Result<Option<Vec<StoredRecord>>, StoreError> {
+        self.latch.check()?;
+        self.find_past_records(wallet, id)
+    }
+
     fn history(
         &self,
         wallet: &WalletKey,

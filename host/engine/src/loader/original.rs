@@ -177,8 +177,11 @@ impl History<'_> {
     /// What the newest correction says; else what the record that charged the event says. `set` is when a timer was set for
     /// it.
     fn standing(&self, event: &EventRef, set: Option<Timestamp>) -> Result<Option<Standing>, StoreError> {
-        match self.standing_at_hand(event, set)? {
-            Some(standing) => Ok(Some(standing)),
+        if let Some(standing) = self.standing_at_hand(event, set)? {
+            return Ok(Some(standing));
+        }
+        match self.standing_in_past(event)? {
+            Some(standing) => Ok(standing),
             None => self.standing_in_history(event),
         }
     }
@@ -201,14 +204,7 @@ impl History<'_> {
         if let Some(standing) = self.noted(&Part::Standing(event.clone()), came)? {
             return Ok(Some(standing));
         }
-        let identities = [
-            Identity::Rated(event.clone()),
-            Identity::LateSettle(event.clone()),
-            Identity::HoldEnd(event.clone()),
-            Identity::Event(event.clone()),
-            Identity::Backfilled(event.clone()),
-        ];
-        for identity in identities {
+        for identity in charged_under(event) {
             let record = self.record(&identity)?;
             let about_it = record.filter(|record| came.is_none_or(|came| came <= record.sequence));
             if let Some(standing) = about_it.as_ref().and_then(standing_of) {
@@ -262,8 +258,31 @@ impl History<'_> {
         decoded.collect()
     }
 
-    /// Ids of usage are forgotten after the late window; the wallet's history is not. So it is read backwards, as far as
-    /// [`CORRECTION_RECORDS_MAX`] goes.
+    /// Ids of usage are forgotten after the late window; where their records are is not. The newest that charges the event
+    /// says it: its id may have come again since, for another one. None: the store does not have all of the past.
+    fn standing_in_past(&self, event: &EventRef) -> Result<Option<Option<Standing>>, StoreError> {
+        let mut newest: Option<(u64, Standing)> = None;
+        for identity in charged_under(event) {
+            let id = self.id(&identity)?;
+            let Some(found) = self.store.find_past(self.wallet, id)? else {
+                return Ok(None);
+            };
+            for stored in found {
+                if newest
+                    .as_ref()
+                    .is_some_and(|(known, _)| *known >= stored.sequence)
+                {
+                    continue;
+                }
+                let record = Record::decode(&stored.body).map_err(|e| self.state(&e.to_string()))?;
+                let standing = standing_of(&record).filter(|s| s.event.reference() == *event);
+                newest = standing.map(|standing| (stored.sequence, standing)).or(newest);
+            }
+        }
+        Ok(Some(newest.map(|(_, standing)| standing)))
+    }
+
+    /// The wallet's history is read backwards, as far as [`CORRECTION_RECORDS_MAX`] goes.
     fn standing_in_history(&self, event: &EventRef) -> Result<Option<Standing>, StoreError> {
         let mut before = None;
         let mut read = 0;
@@ -352,9 +371,7 @@ impl History<'_> {
     }
 
     fn record(&self, identity: &Identity) -> Result<Option<Record>, StoreError> {
-        let tenant = TenantId::new(self.wallet.tenant()).map_err(|e| self.state(&e.to_string()))?;
-        let customer = CustomerId::new(self.wallet.wallet()).map_err(|e| self.state(&e.to_string()))?;
-        let id = IdHash(identity_hash(&tenant, &customer, identity));
+        let id = self.id(identity)?;
         // Whether it is a sandbox is not known here, and no other tenant has ids of usage that are kept for good.
         if !ids::may_have_seen(self.store, id, true) {
             return Ok(None);
@@ -368,11 +385,28 @@ impl History<'_> {
         Ok(None)
     }
 
+    fn id(&self, identity: &Identity) -> Result<IdHash, StoreError> {
+        let tenant = TenantId::new(self.wallet.tenant()).map_err(|e| self.state(&e.to_string()))?;
+        let customer = CustomerId::new(self.wallet.wallet()).map_err(|e| self.state(&e.to_string()))?;
+        Ok(IdHash(identity_hash(&tenant, &customer, identity)))
+    }
+
     fn state(&self, what: &str) -> StoreError {
         StoreError::State {
             what: format!("{:?}: {what}", self.wallet),
         }
     }
+}
+
+/// What a record answers for that charges an event; of several the first has the last word.
+fn charged_under(event: &EventRef) -> [Identity; 5] {
+    [
+        Identity::Rated(event.clone()),
+        Identity::LateSettle(event.clone()),
+        Identity::HoldEnd(event.clone()),
+        Identity::Event(event.clone()),
+        Identity::Backfilled(event.clone()),
+    ]
 }
 
 /// What a record says that an event stands for now.

@@ -195,6 +195,44 @@ async fn corrections_find_what_was_charged_after_its_id_was_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn corrections_of_forgotten_ids_read_no_history() {
+    let store = Arc::new(crate::limping::Limping::default());
+    let house = House::over(store.clone());
+    house.customer("ada", "100").await;
+    house.done("ada", usage("e", "one", 2_000_000)).await;
+    house.done("ada", authorize("h", 4_000_000, 0)).await;
+    house.done("ada", settle("h", 3_000_000, 0)).await;
+    for n in 0..20 {
+        house
+            .done("ada", usage(&format!("filler-{n}"), "one", 1_000_000))
+            .await;
+    }
+    store.forgets.store(true, std::sync::atomic::Ordering::SeqCst);
+    store.has_past.store(true, std::sync::atomic::Ordering::SeqCst);
+    // It came again under the forgotten id, for another event, and that one is forgotten by now, too.
+    house.done("ada", usage("e", "one", 7_000_000)).await;
+    let read_back = || store.read_back.load(std::sync::atomic::Ordering::SeqCst);
+    let before = read_back();
+    // 100 less 2, 3, 20 and 7: the newest under the id is the one that is meant.
+    house.done("ada", void("e")).await;
+    assert_eq!(house.balance("ada").await.0, "75");
+    house.done("ada", refund("r", "h", "0.5")).await;
+    assert_eq!(house.balance("ada").await.0, "75.5");
+    let unknown = house.reply("ada", void("nobody")).await;
+    assert!(
+        matches!(&unknown, Reply::Refused(Refusal::UnknownEvent)),
+        "{unknown:?}"
+    );
+    assert_eq!(read_back(), before);
+    // Without it the history says the same.
+    store.has_past.store(false, std::sync::atomic::Ordering::SeqCst);
+    house.done("ada", void("filler-3")).await;
+    assert_eq!(house.balance("ada").await.0, "76.5");
+    assert!(read_back() > before);
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_event_is_priced_by_the_revision_of_its_time() {
     let house = House::over(Arc::new(MemoryStore::new()));
     house.customer("ada", "10").await;

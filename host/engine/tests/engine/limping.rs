@@ -22,6 +22,8 @@ pub struct Limping {
     pub read_back: AtomicUsize,
     /// Whether every id is forgotten.
     pub forgets: AtomicBool,
+    /// Whether it knows where the records of forgotten ids are.
+    pub has_past: AtomicBool,
     fails: AtomicBool,
     failures: AtomicUsize,
     /// The instant before which ids of usage were last given up.
@@ -93,6 +95,12 @@ impl Store for Limping {
     }
     fn find(&self, wallet: &WalletKey, id: IdHash) -> Result<Vec<StoredRecord>, StoreError> {
         self.inner.find(wallet, id)
+    }
+    fn find_past(&self, wallet: &WalletKey, id: IdHash) -> Result<Option<Vec<StoredRecord>>, StoreError> {
+        match self.has_past.load(Ordering::SeqCst) {
+            true => self.inner.find(wallet, id).map(Some),
+            false => Ok(None),
+        }
     }
     fn history(
         &self,

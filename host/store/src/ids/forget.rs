@@ -1,4 +1,4 @@
-//! Forgetting: ids of usage leave their run once the window is behind them; ids of money in stay.
+//! Forgetting: ids of usage leave their run once the window is behind them, for one of the past; ids of money in stay.
 //!
 //! A run is written again without them when its *newest* record is behind the horizon, so an id is remembered at least as
 //! long as its class promises, and at most as much longer as one run covers. What the run covered stays covered, so the
@@ -35,33 +35,37 @@ impl IdIndex {
         let Some(old) = self.run_to_forget() else {
             return Ok(false);
         };
-        let cover = Cover {
-            ids: Held::ForGood,
-            ..old.cover
-        };
-        let kept = |entry: &io::Result<super::run::Entry>| match entry {
+        // What is forgotten leads to its record first: at no moment it is nowhere.
+        let past = self.part_of(&old, Held::Past, segments)?;
+        metrics::counter!("farebox_store_ids_forgotten_total").increment(past.entries() as u64);
+        self.places.write().insert(past, self.filter_bytes_max);
+        let kept = self.part_of(&old, Held::ForGood, segments)?;
+        self.places.write().insert(kept, self.filter_bytes_max);
+        Ok(true)
+    }
+
+    /// Writes a run of some of the ids of another.
+    fn part_of(&self, old: &Run, ids: Held, segments: &Segments) -> Result<Run, StoreError> {
+        let cover = Cover { ids, ..old.cover };
+        let taken = |entry: &io::Result<super::run::Entry>| match entry {
             Ok((id, _)) => cover.holds(*id),
             Err(_) => true,
         };
         // Once to count, once to write: the filter is made for a number of ids.
-        let count = old.iter().filter(kept).count();
+        let count = old.iter().filter(taken).count();
         let written = Run::write(
             &self.folder,
             &self.journal,
             cover,
             count,
-            &mut old.iter().filter(kept),
+            &mut old.iter().filter(taken),
         );
-        let run = match written {
-            Ok(run) => run,
+        match written {
+            Ok(run) => Ok(run),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.write(cover, &from_journal(cover, segments)?)?
+                self.write(cover, &from_journal(cover, segments)?)
             }
-            Err(error) => return Err(refused("writing a run of ids in", &self.folder)(error)),
-        };
-        let forgotten = old.entries().saturating_sub(count) as u64;
-        metrics::counter!("farebox_store_ids_forgotten_total").increment(forgotten);
-        self.places.write().insert(run, self.filter_bytes_max);
-        Ok(true)
+            Err(error) => Err(refused("writing a run of ids in", &self.folder)(error)),
+        }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum Held {
     All,
     /// Those that are kept for good: the others are forgotten.
     ForGood,
+    /// Those that are forgotten: no answer to whether an id acts again, but where its record is.
+    Past,
 }
 
 /// The times of some records (microseconds since the epoch).
@@ -54,7 +56,11 @@ pub(crate) struct Times {
 impl Cover {
     /// Whether a run of this cover holds such an id.
     pub(crate) fn holds(&self, id: IdHash) -> bool {
-        self.ids == Held::All || id.keep() == Keep::ForGood
+        match self.ids {
+            Held::All => true,
+            Held::ForGood => id.keep() == Keep::ForGood,
+            Held::Past => id.keep() == Keep::Window,
+        }
     }
 }
 
@@ -111,7 +117,10 @@ impl Run {
         let unfinished = path.with_extension("tmp");
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
         out.write_all(&[0; BLOCK_BYTES])?;
-        let (mut filter, mut fences, mut written) = (Filter::for_ids(count), Vec::new(), 0);
+        // Who asks for what is forgotten asks seldom, and a filter would take memory for good.
+        let is_past = cover.ids == Held::Past;
+        let mut filter = Filter::for_ids(if is_past { 0 } else { count });
+        let (mut fences, mut written) = (Vec::new(), 0);
         let mut block = Vec::with_capacity(BLOCK_BYTES);
         for entry in entries {
             let (id, position) = entry?;
@@ -155,7 +164,7 @@ impl Run {
             file,
             entries: count,
             fences,
-            filter: Some(filter),
+            filter: (!is_past).then_some(filter),
         })
     }
 
@@ -181,7 +190,9 @@ impl Run {
             },
             ids: match u32_at(&block, 80) {
                 0 => Held::All,
-                _ => Held::ForGood,
+                1 => Held::ForGood,
+                2 => Held::Past,
+                _ => return Ok(None),
             },
         };
         let (Ok(entries), Ok(filter_bytes)) = (
@@ -201,7 +212,9 @@ impl Run {
         if crc32c::crc32c_append(crc32c::crc32c(&index), &filter) != u32_at(&block, 60) {
             return Ok(None);
         }
-        let filter = Filter::restore(filter);
+        let Some(filter) = Filter::restore(filter) else {
+            return Ok(None);
+        };
         let fences = index.chunks_exact(16).map(|id| IdHash(array_at(id, 0))).collect();
         let run = Run {
             cover,
@@ -209,9 +222,9 @@ impl Run {
             file,
             entries,
             fences,
-            filter,
+            filter: (cover.ids != Held::Past).then_some(filter),
         };
-        Ok(run.filter.is_some().then_some(run))
+        Ok(Some(run))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -321,19 +334,29 @@ fn header(
     header[60..64].copy_from_slice(&index_crc.to_le_bytes());
     header[64..72].copy_from_slice(&cover.times.oldest.to_le_bytes());
     header[72..80].copy_from_slice(&cover.times.newest.to_le_bytes());
-    header[80..84].copy_from_slice(&u32::from(cover.ids == Held::ForGood).to_le_bytes());
+    let ids: u32 = match cover.ids {
+        Held::All => 0,
+        Held::ForGood => 1,
+        Held::Past => 2,
+    };
+    header[80..84].copy_from_slice(&ids.to_le_bytes());
     let crc = crc32c::crc32c(&header[..84]);
     header[84..88].copy_from_slice(&crc.to_le_bytes());
     header
 }
 
 fn file_name(cover: Cover) -> String {
-    format!("{:020}-{:020}.ids", cover.base, cover.end)
+    let extension = match cover.ids {
+        Held::All | Held::ForGood => "ids",
+        Held::Past => "past",
+    };
+    format!("{:020}-{:020}.{extension}", cover.base, cover.end)
 }
 
 /// Whether a file is a run by its name.
 pub(crate) fn is_run(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "ids")
+    path.extension()
+        .is_some_and(|extension| extension == "ids" || extension == "past")
 }
 
 #[cfg(test)]

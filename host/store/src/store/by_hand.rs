@@ -27,7 +27,8 @@ pub enum Chore {
     SyncState,
     /// Make the next segment.
     Segment,
-    /// Write the ids of complete segments to sorted runs, merge those, and forget what is to be forgotten.
+    /// Write the ids of complete segments to sorted runs, merge those, and forget what is to be forgotten; where nothing of
+    /// that is to be done, make one run of the past again that is missing.
     Ids,
     /// Compress one complete segment, at full speed.
     Pack,
@@ -71,10 +72,7 @@ impl JournalStore {
             Chore::State => by_hand.0.lock().pass(),
             Chore::SyncState => self.state.sync().map(|()| true),
             Chore::Segment => Ok(self.preparer.make()),
-            Chore::Ids => match self.ids.is_behind() {
-                true => self.ids.settle(&self.segments).map(|()| true),
-                false => Ok(false),
-            },
+            Chore::Ids => self.ids.work_by_hand(&self.segments),
         };
         done.map_err(|error| self.latch.stop(error.to_string()))
     }

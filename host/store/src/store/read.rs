@@ -77,8 +77,29 @@ impl JournalStore {
         wallet: &WalletKey,
         id: IdHash,
     ) -> Result<Vec<StoredRecord>, StoreError> {
+        self.answering(wallet, id, self.ids.find(id, &self.segments)?)
+    }
+
+    pub(super) fn find_past_records(
+        &self,
+        wallet: &WalletKey,
+        id: IdHash,
+    ) -> Result<Option<Vec<StoredRecord>>, StoreError> {
+        match self.ids.find_past(id)? {
+            Some(positions) => self.answering(wallet, id, positions).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The records at these positions that answer for the id in this wallet, oldest first.
+    fn answering(
+        &self,
+        wallet: &WalletKey,
+        id: IdHash,
+        positions: Vec<u64>,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
         let mut records = Vec::new();
-        for position in self.ids.find(id, &self.segments)? {
+        for position in positions {
             let record = self.segments.record(position, |envelope| {
                 let answers = envelope.is_of(wallet) && envelope.ids.iter().any(|held| held == id);
                 Ok(answers.then(|| envelope.to_record()))
