@@ -53,7 +53,7 @@ pub(super) fn read(
         .collect();
     let mut known: HashMap<EventRef, Option<String>> = HashMap::new();
     let mut terms: BTreeMap<(SubscriptionId, u32), TermState> = BTreeMap::new();
-    each(store, key, image.version, |record| {
+    each(store, key, image.version, BACKFILL_RECORDS_MAX, |record| {
         if record.at < oldest.saturating_sub(BACKFILL_LATER_MAX) {
             return false;
         }
@@ -98,11 +98,12 @@ fn reported(record: &Record) -> Option<Event> {
     }
 }
 
-/// Visits records, the newest first, until told to stop.
+/// Visits records, the newest first, until told to stop; more than `most` are an error.
 fn each(
     store: &dyn Store,
     key: &WalletKey,
     newest: u64,
+    most: usize,
     mut visit: impl FnMut(&Record) -> bool,
 ) -> Result<(), ControlError> {
     let (mut before, mut read) = (Some(newest + 1), 0);
@@ -125,9 +126,9 @@ fn each(
                 return Ok(());
             }
             read += 1;
-            if read == BACKFILL_RECORDS_MAX {
+            if read > most {
                 return Err(ControlError::Backfill(format!(
-                    "the history of customer {} has more than {BACKFILL_RECORDS_MAX} records since its oldest event (limit \
+                    "the history of customer {} has more than {most} records since its oldest event (limit \
                      BACKFILL_RECORDS_MAX)",
                     key.wallet()
                 )));
@@ -141,4 +142,80 @@ fn state(key: &WalletKey, what: &str) -> ControlError {
         what: format!("{key:?}: {what}"),
     };
     ControlError::Engine(EngineError::Store(error))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that meets what cannot be has failed")]
+mod tests {
+    use farebox_record::command::PutCustomer;
+    use farebox_record::ids::{CustomerId, TenantId};
+    use farebox_record::outcome::Seen;
+    use farebox_record::time::Timestamp;
+    use farebox_store::{Commit, MemoryStore, NewRecord};
+
+    use super::*;
+
+    /// A wallet of so many records, one a second.
+    fn store(records: i64) -> (MemoryStore, WalletKey) {
+        let (store, key) = (MemoryStore::new(), WalletKey::new("acme", "ada"));
+        let (tenant, customer) = (TenantId::new("acme").unwrap(), CustomerId::new("ada").unwrap());
+        let mut wallet = farebox_ledger::Wallet::default();
+        let records = (1..=records).map(|second| {
+            let put = PutCustomer {
+                id: CallId::new(&format!("put-{second}")).unwrap(),
+                name: None,
+                shortfall: BTreeMap::new(),
+            };
+            let at = Timestamp::from_micros(second * 1_000_000);
+            let seen = Seen {
+                control: 0,
+                time: at,
+                pricing: None,
+                original: None,
+                consequence: None,
+                named: Vec::new(),
+            };
+            let command = Command::PutCustomer(put);
+            let (_, body) =
+                farebox_ledger::append(&mut wallet, &tenant, &customer, command, seen, at).unwrap();
+            NewRecord {
+                body,
+                at: at.as_micros(),
+                ids: Vec::new(),
+            }
+        });
+        let commit = Commit {
+            wallet: key.clone(),
+            expected: 0,
+            control: None,
+            records: records.collect(),
+            parts: Vec::new(),
+            due: None,
+        };
+        store.commit(vec![commit]).unwrap();
+        (store, key)
+    }
+
+    #[test]
+    fn a_history_is_read_as_far_as_the_limit_and_no_further() {
+        let (store, key) = store(5);
+        let read = |most, until: i64| {
+            let mut seen = Vec::new();
+            let read = each(&store, &key, 5, most, |record| {
+                seen.push(record.sequence);
+                record.at >= Timestamp::from_micros(until * 1_000_000)
+            });
+            (seen, read.map_err(|error| error.to_string()))
+        };
+        assert_eq!(read(5, 0), (vec![5, 4, 3, 2, 1], Ok(())));
+        let (seen, refused) = read(4, 0);
+        assert_eq!(seen, [5, 4, 3, 2, 1]);
+        let said = refused.unwrap_err();
+        assert!(
+            said.contains("more than 4 records") && said.contains("BACKFILL_RECORDS_MAX"),
+            "{said}"
+        );
+        // The one that says that nothing older matters is not one too many.
+        assert_eq!(read(2, 4), (vec![5, 4, 3], Ok(())));
+    }
 }

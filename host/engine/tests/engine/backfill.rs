@@ -360,6 +360,27 @@ async fn what_is_there_already_is_told_from_what_differs() {
     house.engine.stop().unwrap();
 }
 
+/// A log may say a later time than that of an event's receipt, by a day at most: what comes later under a forgotten id is
+/// another event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_later_it_is_the_same_event_and_behind_that_another() {
+    for (time, known) in [("2026-01-02T00:00:00Z", 1), ("2026-01-02T00:00:00.000001Z", 0)] {
+        let house = house().await; // "seen" came without a time, at midnight of 1 January
+        let (_, mut again) = old("seen", "2026-01-01", 1);
+        again.time = Some(time.parse().unwrap());
+        let preview = blocking(&house, move |engine, tenant| {
+            engine
+                .make_backfill(tenant, &call("fill"), None, &[(ada(), again)])
+                .unwrap();
+            engine.preview_backfill(tenant, &call("fill")).unwrap()
+        })
+        .await;
+        let tally = (preview.tally.known, preview.tally.charged, preview.tally.refused);
+        assert_eq!(tally, (known, 1 - known, 0), "{time}");
+        house.engine.stop().unwrap();
+    }
+}
+
 /// One event that cannot be taken back keeps all others: a backfill is there as a whole, or not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_one_cannot_be_taken_back_none_is() {
