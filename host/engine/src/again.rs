@@ -14,22 +14,23 @@ use farebox_record::event::Event;
 use farebox_record::ids::SubscriptionId;
 use farebox_record::outcome::{Pricing, Verdict as Recorded};
 use farebox_record::plan::{Order, Priced};
+use farebox_record::state::SubjectState;
 use farebox_runtime::{Batch, Context, Purpose, Revision, Runtime, Subject, Trigger, Verdict};
 
 use crate::lane::{WorstCase, balances, balances_for, change_of, state_before};
 
 /// The plan's answer to the question behind a record; none where there is no such question. `wallet` is as it was before
-/// the record, and `subjects` gives the states of subjects as they were then (empty for those that were new).
+/// the record, and `subjects` gives the states of subjects as they were then (a default for those that were new).
 pub fn ask_again(
     runtime: &Runtime,
     revision: &Arc<Revision>,
     record: &Record,
     wallet: &Wallet,
-    subjects: impl Fn(&SubscriptionId, &str) -> Vec<u8>,
+    subjects: impl Fn(&SubscriptionId, &str) -> SubjectState,
 ) -> Option<Verdict> {
     let pricing = record.seen.pricing.as_ref()?;
     let original = record.seen.original.as_ref().map(|original| &original.standing);
-    let followed = |event: &Event| -> Option<(String, Vec<u8>)> {
+    let followed = |event: &Event| -> Option<(String, SubjectState)> {
         let name = event.attributes.get(pricing.subject_attribute.as_ref()?)?;
         Some((name.clone(), subjects(&pricing.subscription, name)))
     };
@@ -50,10 +51,11 @@ pub fn ask_again(
     if let Some((event, purpose)) = asked {
         let open = wallet.subscription(&pricing.subscription);
         let behind = Behind::of(record, pricing);
-        let state = match (&pricing.term, behind.state()) {
-            (Some(term), _) => &term.state[..],
-            (None, Some(state)) => state,
-            (None, None) => open.map_or(&[][..], |s| &s.state),
+        let (kept, state) = match (&pricing.term, behind.state(), open) {
+            (Some(term), _, _) => (Some(term.state_version), &term.state[..]),
+            (None, Some((version, state)), _) => (Some(version), state),
+            (None, None, Some(open)) => (Some(open.state_version), &open.state[..]),
+            (None, None, None) => (None, &[][..]),
         };
         if purpose == Purpose::WorstCase && pricing.term.is_none() && !is_independent(revision) {
             let worst = WorstCase {
@@ -72,16 +74,15 @@ pub fn ask_again(
             let state = behind.subject_state(&name).unwrap_or(state);
             (name, state)
         });
-        let subject = followed.as_ref().map(|(name, state)| Subject { name, state });
         return event_again(
             runtime,
             revision,
             record,
             pricing,
-            &context(state),
+            (kept, &context(state)),
             &event,
             purpose,
-            subject,
+            followed.as_ref().map(|(name, state)| (&name[..], state)),
         );
     }
     let change = change_of(&record.command, wallet, original)?;
@@ -90,7 +91,7 @@ pub fn ask_again(
         _ => record.seen.time,
     };
     let term = pricing.term.as_deref();
-    let state = state_before(wallet, &pricing.subscription, &record.command, &change, term);
+    let (kept, state) = state_before(wallet, &pricing.subscription, &record.command, &change, term);
     let subject = match timer_of(&record.command) {
         Some(about) => Some((
             about.subject.clone(),
@@ -98,12 +99,10 @@ pub fn ask_again(
         )),
         None => original.and_then(|standing| followed(&standing.event)),
     };
-    let subject = subject.as_ref().map(|(name, state)| Subject { name, state });
-    Some(
-        runtime
-            .transition(revision, &context(state), subject.as_ref(), time, &change)
-            .verdict,
-    )
+    let subject = subject.as_ref().map(|(name, state)| kept_subject(name, state));
+    let subject = subject.as_ref().map(|(kept, subject)| (*kept, subject));
+    let told = runtime.transition_from(revision, (kept, &context(state)), subject, time, &change);
+    Some(told.verdict)
 }
 
 /// The plan's answer to the end of an event that is replaced, asked again; none where the plan was not told. The arguments
@@ -113,7 +112,7 @@ pub fn reversal_again(
     revision: &Arc<Revision>,
     record: &Record,
     wallet: &Wallet,
-    subjects: impl Fn(&SubscriptionId, &str) -> Vec<u8>,
+    subjects: impl Fn(&SubscriptionId, &str) -> SubjectState,
 ) -> Option<Verdict> {
     let Some(Consequence::Reversed(reversal)) = record.seen.consequence.as_deref() else {
         return None;
@@ -121,9 +120,10 @@ pub fn reversal_again(
     let standing = &record.seen.original.as_ref()?.standing;
     let change = change_of(&record.command, wallet, Some(standing))?;
     let free = balances(wallet, revision.description());
+    let (kept, state) = state_before(wallet, &reversal.subscription, &record.command, &change, None);
     let context = Context {
         prepared: None,
-        state: state_before(wallet, &reversal.subscription, &record.command, &change, None),
+        state,
         period: reversal.period,
         seats: reversal.seats,
         balances: &free,
@@ -131,14 +131,23 @@ pub fn reversal_again(
     let attribute = reversal.subject_attribute.as_ref();
     let name = attribute.and_then(|attribute| standing.event.attributes.get(attribute));
     let state = name.map(|name| subjects(&reversal.subscription, name));
-    let subject = (name.zip(state.as_ref())).map(|(name, state)| Subject { name, state });
-    let told = runtime.transition(revision, &context, subject.as_ref(), record.at, &change);
+    let subject = (name.zip(state.as_ref())).map(|(name, state)| kept_subject(name, state));
+    let subject = subject.as_ref().map(|(kept, subject)| (*kept, subject));
+    let told = runtime.transition_from(revision, (kept, &context), subject, record.at, &change);
     Some(told.verdict)
+}
+
+/// A subject as it is kept, with the version of its state.
+fn kept_subject<'s>(name: &'s str, kept: &'s SubjectState) -> (Option<u32>, Subject<'s>) {
+    let state = &kept.state[..];
+    (kept.version, Subject { name, state })
 }
 
 /// What a plan left behind when it was told that the event before is taken back.
 struct Behind<'r> {
     answered: Option<&'r Priced>,
+    /// The version in which it keeps its states.
+    version: u32,
     /// Whether the question is about the same subscription.
     same: bool,
     /// What the event before was about.
@@ -159,6 +168,7 @@ impl<'r> Behind<'r> {
         let standing = record.seen.original.as_ref().map(|original| &original.standing);
         Behind {
             answered,
+            version: reversal.map_or(0, |reversal| reversal.state_version),
             same: reversal.is_some_and(|reversal| reversal.subscription == pricing.subscription),
             subject: attribute
                 .zip(standing)
@@ -166,14 +176,19 @@ impl<'r> Behind<'r> {
         }
     }
 
-    fn state(&self) -> Option<&'r [u8]> {
-        self.answered.filter(|_| self.same)?.state.as_deref()
+    fn state(&self) -> Option<(u32, &'r [u8])> {
+        let state = self.answered.filter(|_| self.same)?.state.as_deref()?;
+        Some((self.version, state))
     }
 
-    fn subject_state(&self, name: &str) -> Option<Vec<u8>> {
+    fn subject_state(&self, name: &str) -> Option<SubjectState> {
         let same = self.same && self.subject.is_some_and(|subject| subject == name);
         let change = self.answered.filter(|_| same)?.subject.as_ref()?;
-        Some(change.state.clone())
+        Some(SubjectState {
+            state: change.state.clone(),
+            expires: change.expires,
+            version: Some(self.version),
+        })
     }
 }
 
@@ -186,14 +201,17 @@ fn event_again(
     revision: &Arc<Revision>,
     record: &Record,
     pricing: &Pricing,
-    context: &Context<'_>,
+    (kept, context): (Option<u32>, &Context<'_>),
     event: &Event,
     purpose: Purpose,
-    subject: Option<Subject<'_>>,
+    subject: Option<(&str, &SubjectState)>,
 ) -> Option<Verdict> {
     let mut batch = Batch::new(revision);
-    let context = batch.context(context);
-    let subject = subject.map(|subject| batch.subject(&subject));
+    let context = batch.context_from(kept, context);
+    let subject = subject.map(|(name, state)| {
+        let (kept, subject) = kept_subject(name, state);
+        batch.subject_from(kept, &subject)
+    });
     batch.push(&Trigger {
         purpose,
         event_type: &event.event_type,

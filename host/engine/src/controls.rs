@@ -114,6 +114,21 @@ impl Controls {
         timeline.previous(time).and_then(healthy).or(Some(revision))
     }
 
+    /// Whoever reads states that are kept in version `kept`, where `revision` cannot, because that is later than its own: the
+    /// revision in force `now`.
+    pub(crate) fn reading(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        kept: Option<u32>,
+        revision: &Revision,
+        now: Timestamp,
+    ) -> Option<&Arc<Revision>> {
+        let kept = kept.filter(|kept| *kept > revision.description().state_version)?;
+        let present = self.pricing(tenant, plan, now)?;
+        (kept <= present.description().state_version).then_some(present)
+    }
+
     /// Names every tenant.
     pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
         self.tenants.keys()

@@ -65,17 +65,9 @@ pub enum ControlError {
     /// Effective times are for what comes, not for what was.
     #[error("effective_at must not be in the past: what was priced stays priced")]
     EffectiveInThePast,
-    /// The state of subscriptions would have to be brought to another version.
-    #[error(
-        "the component has state version {new}, and revision in force has {old}: migration is needed, \
-         and this server activates only revisions with equal state versions"
-    )]
-    StateVersion {
-        /// Of the new component.
-        new: u32,
-        /// Of the one in force.
-        old: u32,
-    },
+    /// The revision does not take over a state of an earlier version.
+    #[error("customer {}, subscription {}: {}: {}", .0.customer, .0.subscription, .0.of, .0.why)]
+    StateVersion(Box<Unreadable>),
     /// More than a named limit.
     #[error("plan {plan} would have more than {max} {what} (limit {limit}); use another plan name")]
     Limit {
@@ -178,7 +170,7 @@ impl ControlError {
             ControlError::KeyExists(_) => "key_exists",
             ControlError::NothingToRollBack => "nothing_to_roll_back",
             ControlError::EffectiveInThePast => "effective_in_the_past",
-            ControlError::StateVersion { .. } => "state_version",
+            ControlError::StateVersion(_) => "state_version",
             ControlError::Limit { .. } => "limit",
             ControlError::UnknownTenant(_) => "unknown_tenant",
             ControlError::TenantExists(_) => "tenant_exists",
@@ -227,4 +219,17 @@ impl From<StoreError> for ControlError {
             other => ControlError::Engine(other.into()),
         }
     }
+}
+
+/// A state that a revision cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Whose.
+    pub customer: String,
+    /// Of which subscription.
+    pub subscription: String,
+    /// Of what there: the subscription itself, a closed term, a subject.
+    pub of: String,
+    /// What the plan says.
+    pub why: String,
 }

@@ -7,9 +7,9 @@ use crossbeam_channel::{Receiver, Sender};
 use farebox_record::codec;
 use farebox_record::correction::{GiveBacks, Original, Standing, TakenSlice};
 use farebox_record::ids::{GrantId, SubscriptionId, TenantId};
-use farebox_record::plan::{EventRef, SubjectChange};
+use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
-use farebox_record::state::{GrantState, Part, UnpricedState};
+use farebox_record::state::{GrantState, Part, SubjectState, UnpricedState};
 use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, Store, StoreError, WalletKey};
 
@@ -269,13 +269,12 @@ fn subject_state(
     wallet: &WalletKey,
     subscription: &SubscriptionId,
     subject: &str,
-) -> Result<Vec<u8>, StoreError> {
+) -> Result<SubjectState, StoreError> {
     let part = Part::Subject(subscription.clone(), subject.to_string());
     let Some(value) = store.part(wallet, &part.key())? else {
-        return Ok(Vec::new());
+        return Ok(SubjectState::default());
     };
-    let change: SubjectChange = codec::decode(&value).map_err(|e| StoreError::State {
+    codec::decode(&value).map_err(|e| StoreError::State {
         what: format!("{wallet:?}: {e}"),
-    })?;
-    Ok(change.state)
+    })
 }

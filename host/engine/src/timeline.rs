@@ -92,7 +92,7 @@ impl Engine {
             .runtime
             .prepare(code, new.parameters)
             .map_err(|e| ControlError::Refused(Box::new(e)))?;
-        self.check_state_version(tenant, plan, &prepared)?;
+        self.check_states(tenant, plan, &prepared)?;
         let blob = parameters_blob(prepared.hash().parameters);
         self.shared().store.put_blob(&blob, new.parameters.as_bytes())?;
         self.change_timeline(tenant, plan, &command, change, Some(&prepared))
@@ -109,10 +109,15 @@ impl Engine {
     ) -> Result<Activated, ControlError> {
         let change = TimelineChange::Rollback { from };
         let command = command(plan, change, id);
-        match self.answered(tenant, &command, change)? {
-            Some(answer) => Ok(answer),
-            None => self.change_timeline(tenant, plan, &command, change, None),
+        if let Some(answer) = self.answered(tenant, &command, change)? {
+            return Ok(answer);
         }
+        let (controls, now) = (self.shared().controls.load_full(), self.now(tenant));
+        let previous = controls.plan(tenant, plan).and_then(|known| known.previous(now));
+        if let Some(previous) = previous.and_then(|hash| controls.revision(&hash)) {
+            self.check_states(tenant, plan, previous)?;
+        }
+        self.change_timeline(tenant, plan, &command, change, None)
     }
 
     fn change_timeline(
@@ -154,28 +159,6 @@ impl Engine {
         };
         let earlier = self.find_control(tenant, &identity)?;
         earlier.map(|record| answer(&record, change, true)).transpose()
-    }
-
-    /// State that a plan cannot read would stop its subscriptions.
-    fn check_state_version(
-        &self,
-        tenant: &TenantId,
-        plan: &PlanName,
-        new: &Revision,
-    ) -> Result<(), ControlError> {
-        let controls = self.shared().controls.load();
-        let now = self.now(tenant);
-        let Some(present) = controls.pricing(tenant, plan, now) else {
-            return Ok(());
-        };
-        let (old, new) = (
-            present.description().state_version,
-            new.description().state_version,
-        );
-        match old == new {
-            true => Ok(()),
-            false => Err(ControlError::StateVersion { new, old }),
-        }
     }
 }
 

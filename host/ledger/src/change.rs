@@ -147,7 +147,7 @@ fn carry_out(
                     changed.period = first_period(at, cadence);
                 }
                 if let Some(state) = &priced.state {
-                    changed.opening.clone_from(state);
+                    changed.open_with(state, pricing.state_version);
                 }
                 end_included(&mut draft, id, at, Ending::All);
             }

@@ -6,10 +6,9 @@ use farebox_record::command::TimerAbout;
 use farebox_record::correction::{Standing, TakenSlice};
 use farebox_record::event::Event;
 use farebox_record::ids::GrantId;
-use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, Line, Pricing};
 use farebox_record::plan::{EventRef, GrantOrder, Priced};
-use farebox_record::state::{GrantState, Slice, SliceSource, TimerState};
+use farebox_record::state::{GrantState, Slice, SliceSource, SubjectState, TimerState};
 use farebox_record::time::Timestamp;
 
 use crate::cover::{
@@ -268,17 +267,10 @@ pub(crate) fn carry_out(
     let mut changed = subscription.clone();
     if let (Some(term), Some(state)) = (&pricing.term, &priced.state) {
         // The open term knows nothing of it: nothing cascades past a renewal.
-        let after = TermState {
-            state: state.clone(),
-            state_version: pricing.state_version,
-            revision: pricing.revision,
-            ..(**term).clone()
-        };
+        let after = term.with_state(state, pricing.state_version, pricing.revision);
         draft.put(Effect::TermPut(pricing.subscription.clone(), Box::new(after)));
     } else if let Some(state) = &priced.state {
-        changed.state.clone_from(state);
-        changed.state_version = pricing.state_version;
-        changed.revision = pricing.revision;
+        changed.keep(state, pricing.state_version, pricing.revision);
     }
     // A plan that no longer serves the subscription sets no timers in it.
     let serves = pricing.term.as_ref().is_none_or(|term| term.plan == changed.plan);
@@ -317,7 +309,11 @@ pub(crate) fn carry_out(
         draft.put(Effect::SubjectPut(
             pricing.subscription.clone(),
             subject.to_string(),
-            change.clone(),
+            SubjectState {
+                state: change.state.clone(),
+                expires: change.expires,
+                version: Some(pricing.state_version),
+            },
         ));
     }
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::correction::{Original, Refold, Repriced, Standing, TakenSlice};
-use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, RepricedEvent};
 use farebox_record::plan::{Charge, Priced};
 use farebox_record::state::Slice;
@@ -279,21 +278,14 @@ fn put_with_its_like(kept: &mut Vec<TakenSlice>, slice: &TakenSlice, amount: i12
 fn put_state(draft: &mut Draft<'_>, refold: &Refold) {
     let id = &refold.subscription;
     if let Some(term) = &refold.closed {
-        let after = TermState {
-            state: refold.state.clone(),
-            state_version: refold.state_version,
-            revision: refold.revision,
-            ..(**term).clone()
-        };
+        let after = term.with_state(&refold.state, refold.state_version, refold.revision);
         draft.put(Effect::TermPut(id.clone(), Box::new(after)));
         return;
     }
     let Some(mut changed) = draft.wallet.subscription(id).cloned() else {
         return;
     };
-    changed.state.clone_from(&refold.state);
-    changed.state_version = refold.state_version;
-    changed.revision = refold.revision;
+    changed.keep(&refold.state, refold.state_version, refold.revision);
     if draft.wallet.subscription(id) != Some(&changed) {
         draft.put(Effect::SubscriptionPut(id.clone(), Box::new(changed)));
     }

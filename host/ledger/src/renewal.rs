@@ -254,7 +254,7 @@ pub(crate) fn finish(
         && let Some(state) = &priced.state
     {
         // A term opens with what the plan made of the renewal.
-        changed.opening.clone_from(state);
+        changed.open_with(state, pricing.state_version);
     }
     let kept = match &answer {
         Answered::Missed(reason) => Some(UnpricedState {
@@ -298,6 +298,7 @@ pub(crate) fn take_plan(
     changed.event_types.clone_from(&pricing.event_types);
     changed.state.clear();
     changed.opening.clear();
+    changed.opening_version = None;
     changed.state_version = pricing.state_version;
     changed.revision = pricing.revision;
     changed.timers.clear();

@@ -62,6 +62,7 @@ pub(crate) fn start_subscription(
         opened: wallet.header.sequence + 1,
         opening: priced.state.clone().unwrap_or_default(),
         past: Vec::new(),
+        opening_version: None,
     };
     let ready = Ready::new(wallet, priced, pricing, Cause::Start)?;
     let mut draft = Draft::new(wallet, at);

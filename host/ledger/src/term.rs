@@ -27,6 +27,7 @@ pub(crate) fn closed(subscription: &SubscriptionState, until: Timestamp) -> Term
         state_version: subscription.state_version,
         revision: subscription.revision,
         opened: subscription.opened,
+        opening_version: subscription.opening_version,
     }
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn next_term(
     changed.since = until;
     changed.opened = draft.wallet.header.sequence + 1;
     changed.opening = changed.state.clone();
+    changed.opening_version = None;
 }
 
 /// Keeps a term again that was forgotten, until the next period begins.

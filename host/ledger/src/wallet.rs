@@ -290,8 +290,8 @@ impl Wallet {
                 self.timers.put(timer, state.as_deref());
                 self.dirty.insert(Part::SubjectTimer((**timer).clone()));
             }
-            Effect::SubjectPut(id, subject, change) => {
-                let value = (!change.state.is_empty()).then(|| codec::encode(change));
+            Effect::SubjectPut(id, subject, kept) => {
+                let value = (!kept.state.is_empty()).then(|| codec::encode(kept));
                 self.passed_on
                     .insert(Part::Subject(id.clone(), subject.clone()), value);
             }

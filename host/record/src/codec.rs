@@ -14,8 +14,9 @@ use crate::state::{Part, SubjectTimer};
 
 /// The format of everything in this crate. 2: a record says what a correction means to the plan, and which earlier events a
 /// plan gave back of. 3: what an event took says when it was posted. 4: the start of a subscription says what happens above a
-/// hold, what is noted of an event says by which record, and a timer of a subject may be of no event.
-pub const FORMAT: u8 = 4;
+/// hold, what is noted of an event says by which record, and a timer of a subject may be of no event. 5: what a plan remembers of a
+/// subject says in which version.
+pub const FORMAT: u8 = 5;
 /// The oldest format that is read.
 pub const FORMAT_MIN: u8 = 1;
 
@@ -126,6 +127,11 @@ const CHECKPOINT: u8 = ON_DEMAND | 0x06;
 impl Part {
     /// Prefix of the keys of all unpriced events, in order of arrival.
     pub const UNPRICED_PREFIX: &'static [u8] = &[UNPRICED];
+
+    /// Prefix of the keys of all subjects of a subscription.
+    pub fn subjects_of(subscription: &SubscriptionId) -> Vec<u8> {
+        key(SUBJECT, &[subscription.as_str(), ""])
+    }
 
     /// The part's key. Names hold no zero byte, so a zero separates them.
     pub fn key(&self) -> Vec<u8> {
@@ -246,7 +252,7 @@ mod tests {
     use crate::command::{Due, DueItem, TimerAbout};
     use crate::correction::Noted;
     use crate::outcome::UnpricedReason;
-    use crate::state::{MissedTransition, TimerState, UnpricedState, Waiting};
+    use crate::state::{MissedTransition, SubjectState, TimerState, UnpricedState, Waiting};
     use crate::time::Period;
 
     fn event() -> EventRef {
@@ -259,6 +265,18 @@ mod tests {
     /// As format 3 wrote it.
     fn format_3<T: Serialize>(value: &T) -> Vec<u8> {
         format(3, value)
+    }
+
+    #[test]
+    fn what_format_4_kept_of_a_subject_says_no_version() {
+        let expires = crate::time::Timestamp::from_micros(7);
+        let mut kept: SubjectState = decode(&format(4, &(vec![3_u8, 5], expires))).unwrap();
+        assert_eq!(
+            (&kept.state[..], kept.expires, kept.version),
+            (&[3, 5][..], expires, None)
+        );
+        kept.version = Some(9);
+        assert_eq!(decode::<SubjectState>(&encode(&kept)).unwrap(), kept);
     }
 
     fn format<T: Serialize>(number: u8, value: &T) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::command::AboveHold;
 use crate::ids::{CallId, Hash, PlanName, RevisionHash, SubscriptionId};
 use crate::state::Cadence;
@@ -109,12 +110,30 @@ pub struct TermState {
     pub opening: Vec<u8>,
     /// The plan's state at its end; late events change it.
     pub state: Vec<u8>,
-    /// Version of both states.
+    /// Version of `state`.
     pub state_version: u32,
     /// The revision that last changed the state.
     pub revision: RevisionHash,
     /// Sequence of the record that began it.
     pub opened: u64,
+    /// Version of `opening`, where that is not the version of `state`. Since format 5.
+    #[serde(deserialize_with = "codec::since::<5, _, _>")]
+    pub opening_version: Option<u32>,
+}
+
+impl TermState {
+    /// The same with the state that a plan left behind, in the version in which it keeps it.
+    #[must_use]
+    pub fn with_state(&self, state: &[u8], version: u32, revision: RevisionHash) -> TermState {
+        let opening = self.opening_version.unwrap_or(self.state_version);
+        TermState {
+            state: state.to_vec(),
+            state_version: version,
+            revision,
+            opening_version: (opening != version).then_some(opening),
+            ..self.clone()
+        }
+    }
 }
 
 /// A term that is over, as its subscription remembers it.

@@ -8,11 +8,11 @@ use crate::command::AboveHold;
 use crate::correction::{Consequence, GiveBacks, Original, Standing};
 use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
-use crate::plan::{EventRef, Priced, Rejection, SubjectChange};
+use crate::plan::{EventRef, Priced, Rejection};
 use crate::spending::{CrossedThreshold, ExceededLimit, LimitState};
 use crate::state::{
-    Customer, GrantState, HoldState, HoldUsage, SubjectTimer, SubscriptionState, TimerState, UnpricedState,
-    WriteOffs,
+    Customer, GrantState, HoldState, HoldUsage, SubjectState, SubjectTimer, SubscriptionState, TimerState,
+    UnpricedState, WriteOffs,
 };
 use crate::time::{Period, Timestamp};
 
@@ -114,7 +114,7 @@ pub enum Effect {
     /// A subscription was started or changed.
     SubscriptionPut(SubscriptionId, Box<SubscriptionState>),
     /// A subject's state changed.
-    SubjectPut(SubscriptionId, String, SubjectChange),
+    SubjectPut(SubscriptionId, String, SubjectState),
     /// An event is kept until it has a price. Its number is the sequence of the record.
     UnpricedKept(Box<UnpricedState>),
     /// The event kept by that record was priced.

@@ -256,6 +256,26 @@ pub struct SubscriptionState {
     pub opening: Vec<u8>,
     /// Terms that are over and that late events may belong to, oldest first.
     pub past: Vec<PastTerm>,
+    /// Version of `opening`, where that is not the version of `state`. Since format 5.
+    #[serde(deserialize_with = "codec::since::<5, _, _>")]
+    pub opening_version: Option<u32>,
+}
+
+impl SubscriptionState {
+    /// Takes over the state that a plan left behind, in the version in which it keeps it.
+    pub fn keep(&mut self, state: &[u8], version: u32, revision: RevisionHash) {
+        let opening = self.opening_version.unwrap_or(self.state_version);
+        self.state = state.to_vec();
+        self.state_version = version;
+        self.revision = revision;
+        self.opening_version = (opening != version).then_some(opening);
+    }
+
+    /// The present term opens with what a plan left behind.
+    pub fn open_with(&mut self, state: &[u8], version: u32) {
+        self.opening = state.to_vec();
+        self.opening_version = (version != self.state_version).then_some(version);
+    }
 }
 
 /// Which timer of which subject.
@@ -378,7 +398,7 @@ pub enum Part {
     Hold(crate::plan::EventRef),
     /// A [`SubscriptionState`].
     Subscription(SubscriptionId),
-    /// A subject's state, with the instant at which it may be forgotten. On demand.
+    /// A [`SubjectState`]. On demand.
     Subject(SubscriptionId, String),
     /// An [`UnpricedState`], by the sequence of the record that kept it. On demand.
     Unpriced(u64),
@@ -407,6 +427,19 @@ pub enum Part {
     Checkpoint(u64),
 }
 
+/// What a plan remembers of a subject.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectState {
+    /// The plan's own; empty for one that is new, and for one that is forgotten.
+    pub state: Vec<u8>,
+    /// When it may be forgotten.
+    pub expires: Timestamp,
+    /// The version that the plan keeps it in. None where that was before format 5: no revision could keep it in another one then
+    /// than those before it.
+    #[serde(deserialize_with = "codec::since::<5, _, _>")]
+    pub version: Option<u32>,
+}
+
 /// What a wallet had behind one of its records, so that who asks for the balances of a time that is past does not have to
 /// read everything that was posted since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -428,4 +461,86 @@ pub struct CustomerAccounts {
     pub debt: Nanos,
     /// Owed for fees: zero or negative.
     pub receivable: Nanos,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that meets what cannot be has failed")]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{NO_REVISION, TermState};
+
+    fn subscription() -> SubscriptionState {
+        let (at, nothing) = (Timestamp::from_micros(0), Vec::new);
+        let period = Period {
+            start: at,
+            end: at,
+            index: 0,
+        };
+        SubscriptionState {
+            plan: PlanName::new("p").unwrap(),
+            started: at,
+            anchor: at,
+            cadence: Cadence::Monthly,
+            period,
+            seats: 0,
+            event_types: Vec::new(),
+            state: nothing(),
+            state_version: 0,
+            revision: NO_REVISION,
+            timers: BTreeMap::new(),
+            status: SubscriptionStatus::Active,
+            scheduled: Vec::new(),
+            term: 0,
+            since: at,
+            opened: 1,
+            opening: nothing(),
+            past: Vec::new(),
+            opening_version: None,
+        }
+    }
+
+    /// The versions of a subscription's state and of that which its term opened with.
+    fn versions(of: &SubscriptionState) -> (u32, u32) {
+        (of.state_version, of.opening_version.unwrap_or(of.state_version))
+    }
+
+    #[test]
+    fn what_a_term_opened_with_stays_in_its_version() {
+        let mut open = subscription();
+        open.open_with(b"a", 0);
+        open.keep(b"b", 0, NO_REVISION);
+        assert_eq!((versions(&open), open.opening_version), ((0, 0), None));
+        open.keep(b"c", 2, NO_REVISION);
+        assert_eq!((versions(&open), &open.opening[..]), ((2, 0), &b"a"[..]));
+        open.keep(b"d", 3, NO_REVISION);
+        assert_eq!(versions(&open), (3, 0));
+        // The renewal's answer is known before it is kept.
+        open.open_with(b"e", 4);
+        assert_eq!(versions(&open), (3, 4));
+        open.keep(b"e", 4, NO_REVISION);
+        assert_eq!((versions(&open), open.opening_version), ((4, 4), None));
+    }
+
+    #[test]
+    fn so_does_that_of_a_closed_one() {
+        let open = subscription();
+        let term = TermState {
+            number: 0,
+            plan: open.plan.clone(),
+            period: open.period,
+            since: open.since,
+            until: open.since,
+            seats: 0,
+            opening: b"a".to_vec(),
+            state: b"b".to_vec(),
+            state_version: 1,
+            revision: NO_REVISION,
+            opened: 1,
+            opening_version: None,
+        };
+        let after = term.with_state(b"c", 2, NO_REVISION);
+        assert_eq!((after.state_version, after.opening_version), (2, Some(1)));
+        let again = after.with_state(b"d", 1, NO_REVISION);
+        assert_eq!((&again.state[..], again.opening_version), (&b"d"[..], None));
+    }
 }

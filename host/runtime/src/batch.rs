@@ -8,8 +8,10 @@ use farebox_record::ids::EventType;
 use farebox_record::plan::{FieldProblem, Rejection};
 use farebox_record::time::{Period, Timestamp};
 
+use crate::answer::Verdict;
 use crate::bindings::{self, Span};
 use crate::columns::{Columns, Shape, offset};
+use crate::fault::Fault;
 use crate::plan::Revision;
 use crate::tier::Tier;
 
@@ -114,7 +116,10 @@ pub struct Batch {
     /// Held, so that no other bytes can take their address meanwhile.
     prepared: Vec<(Arc<[u8]>, Span)>,
     /// Triggers that never reach the plan, by their position among all that were pushed.
-    pub(crate) refused: Vec<(usize, Rejection)>,
+    pub(crate) refused: Vec<(usize, Verdict)>,
+    /// Contexts and subjects whose states the plan does not take over from the version that they are kept in.
+    stale_contexts: Vec<(ContextIndex, Fault)>,
+    stale_subjects: Vec<(SubjectIndex, Fault)>,
     pushed: usize,
 }
 
@@ -126,6 +131,8 @@ impl Batch {
             columns: Columns::default(),
             prepared: Vec::new(),
             refused: Vec::new(),
+            stale_contexts: Vec::new(),
+            stale_subjects: Vec::new(),
             pushed: 0,
         }
     }
@@ -140,6 +147,8 @@ impl Batch {
         self.columns.clear();
         self.prepared.clear();
         self.refused.clear();
+        self.stale_contexts.clear();
+        self.stale_subjects.clear();
         self.pushed = 0;
     }
 
@@ -195,6 +204,45 @@ impl Batch {
         ContextIndex(index)
     }
 
+    /// The same with a state that is kept in this version (none: the described one). Where the plan does not take it over,
+    /// the triggers of this context fail and never reach the plan.
+    pub fn context_from(&mut self, kept: Option<u32>, context: &Context<'_>) -> ContextIndex {
+        let revision = self.revision.clone();
+        match revision.up_to_date(kept, context.state) {
+            Ok(state) => self.context(&Context {
+                state: &state,
+                ..*context
+            }),
+            Err(fault) => {
+                let index = self.context(&Context {
+                    state: &[],
+                    ..*context
+                });
+                self.stale_contexts.push((index, fault));
+                index
+            }
+        }
+    }
+
+    /// The same as [`Batch::subject`] with a state that is kept in this version, as [`Batch::context_from`].
+    pub fn subject_from(&mut self, kept: Option<u32>, subject: &Subject<'_>) -> SubjectIndex {
+        let revision = self.revision.clone();
+        match revision.up_to_date(kept, subject.state) {
+            Ok(state) => self.subject(&Subject {
+                name: subject.name,
+                state: &state,
+            }),
+            Err(fault) => {
+                let index = self.subject(&Subject {
+                    name: subject.name,
+                    state: &[],
+                });
+                self.stale_subjects.push((index, fault));
+                index
+            }
+        }
+    }
+
     /// Adds a subject.
     pub fn subject(&mut self, subject: &Subject<'_>) -> SubjectIndex {
         SubjectIndex(self.columns.add_subject(subject.name, subject.state))
@@ -207,13 +255,38 @@ impl Batch {
     pub fn push(&mut self, trigger: &Trigger<'_>) -> usize {
         let position = self.pushed;
         self.pushed += 1;
+        if let Some(fault) = self.stale(trigger) {
+            self.refused.push((position, Verdict::Failed(fault)));
+            return position;
+        }
         let (triggers, measures) = (self.columns.triggers.len(), self.columns.measures.len());
         if let Err(rejection) = self.add(trigger) {
             self.columns.triggers.truncate(triggers);
             self.columns.measures.truncate(measures);
-            self.refused.push((position, rejection));
+            self.refused.push((position, Verdict::Rejected(rejection)));
         }
         position
+    }
+
+    /// Why one of its states cannot be used.
+    pub(crate) fn first_stale(&self) -> Option<&Fault> {
+        let of_subject = || self.stale_subjects.first().map(|(_, fault)| fault);
+        let of_context = self.stale_contexts.first().map(|(_, fault)| fault);
+        of_context.or_else(of_subject)
+    }
+
+    /// Why a state that the trigger depends on cannot be used.
+    fn stale(&self, trigger: &Trigger<'_>) -> Option<Fault> {
+        let of_context = self
+            .stale_contexts
+            .iter()
+            .find(|(index, _)| *index == trigger.context);
+        let of_subject = self
+            .stale_subjects
+            .iter()
+            .find(|(index, _)| Some(*index) == trigger.subject);
+        let fault = of_context.map(|(_, fault)| fault);
+        fault.or(of_subject.map(|(_, fault)| fault)).cloned()
     }
 
     /// How many of each list belong to one trigger or context.

@@ -99,9 +99,9 @@ fn with_refused(verdicts: Vec<Verdict>, batch: &Batch) -> Vec<Verdict> {
     }
     let mut all = Vec::with_capacity(batch.len());
     let mut priced = verdicts.into_iter();
-    for (position, rejection) in &batch.refused {
+    for (position, verdict) in &batch.refused {
         all.extend(priced.by_ref().take(position - all.len()));
-        all.push(Verdict::Rejected(rejection.clone()));
+        all.push(verdict.clone());
     }
     all.extend(priced);
     all

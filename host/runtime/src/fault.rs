@@ -8,7 +8,7 @@ use crate::limits::Limits;
 ///
 /// Most are defects of the plan: the same input will fail again. [`Fault::TimedOut`]
 /// and [`Fault::NoRoom`] are troubles of the machine and say nothing about the plan: try again later.
-/// [`Fault::GivenUp`] was not evaluated at all.
+/// [`Fault::GivenUp`] and [`Fault::StateVersion`] were not evaluated at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It used up its fuel: an endless loop, or far too much work.
@@ -91,6 +91,18 @@ pub enum Fault {
         /// How many there are.
         max: u64,
     },
+    /// A state is kept in another version, and the plan does not take it over.
+    #[error(
+        "the state is kept in version {from}, and the plan, which keeps it in version {to}, does not take it over: {reason}"
+    )]
+    StateVersion {
+        /// The version that it is kept in.
+        from: u32,
+        /// The described one.
+        to: u32,
+        /// What the plan says.
+        reason: String,
+    },
     /// The triggers before it in its batch failed so often that it was not tried.
     #[error("not evaluated: {max} triggers of the same batch failed before it ({limit})")]
     GivenUp {
@@ -113,6 +125,7 @@ impl Fault {
             Fault::BadAnswer { .. } => "bad_answer",
             Fault::TooLarge { .. } => "too_large",
             Fault::NoRoom { .. } => "no_room",
+            Fault::StateVersion { .. } => "state_version",
             Fault::GivenUp { .. } => "given_up",
         }
     }
@@ -121,7 +134,10 @@ impl Fault {
     pub fn is_of_the_plan(&self) -> bool {
         !matches!(
             self,
-            Fault::TimedOut { .. } | Fault::NoRoom { .. } | Fault::GivenUp { .. }
+            Fault::TimedOut { .. }
+                | Fault::NoRoom { .. }
+                | Fault::StateVersion { .. }
+                | Fault::GivenUp { .. }
         )
     }
 

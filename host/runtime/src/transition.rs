@@ -1,5 +1,6 @@
 //! The rare calls: a change of a subscription, an explanation, a migration of state.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use farebox_record::plan::{Rejection, Step};
@@ -56,11 +57,36 @@ impl Runtime {
         time: Timestamp,
         change: &Change,
     ) -> Transition {
+        self.transition_from(
+            revision,
+            (None, context),
+            subject.map(|subject| (None, subject)),
+            time,
+            change,
+        )
+    }
+
+    /// The same with states that are kept in these versions (none: the described one). Where the plan does not take one over, it
+    /// is told nothing, and the verdict says so.
+    pub fn transition_from(
+        &self,
+        revision: &Arc<Revision>,
+        context: (Option<u32>, &Context<'_>),
+        subject: Option<(Option<u32>, &Subject<'_>)>,
+        time: Timestamp,
+        change: &Change,
+    ) -> Transition {
         let (plan, limits) = (&revision.plan, &*revision.plan.limits);
         let mut batch = Batch::new(revision);
-        batch.context(context);
-        if let Some(subject) = subject {
-            batch.subject(subject);
+        batch.context_from(context.0, context.1);
+        if let Some((kept, subject)) = subject {
+            batch.subject_from(kept, subject);
+        }
+        if let Some(fault) = batch.first_stale() {
+            return Transition {
+                verdict: Verdict::Failed(fault.clone()),
+                fuel: 0,
+            };
         }
         let lowered = batch.columns.lower();
         let at = time.as_micros();
@@ -89,8 +115,10 @@ impl Runtime {
 
     /// Explains the first trigger of a batch. The others do not matter; an empty batch has nothing to explain.
     pub fn explain(&self, batch: &Batch) -> Explanation {
-        if let Some((0, rejection)) = batch.refused.first() {
-            return Explanation::Rejected(rejection.clone());
+        match batch.refused.first() {
+            Some((0, Verdict::Rejected(rejection))) => return Explanation::Rejected(rejection.clone()),
+            Some((0, Verdict::Failed(fault))) => return Explanation::Failed(fault.clone()),
+            _ => {}
         }
         if batch.columns.triggers.is_empty() {
             return Explanation::Steps(Vec::new());
@@ -111,9 +139,34 @@ impl Runtime {
 
     /// Brings a state of an earlier version up to the described one.
     pub fn migrate(&self, revision: &Revision, from: u32, state: &[u8]) -> Migration {
-        let limits = &*revision.plan.limits;
-        let answer = twice_if_interrupted(revision, &mut 0, || {
-            let Called { answer, fuel } = revision.plan.callable.migrate(from, state, limits);
+        revision.migrate(from, state)
+    }
+}
+
+impl Revision {
+    /// A state in the described version, from the version that it is kept in (none: the described one). An empty one has none.
+    ///
+    /// # Errors
+    /// The plan does not take it over, or gives no answer that can be used.
+    pub fn up_to_date<'s>(&self, kept: Option<u32>, state: &'s [u8]) -> Result<Cow<'s, [u8]>, Fault> {
+        let described = self.description().state_version;
+        let from = kept.filter(|kept| *kept != described && !state.is_empty());
+        match from.map(|from| (from, self.migrate(from, state))) {
+            None => Ok(Cow::Borrowed(state)),
+            Some((_, Migration::Migrated(state))) => Ok(Cow::Owned(state)),
+            Some((_, Migration::Failed(fault))) => Err(fault),
+            Some((from, Migration::Refused(reason))) => Err(Fault::StateVersion {
+                from,
+                to: described,
+                reason,
+            }),
+        }
+    }
+
+    fn migrate(&self, from: u32, state: &[u8]) -> Migration {
+        let limits = &*self.plan.limits;
+        let answer = twice_if_interrupted(self, &mut 0, || {
+            let Called { answer, fuel } = self.plan.callable.migrate(from, state, limits);
             Called {
                 answer: answer.and_then(|said| read_migration(said, limits)),
                 fuel,

@@ -182,7 +182,9 @@ impl From<ControlError> for Problem {
             ControlError::EffectiveInThePast => {
                 Problem::new(Code::EffectiveInThePast, said).with("pointer", "/effective_at")
             }
-            ControlError::StateVersion { .. } => Problem::new(Code::StateVersion, said),
+            ControlError::StateVersion(of) => Problem::new(Code::StateVersion, said)
+                .with("customer", of.customer.clone())
+                .with("subscription", of.subscription.clone()),
             ControlError::UnknownTenant(_) => Problem::new(Code::UnknownTenant, said),
             ControlError::TenantExists(_) => Problem::new(Code::TenantExists, said),
             ControlError::TooManyTenants { .. } => {

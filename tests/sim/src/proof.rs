@@ -10,6 +10,7 @@ use farebox_record::correction::{Consequence, Refold};
 use farebox_record::ids::SubscriptionId;
 use farebox_record::outcome::{Effect, Pricing, Verdict};
 use farebox_record::record::Record;
+use farebox_record::state::SubjectState;
 use farebox_runtime::{Runtime, Verdict as Again};
 use farebox_store::JournalStore;
 
@@ -28,7 +29,7 @@ struct Proved {
     answers: u64,
     wallet: Wallet,
     /// What plans remember of subjects.
-    subjects: BTreeMap<(SubscriptionId, String), Vec<u8>>,
+    subjects: BTreeMap<(SubscriptionId, String), SubjectState>,
 }
 
 impl Proofs {
@@ -51,7 +52,7 @@ impl Proofs {
             for effect in &record.outcome.effects {
                 if let Effect::SubjectPut(subscription, name, change) = effect {
                     let subject = (subscription.clone(), name.clone());
-                    proved.subjects.insert(subject, change.state.clone());
+                    proved.subjects.insert(subject, change.clone());
                 }
             }
             proved.wallet.replay(record, &stored.body)?;

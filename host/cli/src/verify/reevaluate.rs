@@ -7,8 +7,8 @@ use farebox_engine::{Again, ask_again, refold_again, reversal_again};
 use farebox_record::correction::{Consequence, Refold};
 use farebox_record::ids::{RevisionHash, SubscriptionId};
 use farebox_record::outcome::{Pricing, Verdict as Recorded};
-use farebox_record::plan::{Charge, EventRef, SubjectChange};
-use farebox_record::state::Part;
+use farebox_record::plan::{Charge, EventRef};
+use farebox_record::state::{Part, SubjectState};
 use farebox_record::{Record, codec};
 use farebox_runtime::{Revision, Runtime, Verdict};
 use farebox_store::{StoreError, WalletKey};
@@ -145,13 +145,13 @@ fn refold_differs(record: &Record, recorded: &Refold, again: &Again) -> Option<S
     None
 }
 
-/// States of subjects as a wallet keeps them; empty for those that it does not know.
-fn subjects_of(folded: &Folded) -> impl Fn(&SubscriptionId, &str) -> Vec<u8> {
+/// States of subjects as a wallet keeps them; a default for those that it does not know.
+fn subjects_of(folded: &Folded) -> impl Fn(&SubscriptionId, &str) -> SubjectState {
     |subscription: &SubscriptionId, name: &str| {
         let part = Part::Subject(subscription.clone(), name.to_string()).key();
         let kept = folded.on_demand.get(&part);
-        let change = kept.and_then(|bytes| codec::decode::<SubjectChange>(bytes).ok());
-        change.map_or_else(Vec::new, |change| change.state)
+        let kept = kept.and_then(|bytes| codec::decode(bytes).ok());
+        kept.unwrap_or_default()
     }
 }
 

@@ -4,7 +4,6 @@ use farebox_ledger::Wallet;
 use farebox_record::command::{Command, Due, DueItem};
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::state::{HoldState, HoldUsage};
-use farebox_runtime::Subject;
 
 use crate::controls::Controls;
 use crate::lane::Lane;
@@ -96,12 +95,11 @@ impl Lane {
             if wallet.is_over(subscription, key, about) {
                 return Ok(plain(None));
             }
-            let (name, state) = (&about.subject, turn.state_of(subscription, &about.subject)?);
-            subject = Some(Subject { name, state });
+            subject = Some((&about.subject[..], turn.state_of(subscription, &about.subject)?));
         }
         let command = Command::Due(due.clone());
         let told = Told {
-            subject: subject.as_ref(),
+            subject,
             ..self.told(turn, controls)
         };
         Ok(plain(transition::due(&command, due, wallet, &told)))
@@ -130,7 +128,7 @@ impl Lane {
             &turn.terms(),
             turn.now,
         );
-        let question = match needs {
+        let mut question = match needs {
             Needs::Answer(question) => question,
             Needs::Nothing => return Ok(nobody),
             Needs::Term(subscription, number) => {
@@ -142,6 +140,7 @@ impl Lane {
             }
         };
         let state = turn.subject_state(&question)?;
+        question.catch_up(wallet, state, &turn.tenant, controls, turn.now);
         let verdict = question.ask_alone(&self.shared.runtime, wallet, None, state);
         Ok(verdict.map_or(nobody, |verdict| Step::Answered(question, verdict)))
     }

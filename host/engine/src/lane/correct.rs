@@ -8,8 +8,7 @@ use farebox_record::correction::{Amend, Consequence, PricedBy, RefundTarget, Sta
 use farebox_record::ids::SubscriptionId;
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{EventRef, Order, Priced};
-use farebox_record::state::HoldState;
-use farebox_runtime::Subject;
+use farebox_record::state::{HoldState, SubjectState};
 
 use crate::controls::Controls;
 use crate::lane::Lane;
@@ -234,12 +233,12 @@ impl Lane {
         let subject = match subject {
             None => None,
             Some(name) => match turn.slot.subject(&by.subscription, name) {
-                Some(state) => Some(Subject { name, state }),
+                Some(state) => Some((name, state)),
                 None => return Reversal::Not(wait_for_subject(turn, &by.subscription, name)),
             },
         };
         let told = Told {
-            subject: subject.as_ref(),
+            subject,
             ..self.told(turn, controls)
         };
         match transition::reversed(command, standing, wallet, &told, turn.now) {
@@ -301,7 +300,8 @@ impl Lane {
                 None => return wait_for_subject(turn, &question.subscription, name),
             },
         };
-        let Some(verdict) = question.ask_alone(&self.shared.runtime, wallet, behind.state(), followed) else {
+        let runtime = &self.shared.runtime;
+        let Some(verdict) = question.ask_alone(runtime, wallet, behind.state(), followed.as_ref()) else {
             return Next::NotYet;
         };
         Next::Last(Step::Correct {
@@ -323,18 +323,23 @@ struct Behind<'b> {
 }
 
 impl<'b> Behind<'b> {
-    /// The subscription's state, where the plan's answer changed that which the question is about.
-    fn state(&self) -> Option<&'b [u8]> {
+    /// The subscription's state, where the plan's answer changed that which the question is about; with its version.
+    fn state(&self) -> Option<(u32, &'b [u8])> {
         let same = self.question.subscription == self.reversal.subscription && self.question.term.is_none();
-        self.answered.state.as_deref().filter(|_| same)
+        let state = self.answered.state.as_deref().filter(|_| same)?;
+        Some((self.reversal.state_version, state))
     }
 
     /// The state of the question's subject; none where it must be fetched.
-    fn subject_state(&self, turn: &'b Turn, name: &str) -> Option<&'b [u8]> {
+    fn subject_state(&self, turn: &'b Turn, name: &str) -> Option<SubjectState> {
         let same = self.question.subscription == self.reversal.subscription && self.subject == Some(name);
         match self.answered.subject.as_ref().filter(|_| same) {
-            Some(change) => Some(&change.state),
-            None => turn.slot.subject(&self.question.subscription, name),
+            Some(change) => Some(SubjectState {
+                state: change.state.clone(),
+                expires: change.expires,
+                version: Some(self.reversal.state_version),
+            }),
+            None => turn.slot.subject(&self.question.subscription, name).cloned(),
         }
     }
 }

@@ -21,7 +21,7 @@ use farebox_money::Nanos;
 use farebox_record::event::Event;
 use farebox_record::ids::{Hash, RevisionHash, SubscriptionId};
 use farebox_record::plan::{EventRef, Order, Priced};
-use farebox_record::state::HoldState;
+use farebox_record::state::{HoldState, SubjectState};
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{
     Batch, Context, ContextIndex, Fault, Purpose, Revision, Runtime, Subject, SubjectIndex, Trigger, Verdict,
@@ -43,7 +43,7 @@ pub(crate) struct WorstCase<'a> {
 }
 
 /// Committed states of subjects, by name; empty for those that are new.
-pub(crate) type States<'a> = dyn Fn(&str) -> Vec<u8> + 'a;
+pub(crate) type States<'a> = dyn Fn(&str) -> SubjectState + 'a;
 
 /// Where a hold stands among the open ones: when it was opened, and its event.
 pub(super) type Place = (Timestamp, EventRef);
@@ -75,6 +75,8 @@ pub(super) struct Fold {
     count: usize,
     /// The subscription's state behind them.
     state: Vec<u8>,
+    /// The version that the state is kept in; none: that of the revision.
+    kept: Option<u32>,
     /// States of subjects behind them, where they changed.
     subjects: BTreeMap<String, Vec<u8>>,
 }
@@ -158,6 +160,7 @@ impl Fold {
             last: None,
             count: 0,
             state: committed.map_or_else(Vec::new, |s| s.state.clone()),
+            kept: committed.map(|s| s.state_version),
             subjects: BTreeMap::new(),
         }
     }
@@ -260,13 +263,13 @@ impl Fold {
         wallet: &Wallet,
         subjects: &States<'_>,
     ) {
-        let state = wallet
-            .subscription(worst.subscription)
-            .map_or(&[][..], |s| &s.state);
-        let context = self.context(batch, state);
+        let committed = wallet.subscription(worst.subscription);
+        let state = committed.map_or(&[][..], |s| &s.state);
+        let context = self.context(batch, committed.map(|s| s.state_version), state);
         let subject = worst.subject(worst.event).map(|name| {
-            let state = &subjects(name)[..];
-            batch.subject(&Subject { name, state })
+            let kept = subjects(name);
+            let state = &kept.state[..];
+            batch.subject_from(kept.version, &Subject { name, state })
         });
         batch.push(&worst.trigger(worst.event, worst.time, worst.cost, context, subject));
     }
@@ -279,22 +282,20 @@ impl Fold {
         wallet: &Wallet,
         subjects: &States<'_>,
     ) -> Pushed {
-        let context = self.context(batch, &self.state);
+        let context = self.context(batch, self.kept, &self.state);
         let mut places: BTreeMap<String, SubjectIndex> = BTreeMap::new();
         let mut about = |batch: &mut Batch, event: &Event| {
             let name = worst.subject(event)?;
             if let Some(known) = places.get(name) {
                 return Some(*known);
             }
-            let committed;
-            let state = match self.subjects.get(name) {
-                Some(folded) => folded,
+            let index = match self.subjects.get(name) {
+                Some(state) => batch.subject(&Subject { name, state }),
                 None => {
-                    committed = subjects(name);
-                    &committed
+                    let SubjectState { state, version, .. } = &subjects(name);
+                    batch.subject_from(*version, &Subject { name, state })
                 }
             };
-            let index = batch.subject(&Subject { name, state });
             places.insert(name.to_string(), index);
             Some(index)
         };
@@ -321,14 +322,15 @@ impl Fold {
         pushed
     }
 
-    fn context(&self, batch: &mut Batch, state: &[u8]) -> ContextIndex {
-        batch.context(&Context {
+    fn context(&self, batch: &mut Batch, kept: Option<u32>, state: &[u8]) -> ContextIndex {
+        let context = Context {
             prepared: None,
             state,
             period: self.basis.period,
             seats: self.basis.seats,
             balances: &self.basis.balances,
-        })
+        };
+        batch.context_from(kept, &context)
     }
 
     /// The first hold that is left is folded; none: the plan rejects it, and it moves nothing.
@@ -343,6 +345,7 @@ impl Fold {
             }
             if let Some(state) = priced.state {
                 self.state = state;
+                self.kept = None;
             }
         }
         self.last = Some(place);

@@ -25,7 +25,7 @@ use farebox_record::ids::SubscriptionId;
 use farebox_record::lifecycle::TermState;
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
-use farebox_record::state::UnpricedState;
+use farebox_record::state::{SubjectState, UnpricedState};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::committer::{Landed, Shipment};
@@ -53,9 +53,9 @@ pub(crate) enum Message {
     /// A record is here, or there is none.
     Found(WalletKey, IdHash, Option<Arc<Record>>),
     /// A subject's state is here.
-    Subject(WalletKey, SubscriptionId, String, Vec<u8>),
+    Subject(WalletKey, SubscriptionId, String, SubjectState),
     /// States of several subjects are here.
-    Subjects(WalletKey, SubscriptionId, Vec<(String, Vec<u8>)>),
+    Subjects(WalletKey, SubscriptionId, Vec<(String, SubjectState)>),
     /// A closed term is here, or is forgotten.
     Term(WalletKey, SubscriptionId, u32, Option<TermState>),
     /// An event as it stands is here, or there is none; with those that it gave back of.

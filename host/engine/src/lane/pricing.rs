@@ -12,7 +12,7 @@ use farebox_record::ids::{SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{Description, EventRef, Order};
-use farebox_record::state::{GrantPhase, HoldState, HoldUsage, Slice, SliceSource};
+use farebox_record::state::{GrantPhase, HoldState, HoldUsage, Slice, SliceSource, SubjectState};
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Batch, Context, Evaluation, Purpose, Revision, Runtime, Subject, Trigger};
 
@@ -45,14 +45,36 @@ impl Question {
         self.event.attributes.get(name).map(String::as_str)
     }
 
-    /// The plan's answer at once, apart from all other questions. `state` and `subject` are those that it is asked with;
-    /// without a state, it is that of the wallet or of the term.
+    /// A revision cannot read a state that a later one has taken over into a version of its own. What is asked of it then (an
+    /// event that comes late, a call that it quoted) is asked of the revision in force now.
+    pub fn catch_up(
+        &mut self,
+        wallet: &Wallet,
+        subject: Option<&SubjectState>,
+        tenant: &TenantId,
+        controls: &Controls,
+        now: Timestamp,
+    ) {
+        let open = wallet.subscription(&self.subscription);
+        let (plan, kept, state) = match (&self.term, open) {
+            (Some(term), _) => (&term.plan, term.state_version, &term.state),
+            (None, Some(open)) => (&open.plan, open.state_version, &open.state),
+            (None, None) => return,
+        };
+        let newest = newest_of(Some(kept), state, subject);
+        if let Some(present) = controls.reading(tenant, plan, newest, &self.revision, now) {
+            self.revision = Arc::clone(present);
+        }
+    }
+
+    /// The plan's answer at once, apart from all other questions. `state` (with the version that it is kept in) and `subject`
+    /// are those that it is asked with; without a state, it is that of the wallet or of the term.
     pub fn ask_alone(
         &self,
         runtime: &Runtime,
         wallet: &Wallet,
-        state: Option<&[u8]>,
-        subject: Option<&[u8]>,
+        state: Option<(u32, &[u8])>,
+        subject: Option<&SubjectState>,
     ) -> Option<farebox_runtime::Verdict> {
         let mut batch = Batch::new(&self.revision);
         self.push(&mut batch, wallet, state, subject);
@@ -64,27 +86,28 @@ impl Question {
         &self,
         batch: &mut Batch,
         wallet: &Wallet,
-        state: Option<&[u8]>,
-        subject: Option<&[u8]>,
+        state: Option<(u32, &[u8])>,
+        subject: Option<&SubjectState>,
     ) -> usize {
         let open = wallet.subscription(&self.subscription);
-        let present = || match &self.term {
-            Some(term) => &term.state[..],
-            None => open.map_or(&[][..], |s| &s.state),
+        let (kept, state) = match (state, &self.term, open) {
+            (Some((version, state)), _, _) => (Some(version), state),
+            (None, Some(term), _) => (Some(term.state_version), &term.state[..]),
+            (None, None, Some(open)) => (Some(open.state_version), &open.state[..]),
+            (None, None, None) => (None, &[][..]),
         };
         let balances = balances_for(wallet, self.revision.description(), &self.event.reference());
-        let context = batch.context(&Context {
+        let context = Context {
             prepared: None,
-            state: state.unwrap_or_else(present),
+            state,
             period: self.period,
             seats: self.seats,
             balances: &balances,
-        });
+        };
+        let context = batch.context_from(kept, &context);
         let subject = self.subject().map(|name| {
-            batch.subject(&Subject {
-                name,
-                state: subject.unwrap_or_default(),
-            })
+            let state = subject.map_or(&[][..], |kept| &kept.state);
+            batch.subject_from(subject.and_then(|kept| kept.version), &Subject { name, state })
         });
         batch.push(&Trigger {
             purpose: self.purpose,
@@ -118,6 +141,13 @@ impl Question {
         pricing.term = self.term.clone();
         pricing
     }
+}
+
+/// The latest version in which one of the states is kept; an empty one is in none.
+pub(crate) fn newest_of(kept: Option<u32>, state: &[u8], subject: Option<&SubjectState>) -> Option<u32> {
+    let of_state = kept.filter(|_| !state.is_empty());
+    let of_subject = subject.filter(|subject| !subject.state.is_empty());
+    of_state.max(of_subject.and_then(|subject| subject.version))
 }
 
 pub(crate) fn pricing(
@@ -353,7 +383,7 @@ impl Calls {
         tenant: &TenantId,
         wallet: &Wallet,
         question: &Question,
-        subject: Option<&[u8]>,
+        subject: Option<&SubjectState>,
     ) -> Place {
         let hash = question.revision.hash();
         let fits = |(owner, batch): &(TenantId, Batch)| {

@@ -11,7 +11,7 @@ use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
-use farebox_record::state::SliceSource;
+use farebox_record::state::{SliceSource, SubjectState};
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Runtime, Verdict};
 use farebox_store::{Commit, IdHash, Keep, NewRecord, WalletKey};
@@ -62,7 +62,7 @@ pub(crate) struct Slot {
     /// The id or subject that the head of the queue waits for.
     waiting: bool,
     /// States of subjects, as of the newest record.
-    subjects: HashMap<(SubscriptionId, String), Vec<u8>>,
+    subjects: HashMap<(SubscriptionId, String), SubjectState>,
     /// What its open holds leave behind where each turns out at its worst.
     folds: Folds,
     /// Closed terms of subscriptions, as of the newest record; none for those that are forgotten.
@@ -181,15 +181,13 @@ impl Slot {
         is_it
     }
 
-    pub fn subject_loaded(&mut self, subscription: SubscriptionId, subject: String, state: Vec<u8>) {
+    pub fn subject_loaded(&mut self, subscription: SubscriptionId, subject: String, state: SubjectState) {
         self.waiting = false;
         self.subjects.entry((subscription, subject)).or_insert(state);
     }
 
-    pub fn subject(&self, subscription: &SubscriptionId, subject: &str) -> Option<&[u8]> {
-        self.subjects
-            .get(&(subscription.clone(), subject.to_string()))
-            .map(Vec::as_slice)
+    pub fn subject(&self, subscription: &SubscriptionId, subject: &str) -> Option<&SubjectState> {
+        self.subjects.get(&(subscription.clone(), subject.to_string()))
     }
 
     /// What is to be held for a call; none while the wallet is not here.
@@ -414,9 +412,9 @@ impl Slot {
             named.retain(|original| events.contains(&original.standing.event.reference()));
         }
         for effect in &record.outcome.effects {
-            if let Effect::SubjectPut(subscription, subject, change) = effect {
+            if let Effect::SubjectPut(subscription, subject, kept) = effect {
                 self.subjects
-                    .insert((subscription.clone(), subject.clone()), change.state.clone());
+                    .insert((subscription.clone(), subject.clone()), kept.clone());
             }
             if let Effect::TermPut(subscription, term) = effect {
                 let key = (subscription.clone(), term.number);

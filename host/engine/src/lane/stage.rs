@@ -8,7 +8,7 @@ use farebox_record::outcome::{Effect, HoldEnd, Pricing};
 use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
-use farebox_runtime::{Purpose, Subject};
+use farebox_runtime::Purpose;
 use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
@@ -353,7 +353,7 @@ impl Lane {
         let needs = asked.needs(wallet, &turn.tenant, controls, &turn.terms());
         match needs {
             Needs::Nothing => plain(),
-            needs => self.ask_plan(turn, needs, calls),
+            needs => self.ask_plan(turn, needs, controls, calls),
         }
     }
 
@@ -362,6 +362,7 @@ impl Lane {
             runtime: &self.shared.runtime,
             tenant: &turn.tenant,
             controls,
+            now: turn.now,
             subject: None,
         }
     }
@@ -401,16 +402,13 @@ impl Lane {
         let mut subject = None;
         if let (Some(about), true) = (timer_of(command), turn.staged.is_empty()) {
             match turn.state_of(&again.subscription, &about.subject) {
-                Ok(state) => {
-                    let name = &about.subject;
-                    subject = Some(Subject { name, state });
-                }
+                Ok(state) => subject = Some((&about.subject[..], state)),
                 Err(load) => return Next::Wait(load),
             }
         }
         self.transition(turn, |wallet| {
             let told = Told {
-                subject: subject.as_ref(),
+                subject,
                 ..self.told(turn, controls)
             };
             transition::retry(command, &again, term, wallet, &told, turn.now)
@@ -458,7 +456,7 @@ impl Lane {
                 pricing: None,
                 control: false,
             }),
-            needs => self.ask_plan(turn, needs, calls),
+            needs => self.ask_plan(turn, needs, controls, calls),
         }
     }
 
@@ -495,8 +493,8 @@ impl Lane {
         }
     }
 
-    fn ask_plan(&self, turn: &mut Turn, needs: Needs, calls: &mut Calls) -> Next {
-        let question = match needs {
+    fn ask_plan(&self, turn: &mut Turn, needs: Needs, controls: &Controls, calls: &mut Calls) -> Next {
+        let mut question = match needs {
             Needs::Answer(question) => question,
             Needs::Nothing => return Next::NotYet,
             Needs::Term(subscription, number) if turn.staged.is_empty() => {
@@ -514,16 +512,18 @@ impl Lane {
         if alone && !turn.staged.is_empty() {
             return Next::NotYet;
         }
-        if alone && question.purpose == Purpose::WorstCase && question.term.is_none() {
-            return self.quote(turn, question);
-        }
         let Some(wallet) = turn.slot.wallet.as_ref() else {
             return Next::NotYet;
         };
+        if alone && question.purpose == Purpose::WorstCase && question.term.is_none() {
+            question.catch_up(wallet, None, &turn.tenant, controls, turn.now);
+            return self.quote(turn, question);
+        }
         let state = match turn.subject_state(&question) {
             Ok(state) => state,
             Err(load) => return Next::Wait(load),
         };
+        question.catch_up(wallet, state, &turn.tenant, controls, turn.now);
         let place = calls.ask(&turn.tenant, wallet, &question, state);
         let step = Step::Ask(question, place);
         if alone {

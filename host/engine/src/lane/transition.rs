@@ -9,12 +9,12 @@ use farebox_record::correction::{Standing, TakenSlice};
 use farebox_record::ids::{PlanName, SubscriptionId, TenantId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
 use farebox_record::outcome::{Line, Pricing};
-use farebox_record::state::DueChange;
+use farebox_record::state::{DueChange, SubjectState};
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Change, Context, Replacement, ReversedCharge, Runtime, Subject};
 
 use crate::controls::Controls;
-use crate::lane::pricing::{balances, pricing};
+use crate::lane::pricing::{balances, newest_of, pricing};
 
 /// What a command means to a plan besides usage; none where no plan is told. `original` is the event that a void
 /// takes back or an amendment replaces.
@@ -150,8 +150,17 @@ impl<'a> Telling<'a> {
     }
 
     fn tell(&self, wallet: &Wallet, told: &Told<'_>, command: &Command, change: &Change) -> Option<Pricing> {
-        let revision = told.controls.pricing(told.tenant, self.plan, self.at)?;
-        let state = state_before(wallet, self.id, command, change, self.term);
+        let (kept, state) = state_before(wallet, self.id, command, change, self.term);
+        let oldest = told.controls.pricing(told.tenant, self.plan, self.at)?;
+        let subject = told.subject.map(|(_, kept)| kept);
+        let later = told.controls.reading(
+            told.tenant,
+            self.plan,
+            newest_of(kept, state, subject),
+            oldest,
+            told.now,
+        );
+        let revision = later.unwrap_or(oldest);
         let context = Context {
             prepared: None,
             state,
@@ -159,9 +168,17 @@ impl<'a> Telling<'a> {
             seats: self.seats,
             balances: &balances(wallet, revision.description()),
         };
-        let answer = told
-            .runtime
-            .transition(revision, &context, told.subject, self.time, change);
+        let subject = told.subject.map(|(name, kept)| {
+            let state = &kept.state[..];
+            (kept.version, Subject { name, state })
+        });
+        let answer = told.runtime.transition_from(
+            revision,
+            (kept, &context),
+            subject.as_ref().map(|(kept, subject)| (*kept, subject)),
+            self.time,
+            change,
+        );
         let mut pricing = pricing(
             revision,
             self.id.clone(),
@@ -185,25 +202,33 @@ pub(crate) struct Told<'a> {
     pub runtime: &'a Runtime,
     pub tenant: &'a TenantId,
     pub controls: &'a Controls,
+    /// What time it is.
+    pub now: Timestamp,
     /// What the plan follows, where the change is about one.
-    pub subject: Option<&'a Subject<'a>>,
+    pub subject: Option<(&'a str, &'a SubjectState)>,
 }
 
-/// The state that a plan is told with: one that starts or takes over begins with nothing. Where it is told again, it has
-/// what it has made of usage since, or, about a closed `term`, what that term opened with.
+/// The state that a plan is told with, and the version that it is kept in: one that starts or takes over begins with nothing.
+/// Where it is told again, it has what it has made of usage since, or, about a closed `term`, what that term opened with.
 pub(crate) fn state_before<'w>(
     wallet: &'w Wallet,
     id: &SubscriptionId,
     command: &Command,
     change: &Change,
     term: Option<&'w TermState>,
-) -> &'w [u8] {
+) -> (Option<u32>, &'w [u8]) {
     if let (Some(term), Some(_)) = (term, command.retried()) {
-        return &term.opening;
+        return (
+            Some(term.opening_version.unwrap_or(term.state_version)),
+            &term.opening,
+        );
     }
     match change {
-        Change::Started | Change::PlanChanged { .. } if command.retried().is_none() => &[],
-        _ => wallet.subscription(id).map_or(&[], |s| &s.state),
+        Change::Started | Change::PlanChanged { .. } if command.retried().is_none() => (None, &[]),
+        _ => match wallet.subscription(id) {
+            Some(open) => (Some(open.state_version), &open.state),
+            None => (None, &[]),
+        },
     }
 }
 

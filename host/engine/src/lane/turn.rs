@@ -11,7 +11,7 @@ use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{HoldEnd, Pricing, Seen, Verdict};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
-use farebox_record::state::GrantState;
+use farebox_record::state::{GrantState, SubjectState};
 use farebox_record::time::Timestamp;
 use farebox_store::{IdHash, WalletKey};
 
@@ -113,7 +113,7 @@ impl Turn {
     }
 
     /// The state of the subject that a question is about; none where it is about none. An error is what must be loaded first.
-    pub fn subject_state(&self, question: &Question) -> Result<Option<&[u8]>, Load> {
+    pub fn subject_state(&self, question: &Question) -> Result<Option<&SubjectState>, Load> {
         let Some(subject) = question.subject() else {
             return Ok(None);
         };
@@ -121,7 +121,7 @@ impl Turn {
     }
 
     /// The state of a subject. An error is what must be loaded first.
-    pub fn state_of(&self, subscription: &SubscriptionId, name: &str) -> Result<&[u8], Load> {
+    pub fn state_of(&self, subscription: &SubscriptionId, name: &str) -> Result<&SubjectState, Load> {
         match self.slot.subject(subscription, name) {
             Some(state) => Ok(state),
             None => Err(Load::Subject {

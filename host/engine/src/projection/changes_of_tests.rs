@@ -232,6 +232,7 @@ fn subscriptions_start_and_renew() {
         since: farebox_record::time::Timestamp::EPOCH,
         opened: 1,
         opening: Vec::new(),
+        opening_version: None,
         past: Vec::new(),
     };
     let id: SubscriptionId = "s".parse().unwrap();

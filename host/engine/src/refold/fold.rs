@@ -417,18 +417,22 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn revision(&self, hash: &RevisionHash) -> Result<Arc<Revision>, Cannot> {
+    /// A revision, with the state in its version.
+    fn revision(&mut self, hash: &RevisionHash) -> Result<Arc<Revision>, Cannot> {
         let revision = (self.work.revisions)(hash);
         let revision = revision.ok_or_else(|| format!("revision {hash} is not at hand"))?;
         let description = revision.description();
         if description.wants_balances {
             return Err("the plan's prices depend on the balance of their moment".to_string());
         }
-        if description.state_version != self.state.version {
+        if description.state_version < self.state.version {
             return Err(format!(
-                "revision {hash} keeps its state in another version than the revisions before it"
+                "revision {hash} keeps its state in an earlier version than the revisions before it"
             ));
         }
+        let state = revision.up_to_date(Some(self.state.version), &self.state.bytes);
+        self.state.bytes = state.map_err(|fault| fault.to_string())?.into_owned();
+        self.state.version = description.state_version;
         Ok(revision)
     }
 

@@ -100,7 +100,7 @@ pub fn void(id: &str) -> Command {
 fn proved(house: &House, store: &dyn Store) -> usize {
     let controls = house.engine.controls();
     let mut wallet = Wallet::default();
-    let mut subjects: HashMap<String, Vec<u8>> = HashMap::new();
+    let mut subjects: HashMap<String, farebox_record::state::SubjectState> = HashMap::new();
     let mut records = store
         .history(&WalletKey::new("default", "ada"), None, 1_000)
         .unwrap();
@@ -122,7 +122,7 @@ fn proved(house: &House, store: &dyn Store) -> usize {
         }
         for effect in &record.outcome.effects {
             if let Effect::SubjectPut(_, name, change) = effect {
-                subjects.insert(name.clone(), change.state.clone());
+                subjects.insert(name.clone(), change.clone());
             }
         }
         wallet.replay(&record, &stored.body).unwrap();

@@ -123,7 +123,7 @@ async fn holds_that_are_open_together_cannot_settle_beyond_what_is_held() {
         let record = farebox_record::Record::decode(&stored.body).unwrap();
         if let Some(pricing) = &record.seen.pricing {
             let revision = controls.revision(&pricing.revision).unwrap();
-            let again = ask_again(&runtime(), revision, &record, &wallet, |_, _| Vec::new()).unwrap();
+            let again = ask_again(&runtime(), revision, &record, &wallet, |_, _| Default::default()).unwrap();
             let (Verdict::Priced(then), farebox_runtime::Verdict::Priced(now)) = (&pricing.verdict, &again)
             else {
                 panic!("{again:?}")

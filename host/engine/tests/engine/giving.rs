@@ -265,7 +265,7 @@ fn proven(store: &dyn Store, house: &House) {
         let record = Record::decode(&stored.body).unwrap();
         if let Some(pricing) = &record.seen.pricing {
             let revision = controls.revision(&pricing.revision).unwrap();
-            let again = ask_again(&runtime(), revision, &record, &wallet, |_, _| Vec::new()).unwrap();
+            let again = ask_again(&runtime(), revision, &record, &wallet, |_, _| Default::default()).unwrap();
             match (&pricing.verdict, again) {
                 (Verdict::Priced(then), farebox_runtime::Verdict::Priced(now)) => assert_eq!(*then, now),
                 (then, now) => panic!("{then:?}, now {now:?}"),

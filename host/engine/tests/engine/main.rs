@@ -19,6 +19,7 @@ mod large;
 mod limits;
 mod limping;
 mod losses;
+mod migration;
 mod open_holds;
 mod overdue;
 mod parts;

@@ -170,7 +170,7 @@ pub fn proved(house: &House, store: &dyn Store) -> usize {
         let record = Record::decode(&stored.body).unwrap();
         if let Some(pricing) = &record.seen.pricing {
             let revision = controls.revision(&pricing.revision).unwrap();
-            let again = ask_again(&runtime(), revision, &record, &wallet, |_, _| Vec::new()).unwrap();
+            let again = ask_again(&runtime(), revision, &record, &wallet, |_, _| Default::default()).unwrap();
             let same = match (&pricing.verdict, &again) {
                 (Verdict::Priced(then), farebox_runtime::Verdict::Priced(now)) => then == now,
                 (Verdict::Rejected(then), farebox_runtime::Verdict::Rejected(now)) => then == now,

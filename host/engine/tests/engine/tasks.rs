@@ -25,24 +25,27 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::house::{House, amounts, event, grant, hold, put, runtime, seconds};
 
-fn component() -> &'static [u8] {
+pub fn component() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tasks");
-        build_plan(&folder, &BuildOptions::default()).unwrap().component
-    })
+    BUILT.get_or_init(|| built("tasks"))
 }
 
-fn plan() -> PlanName {
+/// A plan of these tests.
+pub fn built(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    build_plan(&folder, &BuildOptions::default()).unwrap().component
+}
+
+pub fn plan() -> PlanName {
     PlanName::new("tasks").unwrap()
 }
 
-fn subscription() -> SubscriptionId {
+pub fn subscription() -> SubscriptionId {
     SubscriptionId::new("s").unwrap()
 }
 
 /// The same prices; spaces make it another revision.
-fn activate(house: &House, spaces: usize) -> RevisionHash {
+pub fn activate(house: &House, spaces: usize) -> RevisionHash {
     let parameters = format!("{{{}}}", " ".repeat(spaces));
     let hash = Hash::of(component());
     let activated = house
@@ -57,7 +60,7 @@ fn activate(house: &House, spaces: usize) -> RevisionHash {
     activated.activation.revision
 }
 
-fn house(store: Arc<dyn Store>) -> House {
+pub fn house(store: Arc<dyn Store>) -> House {
     let house = House::without_plan(store);
     house
         .engine
@@ -68,7 +71,7 @@ fn house(store: Arc<dyn Store>) -> House {
 }
 
 /// A customer with credits and dollars, on the plan.
-async fn customer(house: &House, name: &str, credits: &str, usd: &str) {
+pub async fn customer(house: &House, name: &str, credits: &str, usd: &str) {
     house.done(name, put()).await;
     let mut pool = grant("credits", credits);
     if let Command::Grant(grant) = &mut pool {
@@ -87,7 +90,7 @@ async fn customer(house: &House, name: &str, credits: &str, usd: &str) {
     house.done(name, Command::Subscribe(subscribe)).await;
 }
 
-fn call(id: &str, task: Option<&str>, steps: i64) -> Event {
+pub fn call(id: &str, task: Option<&str>, steps: i64) -> Event {
     let mut event = event(id, "any", &[("steps", steps)]);
     event.event_type = "tool.call".parse().unwrap();
     event
@@ -96,7 +99,7 @@ fn call(id: &str, task: Option<&str>, steps: i64) -> Event {
     event
 }
 
-fn authorize(id: &str, task: Option<&str>, most: i64) -> Command {
+pub fn authorize(id: &str, task: Option<&str>, most: i64) -> Command {
     Command::Authorize(Authorize {
         event: call(id, task, most),
         ttl: seconds(900),
@@ -104,7 +107,7 @@ fn authorize(id: &str, task: Option<&str>, most: i64) -> Command {
     })
 }
 
-fn settle(id: &str, nth: usize, used: i64, finality: Finality) -> Command {
+pub fn settle(id: &str, nth: usize, used: i64, finality: Finality) -> Command {
     Command::Settle(Settle {
         hold: hold(id),
         id: CallId::new(&format!("settle-{nth}")).unwrap(),
@@ -143,7 +146,7 @@ async fn held(house: &House, customer: &str, id: &str, task: Option<&str>, most:
 }
 
 /// Available, held and owed.
-async fn balance(house: &House, customer: &str, asset: &str) -> [String; 3] {
+pub async fn balance(house: &House, customer: &str, asset: &str) -> [String; 3] {
     let balances = house.wallet(customer).await.balances();
     let of = balances.iter().find(|b| b.asset.as_str() == asset).unwrap();
     [&of.available, &of.held, &of.debt].map(ToString::to_string)
@@ -151,10 +154,10 @@ async fn balance(house: &House, customer: &str, asset: &str) -> [String; 3] {
 
 /// Asks for every price again, from each record and the wallet before it, with nothing that was kept meanwhile. Gives the
 /// charges that were quoted for holds.
-fn again(house: &House, store: &dyn Store, customer: &str) -> Vec<Vec<String>> {
+pub fn again(house: &House, store: &dyn Store, customer: &str) -> Vec<Vec<String>> {
     let controls = house.engine.controls();
     let mut wallet = Wallet::default();
-    let mut subjects: HashMap<(SubscriptionId, String), Vec<u8>> = HashMap::new();
+    let mut subjects: HashMap<(SubscriptionId, String), farebox_record::state::SubjectState> = HashMap::new();
     let mut quotes = Vec::new();
     let mut records = store
         .history(&WalletKey::new("default", customer), None, usize::MAX)
@@ -182,7 +185,7 @@ fn again(house: &House, store: &dyn Store, customer: &str) -> Vec<Vec<String>> {
         }
         for effect in &record.outcome.effects {
             if let Effect::SubjectPut(subscription, name, change) = effect {
-                subjects.insert((subscription.clone(), name.clone()), change.state.clone());
+                subjects.insert((subscription.clone(), name.clone()), change.clone());
             }
         }
         wallet.replay(&record, &stored.body).unwrap();

@@ -7,8 +7,7 @@ use farebox_money::Nanos;
 use farebox_record::codec;
 use farebox_record::ids::{LimitName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange, SubscriptionStatus, TermState};
-use farebox_record::plan::SubjectChange;
-use farebox_record::state::{GrantPhase, Part, SliceSource, SubscriptionState, TimerState};
+use farebox_record::state::{GrantPhase, Part, SliceSource, SubjectState, SubscriptionState, TimerState};
 use farebox_record::time::Period;
 use proptest::prelude::*;
 
@@ -40,8 +39,8 @@ fn same_subjects(world: &World, model: &Model) -> Result<(), TestCaseError> {
     let mut stored = Vec::new();
     for (key, value) in world.parts() {
         if let Ok(Part::Subject(sub, team)) = Part::from_key(&key) {
-            let change: SubjectChange = codec::decode(&value).unwrap();
-            stored.push((sub.to_string(), team, change.state));
+            let kept: SubjectState = codec::decode(&value).unwrap();
+            stored.push((sub.to_string(), team, kept.state));
         }
     }
     let expected = model.subjects.iter();

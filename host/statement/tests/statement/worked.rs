@@ -259,6 +259,7 @@ fn of_march(amount: &str) -> Pricing {
         until: march.end,
         seats: 1,
         opening: Vec::new(),
+        opening_version: None,
         state: Vec::new(),
         state_version: 1,
         revision: price.revision,

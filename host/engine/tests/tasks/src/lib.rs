@@ -65,7 +65,8 @@ impl Plan for Tasks {
     fn describe() -> Description {
         Description {
             order: Order::Sequential,
-            subject: Some(attribute::TASK),
+            // The package `plain-tasks` is the same plan without tasks.
+            subject: (env!("CARGO_PKG_NAME") == "engine-tasks").then_some(attribute::TASK),
             ..Description::new(
                 "engine-tasks",
                 "1",
