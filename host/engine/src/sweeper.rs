@@ -131,23 +131,5 @@ fn in_turn<'t>(tenants: impl Iterator<Item = &'t TenantId>, last: Option<&Tenant
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_tenant_has_its_turn() {
-        let tenants = ["a", "b", "c"].map(|name| TenantId::new(name).unwrap());
-        let turn = |last: Option<&str>| {
-            let last = last.map(|name| TenantId::new(name).unwrap());
-            let turn = in_turn(tenants.iter(), last.as_ref());
-            turn.iter()
-                .map(|tenant| tenant.as_str().to_string())
-                .collect::<String>()
-        };
-        assert_eq!(turn(None), "abc");
-        assert_eq!(turn(Some("a")), "bca");
-        assert_eq!(turn(Some("bb")), "cab");
-        assert_eq!(turn(Some("c")), "abc");
-        assert_eq!(turn(Some("d")), "abc");
-    }
-}
+#[path = "sweeper_tests.rs"]
+mod tests;

@@ -9,6 +9,8 @@
 mod audit;
 mod books;
 mod control;
+#[cfg(test)]
+mod falsified_tests;
 mod reevaluate;
 mod report;
 mod revisions;

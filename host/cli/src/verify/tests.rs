@@ -37,11 +37,11 @@ struct Story {
     parts: BTreeMap<PartKey, Option<Vec<u8>>>,
 }
 
-fn tenant() -> TenantId {
+pub(super) fn tenant() -> TenantId {
     TenantId::new("default").unwrap()
 }
 
-fn acme() -> CustomerId {
+pub(super) fn acme() -> CustomerId {
     CustomerId::new("acme").unwrap()
 }
 
@@ -131,7 +131,7 @@ fn verified(store: &MemoryStore, now: Timestamp) -> Report {
     verify(store, None, &runtime, now, &|_, _| {}).unwrap()
 }
 
-fn put_customer(id: &str) -> Command {
+pub(super) fn put_customer(id: &str) -> Command {
     Command::PutCustomer(PutCustomer {
         id: CallId::new(id).unwrap(),
         name: None,
@@ -139,7 +139,7 @@ fn put_customer(id: &str) -> Command {
     })
 }
 
-fn grant(id: &str) -> Command {
+pub(super) fn grant(id: &str) -> Command {
     Command::Grant(Grant {
         id: GrantId::new(id).unwrap(),
         asset: "usd".parse().unwrap(),

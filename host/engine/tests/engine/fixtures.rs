@@ -1,5 +1,6 @@
 //! What an older release wrote opens today: journals with a record of each kind but two, kept as text. A quarantine is made by
-//! no test's plan, and `RetryTransition` only answers what older releases kept.
+//! no test's plan, and `RetryTransition` only answers what releases of format 1 kept: it is in a wallet of theirs beside the
+//! ledger's tests.
 //!
 //! `tests/fixtures/journal-v1.hex` is the first segment of a journal of format 1, block by block, without the zeros at a
 //! block's end. A new version of the format leaves it alone and adds a file and a test of its own, so that each version is

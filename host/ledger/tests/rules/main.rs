@@ -18,6 +18,7 @@ mod checkpoints;
 mod conflicts;
 mod corrections;
 mod debt;
+mod formats;
 mod giving;
 mod grants;
 mod holds;
