@@ -3,7 +3,7 @@
 //! A period is paid where the plan is asked to carry out what it costs, and only there. Outcomes count whenever they do: in a
 //! pause the deadlines of claims go on, and a period may pass, or go on for a while, without anybody paying for it.
 
-use farebox_plan::{Added, Instant, Nanos, Overflow, Rejection};
+use farebox_plan::{Added, Instant, Nanos, Overflow, PaidSeats, Rejection};
 use serde::{Deserialize, Serialize};
 
 /// What is remembered of a subscription.
@@ -19,6 +19,8 @@ pub struct State {
     since: Added<Instant>,
     /// In which period a pause began that goes on.
     paused: Added<u32>,
+    /// Which seats were paid. None: from before that was kept.
+    seats: Added<PaidSeats>,
 }
 
 /// What outcomes cost in a period, less what was given back in it.
@@ -31,9 +33,20 @@ struct Counted {
 impl State {
     /// The deal takes a subscription over. One that is told so again has counted since, and keeps that.
     pub(crate) fn take_over(&mut self, at: Instant) {
+        let seats = self.seats.0.take();
         if *self == State::default() {
             self.since = Added(Some(at));
         }
+        self.seats = Added(seats);
+    }
+
+    /// The seats of a period, as far as they are remembered, to be [kept](State::keep_seats).
+    pub(crate) fn take_seats(&mut self, period: u32) -> Option<PaidSeats> {
+        self.seats.0.take().filter(|seats| seats.is_of(period))
+    }
+
+    pub(crate) fn keep_seats(&mut self, seats: PaidSeats) {
+        self.seats = Added(Some(seats));
     }
 
     /// A period is paid. What counted in it already goes on counting.
@@ -44,12 +57,14 @@ impl State {
             ahead: Added(None),
             since: self.since,
             paused: self.paused,
+            seats: Added(self.seats.0.take()),
         };
     }
 
-    /// A pause begins.
-    pub(crate) fn pause(&mut self, period: u32) {
-        self.paused = Added(Some(period));
+    /// A pause begins in a period, or `with` it, for which nobody pays then: that is when the period before ends.
+    pub(crate) fn pause(&mut self, period: u32, with: bool) {
+        let before = with && self.period < period;
+        self.paused = Added(Some(period - u32::from(before)));
     }
 
     /// The period in which the pause began that goes on.
@@ -135,6 +150,7 @@ mod tests {
             })),
             since: Added(None),
             paused: Added(None),
+            seats: Added(None),
         }
     }
 
@@ -203,15 +219,15 @@ mod tests {
         let bytes = postcard::to_allocvec(&now).unwrap();
         assert_eq!(bytes[..before.len()], before);
         assert_eq!(postcard::from_bytes::<State>(&bytes).as_ref(), Ok(&now));
-        // The last bytes say that no pause goes on and no deal took over, and may be missing.
-        for missing in [1, 2] {
+        // The last bytes say that no seats are kept, no pause goes on and no deal took over, and may be missing.
+        for missing in [1, 2, 3] {
             assert_eq!(
                 postcard::from_bytes::<State>(&bytes[..bytes.len() - missing]).as_ref(),
                 Ok(&now)
             );
         }
         assert_eq!(
-            postcard::from_bytes::<State>(&bytes[..bytes.len() - 3]).ok(),
+            postcard::from_bytes::<State>(&bytes[..bytes.len() - 4]).ok(),
             None,
             "it ends within"
         );
