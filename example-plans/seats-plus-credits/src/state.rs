@@ -12,10 +12,17 @@ use serde::{Deserialize, Serialize};
 pub struct State {
     /// What [`hybrid`] remembers.
     terms: hybrid::State,
+    /// None: from before that was kept.
+    #[serde(skip_serializing_if = "Added::is_none")]
+    team: Added<Team>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Team {
     /// Which seats were paid. None: from before that was kept.
-    seats: Added<PaidSeats>,
-    /// A pause goes on, as far as the plan was told.
-    paused: Added<()>,
+    seats: Option<PaidSeats>,
+    /// Whether a pause goes on, as far as the plan was told.
+    paused: bool,
 }
 
 impl State {
@@ -32,9 +39,9 @@ impl State {
                 after,
                 proration,
             } => return self.seats_changed(transition, terms, before, after, proration),
-            Change::Paused => self.paused = Added(Some(())),
+            Change::Paused => self.team().paused = true,
             Change::Resumed => {
-                self.paused = Added(None);
+                self.team().paused = false;
                 if !is_paid {
                     let due = self.pay_all(transition, terms.fee())?;
                     terms = terms.owing(due);
@@ -72,7 +79,7 @@ impl State {
                 seats
             }
         };
-        self.seats = Added(Some(seats));
+        self.team().seats = Some(seats);
         terms.give_money(back)
     }
 
@@ -82,7 +89,7 @@ impl State {
         let period = transition.period();
         let mut seats = self.of(period.index).unwrap_or(PaidSeats::free(period.index, 0));
         let due = seats.pay_all(transition.seats(), fee, period.rest(transition.time))?;
-        self.seats = Added(Some(seats));
+        self.team().seats = Some(seats);
         Ok(due)
     }
 
@@ -97,7 +104,7 @@ impl State {
         let (period, fee) = (transition.period(), terms.fee());
         let is_paid = self.terms.period == period.index;
         // The return pays for all seats of a period that nobody paid, because of a pause.
-        if !is_paid && self.paused.0.is_some() {
+        if !is_paid && self.team().paused {
             return Ok(());
         }
         let rest = period.rest(transition.time);
@@ -107,13 +114,17 @@ impl State {
             false => PaidSeats::expected(period.index, before, fee),
         });
         let due = seats.change(before, after, proration, fee, rest)?;
-        self.seats = Added(Some(seats));
+        self.team().seats = Some(seats);
         terms.more(due, rest)?;
         terms.give_money(due.back)
     }
 
     fn of(&mut self, period: u32) -> Option<PaidSeats> {
-        self.seats.0.take().filter(|seats| seats.is_of(period))
+        self.team().seats.take().filter(|seats| seats.is_of(period))
+    }
+
+    fn team(&mut self) -> &mut Team {
+        self.team.0.get_or_insert_default()
     }
 }
 
@@ -128,10 +139,10 @@ mod tests {
         let day = postcard::to_allocvec(&(172_800_000_000_i64, Nanos::units(25))).unwrap();
         for bytes in [vec![3], vec![3, 0], [&[3, 1][..], &day].concat()] {
             let state: State = postcard::from_bytes(&bytes).unwrap();
-            assert_eq!(
-                (state.terms.period, state.seats.0, state.paused.0),
-                (3, None, None)
-            );
+            assert_eq!((state.terms.period, &state.team.0), (3, &None));
+            // It is written as it was, too, as long as nothing happens to the subscription.
+            let terms: hybrid::State = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(postcard::to_allocvec(&state), postcard::to_allocvec(&terms));
         }
     }
 
@@ -139,19 +150,21 @@ mod tests {
     fn a_state_is_read_as_it_was_written() {
         let state = State {
             terms: postcard::from_bytes(&[3]).unwrap(),
-            seats: Added(Some(PaidSeats::paid(3, 2, Nanos::units(1)))),
-            paused: Added(Some(())),
+            team: Added(Some(Team {
+                seats: Some(PaidSeats::paid(3, 2, Nanos::units(1))),
+                paused: true,
+            })),
         };
         let bytes = postcard::to_allocvec(&state).unwrap();
-        // Period 3, no day; seats of period 3: one layer of 2 at a fee of 10^9 (five bytes, of twice that); none is vacant, none
-        // is spare, none waits, nothing is owed; a pause.
+        // Period 3, no day; a team with seats of period 3: one layer of 2 at a fee of 10^9 (five bytes, of twice that); none is
+        // vacant, none is spare, none waits, nothing is owed; a pause.
         let fee = [128, 168, 214, 185, 7];
         assert_eq!(
             bytes,
-            [&[3, 0, 1, 3, 1, 2, 1][..], &fee, &[0, 0, 0, 0, 1]].concat()
+            [&[3, 0, 1, 1, 3, 1, 2, 1][..], &fee, &[0, 0, 0, 0, 1]].concat()
         );
         assert_eq!(postcard::from_bytes::<State>(&bytes).as_ref(), Ok(&state));
-        for end in 3..bytes.len() - 1 {
+        for end in 3..bytes.len() {
             assert_eq!(postcard::from_bytes::<State>(&bytes[..end]).ok(), None, "{end}");
         }
     }
