@@ -158,8 +158,8 @@ impl PaidSeats {
         std::mem::replace(&mut self.owed, Nanos::ZERO).min(charged)
     }
 
-    /// All seats are paid from now on, also those of whose period the plan was to be told late: what that is. Those that paid when
-    /// they came do not pay again.
+    /// All seats are paid from now on, also those of whose period the plan was to be told late: what that is. Those that paid
+    /// when they came do not pay again.
     pub fn pay_all(&mut self, seats: u32, fee: Nanos, rest: Share) -> Result<SeatsDue, Overflow> {
         let unanswered = std::mem::take(&mut self.unanswered);
         if let Some(first) = self.layers.first_mut() {
