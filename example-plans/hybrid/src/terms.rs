@@ -1,8 +1,8 @@
 //! What happens between usage: fee, pool, rollover.
 
 use farebox_plan::{
-    Category, Change, Grant, Nanos, Outcome, Overflow, Period, Proration, Rejection, RemainingGrant, Share,
-    Transition, unused,
+    Category, Change, Grant, Nanos, Outcome, Overflow, Period, Proration, Rejection, RemainingGrant,
+    SeatsDue, Share, Transition, unused,
 };
 
 use crate::daily::{DAILY, Day};
@@ -14,6 +14,8 @@ use crate::{State, asset, charge};
 const POOL: &str = "Included credits";
 /// What is left of them in a later period.
 const ROLLED_OVER: &str = "Rolled-over credits";
+/// Why a fee is what it is, in words.
+const FOR_A_PART: &str = "the fee, for the part of the period that it covers";
 
 /// The deal in a period, so many times over: for one customer once, for a team once for each seat.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Terms<'a> {
     deal: &'a Prepared,
     period: Period,
     times: u32,
+    /// What a period costs that goes on, where some are paid for already.
+    owing: Option<SeatsDue>,
     outcome: &'a mut Outcome,
 }
 
@@ -31,8 +35,15 @@ impl<'a> Terms<'a> {
             deal,
             period,
             times,
+            owing: None,
             outcome,
         }
+    }
+
+    /// Who resumes pays so much: the others are paid for already.
+    pub fn owing(mut self, due: SeatsDue) -> Terms<'a> {
+        self.owing = Some(due);
+        self
     }
 
     /// What follows from a change of the subscription. What changes about seats follows from nothing here.
@@ -42,11 +53,17 @@ impl<'a> Terms<'a> {
         match &transition.change {
             Change::Started => self.begin(rest, None)?,
             Change::Renewed { remaining } => {
-                self.begin(Share::WHOLE, None)?;
+                // Told late, behind a return from a pause that paid for it, only what is left rolls over.
+                if !paid {
+                    self.begin(Share::WHOLE, None)?;
+                }
                 self.roll_over(remaining, None)?;
             }
             // A pause went on into a later period, whose rest is paid now.
-            Change::Resumed if !paid => self.begin(rest, None)?,
+            Change::Resumed if !paid => match self.owing {
+                Some(due) => self.more(due, rest)?,
+                None => self.begin(rest, None)?,
+            },
             Change::Resumed => {}
             Change::PlanChanged {
                 previous_plan,
@@ -78,41 +95,58 @@ impl<'a> Terms<'a> {
         }
     }
 
+    /// The fee of one of them, for a whole period.
+    pub fn fee(&self) -> Nanos {
+        self.deal.fee
+    }
+
     /// Fee and pool for a share of the period. From a plan whose fee is known, the same share of that is taken off: the period
     /// was paid to it.
     pub fn begin(&mut self, share: Share, previous: Option<&String>) -> Result<(), Rejection> {
-        let fee = share.of_each(self.deal.fee, self.times)?;
+        let times = self.times;
+        let fee = share.of_each(self.deal.fee, times)?;
         let paid = previous.and_then(|name| self.deal.replaces.get(name));
-        let paid = share.of_each(paid.map_or(Nanos::ZERO, |fee| *fee), self.times)?;
+        let paid = share.of_each(paid.map_or(Nanos::ZERO, |fee| *fee), times)?;
         let due = fee.checked_sub(paid).ok_or(Overflow)?;
+        self.charge(due, times, || match paid.is_positive() {
+            true => format!("{fee} for this part of the period, less {paid} that was paid for it"),
+            false => FOR_A_PART.to_string(),
+        })?;
+        self.give_money(paid.checked_sub(fee).ok_or(Overflow)?)?;
+        self.include(share, times)
+    }
+
+    /// More come in the middle of a period: what that is, and the pool of those that bring one.
+    pub fn more(&mut self, due: SeatsDue, rest: Share) -> Result<(), Rejection> {
+        self.charge(due.charged, due.seats, || FOR_A_PART.to_string())?;
+        self.include(rest, due.new)
+    }
+
+    /// On the statement; of nothing there is no line.
+    fn charge(&mut self, due: Nanos, times: u32, why: impl FnOnce() -> String) -> Result<(), Rejection> {
         if due.is_positive() {
-            let why = || match paid.is_positive() {
-                true => format!("{fee} for this part of the period, less {paid} that was paid for it"),
-                false => "the fee, for the part of the period that it covers".to_string(),
-            };
             self.outcome
                 .charge(charge::FEE, self.deal.currency())
                 .invoice()
-                .amount(due, Nanos::units(self.times.into()), why)?;
+                .amount(due, Nanos::units(times.into()), why)?;
         }
-        self.give_money(paid.checked_sub(fee).ok_or(Overflow)?)?;
-        let credits = share.of_each(self.deal.pool, self.times)?;
+        Ok(())
+    }
+
+    /// What a share of the fee includes, so many times over.
+    fn include(&mut self, share: Share, times: u32) -> Result<(), Rejection> {
+        let credits = share.of_each(self.deal.pool, times)?;
         self.give(Grant::included(asset::CREDITS, credits, POOL), credits)?;
         for kind in &self.deal.reserved {
-            if let Some(grant) = kind.grant(share, self.times)? {
+            if let Some(grant) = kind.grant(share, times)? {
                 self.outcome.grant(grant.expires(self.period.end))?;
             }
         }
         Ok(())
     }
 
-    /// A share of the fee comes back, as money to use. The credits that came with it stay.
-    pub fn give_back(&mut self, share: Share) -> Result<(), Rejection> {
-        let unused = share.of_each(self.deal.fee, self.times)?;
-        self.give_money(unused)
-    }
-
-    fn give_money(&mut self, amount: Nanos) -> Result<(), Rejection> {
+    /// A part of a fee comes back, as money to use. The credits that came with it stay.
+    pub fn give_money(&mut self, amount: Nanos) -> Result<(), Rejection> {
         match amount.is_positive() {
             true => {
                 let label = "Unused part of a fee";

@@ -3,7 +3,7 @@
 //! A period is paid where the plan is asked to carry out what it costs, and only there. Outcomes count whenever they do: in a
 //! pause the deadlines of claims go on, and a period may pass, or go on for a while, without anybody paying for it.
 
-use farebox_plan::{Added, Instant, Nanos, Overflow, Rejection};
+use farebox_plan::{Added, Instant, Nanos, Overflow, PaidSeats, Rejection};
 use serde::{Deserialize, Serialize};
 
 /// What is remembered of a subscription.
@@ -19,6 +19,9 @@ pub struct State {
     since: Added<Instant>,
     /// In which period a pause began that goes on.
     paused: Added<u32>,
+    /// Which seats were paid. None: from before that was kept.
+    #[serde(skip_serializing_if = "Added::is_none")]
+    seats: Added<PaidSeats>,
 }
 
 /// What outcomes cost in a period, less what was given back in it.
@@ -31,9 +34,20 @@ struct Counted {
 impl State {
     /// The deal takes a subscription over. One that is told so again has counted since, and keeps that.
     pub(crate) fn take_over(&mut self, at: Instant) {
+        let seats = self.seats.0.take();
         if *self == State::default() {
             self.since = Added(Some(at));
         }
+        self.seats = Added(seats);
+    }
+
+    /// The seats of a period, as far as they are remembered, to be [kept](State::keep_seats).
+    pub(crate) fn take_seats(&mut self, period: u32) -> Option<PaidSeats> {
+        self.seats.0.take().filter(|seats| seats.is_of(period))
+    }
+
+    pub(crate) fn keep_seats(&mut self, seats: PaidSeats) {
+        self.seats = Added(Some(seats));
     }
 
     /// A period is paid. What counted in it already goes on counting.
@@ -44,12 +58,14 @@ impl State {
             ahead: Added(None),
             since: self.since,
             paused: self.paused,
+            seats: Added(self.seats.0.take()),
         };
     }
 
-    /// A pause begins.
-    pub(crate) fn pause(&mut self, period: u32) {
-        self.paused = Added(Some(period));
+    /// A pause begins in a period, or `with` it, for which nobody pays then: that is when the period before ends.
+    pub(crate) fn pause(&mut self, period: u32, with: bool) {
+        let before = with && self.period < period;
+        self.paused = Added(Some(period - u32::from(before)));
     }
 
     /// The period in which the pause began that goes on.
@@ -135,6 +151,7 @@ mod tests {
             })),
             since: Added(None),
             paused: Added(None),
+            seats: Added(None),
         }
     }
 
@@ -192,6 +209,19 @@ mod tests {
         // Told again, because nobody answered, it has counted since.
         state.take_over(at(7));
         assert_eq!(state.since, Added(Some(at(2))));
+    }
+
+    #[test]
+    fn a_state_from_before_seats_were_kept_is_written_as_it_was() {
+        let before =
+            postcard::to_allocvec(&(3_u32, Nanos::units(5), None::<()>, None::<()>, Some(2_u32))).unwrap();
+        let mut kept: State = postcard::from_bytes(&before).unwrap();
+        assert_eq!(kept.paused(), Some(2));
+        assert_eq!(postcard::to_allocvec(&kept).as_ref(), Ok(&before));
+        kept.keep_seats(PaidSeats::paid(3, 2, Nanos::units(1)));
+        let bytes = postcard::to_allocvec(&kept).unwrap();
+        assert_eq!(bytes[..before.len()], before);
+        assert_eq!(postcard::from_bytes(&bytes), Ok(kept));
     }
 
     #[test]

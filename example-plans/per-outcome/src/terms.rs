@@ -1,7 +1,7 @@
 //! What happens between outcomes: seats, and the minimum of a period.
 
 use farebox_plan::{
-    Change, Grant, Nanos, Outcome, Period, Proration, Rejection, Share, Transition, shortfall,
+    Change, Grant, Nanos, Outcome, PaidSeats, Period, Proration, Rejection, Share, Transition, shortfall,
 };
 
 use crate::parameters::Prepared;
@@ -26,40 +26,39 @@ impl<'a> Terms<'a> {
 
     /// What follows from a change of the subscription.
     pub fn carry_out(&mut self, transition: &Transition<'_>, state: &mut State) -> Result<(), Rejection> {
-        let rest = self.period.rest(transition.time);
-        let seats = transition.seats();
-        let index = self.period.index;
+        let (time, index) = (transition.time, self.period.index);
         let paid = state.period == index;
         match &transition.change {
-            Change::Started => self.seats(seats, rest)?,
+            Change::Started => self.begin(transition, self.period.rest(time), state)?,
             // Told late, behind a return from a pause that paid for it.
             Change::Renewed { .. } if paid => return Ok(()),
             // The period before ends. Where that one was not paid, its own renewal is told late, and ends the one before it.
             Change::Renewed { .. } => {
                 self.settle(state.charged_in(index.saturating_sub(1)))?;
-                self.seats(seats, Share::WHOLE)?;
+                self.begin(transition, Share::WHOLE, state)?;
             }
             Change::Paused => {
-                state.pause(index);
+                state.pause(index, time <= self.period.start);
                 return Ok(());
             }
             Change::Resumed => match state.resume() {
                 // A pause went on into a later period, whose rest is paid now; the one in which it began is over.
                 began if began < index => {
                     self.settle(state.charged_in(began))?;
-                    self.seats(seats, rest)?;
+                    self.go_on(transition, state)?;
                 }
                 _ => return Ok(()),
             },
             Change::PlanChanged { proration, .. } => {
-                let share = match proration {
-                    Proration::Now => rest,
+                state.take_over(time);
+                match proration {
+                    Proration::Now => self.begin(transition, self.period.rest(time), state)?,
                     // A period that begins is paid whole; one that goes on was paid to the plan before.
-                    Proration::AtPeriodEnd if transition.time <= self.period.start => Share::WHOLE,
-                    Proration::AtPeriodEnd => Share::NONE,
-                };
-                self.seats(seats, share)?;
-                state.take_over(transition.time);
+                    Proration::AtPeriodEnd if time <= self.period.start => {
+                        self.begin(transition, Share::WHOLE, state)?;
+                    }
+                    Proration::AtPeriodEnd => state.keep_seats(PaidSeats::free(index, transition.seats())),
+                }
             }
             // The return pays for all seats of a period that nobody paid, because of a pause. Where the plan had no answer when a
             // period began, that is told late, with the seats of then.
@@ -67,12 +66,17 @@ impl<'a> Terms<'a> {
             Change::SeatsChanged {
                 before,
                 after,
-                proration: Proration::Now,
+                proration,
             } => {
-                return match after.checked_sub(*before) {
-                    Some(more) => self.seats(more, rest),
-                    None => self.give_back(before.abs_diff(*after), rest),
-                };
+                let seat = self.deal.seat;
+                let mut seats = state.take_seats(index).unwrap_or(match paid {
+                    true => PaidSeats::paid(index, *before, seat),
+                    false => PaidSeats::expected(index, *before, seat),
+                });
+                let due = seats.change(*before, *after, *proration, seat, self.period.rest(time))?;
+                state.keep_seats(seats);
+                self.seats(due.seats, due.charged)?;
+                return self.give_back(due.back);
             }
             // The present period ends, or the one in which a pause began; a beginning that is told late ends the one before it.
             Change::Cancelled { .. } => {
@@ -82,6 +86,37 @@ impl<'a> Terms<'a> {
         }
         state.enter(index);
         Ok(())
+    }
+
+    /// All seats are paid for a share of the period.
+    fn begin(
+        &mut self,
+        transition: &Transition<'_>,
+        share: Share,
+        state: &mut State,
+    ) -> Result<(), Rejection> {
+        let (all, seat, index) = (transition.seats(), self.deal.seat, self.period.index);
+        let fee = share.of_each(seat, all)?;
+        self.seats(all, fee)?;
+        let Some(mut seats) = state.take_seats(index) else {
+            state.keep_seats(PaidSeats::paid(index, all, seat));
+            return Ok(());
+        };
+        // Told late: seats have changed since then.
+        let back = seats.answered(seat, fee);
+        state.keep_seats(seats);
+        self.give_back(back)
+    }
+
+    /// A pause is over: all seats are paid for the rest of the period. Some paid when they came, where the plan was not told of
+    /// the pause.
+    fn go_on(&mut self, transition: &Transition<'_>, state: &mut State) -> Result<(), Rejection> {
+        let index = self.period.index;
+        let mut seats = state.take_seats(index).unwrap_or(PaidSeats::free(index, 0));
+        let rest = self.period.rest(transition.time);
+        let due = seats.pay_all(transition.seats(), self.deal.seat, rest)?;
+        state.keep_seats(seats);
+        self.seats(due.seats, due.charged)
     }
 
     /// A period is over in which outcomes cost `charged`: what is missing to its minimum.
@@ -103,8 +138,7 @@ impl<'a> Terms<'a> {
         Ok(())
     }
 
-    fn seats(&mut self, seats: u32, share: Share) -> Result<(), Rejection> {
-        let fee = share.of_each(self.deal.seat, seats)?;
+    fn seats(&mut self, seats: u32, fee: Nanos) -> Result<(), Rejection> {
         if fee.is_positive() {
             self.outcome
                 .charge(charge::SEATS, self.deal.currency())
@@ -117,8 +151,7 @@ impl<'a> Terms<'a> {
     }
 
     /// The unused part of a fee comes back as money to use.
-    fn give_back(&mut self, seats: u32, share: Share) -> Result<(), Rejection> {
-        let unused = share.of_each(self.deal.seat, seats)?;
+    fn give_back(&mut self, unused: Nanos) -> Result<(), Rejection> {
         match unused.is_positive() {
             true => {
                 let label = "Unused part of a fee";

@@ -1,14 +1,15 @@
 //! A fee for each seat, with credits that all seats share: the plan [`hybrid`], once for every seat.
 //!
 //! Seats come and go in the middle of a period: who comes pays the rest of it and brings the credits of the rest; for who
-//! goes the rest of the fee comes back as money to use, and the credits stay.
+//! goes the rest of what was paid comes back as money to use, and the credits stay.
 
-use farebox_plan::{
-    Change, Description, Memory, Outcome, ParameterError, Plan, Proration, Rejection, Transition, Usage,
-};
-use hybrid::{Parameters, Prepared, State, Terms, charge_usage};
+mod state;
+
+use farebox_plan::{Description, Memory, Outcome, ParameterError, Plan, Rejection, Transition, Usage};
+use hybrid::{Parameters, Prepared, Terms, charge_usage};
 
 pub use hybrid::VOCABULARY;
+pub use state::State;
 
 /// The plan. All amounts of its [`Parameters`] are for one seat.
 #[derive(Debug)]
@@ -52,26 +53,8 @@ impl Plan for SeatsPlusCredits {
         memory: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        let period = transition.period();
-        let Change::SeatsChanged {
-            before,
-            after,
-            proration,
-        } = transition.change
-        else {
-            let mut terms = Terms::new(deal, period, transition.seats(), outcome);
-            return terms.carry_out(transition, &mut memory.state);
-        };
-        // At the end of a period the renewal counts them; in one that nobody paid, because of a pause, the return does.
-        if proration == Proration::AtPeriodEnd || memory.state.period != period.index {
-            return Ok(());
-        }
-        let rest = period.rest(transition.time);
-        let mut terms = Terms::new(deal, period, before.abs_diff(after), outcome);
-        match after > before {
-            true => terms.begin(rest, None),
-            false => terms.give_back(rest),
-        }
+        let terms = Terms::new(deal, transition.period(), transition.seats(), outcome);
+        memory.state.carry_out(transition, terms)
     }
 }
 

@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// an earlier version of the plan reads what it knows. It is written like an `Option`, and read like one, except that a
 /// state may end where it begins. A state that ends within it, or says something else, is no state.
 ///
+/// As the last field it may be left out where there is none (`#[serde(skip_serializing_if = "Added::is_none")]`): states from
+/// before are then written as they were, too.
+///
 /// ```
 /// use farebox_plan::{Added, Nanos};
 /// #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -23,6 +26,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Added<T>(pub Option<T>);
+
+impl<T> Added<T> {
+    /// Whether there is none.
+    pub const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+}
 
 impl<T> Default for Added<T> {
     fn default() -> Self {
@@ -107,6 +117,24 @@ mod tests {
         // Like an option, which a plan from before may have had in its place.
         let before = postcard::to_allocvec(&(300_u32, Some("a"), Some(7_u32))).unwrap();
         assert_eq!(read(&before), Some(grown(Some("a"), Some(7))));
+    }
+
+    #[test]
+    fn a_state_without_the_last_one_is_written_as_it_was_before() {
+        #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+        struct Last {
+            period: u32,
+            #[serde(skip_serializing_if = "Added::is_none")]
+            count: Added<u32>,
+        }
+        for (count, bytes) in [(None, &[172, 2][..]), (Some(7), &[172, 2, 1, 7])] {
+            let state = Last {
+                period: 300,
+                count: Added(count),
+            };
+            assert_eq!(postcard::to_allocvec(&state).as_deref(), Ok(bytes));
+            assert_eq!(postcard::from_bytes(bytes), Ok(state));
+        }
     }
 
     #[test]

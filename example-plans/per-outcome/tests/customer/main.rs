@@ -5,6 +5,7 @@
 mod corrections;
 mod objections;
 mod pause;
+mod seats;
 mod unanswered;
 
 use farebox_plan::testing::{Bill, Event, Harness};
@@ -101,6 +102,12 @@ fn lines(bill: &Bill) -> Vec<String> {
     lines
         .map(|line| format!("{} {}", line.amount, line.code))
         .collect()
+}
+
+/// What is given, in dollars.
+fn gets(customer: &mut Customer, change: Change) -> Vec<String> {
+    let bill = customer.0.change(change).unwrap();
+    bill.grants.iter().map(|grant| grant.amount.to_string()).collect()
 }
 
 const NOTHING: [&str; 0] = [];

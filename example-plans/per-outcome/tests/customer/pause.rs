@@ -157,3 +157,23 @@ fn without_a_minimum_what_came_back_is_not_owed_again() {
     customer.at(2, day(2, 1));
     assert_eq!(customer.is_told(renewed()), NOTHING);
 }
+
+#[test]
+fn a_pause_that_begins_with_a_period_ends_the_one_before() {
+    let mut customer = Customer::starts();
+    customer.says("confirmed", "c1", "resolution");
+    customer.at(1, day(1, 1));
+    assert_eq!(customer.is_told(Change::Paused), NOTHING);
+    // April had 1, so 9 are missing; of May 22 days of 31 are left.
+    customer.at(1, day(1, 10));
+    assert_eq!(
+        customer.is_told(Change::Resumed),
+        ["9 minimum", "42.580645161 seats"]
+    );
+    // One that begins as the period was paid already is of that period.
+    customer.at(2, day(2, 1));
+    assert_eq!(customer.is_told(renewed()), ["10 minimum", "60 seats"]);
+    assert_eq!(customer.is_told(Change::Paused), NOTHING);
+    customer.at(2, day(2, 16));
+    assert_eq!(customer.is_told(Change::Resumed), NOTHING);
+}

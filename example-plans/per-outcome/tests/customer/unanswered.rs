@@ -3,7 +3,7 @@
 
 use farebox_plan::{Change, Proration};
 
-use crate::{Customer, NOTHING, day, renewed};
+use crate::{Customer, NOTHING, day, gets, noon, renewed};
 
 fn seats(before: u32, after: u32) -> Change {
     Change::SeatsChanged {
@@ -29,6 +29,17 @@ fn seats_that_changed_meanwhile_are_charged() {
     assert_eq!(customer.is_told(renewed()), ["10 minimum", "60 seats"]);
     customer.at(2, day(2, 1)).seats = 5;
     assert_eq!(customer.is_told(renewed()), ["10 minimum", "150 seats"]);
+}
+
+#[test]
+fn seats_that_went_meanwhile_come_back_once_they_are_paid() {
+    let mut customer = Customer::starts();
+    // Of May 15.5 days of 31 are left.
+    customer.at(1, noon(1, 16)).seats = 1;
+    assert_eq!(gets(&mut customer, seats(2, 1)), NOTHING, "May was not paid");
+    customer.0.seats = 2;
+    assert_eq!(gets(&mut customer, renewed()), ["15"]);
+    assert_eq!(gets(&mut customer, seats(1, 0)), ["15"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ It is the plan host/kit/tests/plans/commitment once more, which answers byte for
 - The **minimum**: when a period ends, what its usage cost less than the minimum is charged on the statement.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from farebox_plan import (
     UNIT,
@@ -65,6 +65,8 @@ class State:
     """Units used."""
     charged: Nanos = 0
     """What they cost, in dollars."""
+    paid: int = 0
+    """Seats that were paid to the end of that period."""
 
 
 class Commitment(Plan[Deal, State, None]):
@@ -118,9 +120,10 @@ class Commitment(Plan[Deal, State, None]):
         to.u32(state.period)
         to.signed(state.quantity)
         to.signed(state.charged)
+        to.u32(state.paid)
 
     def read_state(self, source: Reader) -> State:
-        return State(source.u32(), source.signed(), source.signed())
+        return State(source.u32(), source.signed(), source.signed(), source.u32())
 
     def evaluate(self, deal: Deal, usage: Usage, memory: Memory[State, None], outcome: Outcome) -> None:
         units = usage.needed("units")
@@ -135,12 +138,12 @@ class Commitment(Plan[Deal, State, None]):
         posted = outcome.charge("units", "credits").amount(credits, units, why)
         if dollars > 0:
             posted.otherwise("usd", dollars)
-        memory.state = State(state.period, after, state.charged + dollars)
+        memory.state = replace(state, quantity=after, charged=state.charged + dollars)
 
     def transition(self, deal: Deal, at: Transition, memory: Memory[State, None], outcome: Outcome) -> None:
         terms, state = Terms(deal, at.period, outcome), memory.state
         rest = at.period.rest(at.time)
-        beginning = State(period=at.period.index)
+        beginning = State(period=at.period.index, paid=at.seats)
         is_new_period = state.period != at.period.index
         match at.change:
             case Started():
@@ -156,16 +159,22 @@ class Commitment(Plan[Deal, State, None]):
                 terms.seats(at.seats, rest)
                 memory.state = beginning
             case SeatsChanged(before, after, prorate=True) if not is_new_period:
+                # Seats that were left without proration are paid already; of those that go, the ones that nobody paid go first.
                 if after >= before:
-                    terms.seats(after - before, rest)
+                    more = max(after - max(state.paid, before), 0)
+                    terms.seats(more, rest)
+                    memory.state = replace(state, paid=state.paid + more)
                 else:
-                    terms.give_back(before - after, rest)
+                    gone = max(before - after - max(before - state.paid, 0), 0)
+                    terms.give_back(gone, rest)
+                    memory.state = replace(state, paid=state.paid - gone)
             case PlanChanged(remaining=remaining, prorate=prorate):
                 # A period that begins is paid whole; one that goes on is paid to the plan before.
                 at_end = Share.WHOLE if at.time <= at.period.start else Share.NONE
                 terms.seats(at.seats, rest if prorate else at_end)
                 terms.roll_over(remaining)
-                memory.state = beginning
+                is_paid = prorate or at.time <= at.period.start
+                memory.state = beginning if is_paid else replace(beginning, paid=0)
             case Cancelled():
                 terms.settle(state)
             case _:

@@ -42,9 +42,11 @@ interface State {
   quantity: Nanos;
   /** What they cost, in dollars. */
   charged: Nanos;
+  /** Seats that were paid to the end of that period. */
+  paid: number;
 }
 
-const beginning = (period: number): State => ({ period, quantity: 0n, charged: 0n });
+const beginning = (period: number, paid: number): State => ({ period, quantity: 0n, charged: 0n, paid });
 
 export const pricing = definePlan<Prepared, State>({
   name: "commitment",
@@ -103,13 +105,14 @@ export const pricing = definePlan<Prepared, State>({
   },
 
   state: {
-    begin: () => beginning(0),
+    begin: () => beginning(0, 0),
     encode(state, to) {
       to.u32(state.period);
       to.signed(state.quantity);
       to.signed(state.charged);
+      to.u32(state.paid);
     },
-    decode: (from) => ({ period: from.u32(), quantity: from.signed(), charged: from.signed() }),
+    decode: (from) => ({ period: from.u32(), quantity: from.signed(), charged: from.signed(), paid: from.u32() }),
   },
 
   evaluate(deal, usage, memory, outcome) {
@@ -117,10 +120,10 @@ export const pricing = definePlan<Prepared, State>({
     if (units > deal.callMax) {
       throw Rejected.outOfRange("units", `expected at most ${text(deal.callMax)}, found ${text(units)}`);
     }
-    const { period, quantity: before, charged } = memory.state;
+    const { quantity: before, charged } = memory.state;
     const after = before + units;
     const dollars = deal.prices.between(before, after);
-    memory.state = { period, quantity: after, charged: charged + dollars };
+    memory.state = { ...memory.state, quantity: after, charged: charged + dollars };
     const credits = dollars * BigInt(deal.creditsPerDollar);
     const why = () => `from ${text(before)} to ${text(after)} units of the period`;
     const posted = outcome.charge("units", "credits").amount(credits, units, why);
@@ -133,26 +136,26 @@ export const pricing = definePlan<Prepared, State>({
     const isNewPeriod = memory.state.period !== period.index;
     switch (change.kind) {
       case "started":
-        memory.state = beginning(period.index);
+        memory.state = beginning(period.index, seats);
         return terms.seats(seats, rest);
       case "renewed":
         terms.settle(memory.state);
-        memory.state = beginning(period.index);
+        memory.state = beginning(period.index, seats);
         terms.seats(seats, Share.WHOLE);
         return terms.rollOver(change.remaining);
       case "resumed":
         if (!isNewPeriod) return;
         terms.settle(memory.state);
-        memory.state = beginning(period.index);
+        memory.state = beginning(period.index, seats);
         return terms.seats(seats, rest);
       case "seats-changed":
         if (!change.prorate || isNewPeriod) return;
-        if (change.after >= change.before) return terms.seats(change.after - change.before, rest);
-        return terms.giveBack(change.before - change.after, rest);
+        return terms.seatsChanged(change.before, change.after, rest, memory);
       case "plan-changed": {
-        memory.state = beginning(period.index);
         // A period that begins is paid whole; one that goes on is paid to the plan before.
-        const atEnd = time <= period.start ? Share.WHOLE : Share.NONE;
+        const isPaid = change.prorate || time <= period.start;
+        const atEnd = isPaid ? Share.WHOLE : Share.NONE;
+        memory.state = beginning(period.index, isPaid ? seats : 0);
         terms.seats(seats, change.prorate ? rest : atEnd);
         return terms.rollOver(change.remaining);
       }
@@ -195,6 +198,19 @@ class Terms {
     const why = () => "the fee of a seat, for the part of the period that it covers";
     if (fee > 0n) this.outcome.charge("seats", "usd").invoice().amount(fee, BigInt(seats) * UNIT, why);
     this.give("Included credits", share.ofEach(this.deal.credits, seats), 0);
+  }
+
+  /** Seats that were left without proration are paid already; of those that go, the ones that nobody paid go first. */
+  seatsChanged(before: number, after: number, rest: Share, memory: { state: State }): void {
+    const { paid } = memory.state;
+    if (after >= before) {
+      const more = Math.max(after - Math.max(paid, before), 0);
+      memory.state = { ...memory.state, paid: paid + more };
+      return this.seats(more, rest);
+    }
+    const gone = Math.max(before - after - Math.max(before - paid, 0), 0);
+    memory.state = { ...memory.state, paid: paid - gone };
+    this.giveBack(gone, rest);
   }
 
   /** The fee of so many seats for a share of the period comes back, to be used. */

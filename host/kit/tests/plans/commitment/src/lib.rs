@@ -9,6 +9,7 @@
 //!
 //! A change in the middle of a period is settled in proportion where that is asked for: more seats pay the rest of the
 //! period and get the credits of it; for fewer seats the rest of the fee comes back as dollars to use, and the credits stay.
+//! Only seats that were paid in the period give something back, and of several seats those go first that were not.
 //! While it is paused nothing ends and nothing begins: the totals run on. In a later period the pause is over like a
 //! period: the minimum is settled, and the rest of the present period begins.
 
@@ -50,14 +51,32 @@ pub struct State {
     pub quantity: Nanos,
     /// What they cost, in dollars.
     pub charged: Nanos,
+    /// Seats that were paid to the end of that period.
+    pub seats: u32,
 }
 
 impl State {
-    fn beginning(period: Period) -> State {
+    fn beginning(period: Period, seats: u32) -> State {
         State {
             period: period.index,
+            seats,
             ..State::default()
         }
+    }
+
+    /// How many seats are paid now, where more come. Of those that were left without proration some are paid already.
+    fn more_seats(&mut self, before: u32, after: u32) -> u32 {
+        let more = after.saturating_sub(self.seats.max(before));
+        self.seats = self.seats.saturating_add(more);
+        more
+    }
+
+    /// For how many seats the fee comes back, where some go.
+    fn fewer_seats(&mut self, before: u32, after: u32) -> u32 {
+        let unpaid = before.saturating_sub(self.seats);
+        let gone = before.saturating_sub(after).saturating_sub(unpaid);
+        self.seats = self.seats.saturating_sub(gone);
+        gone
     }
 }
 
@@ -130,39 +149,40 @@ impl Plan for Commitment {
         };
         match &transition.change {
             Change::Started => {
-                memory.state = State::beginning(period);
+                memory.state = State::beginning(period, transition.seats());
                 terms.seats(transition.seats(), rest)
             }
             Change::Renewed { remaining } => {
                 terms.settle(&memory.state)?;
-                memory.state = State::beginning(period);
+                memory.state = State::beginning(period, transition.seats());
                 terms.seats(transition.seats(), Share::WHOLE)?;
                 terms.roll_over(remaining)
             }
             Change::Resumed if memory.state.period != period.index => {
                 terms.settle(&memory.state)?;
-                memory.state = State::beginning(period);
+                memory.state = State::beginning(period, transition.seats());
                 terms.seats(transition.seats(), rest)
             }
             Change::SeatsChanged {
                 before,
                 after,
                 proration: Proration::Now,
-            } if memory.state.period == period.index => match after.checked_sub(*before) {
-                Some(more) => terms.seats(more, rest),
-                None => terms.give_back(before.abs_diff(*after), rest),
+            } if memory.state.period == period.index => match after >= before {
+                true => terms.seats(memory.state.more_seats(*before, *after), rest),
+                false => terms.give_back(memory.state.fewer_seats(*before, *after), rest),
             },
             Change::PlanChanged {
                 remaining, proration, ..
             } => {
-                memory.state = State::beginning(period);
-                let share = match proration {
-                    Proration::Now => rest,
+                let seats = transition.seats();
+                let (paid, share) = match proration {
+                    Proration::Now => (seats, rest),
                     // A period that begins is paid whole; one that goes on is paid to the plan before.
-                    Proration::AtPeriodEnd if transition.time <= period.start => Share::WHOLE,
-                    Proration::AtPeriodEnd => Share::NONE,
+                    Proration::AtPeriodEnd if transition.time <= period.start => (seats, Share::WHOLE),
+                    Proration::AtPeriodEnd => (0, Share::NONE),
                 };
-                terms.seats(transition.seats(), share)?;
+                memory.state = State::beginning(period, paid);
+                terms.seats(seats, share)?;
                 terms.roll_over(remaining)
             }
             Change::Cancelled { .. } => terms.settle(&memory.state),

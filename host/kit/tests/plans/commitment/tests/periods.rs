@@ -244,6 +244,35 @@ fn seats_are_settled_in_proportion_where_that_is_asked_for() {
 }
 
 #[test]
+fn only_seats_that_were_paid_give_something_back() {
+    let mut plan = subscription(1);
+    plan.start().unwrap();
+    plan.now = plan.period.start.plus_days(15);
+    let mut after = |before, after, proration| told(&plan.change(seats(before, after, proration)).unwrap());
+    let nothing: [&str; 0] = [];
+    assert_eq!(after(1, 100, Proration::AtPeriodEnd), nothing);
+    assert_eq!(after(100, 1, Proration::Now), nothing);
+    // Half of the period is left.
+    assert_eq!(after(1, 0, Proration::Now), ["Unused part of the fee: 10 usd"]);
+    let paid = ["seats 20 usd on the statement", "Included credits: 1000 credits"];
+    assert_eq!(after(0, 2, Proration::Now), paid);
+    // Two are left without proration, and paid already.
+    assert_eq!(after(2, 0, Proration::AtPeriodEnd), nothing);
+    assert_eq!(after(0, 4, Proration::Now), paid);
+    assert_eq!(after(4, 0, Proration::Now), ["Unused part of the fee: 40 usd"]);
+    // What another plan was paid for does not come back.
+    plan.seats = 3;
+    let taken = Change::PlanChanged {
+        previous_plan: "before".to_string(),
+        previous_since: plan.period.start,
+        remaining: Vec::new(),
+        proration: Proration::AtPeriodEnd,
+    };
+    assert_eq!(told(&plan.change(taken).unwrap()), nothing);
+    assert_eq!(told(&plan.change(seats(3, 0, Proration::Now)).unwrap()), nothing);
+}
+
+#[test]
 fn a_plan_that_takes_over_begins_anew() {
     let changed = |proration, days: i64| {
         let mut plan = subscription(2);
