@@ -55,5 +55,5 @@ pub use retry::{Retold, is_of_old_plan, retold};
 pub use spending::LimitView;
 pub use term::term_of;
 pub use timer::timer_of;
-pub use verify::{Violation, verify};
+pub use verify::{DecidedOtherwise, Violation, verify};
 pub use wallet::{Wallet, WalletError};

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
 use farebox_record::ids::{GrantId, Hash, LimitName};
-use farebox_record::outcome::Effect;
+use farebox_record::outcome::{Effect, Outcome};
 use farebox_record::record::Record;
 use farebox_record::spending::{LimitState, Used};
 
+use crate::apply::apply;
+use crate::refusal::Refusal;
 use crate::spending::held_of;
 use crate::wallet::Wallet;
 
@@ -214,6 +216,15 @@ fn least_used(limit: &LimitState) -> Nanos {
     }
 }
 
+/// What a record's command comes to when it is decided again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecidedOtherwise {
+    /// It is refused.
+    Refused(Refusal),
+    /// It has another outcome.
+    Outcome(Box<Outcome>),
+}
+
 impl Wallet {
     /// Folds one record of the wallet's history, checking that it follows on the one before and that its entries sum
     /// to zero. `bytes` are the record as kept.
@@ -253,6 +264,21 @@ impl Wallet {
                 asset: asset.clone(),
                 sum: Nanos::new(sum),
             });
+        }
+        self.seal(Hash::of(bytes), record);
+        Ok(())
+    }
+
+    /// Decides a record again: its command, with what was seen then, at its time. Where the outcome is the recorded one, the
+    /// wallet is one record further, as behind [`Wallet::replay`].
+    ///
+    /// # Errors
+    /// What comes out now. The wallet is of no use then.
+    pub fn decide_again(&mut self, record: &Record, bytes: &[u8]) -> Result<(), DecidedOtherwise> {
+        let outcome =
+            apply(self, &record.command, &record.seen, record.at).map_err(DecidedOtherwise::Refused)?;
+        if outcome != record.outcome {
+            return Err(DecidedOtherwise::Outcome(Box::new(outcome)));
         }
         self.seal(Hash::of(bytes), record);
         Ok(())

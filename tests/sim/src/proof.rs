@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use farebox_engine::{Controls, Engine, ask_again, refold_again, reversal_again};
 use farebox_ledger::Wallet;
 use farebox_record::correction::{Consequence, Refold};
@@ -28,6 +28,8 @@ struct Proved {
     records: usize,
     answers: u64,
     wallet: Wallet,
+    /// The same, decided again.
+    decided: Wallet,
     /// What plans remember of subjects.
     subjects: BTreeMap<(SubscriptionId, String), SubjectState>,
 }
@@ -55,6 +57,15 @@ impl Proofs {
                     proved.subjects.insert(subject, change.clone());
                 }
             }
+            let decided = proved.decided.decide_again(record, &stored.body);
+            decided.map_err(|now| {
+                anyhow!(
+                    "{:?} record {}: decided again {now:?}",
+                    history.owner,
+                    record.sequence
+                )
+            })?;
+            proved.decided.take_changes();
             proved.wallet.replay(record, &stored.body)?;
             proved.records += 1;
         }

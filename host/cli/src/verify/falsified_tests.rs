@@ -12,7 +12,7 @@ use farebox_record::command::{Command, Subscribe, default_source};
 use farebox_record::control::ControlState;
 use farebox_record::correction::{Amend, Consequence, Refold, Void};
 use farebox_record::event::Event;
-use farebox_record::outcome::{Pricing, Seen, Verdict};
+use farebox_record::outcome::{Answer, Effect, Pricing, Seen, Verdict};
 use farebox_record::plan::{EventRef, Priced, Rejection};
 use farebox_record::time::Timestamp;
 use farebox_record::{Record, identity_hash};
@@ -95,6 +95,19 @@ fn history(store: &MemoryStore, key: &WalletKey) -> Vec<StoredRecord> {
 
 /// The same history, decided by the ledger once more, which is told of each record what `told` makes of it.
 fn decided_again(store: &MemoryStore, mut told: impl FnMut(u64, &mut Seen)) -> MemoryStore {
+    let mut again = Wallet::default();
+    let decided = history(store, &wallet()).into_iter().map(|stored| {
+        let record = Record::decode(&stored.body).unwrap();
+        let (mut seen, at) = (record.seen, record.at);
+        told(record.sequence, &mut seen);
+        let (record, body) = append(&mut again, &tenant(), &acme(), record.command, seen, at).unwrap();
+        (ids(&record), StoredRecord { body, ..stored })
+    });
+    beside_its_plans(store, decided.collect())
+}
+
+/// A store with this history of the wallet, and all that the other one has besides.
+fn beside_its_plans(store: &MemoryStore, records: Vec<(Vec<IdHash>, StoredRecord)>) -> MemoryStore {
     let copy = MemoryStore::new();
     let control = WalletKey::control("default");
     let image = store.load(&control).unwrap();
@@ -109,15 +122,7 @@ fn decided_again(store: &MemoryStore, mut told: impl FnMut(u64, &mut Seen)) -> M
     }
     let planes = history(store, &control);
     let planes = planes.into_iter().map(|stored| (Vec::new(), stored));
-    let mut again = Wallet::default();
-    let decided = history(store, &wallet()).into_iter().map(|stored| {
-        let record = Record::decode(&stored.body).unwrap();
-        let (mut seen, at) = (record.seen, record.at);
-        told(record.sequence, &mut seen);
-        let (record, body) = append(&mut again, &tenant(), &acme(), record.command, seen, at).unwrap();
-        (ids(&record), StoredRecord { body, ..stored })
-    });
-    commit(&copy, wallet(), decided.collect());
+    commit(&copy, wallet(), records);
     commit(&copy, control, planes.collect());
     copy
 }
@@ -428,5 +433,75 @@ fn another_price_of_an_event_that_takes_the_place_of_one_before_others_is_found(
         |seen| {
             refold(seen).repriced.clear();
         },
+    );
+}
+
+/// The same history with one record that says something else, and everything that follows from it. What is found.
+fn recorded_otherwise(
+    store: &MemoryStore,
+    sequence: u64,
+    lie: impl Fn(&mut Record),
+) -> Vec<(&'static str, String)> {
+    let mut wallet_then = Wallet::default();
+    let records = history(store, &wallet()).into_iter().map(|stored| {
+        let mut record = Record::decode(&stored.body).unwrap();
+        if record.sequence == sequence {
+            lie(&mut record);
+        }
+        record.previous = wallet_then.header().chain;
+        let body = record.encode();
+        wallet_then.replay(&record, &body).unwrap();
+        (ids(&record), StoredRecord { body, ..stored })
+    });
+    let report = verified(&beside_its_plans(store, records.collect()));
+    assert_eq!(report.decided + report.findings.len() as u64, report.records);
+    let findings = report.findings.into_iter();
+    findings
+        .map(|finding| {
+            assert_eq!((&finding.wallet, finding.sequence), (&wallet(), Some(sequence)));
+            (finding.rule, finding.what)
+        })
+        .collect()
+}
+
+#[test]
+fn what_the_ledger_does_not_decide_is_found() {
+    let store = call();
+    assert_eq!(recorded_otherwise(&store, 4, |_| {}), []);
+    // The plan asks 2, and 10 are taken.
+    let found = recorded_otherwise(&store, 4, |record| {
+        for effect in &mut record.outcome.effects {
+            if let Effect::Entry(entry) = effect {
+                entry.amount = Nanos::new(5 * entry.amount.get());
+            }
+        }
+    });
+    let [("decision", what)] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(
+        what.starts_with("decided again, its outcome is another one: recorded Entry("),
+        "{what}"
+    );
+    // Nobody was told of the grant that is there.
+    let found = recorded_otherwise(&store, 2, |record| {
+        record.outcome.answer = Answer::Customer { created: true }
+    });
+    let [("decision", what)] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(what.contains("recorded Customer"), "{what}");
+    // An event from the future would have been refused.
+    let found = recorded_otherwise(&store, 4, |record| {
+        if let Command::Usage(event) = &mut record.command {
+            event.time = Some("2026-01-01T01:00:00Z".parse().unwrap());
+        }
+    });
+    let [("decision", what)] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(
+        what.starts_with("decided again, its command is refused: "),
+        "{what}"
     );
 }

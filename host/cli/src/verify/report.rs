@@ -29,6 +29,8 @@ pub struct Report {
     /// Whether the books that the server keeps were compared with that. Not where they are made of records that are not at
     /// hand, and not all of them where a wallet cannot be folded.
     pub books_compared: bool,
+    /// Records that the ledger decided again, with the same outcome; those of earlier formats are not.
+    pub decided: u64,
     /// Answers of plans that are in records.
     pub priced: u64,
     /// Of those, the ones that were asked for again and came out the same.
@@ -88,6 +90,7 @@ impl Report {
             ("control records", self.control_records),
             ("entries", self.entries),
             ("ids", self.ids),
+            ("records decided again, equal", self.decided),
             ("answers of plans", self.priced),
             ("  evaluated again, equal", self.reevaluated),
             ("  failures, no prices", self.failures),
@@ -160,7 +163,7 @@ impl Report {
             "tenants": self.tenants, "wallets": self.wallets, "records": self.records,
             "control_records": self.control_records, "entries": self.entries, "ids": self.ids,
             "books": books, "books_compared": self.books_compared,
-            "priced": self.priced, "reevaluated": self.reevaluated, "failures": self.failures,
+            "decided": self.decided, "priced": self.priced, "reevaluated": self.reevaluated, "failures": self.failures,
             "from": self.from,
             "violations": findings,
         })
@@ -186,6 +189,7 @@ mod tests {
             wallets: 2,
             records: 7,
             priced: 3,
+            decided: 7,
             reevaluated: 2,
             books_compared: true,
             ..Report::default()

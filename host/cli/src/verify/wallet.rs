@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use farebox_engine::limits::ID_WINDOW_DAYS;
 use farebox_engine::projection::{BEFORE_ALL, accounts_of, booked, day_of};
-use farebox_ledger::Wallet;
-use farebox_record::Record;
+use farebox_ledger::{DecidedOtherwise, Wallet};
 use farebox_record::identity_hash;
-use farebox_record::outcome::Effect;
+use farebox_record::outcome::{Effect, Outcome};
 use farebox_record::state::Part;
 use farebox_record::time::{Span, Timestamp};
+use farebox_record::{Record, codec};
 use farebox_store::{IdHash, Image, Keep, ON_DEMAND, PartKey, StoreError, StoredRecord, WalletKey};
 
 use super::audit::Audit;
@@ -22,6 +22,8 @@ const ID_WINDOW: Span = Span::days(ID_WINDOW_DAYS);
 #[derive(Default)]
 pub(super) struct Folded {
     pub wallet: Wallet,
+    /// The same, decided again record by record.
+    decided: Wallet,
     /// Parts that are read on demand, as they must be in the store.
     pub on_demand: BTreeMap<PartKey, Vec<u8>>,
     /// Each with the time of the newest record that answers for it.
@@ -52,6 +54,7 @@ impl Audit<'_> {
         };
         let on_demand = begun.parts.into_iter();
         let mut folded = Folded {
+            decided: wallet.clone(),
             wallet,
             on_demand: on_demand
                 .filter(|(name, _)| name.first().is_some_and(|first| *first >= ON_DEMAND))
@@ -111,6 +114,7 @@ impl Audit<'_> {
             folded.whole = false;
             return Ok(Replay::Stop);
         }
+        self.decide_again(key, &record, &stored.body, folded);
         for (part, value) in folded.wallet.take_changes() {
             if part.first().is_some_and(|first| *first >= ON_DEMAND) {
                 match value {
@@ -127,6 +131,35 @@ impl Audit<'_> {
         let entries = effects.filter(|effect| matches!(effect, Effect::Entry(_)));
         self.report.entries += entries.count() as u64;
         Ok(Replay::On)
+    }
+
+    /// What the ledger decides of a record's command is what was recorded. `folded` is the wallet behind the record.
+    fn decide_again(&mut self, key: &WalletKey, record: &Record, body: &[u8], folded: &mut Folded) {
+        // A release may decide otherwise than those before it, and says so by another format.
+        let is_of_this_release = body.first() == Some(&codec::FORMAT);
+        let wrong = match is_of_this_release {
+            false => {
+                let folds = folded.decided.replay(record, body);
+                folds.err().map(|violation| violation.to_string())
+            }
+            true => match folded.decided.decide_again(record, body) {
+                Ok(()) => None,
+                Err(DecidedOtherwise::Refused(refusal)) => {
+                    Some(format!("decided again, its command is refused: {refusal}"))
+                }
+                Err(DecidedOtherwise::Outcome(now)) => Some(differs(&record.outcome, &now)),
+            },
+        };
+        folded.decided.take_changes();
+        match wrong {
+            None => self.report.decided += u64::from(is_of_this_release),
+            Some(what) => {
+                self.report.found(key, Some(record.sequence), "decision", what);
+                // What comes behind it is judged by what was recorded.
+                folded.decided = folded.wallet.clone();
+                folded.decided.take_changes();
+            }
+        }
     }
 
     /// Each id is answered by one record, and the store finds it; those of usage only within their window.
@@ -225,4 +258,23 @@ impl Audit<'_> {
             parts.extend(page.into_iter().filter(on_demand));
         }
     }
+}
+
+/// Where an outcome is another one now, shortened.
+fn differs(then: &Outcome, now: &Outcome) -> String {
+    let brief = |what: String| what.chars().take(300).collect::<String>();
+    let effects = then.effects.iter().zip(&now.effects);
+    let (then, now) = match effects.into_iter().find(|(then, now)| then != now) {
+        Some((then, now)) => (format!("{then:?}"), format!("{now:?}")),
+        None if then.effects.len() != now.effects.len() => (
+            format!("{} effects", then.effects.len()),
+            format!("{}", now.effects.len()),
+        ),
+        None => (format!("{:?}", then.answer), format!("{:?}", now.answer)),
+    };
+    format!(
+        "decided again, its outcome is another one: recorded {}, now {}",
+        brief(then),
+        brief(now)
+    )
 }
