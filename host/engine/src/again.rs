@@ -11,10 +11,11 @@ use farebox_record::Record;
 use farebox_record::command::{AuthorizeMode, Command, DueItem};
 use farebox_record::correction::Consequence;
 use farebox_record::event::Event;
-use farebox_record::ids::SubscriptionId;
+use farebox_record::ids::{PlanName, SubscriptionId};
+use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Pricing, Verdict as Recorded};
 use farebox_record::plan::{Order, Priced};
-use farebox_record::state::SubjectState;
+use farebox_record::state::{KeptBy, SubjectState};
 use farebox_runtime::{Batch, Context, Purpose, Revision, Runtime, Subject, Trigger, Verdict};
 
 use crate::lane::{WorstCase, balances, balances_for, change_of, state_before};
@@ -50,7 +51,7 @@ pub fn ask_again(
     };
     if let Some((event, purpose)) = asked {
         let open = wallet.subscription(&pricing.subscription);
-        let behind = Behind::of(record, pricing);
+        let behind = Behind::of(record, pricing, wallet);
         let (kept, state) = match (&pricing.term, behind.state(), open) {
             (Some(term), _, _) => (Some(term.state_version), &term.state[..]),
             (None, Some((version, state)), _) => (Some(version), state),
@@ -82,7 +83,10 @@ pub fn ask_again(
             (kept, &context(state)),
             &event,
             purpose,
-            followed.as_ref().map(|(name, state)| (&name[..], state)),
+            followed.as_ref().map(|(name, state)| {
+                let plan = plan_of(wallet, &pricing.subscription, pricing.term.as_deref());
+                kept_subject(name, state, plan)
+            }),
         );
     }
     let change = change_of(&record.command, wallet, original)?;
@@ -99,7 +103,10 @@ pub fn ask_again(
         )),
         None => original.and_then(|standing| followed(&standing.event)),
     };
-    let subject = subject.as_ref().map(|(name, state)| kept_subject(name, state));
+    let plan = plan_of(wallet, &pricing.subscription, term);
+    let subject = subject
+        .as_ref()
+        .map(|(name, state)| kept_subject(name, state, plan));
     let subject = subject.as_ref().map(|(kept, subject)| (*kept, subject));
     let told = runtime.transition_from(revision, (kept, &context(state)), subject, time, &change);
     Some(told.verdict)
@@ -131,23 +138,37 @@ pub fn reversal_again(
     let attribute = reversal.subject_attribute.as_ref();
     let name = attribute.and_then(|attribute| standing.event.attributes.get(attribute));
     let state = name.map(|name| subjects(&reversal.subscription, name));
-    let subject = (name.zip(state.as_ref())).map(|(name, state)| kept_subject(name, state));
+    let plan = plan_of(wallet, &reversal.subscription, None);
+    let subject = (name.zip(state.as_ref())).map(|(name, state)| kept_subject(name, state, plan));
     let subject = subject.as_ref().map(|(kept, subject)| (*kept, subject));
     let told = runtime.transition_from(revision, (kept, &context), subject, record.at, &change);
     Some(told.verdict)
 }
 
-/// A subject as it is kept, with the version of its state.
-fn kept_subject<'s>(name: &'s str, kept: &'s SubjectState) -> (Option<u32>, Subject<'s>) {
+/// A subject as it is kept, with the version in which this plan keeps its state.
+fn kept_subject<'s>(
+    name: &'s str,
+    kept: &'s SubjectState,
+    plan: Option<&PlanName>,
+) -> (Option<u32>, Subject<'s>) {
     let state = &kept.state[..];
-    (kept.version, Subject { name, state })
+    let version = plan.and_then(|plan| kept.version_of(plan));
+    (version, Subject { name, state })
+}
+
+/// Whose plan a subscription's subjects are asked about: that of a closed term, or the present one.
+fn plan_of<'w>(wallet: &'w Wallet, id: &SubscriptionId, term: Option<&'w TermState>) -> Option<&'w PlanName> {
+    match term {
+        Some(term) => Some(&term.plan),
+        None => wallet.subscription(id).map(|subscription| &subscription.plan),
+    }
 }
 
 /// What a plan left behind when it was told that the event before is taken back.
 struct Behind<'r> {
     answered: Option<&'r Priced>,
-    /// The version in which it keeps its states.
-    version: u32,
+    /// Who keeps its states.
+    kept_by: Option<KeptBy>,
     /// Whether the question is about the same subscription.
     same: bool,
     /// What the event before was about.
@@ -155,7 +176,7 @@ struct Behind<'r> {
 }
 
 impl<'r> Behind<'r> {
-    fn of(record: &'r Record, pricing: &Pricing) -> Behind<'r> {
+    fn of(record: &'r Record, pricing: &Pricing, wallet: &Wallet) -> Behind<'r> {
         let reversal = match record.seen.consequence.as_deref() {
             Some(Consequence::Reversed(reversal)) => Some(reversal),
             Some(Consequence::Refolded(_)) | None => None,
@@ -168,7 +189,12 @@ impl<'r> Behind<'r> {
         let standing = record.seen.original.as_ref().map(|original| &original.standing);
         Behind {
             answered,
-            version: reversal.map_or(0, |reversal| reversal.state_version),
+            kept_by: reversal.and_then(|reversal| {
+                Some(KeptBy {
+                    plan: wallet.subscription(&reversal.subscription)?.plan.clone(),
+                    version: reversal.state_version,
+                })
+            }),
             same: reversal.is_some_and(|reversal| reversal.subscription == pricing.subscription),
             subject: attribute
                 .zip(standing)
@@ -178,7 +204,7 @@ impl<'r> Behind<'r> {
 
     fn state(&self) -> Option<(u32, &'r [u8])> {
         let state = self.answered.filter(|_| self.same)?.state.as_deref()?;
-        Some((self.version, state))
+        Some((self.kept_by.as_ref()?.version, state))
     }
 
     fn subject_state(&self, name: &str) -> Option<SubjectState> {
@@ -187,7 +213,7 @@ impl<'r> Behind<'r> {
         Some(SubjectState {
             state: change.state.clone(),
             expires: change.expires,
-            version: Some(self.version),
+            kept_by: self.kept_by.clone(),
         })
     }
 }
@@ -204,14 +230,11 @@ fn event_again(
     (kept, context): (Option<u32>, &Context<'_>),
     event: &Event,
     purpose: Purpose,
-    subject: Option<(&str, &SubjectState)>,
+    subject: Option<(Option<u32>, Subject<'_>)>,
 ) -> Option<Verdict> {
     let mut batch = Batch::new(revision);
     let context = batch.context_from(kept, context);
-    let subject = subject.map(|(name, state)| {
-        let (kept, subject) = kept_subject(name, state);
-        batch.subject_from(kept, &subject)
-    });
+    let subject = subject.map(|(kept, subject)| batch.subject_from(kept, &subject));
     batch.push(&Trigger {
         purpose,
         event_type: &event.event_type,

@@ -110,12 +110,17 @@ impl Controls {
         if !is_out(revision) {
             return Some(revision);
         }
-        let healthy = |hash: RevisionHash| self.revision(&hash).filter(|r| !is_out(r));
+        // One that keeps its states in another version could read none of those that this one has written.
+        let version = revision.description().state_version;
+        let healthy = |hash: RevisionHash| {
+            let previous = self.revision(&hash)?;
+            (!is_out(previous) && previous.description().state_version == version).then_some(previous)
+        };
         timeline.previous(time).and_then(healthy).or(Some(revision))
     }
 
     /// Whoever reads states that are kept in version `kept`, where `revision` cannot, because that is later than its own: the
-    /// revision in force `now`.
+    /// revision in force `now`, or, where that cannot either (events may be a little ahead), the next one that can.
     pub(crate) fn reading(
         &self,
         tenant: &TenantId,
@@ -125,8 +130,14 @@ impl Controls {
         now: Timestamp,
     ) -> Option<&Arc<Revision>> {
         let kept = kept.filter(|kept| *kept > revision.description().state_version)?;
-        let present = self.pricing(tenant, plan, now)?;
-        (kept <= present.description().state_version).then_some(present)
+        let reads = |revision: &&Arc<Revision>| kept <= revision.description().state_version;
+        if let Some(present) = self.pricing(tenant, plan, now).filter(reads) {
+            return Some(present);
+        }
+        let mut next: Vec<_> = self.plan(tenant, plan)?.timeline.iter().collect();
+        next.sort_by_key(|activation| activation.effective);
+        let mut next = next.into_iter().filter(|activation| activation.effective > now);
+        next.find_map(|activation| self.revision(&activation.revision).filter(reads))
     }
 
     /// Names every tenant.

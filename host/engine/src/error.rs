@@ -65,6 +65,20 @@ pub enum ControlError {
     /// Effective times are for what comes, not for what was.
     #[error("effective_at must not be in the past: what was priced stays priced")]
     EffectiveInThePast,
+    /// A revision that is on the timeline from a later instant on keeps its states in an earlier version, or one from an earlier
+    /// instant on in a later one.
+    #[error(
+        "its plan keeps states in version {new}, and the revision from {effective} on in version {other}: versions only go up \
+         with time; give the plan another name, or keep to that version"
+    )]
+    VersionOrder {
+        /// Of the revision.
+        new: u32,
+        /// From when on the other one is in force.
+        effective: Timestamp,
+        /// Of that one.
+        other: u32,
+    },
     /// The revision does not take over a state of an earlier version.
     #[error("customer {}, subscription {}: {}: {}", .0.customer, .0.subscription, .0.of, .0.why)]
     StateVersion(Box<Unreadable>),
@@ -170,7 +184,7 @@ impl ControlError {
             ControlError::KeyExists(_) => "key_exists",
             ControlError::NothingToRollBack => "nothing_to_roll_back",
             ControlError::EffectiveInThePast => "effective_in_the_past",
-            ControlError::StateVersion(_) => "state_version",
+            ControlError::StateVersion(_) | ControlError::VersionOrder { .. } => "state_version",
             ControlError::Limit { .. } => "limit",
             ControlError::UnknownTenant(_) => "unknown_tenant",
             ControlError::TenantExists(_) => "tenant_exists",

@@ -13,6 +13,7 @@ use farebox_record::codec;
 use farebox_record::ids::{PlanName, SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::state::{Part, SubjectState};
+use farebox_record::time::Timestamp;
 use farebox_runtime::Revision;
 use farebox_store::{StoreError, WalletKey};
 use serde::de::DeserializeOwned;
@@ -25,17 +26,41 @@ use crate::fold::wallet_of;
 const PAGE: usize = 1_000;
 
 impl Engine {
-    /// Tries a revision on every state that its plan keeps of a tenant's customers, where some revision of the timeline keeps its
+    /// Tries a revision that is to be in force from `effective` on (none: from now) on every state that its plan keeps of a tenant's customers, where some revision of the timeline keeps its
     /// states in another version. Blocks, for as long as there are wallets.
     pub(crate) fn check_states(
         &self,
         tenant: &TenantId,
         plan: &PlanName,
         new: &Revision,
+        effective: Option<Timestamp>,
     ) -> Result<(), ControlError> {
         let controls = self.shared().controls.load_full();
         let timeline = controls.plan(tenant, plan).map(|known| &known.timeline);
         let version = new.description().state_version;
+        // What is to come writes states, too: versions only go up with time.
+        let now = self.now(tenant);
+        let from = effective.unwrap_or(now);
+        let to_come = timeline
+            .into_iter()
+            .flatten()
+            .filter(|other| other.effective > now);
+        for other in to_come {
+            let of = controls
+                .revision(&other.revision)
+                .map(|of| of.description().state_version);
+            let (first, second) = match other.effective > from {
+                true => (Some(version), of),
+                false => (of, Some(version)),
+            };
+            if first > second {
+                return Err(ControlError::VersionOrder {
+                    new: version,
+                    effective: other.effective,
+                    other: of.unwrap_or_default(),
+                });
+            }
+        }
         let differs = timeline.into_iter().flatten().any(|activation| {
             let revision = controls.revision(&activation.revision);
             revision.is_none_or(|revision| revision.description().state_version != version)
@@ -71,7 +96,7 @@ impl Engine {
                     &subscription.state,
                     "the subscription",
                 )?;
-                self.check_subjects(key, id, &tried)?;
+                self.check_subjects(key, id, plan, &tried)?;
             }
             for past in &subscription.past {
                 let part = Part::Term(id.clone(), past.number);
@@ -94,6 +119,7 @@ impl Engine {
         &self,
         key: &WalletKey,
         id: &SubscriptionId,
+        plan: &PlanName,
         tried: &dyn Fn(Option<u32>, &[u8], &str) -> Result<(), ControlError>,
     ) -> Result<(), ControlError> {
         let prefix = Part::subjects_of(id);
@@ -109,7 +135,12 @@ impl Engine {
                     Ok(Part::Subject(_, subject)) => subject,
                     _ => continue,
                 };
-                tried(kept.version, &kept.state, &format!("its subject {subject}"))?;
+                // What another plan has left behind is nobody's.
+                let kept_by = match &kept.kept_by {
+                    Some(by) if by.plan != *plan => continue,
+                    kept_by => kept_by.as_ref().map(|by| by.version),
+                };
+                tried(kept_by, &kept.state, &format!("its subject {subject}"))?;
             }
             match page.into_iter().next_back() {
                 Some((name, _)) => after = Some(name),
@@ -147,7 +178,7 @@ fn tried(
             Ok(_) => return Ok(()),
             Err(fault) => fault.to_string(),
         },
-        None => "an earlier release noted no version of it; it has one behind its next event, and goes when it is forgotten".into(),
+        None => "an earlier release noted no version of it; it has one behind its next event".into(),
     };
     Err(ControlError::StateVersion(Box::new(Unreadable {
         customer: key.wallet().to_string(),

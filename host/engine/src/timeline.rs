@@ -92,7 +92,7 @@ impl Engine {
             .runtime
             .prepare(code, new.parameters)
             .map_err(|e| ControlError::Refused(Box::new(e)))?;
-        self.check_states(tenant, plan, &prepared)?;
+        self.check_states(tenant, plan, &prepared, new.effective)?;
         let blob = parameters_blob(prepared.hash().parameters);
         self.shared().store.put_blob(&blob, new.parameters.as_bytes())?;
         self.change_timeline(tenant, plan, &command, change, Some(&prepared))
@@ -115,7 +115,7 @@ impl Engine {
         let (controls, now) = (self.shared().controls.load_full(), self.now(tenant));
         let previous = controls.plan(tenant, plan).and_then(|known| known.previous(now));
         if let Some(previous) = previous.and_then(|hash| controls.revision(&hash)) {
-            self.check_states(tenant, plan, previous)?;
+            self.check_states(tenant, plan, previous, None)?;
         }
         self.change_timeline(tenant, plan, &command, change, None)
     }

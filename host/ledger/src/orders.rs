@@ -8,7 +8,7 @@ use farebox_record::event::Event;
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Effect, Line, Pricing};
 use farebox_record::plan::{EventRef, GrantOrder, Priced};
-use farebox_record::state::{GrantState, Slice, SliceSource, SubjectState, TimerState};
+use farebox_record::state::{GrantState, KeptBy, Slice, SliceSource, SubjectState, TimerState};
 use farebox_record::time::Timestamp;
 
 use crate::cover::{
@@ -299,12 +299,14 @@ pub(crate) fn carry_out(
             }
         }
     }
+    let plan = changed.plan.clone();
     if draft.wallet.subscription(&pricing.subscription) != Some(&changed) {
         draft.put(Effect::SubscriptionPut(
             pricing.subscription.clone(),
             Box::new(changed),
         ));
     }
+    let plan = pricing.term.as_ref().map_or(plan, |term| term.plan.clone());
     if let (Some(change), Some((subject, _))) = (&priced.subject, subject) {
         draft.put(Effect::SubjectPut(
             pricing.subscription.clone(),
@@ -312,7 +314,10 @@ pub(crate) fn carry_out(
             SubjectState {
                 state: change.state.clone(),
                 expires: change.expires,
-                version: Some(pricing.state_version),
+                kept_by: Some(KeptBy {
+                    plan,
+                    version: pricing.state_version,
+                }),
             },
         ));
     }

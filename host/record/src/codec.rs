@@ -252,7 +252,7 @@ mod tests {
     use crate::command::{Due, DueItem, TimerAbout};
     use crate::correction::Noted;
     use crate::outcome::UnpricedReason;
-    use crate::state::{MissedTransition, SubjectState, TimerState, UnpricedState, Waiting};
+    use crate::state::{KeptBy, MissedTransition, SubjectState, TimerState, UnpricedState, Waiting};
     use crate::time::Period;
 
     fn event() -> EventRef {
@@ -272,10 +272,15 @@ mod tests {
         let expires = crate::time::Timestamp::from_micros(7);
         let mut kept: SubjectState = decode(&format(4, &(vec![3_u8, 5], expires))).unwrap();
         assert_eq!(
-            (&kept.state[..], kept.expires, kept.version),
+            (&kept.state[..], kept.expires, kept.kept_by.clone()),
             (&[3, 5][..], expires, None)
         );
-        kept.version = Some(9);
+        kept.kept_by = Some(KeptBy {
+            plan: "p".parse().unwrap(),
+            version: 9,
+        });
+        assert_eq!(kept.version_of(&"p".parse().unwrap()), Some(9));
+        assert_eq!(kept.version_of(&"q".parse().unwrap()), None);
         assert_eq!(decode::<SubjectState>(&encode(&kept)).unwrap(), kept);
     }
 

@@ -434,10 +434,27 @@ pub struct SubjectState {
     pub state: Vec<u8>,
     /// When it may be forgotten.
     pub expires: Timestamp,
-    /// The version that the plan keeps it in. None where that was before format 5: no revision could keep it in another one then
-    /// than those before it.
+    /// Which plan keeps it, and in which version. None where that was before format 5: no revision could keep it in another one
+    /// then than those before it.
     #[serde(deserialize_with = "codec::since::<5, _, _>")]
-    pub version: Option<u32>,
+    pub kept_by: Option<KeptBy>,
+}
+
+impl SubjectState {
+    /// The version in which this plan keeps it. None: it is not known, or the state is another plan's, which makes nothing of it.
+    pub fn version_of(&self, plan: &PlanName) -> Option<u32> {
+        let own = self.kept_by.as_ref().filter(|by| by.plan == *plan);
+        own.map(|by| by.version)
+    }
+}
+
+/// Who keeps a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptBy {
+    /// The plan: a subscription may have come from another one.
+    pub plan: PlanName,
+    /// The version in which it keeps its states.
+    pub version: u32,
 }
 
 /// What a wallet had behind one of its records, so that who asks for the balances of a time that is past does not have to

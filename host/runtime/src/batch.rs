@@ -1,6 +1,6 @@
 //! What goes into a plan: contexts, subjects and triggers, collected into columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use farebox_money::Nanos;
@@ -15,6 +15,8 @@ use crate::fault::Fault;
 use crate::plan::Revision;
 use crate::tier::Tier;
 
+/// States of an earlier version that are kept as they were taken over.
+const TAKEN_OVER_KEPT_MAX: usize = 256;
 /// What stands in a column for a measure that an event does not carry.
 const ABSENT: i64 = i64::MIN;
 
@@ -120,6 +122,8 @@ pub struct Batch {
     /// Contexts and subjects whose states the plan does not take over from the version that they are kept in.
     stale_contexts: Vec<(ContextIndex, Fault)>,
     stale_subjects: Vec<(SubjectIndex, Fault)>,
+    /// States that were taken over, by what they were: a plan that changes none is asked with the same ones again and again.
+    taken_over: HashMap<(u32, Vec<u8>), Vec<u8>>,
     pushed: usize,
 }
 
@@ -133,6 +137,7 @@ impl Batch {
             refused: Vec::new(),
             stale_contexts: Vec::new(),
             stale_subjects: Vec::new(),
+            taken_over: HashMap::new(),
             pushed: 0,
         }
     }
@@ -155,6 +160,7 @@ impl Batch {
     /// Empties it for another revision.
     pub fn restart(&mut self, revision: &Arc<Revision>) {
         self.clear();
+        self.taken_over.clear();
         self.revision = revision.clone();
     }
 
@@ -207,9 +213,9 @@ impl Batch {
     /// The same with a state that is kept in this version (none: the described one). Where the plan does not take it over,
     /// the triggers of this context fail and never reach the plan.
     pub fn context_from(&mut self, kept: Option<u32>, context: &Context<'_>) -> ContextIndex {
-        let revision = self.revision.clone();
-        match revision.up_to_date(kept, context.state) {
-            Ok(state) => self.context(&Context {
+        match self.up_to_date(kept, context.state) {
+            Ok(None) => self.context(context),
+            Ok(Some(state)) => self.context(&Context {
                 state: &state,
                 ..*context
             }),
@@ -226,9 +232,9 @@ impl Batch {
 
     /// The same as [`Batch::subject`] with a state that is kept in this version, as [`Batch::context_from`].
     pub fn subject_from(&mut self, kept: Option<u32>, subject: &Subject<'_>) -> SubjectIndex {
-        let revision = self.revision.clone();
-        match revision.up_to_date(kept, subject.state) {
-            Ok(state) => self.subject(&Subject {
+        match self.up_to_date(kept, subject.state) {
+            Ok(None) => self.subject(subject),
+            Ok(Some(state)) => self.subject(&Subject {
                 name: subject.name,
                 state: &state,
             }),
@@ -241,6 +247,24 @@ impl Batch {
                 index
             }
         }
+    }
+
+    /// The state as the plan takes it over; none where it can stay as it is.
+    fn up_to_date(&mut self, kept: Option<u32>, state: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let described = self.revision.description().state_version;
+        let Some(from) = kept.filter(|kept| *kept != described && !state.is_empty()) else {
+            return Ok(None);
+        };
+        let key = (from, state.to_vec());
+        if let Some(known) = self.taken_over.get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        let state = self.revision.up_to_date(kept, state)?.into_owned();
+        if self.taken_over.len() >= TAKEN_OVER_KEPT_MAX {
+            self.taken_over.clear();
+        }
+        self.taken_over.insert(key, state.clone());
+        Ok(Some(state))
     }
 
     /// Adds a subject.

@@ -147,19 +147,21 @@ impl Revision {
     /// A state in the described version, from the version that it is kept in (none: the described one). An empty one has none.
     ///
     /// # Errors
-    /// The plan does not take it over, or gives no answer that can be used.
+    /// It is kept in a later version, the plan does not take it over, or it gives no answer that can be used.
     pub fn up_to_date<'s>(&self, kept: Option<u32>, state: &'s [u8]) -> Result<Cow<'s, [u8]>, Fault> {
-        let described = self.description().state_version;
-        let from = kept.filter(|kept| *kept != described && !state.is_empty());
-        match from.map(|from| (from, self.migrate(from, state))) {
-            None => Ok(Cow::Borrowed(state)),
-            Some((_, Migration::Migrated(state))) => Ok(Cow::Owned(state)),
-            Some((_, Migration::Failed(fault))) => Err(fault),
-            Some((from, Migration::Refused(reason))) => Err(Fault::StateVersion {
-                from,
-                to: described,
-                reason,
-            }),
+        let to = self.description().state_version;
+        let Some(from) = kept.filter(|kept| *kept != to && !state.is_empty()) else {
+            return Ok(Cow::Borrowed(state));
+        };
+        let refused = |reason| Fault::StateVersion { from, to, reason };
+        // A plan knows what came before it, and must not be led to take a later state for an earlier one.
+        if from > to {
+            return Err(refused("it is of a later version".to_string()));
+        }
+        match self.migrate(from, state) {
+            Migration::Migrated(state) => Ok(Cow::Owned(state)),
+            Migration::Failed(fault) => Err(fault),
+            Migration::Refused(reason) => Err(refused(reason)),
         }
     }
 

@@ -182,6 +182,7 @@ impl From<ControlError> for Problem {
             ControlError::EffectiveInThePast => {
                 Problem::new(Code::EffectiveInThePast, said).with("pointer", "/effective_at")
             }
+            ControlError::VersionOrder { .. } => Problem::new(Code::StateVersion, said),
             ControlError::StateVersion(of) => Problem::new(Code::StateVersion, said)
                 .with("customer", of.customer.clone())
                 .with("subscription", of.subscription.clone()),

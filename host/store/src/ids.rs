@@ -303,8 +303,16 @@ impl IdIndex {
     /// What must be done first, and then what there is time for.
     fn work(&self, segments: &Segments) -> Result<(), StoreError> {
         self.settle(segments)?;
-        while !self.wake.lock().stop && self.recall_one(segments)? {
-            self.settle(segments)?;
+        while !self.wake.lock().stop {
+            match self.recall_one(segments) {
+                Ok(true) => self.settle(segments)?,
+                Ok(false) => break,
+                Err(error) => {
+                    // Histories are read instead, and it is tried again the next time.
+                    tracing::error!(%error, "runs of past ids cannot be made now; corrections of old events are slow until then");
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -319,7 +327,10 @@ impl IdIndex {
         let is_behind = !self.places.read().sealed.is_empty() || self.run_to_forget().is_some();
         match is_behind {
             true => self.settle(segments).map(|()| true),
-            false => self.recall_one(segments),
+            false => {
+                let recalled = self.recall_one(segments)?;
+                self.settle(segments).map(|()| recalled)
+            }
         }
     }
 
@@ -368,9 +379,13 @@ impl IdIndex {
                         && pair[0].cover.ids == pair[1].cover.ids
                         && pair[0].cover.end == pair[1].cover.base
                 });
-                alike && (ids == Held::ForGood || times.length() <= RUN_MICROS_MAX)
+                alike && (ids != Held::All || times.length() <= RUN_MICROS_MAX)
             };
-            match places.runs.windows(ID_RUNS_MERGED).find(ripe) {
+            let mut windows = places
+                .runs
+                .windows(ID_RUNS_MERGED)
+                .chain(places.past.windows(ID_RUNS_MERGED));
+            match windows.find(ripe) {
                 Some(parts) => parts.to_vec(),
                 None => return Ok(false),
             }

@@ -97,9 +97,8 @@ fn what_is_forgotten_leads_to_its_record_and_acts_again() {
         assert_eq!(past(store, usage(9_000)), Some(vec![]));
         let cost = store.id_cost();
         assert!((301..450).contains(&cost.ids_past), "{cost:?}");
-        // One first id of a block of 170 for each run, of a week at most.
         let runs = files(dir.path()).len() as u64;
-        assert!(cost.runs > runs && runs >= 4, "{cost:?} {runs}");
+        assert!(cost.runs > runs && runs >= 1, "{cost:?} {runs}");
     };
     check(&store);
     store.close().unwrap();
@@ -142,7 +141,7 @@ fn what_is_missing_of_it_is_made_again() {
         let all = files(dir.path());
         match lost {
             "all" => all.iter().for_each(|path| fs::remove_file(path).unwrap()),
-            "one" => fs::remove_file(&all[1]).unwrap(),
+            "one" => fs::remove_file(&all[all.len() / 2]).unwrap(),
             _ => damage(&all[0], 30),
         }
         let store = open_by_hand(dir.path());
@@ -152,7 +151,8 @@ fn what_is_missing_of_it_is_made_again() {
         while store.work(Chore::Ids).unwrap() {
             pieces += 1;
         }
-        // Of 30 days there are 20 segments.
+        // Of 30 days there are 20 segments; four runs are merged to one, and four of those again.
+        assert!(files(dir.path()).len() <= 8, "{:?}", files(dir.path()));
         assert!(
             (if lost == "all" { 20 } else { 1 }..=30).contains(&pieces),
             "{lost}: {pieces}"

@@ -139,8 +139,11 @@ impl Lane {
                 });
             }
         };
-        let state = turn.subject_state(&question)?;
-        question.catch_up(wallet, state, &turn.tenant, controls, turn.now);
+        question.catch_up(wallet, None, &turn.tenant, controls, turn.now);
+        let mut state = turn.subject_state(&question)?;
+        while question.catch_up(wallet, state, &turn.tenant, controls, turn.now) {
+            state = turn.subject_state(&question)?;
+        }
         let verdict = question.ask_alone(&self.shared.runtime, wallet, None, state);
         Ok(verdict.map_or(nobody, |verdict| Step::Answered(question, verdict)))
     }

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use farebox_ledger::Refusal;
 use farebox_record::command::Command;
 use farebox_record::correction::{Amend, Consequence, PricedBy, RefundTarget, Standing, StandingStatus};
-use farebox_record::ids::SubscriptionId;
+use farebox_record::ids::{PlanName, SubscriptionId};
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{EventRef, Order, Priced};
-use farebox_record::state::{HoldState, SubjectState};
+use farebox_record::state::{HoldState, KeptBy, SubjectState};
 
 use crate::controls::Controls;
 use crate::lane::Lane;
 use crate::lane::job::Job;
 use crate::lane::pricing::{Asked, Calls, Needs, Question};
-use crate::lane::stage::Next;
+use crate::lane::stage::{Next, later_version};
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Step, Turn};
 use crate::loader::Load;
@@ -276,7 +276,7 @@ impl Lane {
         ) else {
             return Next::NotYet;
         };
-        let question = match asked.needs(wallet, &turn.tenant, controls, &turn.terms()) {
+        let mut question = match asked.needs(wallet, &turn.tenant, controls, &turn.terms()) {
             Needs::Answer(question) => question,
             Needs::Nothing => return Next::Last(plain(None, true)),
             Needs::Term(subscription, number) => {
@@ -287,22 +287,34 @@ impl Lane {
                 });
             }
         };
-        let behind = Behind {
-            question: &question,
-            reversal,
-            answered,
-            subject,
-        };
-        let followed = match question.subject() {
-            None => None,
-            Some(name) => match behind.subject_state(turn, name) {
-                Some(state) => Some(state),
-                None => return wait_for_subject(turn, &question.subscription, name),
-            },
-        };
-        let runtime = &self.shared.runtime;
-        let Some(verdict) = question.ask_alone(runtime, wallet, behind.state(), followed.as_ref()) else {
-            return Next::NotYet;
+        let of_reversal = wallet.subscription(&reversal.subscription);
+        let verdict = loop {
+            let behind = Behind {
+                question: &question,
+                reversal,
+                answered,
+                subject,
+                plan: of_reversal.map(|subscription| &subscription.plan),
+            };
+            let followed = match question.subject() {
+                None => None,
+                Some(name) => match behind.subject_state(turn, name) {
+                    Some(state) => Some(state),
+                    None => return wait_for_subject(turn, &question.subscription, name),
+                },
+            };
+            let runtime = &self.shared.runtime;
+            let Some(verdict) = question.ask_alone(runtime, wallet, behind.state(), followed.as_ref()) else {
+                return Next::NotYet;
+            };
+            // What was told of the end may be known to a later revision only.
+            let (later, plan) = (later_version(&verdict), question.plan(wallet).cloned());
+            if let (Some(_), Some(plan)) = (later, plan)
+                && question.reads(later, &plan, &turn.tenant, controls, turn.now)
+            {
+                continue;
+            }
+            break verdict;
         };
         Next::Last(Step::Correct {
             pricing: Some(Box::new(question.answered(verdict))),
@@ -320,6 +332,8 @@ struct Behind<'b> {
     answered: &'b Priced,
     /// What the event before was about.
     subject: Option<&'b str>,
+    /// The plan that answered.
+    plan: Option<&'b PlanName>,
 }
 
 impl<'b> Behind<'b> {
@@ -337,7 +351,10 @@ impl<'b> Behind<'b> {
             Some(change) => Some(SubjectState {
                 state: change.state.clone(),
                 expires: change.expires,
-                version: Some(self.reversal.state_version),
+                kept_by: self.plan.map(|plan| KeptBy {
+                    plan: plan.clone(),
+                    version: self.reversal.state_version,
+                }),
             }),
             None => turn.slot.subject(&self.question.subscription, name).cloned(),
         }

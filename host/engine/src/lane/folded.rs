@@ -269,7 +269,8 @@ impl Fold {
         let subject = worst.subject(worst.event).map(|name| {
             let kept = subjects(name);
             let state = &kept.state[..];
-            batch.subject_from(kept.version, &Subject { name, state })
+            let version = committed.and_then(|s| kept.version_of(&s.plan));
+            batch.subject_from(version, &Subject { name, state })
         });
         batch.push(&worst.trigger(worst.event, worst.time, worst.cost, context, subject));
     }
@@ -292,8 +293,11 @@ impl Fold {
             let index = match self.subjects.get(name) {
                 Some(state) => batch.subject(&Subject { name, state }),
                 None => {
-                    let SubjectState { state, version, .. } = &subjects(name);
-                    batch.subject_from(*version, &Subject { name, state })
+                    let kept = subjects(name);
+                    let state = &kept.state[..];
+                    let open = wallet.subscription(worst.subscription);
+                    let version = open.and_then(|s| kept.version_of(&s.plan));
+                    batch.subject_from(version, &Subject { name, state })
                 }
             };
             places.insert(name.to_string(), index);

@@ -8,7 +8,7 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::control::OpenHolds;
 use farebox_record::event::Event;
-use farebox_record::ids::{SubscriptionId, TenantId};
+use farebox_record::ids::{PlanName, SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Pricing, Verdict};
 use farebox_record::plan::{Description, EventRef, Order};
@@ -33,6 +33,14 @@ pub(crate) struct Question {
 }
 
 impl Question {
+    /// Whose plan is asked.
+    pub fn plan<'w>(&'w self, wallet: &'w Wallet) -> Option<&'w PlanName> {
+        match &self.term {
+            Some(term) => Some(&term.plan),
+            None => Some(&wallet.subscription(&self.subscription)?.plan),
+        }
+    }
+
     /// Whether it can share a call with other questions about the same wallet.
     pub fn is_independent(&self) -> bool {
         let description = self.revision.description();
@@ -46,7 +54,8 @@ impl Question {
     }
 
     /// A revision cannot read a state that a later one has taken over into a version of its own. What is asked of it then (an
-    /// event that comes late, a call that it quoted) is asked of the revision in force now.
+    /// event that comes late, a call that it quoted) is asked of the revision in force now. Whether it is another one now: then
+    /// it may follow another subject, in another order.
     pub fn catch_up(
         &mut self,
         wallet: &Wallet,
@@ -54,17 +63,36 @@ impl Question {
         tenant: &TenantId,
         controls: &Controls,
         now: Timestamp,
-    ) {
+    ) -> bool {
         let open = wallet.subscription(&self.subscription);
         let (plan, kept, state) = match (&self.term, open) {
             (Some(term), _) => (&term.plan, term.state_version, &term.state),
             (None, Some(open)) => (&open.plan, open.state_version, &open.state),
-            (None, None) => return,
+            (None, None) => return false,
         };
-        let newest = newest_of(Some(kept), state, subject);
-        if let Some(present) = controls.reading(tenant, plan, newest, &self.revision, now) {
-            self.revision = Arc::clone(present);
+        let newest = newest_of(plan, Some(kept), state, subject);
+        let later = controls.reading(tenant, plan, newest, &self.revision, now);
+        self.turn_to(later)
+    }
+
+    /// The same about states that are kept in this version.
+    pub fn reads(
+        &mut self,
+        newest: Option<u32>,
+        plan: &PlanName,
+        tenant: &TenantId,
+        controls: &Controls,
+        now: Timestamp,
+    ) -> bool {
+        let later = controls.reading(tenant, plan, newest, &self.revision, now);
+        self.turn_to(later)
+    }
+
+    fn turn_to(&mut self, later: Option<&Arc<Revision>>) -> bool {
+        if let Some(later) = later {
+            self.revision = Arc::clone(later);
         }
+        later.is_some()
     }
 
     /// The plan's answer at once, apart from all other questions. `state` (with the version that it is kept in) and `subject`
@@ -107,7 +135,9 @@ impl Question {
         let context = batch.context_from(kept, &context);
         let subject = self.subject().map(|name| {
             let state = subject.map_or(&[][..], |kept| &kept.state);
-            batch.subject_from(subject.and_then(|kept| kept.version), &Subject { name, state })
+            let plan = self.plan(wallet);
+            let kept = subject.zip(plan).and_then(|(kept, plan)| kept.version_of(plan));
+            batch.subject_from(kept, &Subject { name, state })
         });
         batch.push(&Trigger {
             purpose: self.purpose,
@@ -143,11 +173,16 @@ impl Question {
     }
 }
 
-/// The latest version in which one of the states is kept; an empty one is in none.
-pub(crate) fn newest_of(kept: Option<u32>, state: &[u8], subject: Option<&SubjectState>) -> Option<u32> {
+/// The latest version in which a plan keeps one of the states; an empty one is in none.
+pub(crate) fn newest_of(
+    plan: &PlanName,
+    kept: Option<u32>,
+    state: &[u8],
+    subject: Option<&SubjectState>,
+) -> Option<u32> {
     let of_state = kept.filter(|_| !state.is_empty());
     let of_subject = subject.filter(|subject| !subject.state.is_empty());
-    of_state.max(of_subject.and_then(|subject| subject.version))
+    of_state.max(of_subject.and_then(|subject| subject.version_of(plan)))
 }
 
 pub(crate) fn pricing(

@@ -8,7 +8,7 @@ use farebox_record::outcome::{Effect, HoldEnd, Pricing};
 use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
-use farebox_runtime::Purpose;
+use farebox_runtime::{Fault, Purpose};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
@@ -507,52 +507,77 @@ impl Lane {
             // What is staged may change the term.
             Needs::Term(..) => return Next::NotYet,
         };
-        // A price that depends on state or balances must see everything before it decided.
-        let alone = !question.is_independent();
-        if alone && !turn.staged.is_empty() {
-            return Next::NotYet;
-        }
         let Some(wallet) = turn.slot.wallet.as_ref() else {
             return Next::NotYet;
         };
-        if alone && question.purpose == Purpose::WorstCase && question.term.is_none() {
-            question.catch_up(wallet, None, &turn.tenant, controls, turn.now);
-            return self.quote(turn, question);
-        }
-        let state = match turn.subject_state(&question) {
-            Ok(state) => state,
-            Err(load) => return Next::Wait(load),
-        };
-        question.catch_up(wallet, state, &turn.tenant, controls, turn.now);
-        let place = calls.ask(&turn.tenant, wallet, &question, state);
-        let step = Step::Ask(question, place);
-        if alone {
-            Next::Last(step)
-        } else {
-            Next::Ready(step)
+        question.catch_up(wallet, None, &turn.tenant, controls, turn.now);
+        loop {
+            // A price that depends on state or balances must see everything before it decided.
+            let alone = !question.is_independent();
+            if alone && !turn.staged.is_empty() {
+                return Next::NotYet;
+            }
+            if alone && question.purpose == Purpose::WorstCase && question.term.is_none() {
+                return self.quote(turn, question, controls);
+            }
+            let state = match turn.subject_state(&question) {
+                Ok(state) => state,
+                Err(load) => return Next::Wait(load),
+            };
+            if question.catch_up(wallet, state, &turn.tenant, controls, turn.now) {
+                continue;
+            }
+            let place = calls.ask(&turn.tenant, wallet, &question, state);
+            let step = Step::Ask(question, place);
+            return if alone {
+                Next::Last(step)
+            } else {
+                Next::Ready(step)
+            };
         }
     }
 
     /// A worst case whose price depends on what came before: asked for at once, behind what is held for other calls.
-    fn quote(&self, turn: &mut Turn, question: Box<Question>) -> Next {
-        let worst = WorstCase {
-            revision: &question.revision,
-            subscription: &question.subscription,
-            period: question.period,
-            seats: question.seats,
-            time: question.time,
-            event: &question.event,
-            cost: question.event.cost_usd(),
-        };
-        match turn.slot.quote(&worst, &self.shared.runtime) {
-            None => Next::NotYet,
-            Some(Quote::Of(verdict)) => Next::Last(Step::Answered(question, verdict)),
-            Some(Quote::Needs(subjects)) => Next::Wait(Load::Subjects {
-                wallet: turn.key.clone(),
-                subscription: question.subscription,
-                subjects,
-            }),
+    fn quote(&self, turn: &mut Turn, mut question: Box<Question>, controls: &Controls) -> Next {
+        loop {
+            let worst = WorstCase {
+                revision: &question.revision,
+                subscription: &question.subscription,
+                period: question.period,
+                seats: question.seats,
+                time: question.time,
+                event: &question.event,
+                cost: question.event.cost_usd(),
+            };
+            let verdict = match turn.slot.quote(&worst, &self.shared.runtime) {
+                None => return Next::NotYet,
+                Some(Quote::Of(verdict)) => verdict,
+                Some(Quote::Needs(subjects)) => {
+                    return Next::Wait(Load::Subjects {
+                        wallet: turn.key.clone(),
+                        subscription: question.subscription,
+                        subjects,
+                    });
+                }
+            };
+            // One of the subjects that it is about, or that other calls are about, is known to a later revision only.
+            let later = later_version(&verdict);
+            let plan = turn.slot.wallet.as_ref().and_then(|wallet| question.plan(wallet));
+            if let (Some(_), Some(plan)) = (later, plan.cloned())
+                && question.reads(later, &plan, &turn.tenant, controls, turn.now)
+            {
+                continue;
+            }
+            return Next::Last(Step::Answered(question, verdict));
         }
+    }
+}
+
+/// The version of a state that is later than that of the revision which was asked.
+pub(super) fn later_version(verdict: &farebox_runtime::Verdict) -> Option<u32> {
+    match verdict {
+        farebox_runtime::Verdict::Failed(Fault::StateVersion { from, to, .. }) if from > to => Some(*from),
+        _ => None,
     }
 }
 

@@ -156,7 +156,7 @@ impl<'a> Telling<'a> {
         let later = told.controls.reading(
             told.tenant,
             self.plan,
-            newest_of(kept, state, subject),
+            newest_of(self.plan, kept, state, subject),
             oldest,
             told.now,
         );
@@ -170,7 +170,7 @@ impl<'a> Telling<'a> {
         };
         let subject = told.subject.map(|(name, kept)| {
             let state = &kept.state[..];
-            (kept.version, Subject { name, state })
+            (kept.version_of(self.plan), Subject { name, state })
         });
         let answer = told.runtime.transition_from(
             revision,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use farebox_ledger::{Wallet, term_of};
 use farebox_record::codec;
-use farebox_record::correction::{Refold, Repriced, TakenSlice};
+use farebox_record::correction::{PricedBy, Refold, Repriced, TakenSlice};
 use farebox_record::event::Event;
 use farebox_record::ids::{RevisionHash, SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
@@ -95,12 +95,10 @@ impl Work<'_> {
         let time = replacement.map_or(standing.time, |event| event.time.unwrap_or(standing.time));
         let replacement = match replacement {
             None => None,
-            Some(event) => {
-                match by.replacement(&wallet, &priced.subscription, closed.as_deref(), event, time) {
-                    Ok(replacement) => Some(replacement),
-                    Err(why) => return Ok(Err(why)),
-                }
-            }
+            Some(event) => match by.replacement(&wallet, &priced, closed.as_deref(), event, time) {
+                Ok(replacement) => Some(replacement),
+                Err(why) => return Ok(Err(why)),
+            },
         };
         let folded = match self.fold_term(&priced.subscription, term, event, replacement.as_ref()) {
             Ok(folded) => folded,
@@ -275,7 +273,7 @@ impl Controlled<'_> {
     fn replacement(
         &self,
         wallet: &Wallet,
-        subscription: &SubscriptionId,
+        priced: &PricedBy,
         closed: Option<&TermState>,
         event: &Event,
         time: Timestamp,
@@ -286,7 +284,7 @@ impl Controlled<'_> {
         };
         let owner = wallet.owner_at(&event.event_type, time);
         let (_, owner) = owner
-            .filter(|(id, _)| *id == subscription)
+            .filter(|(id, _)| **id == priced.subscription)
             .ok_or_else(elsewhere)?;
         let term = term_of(owner, time).map(|past| past.number);
         if term != closed.map(|term| term.number) {
@@ -295,6 +293,12 @@ impl Controlled<'_> {
         let plan = closed.map_or(&owner.plan, |term| &term.plan);
         let revision = self.controls.pricing(self.tenant, plan, time);
         let revision = revision.ok_or_else(|| format!("plan {plan} has no revision in force at its time"))?;
+        // The event may have been priced by a later one, where that of its time could not read the state any more.
+        let before = self.controls.revision(&priced.revision);
+        let version = |revision: &Revision| revision.description().state_version;
+        let revision = before
+            .filter(|before| version(before) > version(revision))
+            .unwrap_or(revision);
         Ok(Replacement {
             event: event.clone(),
             time,

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use farebox_engine::{Activated, ControlError, NewRevision};
 use farebox_record::command::{Command, Finality};
 use farebox_record::control::OpenHolds;
-use farebox_record::ids::{CustomerId, Hash};
+use farebox_record::correction::Amend;
+use farebox_record::ids::{CallId, CustomerId, Hash};
 use farebox_record::outcome::Effect;
 use farebox_record::record::Record;
 use farebox_record::state::{Part, SubjectState};
@@ -57,7 +58,10 @@ async fn versions(house: &House, store: &dyn Store, name: &str, task: &str) -> (
     let kept = store.part(&WalletKey::new("default", name), &part).unwrap();
     let kept: Option<SubjectState> = kept.map(|kept| farebox_record::codec::decode(&kept).unwrap());
     let state = wallet.subscription(&subscription()).unwrap();
-    (state.state_version, kept.and_then(|kept| kept.version))
+    (
+        state.state_version,
+        kept.and_then(|kept| kept.version_of(&plan())),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,6 +101,14 @@ async fn states_are_taken_over_where_they_are_read() {
     house.done("ada", Command::Usage(late)).await;
     assert_eq!(left(&house, "ada").await, both("900", "980")); // its fourth call: 11 steps
 
+    // An event from before is amended: 30 credits come back, and its fifth call now is 20 steps beyond the pool.
+    let amend = Command::Amend(Amend {
+        event: call("a", Some("t"), 10),
+        id: CallId::new("amend").unwrap(),
+    });
+    house.done("ada", amend).await;
+    assert_eq!(left(&house, "ada").await, both("930", "960"));
+
     // A quote behind an open hold, from states that nobody has read yet.
     house.done("ben", authorize("x", Some("t"), 20)).await; // 30 steps
     house.done("ben", authorize("y", Some("t"), 20)).await; // 30 more, 20 of them beyond the pool
@@ -124,6 +136,56 @@ async fn a_term_with_both_versions_is_folded_again() {
     // And the next ones know it.
     house.done("ada", used("d", None, 50)).await;
     assert_eq!(left(&house, "ada").await, both("900", "990"));
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_ahead_of_a_scheduled_revision_takes_it_over_for_all() {
+    let house = house(Arc::new(MemoryStore::new()));
+    customer(&house, "ada", "1000", "1000").await;
+    house.done("ada", used("a", None, 100)).await;
+    let engine = &house.engine;
+    engine.push_component(&house.tenant, &plan(), later()).unwrap();
+    let new = NewRevision {
+        effective: Some("2026-01-01T00:02:00Z".parse().unwrap()),
+        ..NewRevision::at_once(Hash::of(later()), "{}")
+    };
+    engine.activate(&house.tenant, &plan(), &new, None).unwrap();
+    house.done("ada", used("b", None, 2)).await;
+    assert_eq!(left(&house, "ada").await, both("900", "999"));
+    // A clock that is fast by three minutes.
+    let mut ahead = call("ahead", None, 2);
+    ahead.time = Some("2026-01-01T00:03:00Z".parse().unwrap());
+    house.done("ada", Command::Usage(ahead)).await;
+    assert_eq!(left(&house, "ada").await, both("900", "997"));
+    house.done("ada", used("c", None, 2)).await;
+    assert_eq!(left(&house, "ada").await, both("900", "995"));
+    house.engine.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_only_go_up_with_time() {
+    let house = house(Arc::new(MemoryStore::new()));
+    let engine = &house.engine;
+    engine.push_component(&house.tenant, &plan(), later()).unwrap();
+    let from = |component: &[u8], spaces: usize, day: u32| {
+        let parameters = format!("{{{}}}", " ".repeat(spaces));
+        let effective = format!("2026-01-{day:02}T00:00:00Z").parse().unwrap();
+        let new = NewRevision {
+            effective: Some(effective),
+            ..NewRevision::at_once(Hash::of(component), &parameters)
+        };
+        engine.activate(&house.tenant, &plan(), &new, None)
+    };
+    from(later(), 0, 8).unwrap();
+    let refused = from(crate::tasks::component(), 1, 15);
+    assert!(
+        matches!(refused, Err(ControlError::VersionOrder { new: 0, other: 1, .. })),
+        "{refused:?}"
+    );
+    // Before it, and behind it in its version, there is room.
+    from(crate::tasks::component(), 1, 5).unwrap();
+    from(later(), 2, 15).unwrap();
     house.engine.stop().unwrap();
 }
 
@@ -234,7 +296,7 @@ async fn a_subject_without_a_version_is_named() {
     let part = Part::Subject(subscription(), "t".into()).key();
     let kept = store.part(&key, &part).unwrap().unwrap();
     let kept = SubjectState {
-        version: None,
+        kept_by: None,
         ..farebox_record::codec::decode(&kept).unwrap()
     };
     put_part(&house, &*store, &key, part, &kept).await;

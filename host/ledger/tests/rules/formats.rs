@@ -17,8 +17,7 @@ use farebox_record::correction::{Consequence, GiveBacks, Noted, Standing};
 use farebox_record::ids::Hash;
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Effect, Seen};
-use farebox_record::plan::SubjectChange;
-use farebox_record::state::{DueChange, Part, UnpricedState, Waiting};
+use farebox_record::state::{DueChange, Part, SubjectState, UnpricedState, Waiting};
 use farebox_record::{Record, identity_hash};
 
 use crate::world::make::*;
@@ -121,7 +120,7 @@ fn check_parts(kept: &Kept, format: u8, wallet: &Wallet, parts: &Parts) {
         assert_eq!(old[0], format);
         let new = &parts[key];
         match Part::from_key(key).unwrap() {
-            Part::Subject(..) => same(old, new, codec::decode::<SubjectChange>),
+            Part::Subject(..) => same(old, new, codec::decode::<SubjectState>),
             Part::Unpriced(_) => same(old, new, codec::decode::<UnpricedState>),
             Part::Term(..) => same(old, new, codec::decode::<TermState>),
             Part::Standing(_) => same_noted(old, new, codec::decode::<Noted<Standing>>),

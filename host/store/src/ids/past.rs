@@ -5,7 +5,8 @@
 //! filter, so what is forgotten costs a tenth of a byte of memory (the first id of each block), and the disk what it did before.
 //!
 //! They are derived, as all runs are: what is missing, because an earlier release wrote none or because a file is lost, is made
-//! again a segment at a time while there is nothing else to do. Of segments that are archived it cannot be.
+//! again a segment at a time while there is nothing else to do, and merged like all others. Of segments that are archived it
+//! cannot be.
 
 use std::fs;
 use std::sync::Arc;
