@@ -20,7 +20,7 @@ use crate::limits::ARCHIVE_IDS_GATHERED_MAX;
 use crate::listing::FileEntry;
 
 /// Above all that merging reaches: it is never merged with others.
-const LEVEL: u32 = 1 << 16;
+pub(super) const LEVEL: u32 = 1 << 16;
 /// Within the folder; removed when it is no longer needed.
 const MAKING: &str = "making";
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::run::{Cover, Held, Run};
-use super::{IdIndex, from_journal};
+use super::{IdIndex, archived, from_journal};
 use crate::contract::StoreError;
 use crate::journal::place::refused;
 use crate::journal::segments::Segments;
@@ -36,16 +36,31 @@ impl IdIndex {
             return Ok(false);
         };
         // What is forgotten leads to its record first: at no moment it is nowhere.
-        let past = self.part_of(&old, Held::Past, segments)?;
-        metrics::counter!("farebox_store_ids_forgotten_total").increment(past.entries() as u64);
-        self.places.write().insert(past, self.filter_bytes_max);
-        let kept = self.part_of(&old, Held::ForGood, segments)?;
+        if let Some(past) = self.past_of(&old, segments)? {
+            metrics::counter!("farebox_store_ids_forgotten_total").increment(past.entries() as u64);
+            self.places.write().insert(past, self.filter_bytes_max);
+        }
+        let kept = self.part_of(&old, Held::ForGood)?;
+        let kept = kept.map_or_else(|cover| self.write(cover, &from_journal(cover, segments)?), Ok)?;
         self.places.write().insert(kept, self.filter_bytes_max);
         Ok(true)
     }
 
-    /// Writes a run of some of the ids of another.
-    fn part_of(&self, old: &Run, ids: Held, segments: &Segments) -> Result<Run, StoreError> {
+    /// The run of the past that takes over from another. None: not all of it is known, so it is better to have none.
+    fn past_of(&self, old: &Run, segments: &Segments) -> Result<Option<Run>, StoreError> {
+        // What was kept of archived segments had forgotten some already.
+        if old.cover.level >= archived::LEVEL {
+            return Ok(None);
+        }
+        match self.part_of(old, Held::Past)? {
+            Ok(past) => Ok(Some(past)),
+            Err(cover) if cover.base < segments.archived_until() => Ok(None),
+            Err(cover) => self.write(cover, &from_journal(cover, segments)?).map(Some),
+        }
+    }
+
+    /// Writes a run of some of the ids of another; what it is to cover, where that one is damaged.
+    fn part_of(&self, old: &Run, ids: Held) -> Result<Result<Run, Cover>, StoreError> {
         let cover = Cover { ids, ..old.cover };
         let taken = |entry: &io::Result<super::run::Entry>| match entry {
             Ok((id, _)) => cover.holds(*id),
@@ -61,10 +76,8 @@ impl IdIndex {
             &mut old.iter().filter(taken),
         );
         match written {
-            Ok(run) => Ok(run),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.write(cover, &from_journal(cover, segments)?)
-            }
+            Ok(run) => Ok(Ok(run)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(cover)),
             Err(error) => Err(refused("writing a run of ids in", &self.folder)(error)),
         }
     }
