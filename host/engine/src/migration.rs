@@ -1,9 +1,9 @@
 //! States of another version: whether a revision takes all of them over that its plan keeps.
 //!
-//! A state is taken over when it is read for the first time by a revision that keeps it in another version, and kept in that one
-//! when the plan changes it: nothing is written for subscriptions that nothing happens to. So that no customer finds out then that
-//! a plan cannot read its state, all of them are tried before a revision goes on the timeline. What is still written meanwhile
-//! by the revision before is of the version that was tried.
+//! A state is taken over when it is first read by a revision that keeps it in another version, and kept in that one when the
+//! plan changes it: nothing is written for subscriptions that nothing happens to. So that no customer finds out then that a
+//! plan cannot read its state, all of them are tried before a revision goes on the timeline. What is still written meanwhile by
+//! the revision before is of the version that was tried.
 //!
 //! **Rejected:** writing all states anew at the activation. Each wallet would have a record that no customer caused, and a
 //! rollback would find no state that it can read.
@@ -26,8 +26,9 @@ use crate::fold::wallet_of;
 const PAGE: usize = 1_000;
 
 impl Engine {
-    /// Tries a revision that is to be in force from `effective` on (none: from now) on every state that its plan keeps of a tenant's customers, where some revision of the timeline keeps its
-    /// states in another version. Blocks, for as long as there are wallets.
+    /// Tries a revision that is to be in force from `effective` on (none: from now) on every state that its plan keeps of a
+    /// tenant's customers, where some revision of the timeline keeps its states in another version. Blocks, for as long as
+    /// there are wallets.
     pub(crate) fn check_states(
         &self,
         tenant: &TenantId,
@@ -120,7 +121,7 @@ impl Engine {
         key: &WalletKey,
         id: &SubscriptionId,
         plan: &PlanName,
-        tried: &dyn Fn(Option<u32>, &[u8], &str) -> Result<(), ControlError>,
+        tried: &Tried<'_>,
     ) -> Result<(), ControlError> {
         let prefix = Part::subjects_of(id);
         let mut after: Option<Vec<u8>> = None;
@@ -160,6 +161,9 @@ impl Engine {
         decoded.transpose()
     }
 }
+
+/// Tries a state that is kept in a version, and says of what it is.
+type Tried<'t> = dyn Fn(Option<u32>, &[u8], &str) -> Result<(), ControlError> + 't;
 
 /// Whether a revision takes a state over.
 fn tried(

@@ -130,7 +130,7 @@ impl TermState {
             state: state.to_vec(),
             state_version: version,
             revision,
-            opening_version: (opening != version).then_some(opening),
+            opening_version: (opening != version && !self.opening.is_empty()).then_some(opening),
             ..self.clone()
         }
     }

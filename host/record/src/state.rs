@@ -268,13 +268,13 @@ impl SubscriptionState {
         self.state = state.to_vec();
         self.state_version = version;
         self.revision = revision;
-        self.opening_version = (opening != version).then_some(opening);
+        self.opening_version = (opening != version && !self.opening.is_empty()).then_some(opening);
     }
 
     /// The present term opens with what a plan left behind.
     pub fn open_with(&mut self, state: &[u8], version: u32) {
         self.opening = state.to_vec();
-        self.opening_version = (version != self.state_version).then_some(version);
+        self.opening_version = (version != self.state_version && !state.is_empty()).then_some(version);
     }
 }
 

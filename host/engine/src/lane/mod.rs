@@ -10,6 +10,7 @@ mod folded;
 mod folds;
 mod job;
 mod pricing;
+mod quoting;
 mod slot;
 mod stage;
 mod transition;

@@ -8,16 +8,15 @@ use farebox_record::outcome::{Effect, HoldEnd, Pricing};
 use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
-use farebox_runtime::{Fault, Purpose};
+use farebox_runtime::Purpose;
 use farebox_store::{IdHash, WalletKey};
 
 use crate::controls::Controls;
 use crate::ids;
 use crate::lane::Lane;
-use crate::lane::folded::WorstCase;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
-use crate::lane::pricing::{self, Asked, Calls, Needs, Question, Reported};
-use crate::lane::slot::{Known, Quote, Slot};
+use crate::lane::pricing::{self, Asked, Calls, Needs, Reported};
+use crate::lane::slot::{Known, Slot};
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Decided, Staged, Step, Turn};
 use crate::loader::Load;
@@ -535,49 +534,6 @@ impl Lane {
                 Next::Ready(step)
             };
         }
-    }
-
-    /// A worst case whose price depends on what came before: asked for at once, behind what is held for other calls.
-    fn quote(&self, turn: &mut Turn, mut question: Box<Question>, controls: &Controls) -> Next {
-        loop {
-            let worst = WorstCase {
-                revision: &question.revision,
-                subscription: &question.subscription,
-                period: question.period,
-                seats: question.seats,
-                time: question.time,
-                event: &question.event,
-                cost: question.event.cost_usd(),
-            };
-            let verdict = match turn.slot.quote(&worst, &self.shared.runtime) {
-                None => return Next::NotYet,
-                Some(Quote::Of(verdict)) => verdict,
-                Some(Quote::Needs(subjects)) => {
-                    return Next::Wait(Load::Subjects {
-                        wallet: turn.key.clone(),
-                        subscription: question.subscription,
-                        subjects,
-                    });
-                }
-            };
-            // One of the subjects that it is about, or that other calls are about, is known to a later revision only.
-            let later = later_version(&verdict);
-            let plan = turn.slot.wallet.as_ref().and_then(|wallet| question.plan(wallet));
-            if let (Some(_), Some(plan)) = (later, plan.cloned())
-                && question.reads(later, &plan, &turn.tenant, controls, turn.now)
-            {
-                continue;
-            }
-            return Next::Last(Step::Answered(question, verdict));
-        }
-    }
-}
-
-/// The version of a state that is later than that of the revision which was asked.
-pub(super) fn later_version(verdict: &farebox_runtime::Verdict) -> Option<u32> {
-    match verdict {
-        farebox_runtime::Verdict::Failed(Fault::StateVersion { from, to, .. }) if from > to => Some(*from),
-        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod fold;
 mod history;
+mod replacement;
 mod step;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ use farebox_store::{Store, StoreError, WalletKey};
 
 use crate::lane::Message;
 use crate::shared::Shared;
-use fold::Replacement;
+use replacement::Replacement;
 
 /// What a lane wants to have folded.
 pub(crate) struct Ask {
@@ -115,7 +116,7 @@ pub(crate) fn answer(shared: &Shared, ask: Ask) -> Result<Message, StoreError> {
         wallet: &wallet,
         revisions: &revisions,
     };
-    let priced_by = fold::Controlled {
+    let priced_by = replacement::Controlled {
         tenant: &tenant,
         controls: &controls,
     };
