@@ -1,13 +1,16 @@
 //! Value set aside: from when, for how long, and how it comes back.
 
 use farebox_record::command::Identity;
-use farebox_record::outcome::HoldEnd;
+use farebox_record::ids::SubscriptionId;
+use farebox_record::outcome::{HoldEnd, Verdict};
 use farebox_record::plan::Category::Promotional;
+use farebox_record::plan::Priced;
+use farebox_record::state::Cadence;
 use farebox_record::state::Shortfall::{Floor, Unlimited};
 
 use crate::world::make::{
-    Shape, charge, extend, fee, grant, hold, hold_for, n, part, priced, reference, release, settle, usage,
-    usd,
+    Shape, charge, extend, fee, grant, hold, hold_for, n, part, priced, reference, release, settle,
+    subscribe, usage, usd,
 };
 use crate::world::say::say;
 use crate::world::{World, t};
@@ -243,6 +246,31 @@ fn one_shot_debits_at_once_or_leaves_no_trace() {
     assert_eq!(world.records.last().unwrap().outcome.effects, []);
     assert_eq!(world.has("usd"), "4 0 0 0");
     assert_eq!(world.wallet.holds().count(), 0);
+}
+
+#[test]
+fn a_denied_one_shot_is_nothing_that_the_plan_remembers() {
+    use crate::world::make::one_shot;
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    world.ok(grant("g", "usd", "10").put());
+    let remembers = |state: &str| {
+        Verdict::Priced(Priced {
+            charges: vec![charge("calls", "usd", "6")],
+            state: Some(state.as_bytes().to_vec()),
+            ..Priced::default()
+        })
+    };
+    let state = |world: &World| {
+        let id = SubscriptionId::new("s").unwrap();
+        String::from_utf8(world.wallet.subscription(&id).unwrap().state.clone()).unwrap()
+    };
+    assert_eq!(say(&world.ask(one_shot("a"), remembers("one"))), "allowed");
+    assert_eq!(state(&world), "one");
+    let denied = say(&world.ask(one_shot("b"), remembers("two")));
+    assert_eq!(denied, "denied: InsufficientFunds, 4 of 6 usd");
+    assert_eq!(state(&world), "one");
+    assert_eq!(world.records.last().unwrap().outcome.effects, []);
 }
 
 #[test]
