@@ -1,12 +1,14 @@
 //! The checks that run for ever find what they are for.
 
-use farebox_ledger::{Violation, Wallet, WalletError, verify};
+use farebox_ledger::{DecidedOtherwise, Violation, Wallet, WalletError, verify};
 use farebox_money::Nanos;
 use farebox_record::Record;
 use farebox_record::codec;
+use farebox_record::command::Command;
 use farebox_record::outcome::Effect;
 use farebox_record::spending::{LimitState, Used};
 use farebox_record::state::{GrantState, Header, HoldState, Part};
+use farebox_record::time::Span;
 
 use crate::world::World;
 use crate::world::bound::{Bound, limit};
@@ -274,4 +276,40 @@ fn wallets_that_differ_in_any_part_are_not_the_same() {
         assert!(!world.wallet.same_state(&other), "without {part:?}");
     }
     assert!(world.stored().same_state(&world.wallet));
+}
+
+#[test]
+fn what_was_decided_is_decided_again_and_nothing_else() {
+    let mut world = World::new();
+    world.ok(grant("g", "usd", "10").put());
+    let before = world.wallet.clone();
+    world.ask(usage("a"), usd("2")).unwrap();
+    let record = world.records.last().unwrap().clone();
+    let again = |record: &Record| {
+        let mut wallet = before.clone();
+        let decided = wallet.decide_again(record, &record.encode());
+        (decided, wallet)
+    };
+    let (decided, wallet) = again(&record);
+    assert_eq!(decided, Ok(()));
+    assert!(wallet.same_state(&world.wallet), "it is one record further");
+    // Five times the price.
+    let mut dearer = record.clone();
+    for effect in &mut dearer.outcome.effects {
+        if let Effect::Entry(entry) = effect {
+            entry.amount = Nanos::new(5 * entry.amount.get());
+        }
+    }
+    let outcome = Box::new(record.outcome.clone());
+    assert_eq!(again(&dearer).0, Err(DecidedOtherwise::Outcome(outcome)));
+    // An hour ahead it would not have been taken in.
+    let mut ahead = record;
+    if let Command::Usage(event) = &mut ahead.command {
+        event.time = Some(ahead.at.saturating_add(Span::seconds(3_600)));
+    }
+    let refused = again(&ahead).0;
+    assert!(
+        matches!(refused, Err(DecidedOtherwise::Refused(_))),
+        "{refused:?}"
+    );
 }
