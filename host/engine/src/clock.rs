@@ -57,3 +57,23 @@ impl Clock for ManualClock {
         Timestamp::from_micros(self.now.load(Ordering::SeqCst))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that meets what cannot be has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stands_where_it_was_while_the_machines_time_is_earlier() {
+        let tenant = TenantId::new("default").unwrap();
+        let clock = SystemClock::default();
+        let before = clock.now(&tenant);
+        // The machine's clock was an hour ahead, and was put right.
+        let ahead = before.saturating_add(Span::seconds(3_600));
+        clock.latest.store(ahead.as_micros(), Ordering::Relaxed);
+        assert_eq!((clock.now(&tenant), clock.now(&tenant)), (ahead, ahead));
+        // It goes on with the machine's time once that is later.
+        clock.latest.store(before.as_micros(), Ordering::Relaxed);
+        assert!(clock.now(&tenant) >= before);
+    }
+}

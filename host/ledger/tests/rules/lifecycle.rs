@@ -4,6 +4,7 @@
 mod scheduled;
 
 use farebox_ledger::{NextKind, next_period, term_of};
+use farebox_record::command::{Command, DueItem};
 use farebox_record::ids::{EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{SubscriptionChange as Change, SubscriptionStatus, When};
 use farebox_record::outcome::{Account, Answer, Effect, Pricing, Verdict};

@@ -207,6 +207,13 @@ impl World {
             "replay gives another wallet"
         );
         assert_eq!(self.replayed.next_due(), self.wallet.next_due());
+        // Decided again from the wallet as it was kept, it comes to the same.
+        let mut again = before.clone();
+        assert_eq!(again.decide_again(&decoded, bytes), Ok(()));
+        assert!(
+            again.same_state(&self.wallet),
+            "decided again it is another wallet"
+        );
         self.check_parts();
     }
 

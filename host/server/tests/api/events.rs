@@ -1,5 +1,6 @@
 //! Usage that happened.
 
+use farebox_record::time::Span;
 use serde_json::{Value, json};
 
 use crate::support::{House, answer};
@@ -92,6 +93,25 @@ async fn a_call_of_one_has_the_status_of_its_result() {
         client.post("/v1/events", old).await.problem(422, "invalid_time")["field"],
         "time"
     );
+    house.close().await.unwrap();
+}
+
+/// Whoever retries is answered before anything is looked at that depends on the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_behind_the_late_window_has_the_first_answer() {
+    let house = House::with_customer("1").await; // it is 23 November 2026, 09:30
+    let client = house.admin.clone();
+    let mut late = call("late", 1_000);
+    late["time"] = json!("2026-10-20T09:30:00Z"); // 34 days ago
+    let first = client.post("/v1/events", late.clone()).await.expect(200);
+    assert_eq!(statuses(&first), ["accepted"]);
+    house.clock.advance(Span::days(2));
+    let again = client.post("/v1/events", late.clone()).await.expect(200);
+    assert_eq!(again["results"][0]["replayed"], true);
+    assert_eq!(client.balance("acme").await.0, "0.999", "it was billed once");
+    // What is not known is as old, and refused for it.
+    late["id"] = json!("another");
+    client.post("/v1/events", late).await.problem(422, "invalid_time");
     house.close().await.unwrap();
 }
 

@@ -27,6 +27,9 @@ async fn usage_that_waits_is_listed_page_by_page_oldest_first() {
     storage["type"] = json!("storage.write");
     let events = json!([call("a", "new"), call("priced", "one"), storage, call("b", "new")]);
     client.post("/v1/events", events).await.expect(200);
+    let counted =
+        async || client.get("/v1/customers/acme/balance").await.expect(200)["unpriced_events"].clone();
+    assert_eq!(counted().await, 3);
     let all = client.get(path).await.expect(200);
     assert_eq!(ids(&all), ["a", "stored", "b"]);
     assert_eq!(all["next"], Value::Null);
@@ -58,6 +61,7 @@ async fn usage_that_waits_is_listed_page_by_page_oldest_first() {
     let void = "/v1/customers/acme/events/a/void";
     client.post(void, json!({})).await.expect(200);
     assert_eq!(ids(&client.get(path).await.expect(200)), ["stored", "b"]);
+    assert_eq!(counted().await, 2);
     // Another list's cursor is none, and another customer has no list.
     client
         .get(&format!("{path}?cursor=bm93aGVyZQ"))

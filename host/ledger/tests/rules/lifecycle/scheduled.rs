@@ -12,6 +12,44 @@ fn scheduled_pro(world: &mut World) {
     world.decide(asked, Some(takes_over(priced(&[])))).unwrap();
 }
 
+/// What is scheduled takes effect with the renewal: before other grants end at that instant, and before others become good.
+#[test]
+fn what_is_scheduled_is_a_part_of_the_renewal() {
+    let mut world = started(priced(&[]));
+    let pro = change(
+        "pro",
+        Change::Plan {
+            plan: PlanName::new("pro").unwrap(),
+            cadence: None,
+        },
+        When::PeriodEnd,
+    );
+    world.decide(pro, Some(takes_over(priced(&[])))).unwrap();
+    world.ok(grant("ends", "usd", "10").expires(MONTH).put());
+    world.ok(grant("becomes", "usd", "3").effective(MONTH).put());
+    world.transitions.push_back(usd("2"));
+    world.advance(MONTH);
+    assert_eq!(now(&world).plan.as_str(), "pro");
+    let renewal = world.records.iter().rev().find(
+        |record| matches!(&record.command, Command::Due(due) if matches!(due.item, DueItem::Renewal(_))),
+    );
+    let burnt = renewal
+        .unwrap()
+        .outcome
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Entry(entry) => match &entry.account {
+                Account::Available(grant) => Some(format!("{grant} {}", entry.amount)),
+                _ => None,
+            },
+            _ => None,
+        });
+    assert_eq!(burnt.collect::<Vec<_>>(), ["ends -2"]);
+    // 8 of it ended behind that, and 3 are there.
+    assert_eq!(world.has("usd"), "3 0 0 0");
+}
+
 #[test]
 fn a_new_plan_waits_while_the_subscription_is_paused() {
     let mut world = started(priced(&[]));
