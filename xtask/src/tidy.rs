@@ -6,6 +6,7 @@
 mod architecture;
 mod floats;
 mod lengths;
+mod limits;
 mod links;
 mod lints;
 mod readme;
@@ -89,6 +90,7 @@ pub fn cheap(root: &Path) -> anyhow::Result<Vec<Finding>> {
     findings.extend(tree.unwanted().to_vec());
     findings.extend(lengths::check(&tree));
     findings.extend(floats::check(&tree));
+    findings.extend(limits::check(&tree));
     findings.extend(links::check(&tree));
     findings.extend(words::check(&tree));
     findings.extend(lints::check(&tree)?);

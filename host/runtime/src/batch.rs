@@ -12,11 +12,10 @@ use crate::answer::Verdict;
 use crate::bindings::{self, Span};
 use crate::columns::{Columns, Shape, offset};
 use crate::fault::Fault;
+use crate::limits::TAKEN_OVER_KEPT_MAX;
 use crate::plan::Revision;
 use crate::tier::Tier;
 
-/// States of an earlier version that are kept as they were taken over.
-const TAKEN_OVER_KEPT_MAX: usize = 256;
 /// What stands in a column for a measure that an event does not carry.
 const ABSENT: i64 = i64::MIN;
 
@@ -160,7 +159,9 @@ impl Batch {
     /// Empties it for another revision.
     pub fn restart(&mut self, revision: &Arc<Revision>) {
         self.clear();
-        self.taken_over.clear();
+        if self.revision.hash() != revision.hash() {
+            self.taken_over.clear();
+        }
         self.revision = revision.clone();
     }
 

@@ -3,6 +3,10 @@
 //! A limit that is exceeded is named in the error with the field's name below, so that a person who reads
 //! `state_bytes_max` in a log finds it here.
 
+/// States of an earlier version that a batch keeps as they were taken over, so that the plan is not asked again: as long as its
+/// revision is the same. At most two states each.
+pub const TAKEN_OVER_KEPT_MAX: usize = 64;
+
 /// The limits of one tier of plans. The defaults are tier `native`: plans compiled ahead of time from Rust and its
 /// like, tens of kilobytes of code, a few thousand instructions per event.
 ///
