@@ -13,7 +13,7 @@ use farebox_record::correction::Standing;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::record::{Record, identity_hash};
-use farebox_record::state::{Checkpoint, Part, UnpricedState};
+use farebox_record::state::{Carried, Part, UnpricedState};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Runtime;
 use farebox_store::{IdHash, Room, Store, StoreError, WalletKey};
@@ -353,18 +353,18 @@ impl Engine {
             .collect()
     }
 
-    /// What a wallet had behind a record whose instant is not before `instant`, with that record's sequence: the first such
-    /// checkpoint up to the record `newest`. None: read back from the newest. Blocks.
-    pub fn checkpoint(
+    /// What a wallet carried forward behind a record whose instant is not before `instant`, with that record's sequence:
+    /// the first such up to the record `newest`. None: read back from the newest. Blocks.
+    pub fn carried(
         &self,
         tenant: &TenantId,
         customer: &CustomerId,
         instant: Timestamp,
         newest: u64,
-    ) -> Result<Option<(u64, Checkpoint)>, EngineError> {
+    ) -> Result<Option<(u64, Carried)>, EngineError> {
         let key = WalletKey::new(tenant.as_str(), customer.as_str());
         let store = &*self.inner.shared.store;
-        Ok(crate::checkpoint::first_since(store, &key, instant, newest)?)
+        Ok(crate::carried::first_since(store, &key, instant, newest)?)
     }
 
     /// The durable record that answers for an identity. Blocks.
@@ -381,6 +381,26 @@ impl Engine {
             return Ok(None);
         }
         for stored in ids::find(store, &key, id)? {
+            let record = Record::decode(&stored.body).map_err(|e| EngineError::State(e.to_string()))?;
+            if id_hashes(&record).contains(&id) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The newest durable record that answered for an identity that is forgotten. None where there is none, or where the store
+    /// does not know of all that are. Blocks.
+    pub fn find_past(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        identity: &Identity,
+    ) -> Result<Option<Record>, EngineError> {
+        let key = WalletKey::new(tenant.as_str(), customer.as_str());
+        let id = IdHash(identity_hash(tenant, customer, identity));
+        let found = self.inner.shared.store.find_past(&key, id)?;
+        for stored in found.into_iter().flatten().rev() {
             let record = Record::decode(&stored.body).map_err(|e| EngineError::State(e.to_string()))?;
             if id_hashes(&record).contains(&id) {
                 return Ok(Some(record));

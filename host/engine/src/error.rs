@@ -79,7 +79,7 @@ pub enum ControlError {
         /// Of that one.
         other: u32,
     },
-    /// The revision does not take over a state of an earlier version.
+    /// The revision does not read a state that there is.
     #[error("customer {}, subscription {}: {}: {}", .0.customer, .0.subscription, .0.of, .0.why)]
     StateVersion(Box<Unreadable>),
     /// More than a named limit.

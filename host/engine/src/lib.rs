@@ -11,8 +11,8 @@
 mod again;
 mod backfill;
 mod by_hand;
+mod carried;
 mod catching_up;
-mod checkpoint;
 mod clock;
 mod committer;
 mod control;

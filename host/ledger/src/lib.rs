@@ -10,6 +10,7 @@
 mod adjust;
 mod agenda;
 mod apply;
+mod balances;
 mod calendar;
 mod change;
 mod conclude;

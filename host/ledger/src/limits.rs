@@ -17,8 +17,8 @@ pub const TIMERS_PER_SUBSCRIPTION_MAX: usize = 1_024;
 /// Slices, and lines, that an event keeps of what timers charged for it: each stands twice in the record of the next. What
 /// goes beyond is charged for the subscription.
 pub const TIMED_SLICES_PER_EVENT_MAX: usize = 256;
-/// A wallet notes what it has behind every record whose sequence is a multiple of this: about 100 bytes each.
-pub const CHECKPOINT_RECORDS: u64 = 16_384;
+/// A wallet carries its balances forward behind every record whose sequence is a multiple of this: about 100 bytes each.
+pub const CARRIED_RECORDS: u64 = 16_384;
 /// Write-offs of debt, and of receivables, of one asset that are told apart by their time.
 pub const WRITE_OFFS_PER_ASSET_MAX: usize = 32;
 /// Charges of one answer that give back what earlier events took.

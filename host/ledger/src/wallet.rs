@@ -7,17 +7,17 @@ use farebox_record::codec::{self, CodecError};
 use farebox_record::command::{AboveHold, DueItem};
 use farebox_record::correction::{GiveBacks, Noted};
 use farebox_record::ids::{GrantId, Hash, LimitName, SubscriptionId};
-use farebox_record::outcome::{Account, AssetBalance, Effect, Entry, HoldEnd};
+use farebox_record::outcome::{Account, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::spending::LimitState;
 use farebox_record::state::{
-    AssetTotals, Checkpoint, CustomerAccounts, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part,
-    SubscriptionState, TimerState, WriteOffs,
+    AssetTotals, Carried, GrantPhase, GrantState, Header, HoldState, HoldUsage, Part, SubscriptionState,
+    TimerState, WriteOffs,
 };
 use farebox_record::time::Timestamp;
 
-use crate::limits::{CHECKPOINT_RECORDS, LATE_SETTLE_GRACE};
+use crate::limits::{CARRIED_RECORDS, LATE_SETTLE_GRACE};
 use crate::spending::{forget_hold, hold_put, hold_removed};
 use crate::timers::Timers;
 
@@ -133,7 +133,7 @@ impl Wallet {
                 | Part::Term(..)
                 | Part::Standing(_)
                 | Part::GiveBacks(_)
-                | Part::Checkpoint(_) => {}
+                | Part::Carried(_) => {}
             }
         }
         // What falls due for a hold depends on what it used.
@@ -207,29 +207,6 @@ impl Wallet {
             .into_iter()
             .chain(self.timers.next_due())
             .min()
-    }
-
-    /// Value per asset, in order of asset.
-    pub fn balances(&self) -> Vec<AssetBalance> {
-        let mut balances: Vec<AssetBalance> = Vec::with_capacity(self.header.assets.len());
-        for (asset, totals) in &self.header.assets {
-            let mut available = 0;
-            let mut held = totals.overdraft_held.get();
-            for grant in self.grants.values().filter(|g| &g.asset == asset) {
-                held += grant.held.get();
-                if grant.phase == GrantPhase::Active {
-                    available += grant.available.get();
-                }
-            }
-            balances.push(AssetBalance {
-                asset: asset.clone(),
-                available: Nanos::new(available),
-                held: Nanos::new(held),
-                debt: Nanos::new(-totals.debt.get()),
-                receivable: Nanos::new(-totals.receivable.get()),
-            });
-        }
-        balances
     }
 
     /// Carries one effect out. An error means that the history does not fit together: nothing can be trusted after it.
@@ -368,34 +345,14 @@ impl Wallet {
         self.header.chain = chain;
         self.header.at = record.at;
         self.dirty.insert(Part::Header);
-        if self.header.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
-            let checkpoint = Checkpoint {
+        if self.header.sequence.is_multiple_of(CARRIED_RECORDS) {
+            let carried = Carried {
                 instant: record.instant(),
                 assets: self.customer_accounts(),
             };
-            let part = Part::Checkpoint(self.header.sequence);
-            self.passed_on.insert(part, Some(codec::encode(&checkpoint)));
+            let part = Part::Carried(self.header.sequence);
+            self.passed_on.insert(part, Some(codec::encode(&carried)));
         }
-    }
-
-    /// What the accounts hold that are the customer's, per asset.
-    pub fn customer_accounts(&self) -> BTreeMap<Asset, CustomerAccounts> {
-        let mut accounts: BTreeMap<Asset, CustomerAccounts> = (self.header.assets.iter())
-            .map(|(asset, totals)| {
-                let owed = CustomerAccounts {
-                    debt: totals.debt,
-                    receivable: totals.receivable,
-                    ..CustomerAccounts::default()
-                };
-                (asset.clone(), owed)
-            })
-            .collect();
-        for grant in self.grants.values() {
-            let has = accounts.entry(grant.asset.clone()).or_default();
-            has.available = Nanos::new(has.available.get() + grant.available.get());
-            has.held = Nanos::new(has.held.get() + grant.held.get());
-        }
-        accounts
     }
 
     /// Notes that a part has to be written again.
@@ -424,7 +381,7 @@ impl Wallet {
                 | Part::Term(..)
                 | Part::Standing(_)
                 | Part::GiveBacks(_)
-                | Part::Checkpoint(_) => continue,
+                | Part::Carried(_) => continue,
             };
             changes.push((part.key(), value));
         }
@@ -432,6 +389,12 @@ impl Wallet {
             changes.push((part.key(), value));
         }
         changes
+    }
+
+    /// Drops what would have to be written again: for who decides without keeping.
+    pub fn forget_changes(&mut self) {
+        self.dirty.clear();
+        self.passed_on.clear();
     }
 
     /// Holds whose grace is over at `at`.

@@ -122,7 +122,7 @@ const UNPRICED: u8 = ON_DEMAND | 0x02;
 const TERM: u8 = ON_DEMAND | 0x03;
 const STANDING: u8 = ON_DEMAND | 0x04;
 const GIVE_BACKS: u8 = ON_DEMAND | 0x05;
-const CHECKPOINT: u8 = ON_DEMAND | 0x06;
+const CARRIED: u8 = ON_DEMAND | 0x06;
 
 impl Part {
     /// Prefix of the keys of all unpriced events, in order of arrival.
@@ -152,7 +152,7 @@ impl Part {
                 &[timer.subscription.as_str(), &timer.key, &timer.subject],
             ),
             Part::Unpriced(sequence) => numbered(UNPRICED, *sequence),
-            Part::Checkpoint(sequence) => numbered(CHECKPOINT, *sequence),
+            Part::Carried(sequence) => numbered(CARRIED, *sequence),
             Part::Term(id, number) => key(TERM, &[id.as_str(), &number.to_string()]),
             Part::Standing(event) => key(STANDING, &[event.source.as_str(), event.id.as_str()]),
             Part::GiveBacks(event) => key(GIVE_BACKS, &[event.source.as_str(), event.id.as_str()]),
@@ -166,11 +166,11 @@ impl Part {
         if kind == HEADER {
             return Ok(Part::Header);
         }
-        if matches!(kind, UNPRICED | CHECKPOINT) {
+        if matches!(kind, UNPRICED | CARRIED) {
             let sequence = u64::from_be_bytes(rest.try_into().map_err(|_| malformed("sequence"))?);
             return Ok(match kind {
                 UNPRICED => Part::Unpriced(sequence),
-                _ => Part::Checkpoint(sequence),
+                _ => Part::Carried(sequence),
             });
         }
         let text = std::str::from_utf8(rest).map_err(|_| malformed("not text"))?;

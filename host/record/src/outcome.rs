@@ -37,6 +37,20 @@ pub struct Seen {
     pub named: Vec<Original>,
 }
 
+impl Seen {
+    /// Nothing but when it happened: what a command sees that no plan prices, and that corrects nothing.
+    pub fn nothing(control: u64, time: Timestamp) -> Seen {
+        Seen {
+            control,
+            time,
+            pricing: None,
+            original: None,
+            consequence: None,
+            named: Vec::new(),
+        }
+    }
+}
+
 /// Who priced a command, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pricing {

@@ -423,8 +423,8 @@ pub enum Part {
     GiveBacks(crate::plan::EventRef),
     /// A [`TimerState`].
     SubjectTimer(SubjectTimer),
-    /// The [`Checkpoint`] behind the record of this sequence. On demand.
-    Checkpoint(u64),
+    /// The [`Carried`] behind the record of this sequence. On demand.
+    Carried(u64),
 }
 
 /// What a plan remembers of a subject.
@@ -457,10 +457,10 @@ pub struct KeptBy {
     pub version: u32,
 }
 
-/// What a wallet had behind one of its records, so that who asks for the balances of a time that is past does not have to
-/// read everything that was posted since.
+/// What a wallet had behind one of its records, carried forward so that who asks for the balances of a time that is
+/// past does not have to read everything that was posted since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
+pub struct Carried {
     /// The record's [`Record::instant`](crate::Record::instant).
     pub instant: Timestamp,
     /// Per asset, in order of asset.

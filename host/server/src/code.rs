@@ -160,7 +160,7 @@ codes! {
         "Correct them at the places that `errors` names.";
     EffectiveInThePast "effective_in_the_past" UNPROCESSABLE_ENTITY "Prices do not change in the past"
         "Leave `effective_at` away for now, or name a later instant.";
-    StateVersion "state_version" UNPROCESSABLE_ENTITY "The revision does not take over a state of an earlier version"
+    StateVersion "state_version" UNPROCESSABLE_ENTITY "The revision does not read a state that there is"
         "Activate a component with the state version that is in force.";
     Busy "busy" TOO_MANY_REQUESTS "The server is busy"
         "Nothing was done. Send the same request again after `Retry-After`.";

@@ -83,7 +83,7 @@ impl Moved {
     }
 }
 
-/// Balances of a wallet, as it is or as a checkpoint says that it was.
+/// Balances of a wallet, as it is or as it carried them forward.
 pub fn balances(accounts: BTreeMap<Asset, CustomerAccounts>) -> Balances {
     let accounts = accounts.into_iter();
     accounts

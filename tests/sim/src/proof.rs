@@ -65,7 +65,7 @@ impl Proofs {
                     record.sequence
                 )
             })?;
-            proved.decided.take_changes();
+            proved.decided.forget_changes();
             proved.wallet.replay(record, &stored.body)?;
             proved.records += 1;
         }

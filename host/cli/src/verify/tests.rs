@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use farebox_engine::projection::{Accounts, BookAccount, RecordFollow};
-use farebox_ledger::limits::CHECKPOINT_RECORDS;
+use farebox_ledger::limits::CARRIED_RECORDS;
 use farebox_ledger::{Wallet, append};
 use farebox_money::Nanos;
 use farebox_record::Record;
@@ -17,7 +17,7 @@ use farebox_record::identity_hash;
 use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, TenantId};
 use farebox_record::outcome::{Effect, Pricing, Seen, Verdict};
 use farebox_record::plan::{AppliesTo, Category, Priced};
-use farebox_record::state::{Checkpoint, Part};
+use farebox_record::state::{Carried, Part};
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Config, Runtime};
 use farebox_store::{
@@ -64,12 +64,8 @@ impl Story {
     fn append_at(&mut self, micros: i64, command: Command, pricing: Option<Pricing>) {
         let at = Timestamp::from_micros(micros);
         let seen = Seen {
-            control: 0,
-            time: at,
             pricing,
-            original: None,
-            consequence: None,
-            named: Vec::new(),
+            ..Seen::nothing(0, at)
         };
         self.records
             .push(append(&mut self.wallet, &tenant(), &acme(), command, seen, at).unwrap());
@@ -198,25 +194,23 @@ fn parts_on_demand_are_compared_too() {
 }
 
 #[test]
-fn checkpoints_are_compared_where_there_are_any() {
+fn balances_carried_forward_are_compared_where_there_are_any() {
     let mut story = Story::new();
-    while story.records.len() as u64 <= CHECKPOINT_RECORDS {
+    while story.records.len() as u64 <= CARRIED_RECORDS {
         let id = format!("put-{}", story.records.len());
         story.append(put_customer(&id), None);
     }
-    let checkpoint = Part::Checkpoint(CHECKPOINT_RECORDS).key();
-    assert!(story.parts.contains_key(&checkpoint));
+    let carried = Part::Carried(CARRIED_RECORDS).key();
+    assert!(story.parts.contains_key(&carried));
     assert_eq!(story.broken(), []);
-    let richer = Checkpoint {
+    let poorer = Carried {
         instant: Timestamp::from_micros(0),
         assets: BTreeMap::new(),
     };
-    story
-        .parts
-        .insert(checkpoint.clone(), Some(codec::encode(&richer)));
+    story.parts.insert(carried.clone(), Some(codec::encode(&poorer)));
     assert_eq!(story.broken(), [("state", None)]);
     // An earlier release made none.
-    story.parts.remove(&checkpoint);
+    story.parts.remove(&carried);
     assert_eq!(story.broken(), []);
 }
 

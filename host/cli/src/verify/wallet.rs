@@ -153,14 +153,14 @@ impl Audit<'_> {
                 Err(DecidedOtherwise::Outcome(now)) => Some(differs(&record.outcome, &now)),
             },
         };
-        folded.decided.take_changes();
+        folded.decided.forget_changes();
         match wrong {
             None => self.report.decided += u64::from(is_of_this_release),
             Some(what) => {
                 self.report.found(key, Some(record.sequence), "decision", what);
                 // What comes behind it is judged by what was recorded.
                 folded.decided = folded.wallet.clone();
-                folded.decided.take_changes();
+                folded.decided.forget_changes();
             }
         }
     }
@@ -236,9 +236,9 @@ impl Audit<'_> {
         }
         let stored = self.on_demand(key)?;
         let mut expected = folded.on_demand.clone();
-        // What an earlier release recorded has no checkpoints.
+        // What an earlier release recorded carried nothing forward.
         expected.retain(|name, _| {
-            stored.contains_key(name) || !matches!(Part::from_key(name), Ok(Part::Checkpoint(_)))
+            stored.contains_key(name) || !matches!(Part::from_key(name), Ok(Part::Carried(_)))
         });
         let same = stored.len() == expected.len()
             && stored
@@ -276,10 +276,14 @@ fn is_as_before(name: &[u8], stored: &[u8], folded: &[u8]) -> bool {
         let [stored, folded] = [stored, folded].map(codec::decode::<T>);
         stored.is_ok() && stored == folded
     }
-    // By which record something was noted was not noted then.
+    // By which record something was noted is not said before format 4.
     fn noted<T: DeserializeOwned + PartialEq>(stored: &[u8], folded: &[u8]) -> bool {
-        let what = |bytes| codec::decode::<Noted<T>>(bytes).ok().map(|noted| noted.what);
-        what(stored).is_some() && what(stored) == what(folded)
+        match [stored, folded].map(codec::decode::<Noted<T>>) {
+            [Ok(stored), Ok(folded)] => {
+                stored.what == folded.what && (stored.by.is_none() || stored.by == folded.by)
+            }
+            _ => false,
+        }
     }
     if stored.first() == Some(&codec::FORMAT) {
         return false;
@@ -343,7 +347,7 @@ mod tests {
             !is_as_before(&name, &[4], &kept(b"")),
             "what cannot be read says nothing"
         );
-        let other = Part::Checkpoint(1).key();
+        let other = Part::Carried(1).key();
         assert!(!is_as_before(&other, &before(b"one"), &kept(b"one")));
     }
 }

@@ -66,14 +66,7 @@ fn old(folder: &Path) {
     let commands = std::iter::once(put).chain((1..=100).map(grant));
     for (expected, command) in (0..).zip(commands) {
         let at = Timestamp::from_micros(BEGIN + i64::try_from(expected).unwrap() * HOUR);
-        let seen = Seen {
-            control: 0,
-            time: at,
-            pricing: None,
-            original: None,
-            consequence: None,
-            named: Vec::new(),
-        };
+        let seen = Seen::nothing(0, at);
         let (record, body) = append(&mut wallet, &tenant, &acme, command, seen, at).unwrap();
         let ids = record
             .identities()

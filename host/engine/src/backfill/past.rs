@@ -167,14 +167,7 @@ mod tests {
                 shortfall: BTreeMap::new(),
             };
             let at = Timestamp::from_micros(second * 1_000_000);
-            let seen = Seen {
-                control: 0,
-                time: at,
-                pricing: None,
-                original: None,
-                consequence: None,
-                named: Vec::new(),
-            };
+            let seen = Seen::nothing(0, at);
             let command = Command::PutCustomer(put);
             let (_, body) =
                 farebox_ledger::append(&mut wallet, &tenant, &customer, command, seen, at).unwrap();

@@ -139,9 +139,11 @@ impl Lane {
                 });
             }
         };
-        question.catch_up(wallet, None, &turn.tenant, controls, turn.now);
+        question.turn_to_reader(wallet, None, None, &turn.tenant, controls, turn.now);
         let mut state = turn.subject_state(&question)?;
-        while question.catch_up(wallet, state, &turn.tenant, controls, turn.now) {
+        while state.is_some()
+            && question.turn_to_reader(wallet, None, state, &turn.tenant, controls, turn.now)
+        {
             state = turn.subject_state(&question)?;
         }
         let verdict = question.ask_alone(&self.shared.runtime, wallet, None, state);

@@ -14,7 +14,6 @@ use crate::controls::Controls;
 use crate::lane::Lane;
 use crate::lane::job::Job;
 use crate::lane::pricing::{Asked, Calls, Needs, Question};
-use crate::lane::quoting::later_version;
 use crate::lane::stage::Next;
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Step, Turn};
@@ -304,18 +303,14 @@ impl Lane {
                     None => return wait_for_subject(turn, &question.subscription, name),
                 },
             };
-            let runtime = &self.shared.runtime;
-            let Some(verdict) = question.ask_alone(runtime, wallet, behind.state(), followed.as_ref()) else {
-                return Next::NotYet;
-            };
-            // What was told of the end may be known to a later revision only.
-            let (later, plan) = (later_version(&verdict), question.plan(wallet).cloned());
-            if let (Some(_), Some(plan)) = (later, plan)
-                && question.reads(later, &plan, &turn.tenant, controls, turn.now)
-            {
+            let (state, tenant) = (behind.state(), &turn.tenant);
+            if question.turn_to_reader(wallet, state, followed.as_ref(), tenant, controls, turn.now) {
                 continue;
             }
-            break verdict;
+            match question.ask_alone(&self.shared.runtime, wallet, state, followed.as_ref()) {
+                Some(verdict) => break verdict,
+                None => return Next::NotYet,
+            }
         };
         Next::Last(Step::Correct {
             pricing: Some(Box::new(question.answered(verdict))),
@@ -327,8 +322,8 @@ impl Lane {
 }
 
 /// An event that takes the place of one whose end the plan was told.
-struct Behind<'b> {
-    question: &'b Question,
+struct Behind<'b, 'q> {
+    question: &'q Question,
     reversal: &'b Pricing,
     answered: &'b Priced,
     /// What the event before was about.
@@ -337,7 +332,7 @@ struct Behind<'b> {
     plan: Option<&'b PlanName>,
 }
 
-impl<'b> Behind<'b> {
+impl<'b> Behind<'b, '_> {
     /// The subscription's state, where the plan's answer changed that which the question is about; with its version.
     fn state(&self) -> Option<(u32, &'b [u8])> {
         let same = self.question.subscription == self.reversal.subscription && self.question.term.is_none();

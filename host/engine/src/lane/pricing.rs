@@ -54,41 +54,26 @@ impl Question {
     }
 
     /// A revision cannot read a state that a later one has taken over into a version of its own. What is asked of it then (an
-    /// event that comes late, a call that it quoted) is asked of the revision in force now. Whether it is another one now: then
-    /// it may follow another subject, in another order.
-    pub fn catch_up(
+    /// event that comes late, a call that it quoted) is asked of the revision in force now. `state` and `subject` are as for
+    /// [`Question::ask_alone`]. Whether it is another revision now: then it may follow another subject, in another order.
+    pub fn turn_to_reader(
         &mut self,
         wallet: &Wallet,
+        state: Option<(u32, &[u8])>,
         subject: Option<&SubjectState>,
         tenant: &TenantId,
         controls: &Controls,
         now: Timestamp,
     ) -> bool {
         let open = wallet.subscription(&self.subscription);
-        let (plan, kept, state) = match (&self.term, open) {
-            (Some(term), _) => (&term.plan, term.state_version, &term.state),
-            (None, Some(open)) => (&open.plan, open.state_version, &open.state),
+        let (plan, kept, own) = match (&self.term, open) {
+            (Some(term), _) => (&term.plan, term.state_version, &term.state[..]),
+            (None, Some(open)) => (&open.plan, open.state_version, &open.state[..]),
             (None, None) => return false,
         };
+        let (kept, state) = state.unwrap_or((kept, own));
         let newest = newest_of(plan, Some(kept), state, subject);
         let later = controls.reading(tenant, plan, newest, &self.revision, now);
-        self.turn_to(later)
-    }
-
-    /// The same about states that are kept in this version.
-    pub fn reads(
-        &mut self,
-        newest: Option<u32>,
-        plan: &PlanName,
-        tenant: &TenantId,
-        controls: &Controls,
-        now: Timestamp,
-    ) -> bool {
-        let later = controls.reading(tenant, plan, newest, &self.revision, now);
-        self.turn_to(later)
-    }
-
-    fn turn_to(&mut self, later: Option<&Arc<Revision>>) -> bool {
         if let Some(later) = later {
             self.revision = Arc::clone(later);
         }

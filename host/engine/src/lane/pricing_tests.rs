@@ -64,12 +64,8 @@ fn costs(amount: &str) -> Pricing {
 
 fn decide(wallet: &mut Wallet, command: Command, pricing: Option<Pricing>) {
     let seen = Seen {
-        control: 0,
-        time: Timestamp::EPOCH,
         pricing,
-        original: None,
-        consequence: None,
-        named: Vec::new(),
+        ..Seen::nothing(0, Timestamp::EPOCH)
     };
     let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());
     append(wallet, &tenant, &customer, command, seen, Timestamp::EPOCH).unwrap();

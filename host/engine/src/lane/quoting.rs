@@ -36,20 +36,21 @@ impl Lane {
                 }
             };
             // One of the subjects that it is about, or that other calls are about, is known to a later revision only.
-            let later = later_version(&verdict);
             let plan = turn.slot.wallet.as_ref().and_then(|wallet| question.plan(wallet));
-            if let (Some(_), Some(plan)) = (later, plan.cloned())
-                && question.reads(later, &plan, &turn.tenant, controls, turn.now)
-            {
-                continue;
+            let later = plan.and_then(|plan| {
+                let newest = later_version(&verdict);
+                controls.reading(&turn.tenant, plan, newest, &question.revision, turn.now)
+            });
+            match later.cloned() {
+                Some(later) => question.revision = later,
+                None => return Next::Last(Step::Answered(question, verdict)),
             }
-            return Next::Last(Step::Answered(question, verdict));
         }
     }
 }
 
 /// The version of a state that is later than that of the revision which was asked.
-pub(super) fn later_version(verdict: &Verdict) -> Option<u32> {
+fn later_version(verdict: &Verdict) -> Option<u32> {
     match verdict {
         Verdict::Failed(Fault::StateVersion { from, to, .. }) if from > to => Some(*from),
         _ => None,

@@ -509,7 +509,7 @@ impl Lane {
         let Some(wallet) = turn.slot.wallet.as_ref() else {
             return Next::NotYet;
         };
-        question.catch_up(wallet, None, &turn.tenant, controls, turn.now);
+        question.turn_to_reader(wallet, None, None, &turn.tenant, controls, turn.now);
         loop {
             // A price that depends on state or balances must see everything before it decided.
             let alone = !question.is_independent();
@@ -523,7 +523,9 @@ impl Lane {
                 Ok(state) => state,
                 Err(load) => return Next::Wait(load),
             };
-            if question.catch_up(wallet, state, &turn.tenant, controls, turn.now) {
+            if state.is_some()
+                && question.turn_to_reader(wallet, None, state, &turn.tenant, controls, turn.now)
+            {
                 continue;
             }
             let place = calls.ask(&turn.tenant, wallet, &question, state);

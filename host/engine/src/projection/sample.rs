@@ -72,14 +72,7 @@ pub(super) fn record(command: Command, answer: Answer, effects: Vec<Effect>) -> 
         previous: Hash::default(),
         at: noon(),
         command,
-        seen: Seen {
-            control: 1,
-            time: noon(),
-            pricing: None,
-            original: None,
-            consequence: None,
-            named: Vec::new(),
-        },
+        seen: Seen::nothing(1, noon()),
         outcome: Outcome {
             answer,
             earlier: Vec::new(),

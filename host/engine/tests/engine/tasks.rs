@@ -45,7 +45,7 @@ pub fn subscription() -> SubscriptionId {
 }
 
 /// The same prices; spaces make it another revision.
-pub fn activate(house: &House, spaces: usize) -> RevisionHash {
+fn activate(house: &House, spaces: usize) -> RevisionHash {
     let parameters = format!("{{{}}}", " ".repeat(spaces));
     let hash = Hash::of(component());
     let activated = house

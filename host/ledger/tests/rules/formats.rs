@@ -212,12 +212,8 @@ fn opens(format: u8, dollars_then: &str, kinds_then: &str) {
     let newest = &kept.records.last().unwrap().bytes;
     let last = Record::decode(newest).unwrap();
     let seen = Seen {
-        control: 1,
-        time: last.at,
         pricing: Some(pricing(priced(&[fee("base", "usd", "20")]))),
-        original: None,
-        consequence: None,
-        named: Vec::new(),
+        ..Seen::nothing(1, last.at)
     };
     let (record, bytes) = append(&mut wallet, &last.tenant, &last.customer, retry, seen, last.at).unwrap();
     assert_eq!((record.previous, bytes[0]), (Hash::of(newest), codec::FORMAT));

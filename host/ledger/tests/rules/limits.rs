@@ -19,12 +19,8 @@ use farebox_record::outcome::{Seen, Verdict};
 /// Carries a command out without the checks behind each: for building large wallets.
 fn quick(world: &mut World, command: &Command, verdict: Option<Verdict>) -> Result<(), Refusal> {
     let seen = Seen {
-        control: 1,
-        time: world.now,
         pricing: verdict.map(pricing),
-        original: None,
-        consequence: None,
-        named: Vec::new(),
+        ..Seen::nothing(1, world.now)
     };
     farebox_ledger::apply(&mut world.wallet, command, &seen, world.now).map(|_| ())
 }

@@ -186,7 +186,11 @@ fn records_of(
         Identity::HoldEnd(event.clone()),
         Identity::Rated(event.clone()),
     ] {
-        let Some(record) = engine.find(tenant, customer, &identity)? else {
+        let record = match engine.find(tenant, customer, &identity)? {
+            None => engine.find_past(tenant, customer, &identity)?,
+            found => found,
+        };
+        let Some(record) = record else {
             continue;
         };
         // A correction can make an end of waiting for a price; it is told with the corrections.

@@ -166,8 +166,8 @@ impl Wanted {
     }
 }
 
-/// Reads the wallet's history back to the beginning of the range, from the first checkpoint behind its end, else from the
-/// newest record.
+/// Reads the wallet's history back to the beginning of the range, from the first balances carried forward behind its end, else
+/// from the newest record.
 fn read(
     engine: &Engine,
     tenant: &TenantId,
@@ -177,8 +177,8 @@ fn read(
     is_wanted: &dyn Fn() -> bool,
 ) -> Result<Statement, Problem> {
     let newest = wallet.header().sequence;
-    let (last, accounts) = match engine.checkpoint(tenant, customer, range.to, newest)? {
-        Some((sequence, checkpoint)) => (sequence, checkpoint.assets),
+    let (last, accounts) = match engine.carried(tenant, customer, range.to, newest)? {
+        Some((sequence, carried)) => (sequence, carried.assets),
         None => (newest, wallet.customer_accounts()),
     };
     let mut reading = Reading::new(range.from, range.to, balances(accounts))?;

@@ -256,7 +256,7 @@ async fn the_statement_of_a_range_that_much_was_posted_since_is_the_same() {
     house.clock.advance(Span::days(10));
     let before = lines(&statement(&house, "?month=2026-11").await, "usd");
     assert_eq!(before.last().unwrap(), "closing 10.997");
-    // A checkpoint is made behind record 16,384, and many come after.
+    // Balances are carried forward behind record 16,384, and more come after.
     for call in 0..9 {
         let events: Vec<Value> = (0..2_000)
             .map(|n| {

@@ -1,13 +1,13 @@
-//! Behind every so many records a wallet notes what it has, so that the balances of a time that is past are at hand.
+//! Behind every so many records a wallet carries its balances forward, so that the balances of a time that is past are at hand.
 
-use farebox_ledger::limits::CHECKPOINT_RECORDS;
+use farebox_ledger::limits::CARRIED_RECORDS;
 use farebox_ledger::{Wallet, append};
 use farebox_money::Nanos;
 use farebox_record::codec;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::outcome::Seen;
 use farebox_record::plan::{Category, Collect};
-use farebox_record::state::{Checkpoint, CustomerAccounts, Part, Shortfall};
+use farebox_record::state::{Carried, CustomerAccounts, Part, Shortfall};
 
 use crate::world::World;
 use crate::world::make::*;
@@ -31,23 +31,16 @@ fn fill(wallet: &mut Wallet, at: farebox_record::time::Timestamp, until: u64) {
     let (tenant, customer) = (TenantId::new("acme").unwrap(), CustomerId::new("c").unwrap());
     while wallet.header().sequence < until {
         let again = customer_again();
-        let seen = Seen {
-            control: 1,
-            time: at,
-            pricing: None,
-            original: None,
-            consequence: None,
-            named: Vec::new(),
-        };
+        let seen = Seen::nothing(1, at);
         append(wallet, &tenant, &customer, again, seen, at).unwrap();
     }
 }
 
-fn checkpoints(wallet: &mut Wallet) -> Vec<(u64, Checkpoint)> {
+fn carried(wallet: &mut Wallet) -> Vec<(u64, Carried)> {
     let changes = wallet.take_changes().into_iter();
     changes
         .filter_map(|(key, value)| match Part::from_key(&key).unwrap() {
-            Part::Checkpoint(sequence) => Some((sequence, codec::decode(&value.unwrap()).unwrap())),
+            Part::Carried(sequence) => Some((sequence, codec::decode(&value.unwrap()).unwrap())),
             _ => None,
         })
         .collect()
@@ -58,13 +51,13 @@ fn customer_again() -> farebox_record::command::Command {
 }
 
 #[test]
-fn what_the_wallet_has_is_noted_behind_every_so_many_records_and_only_there() {
+fn balances_are_carried_forward_behind_every_so_many_records_and_only_there() {
     let mut world = world();
     let mut wallet = world.wallet.clone();
     wallet.take_changes();
-    fill(&mut wallet, world.now, CHECKPOINT_RECORDS - 1);
-    assert_eq!(checkpoints(&mut wallet), []);
-    fill(&mut wallet, world.now, CHECKPOINT_RECORDS + 9);
+    fill(&mut wallet, world.now, CARRIED_RECORDS - 1);
+    assert_eq!(carried(&mut wallet), []);
+    fill(&mut wallet, world.now, CARRIED_RECORDS + 9);
     let amount = |units| Nanos::units(units);
     // 100 + 7 + 20 came in, 100 of 130 was paid, and 4 of the gift are held.
     let has = CustomerAccounts {
@@ -73,11 +66,11 @@ fn what_the_wallet_has_is_noted_behind_every_so_many_records_and_only_there() {
         debt: amount(-30),
         receivable: amount(-9),
     };
-    let noted = Checkpoint {
+    let noted = Carried {
         instant: world.now,
         assets: [("usd".parse().unwrap(), has)].into(),
     };
-    assert_eq!(checkpoints(&mut wallet), [(CHECKPOINT_RECORDS, noted)]);
+    assert_eq!(carried(&mut wallet), [(CARRIED_RECORDS, noted)]);
     assert_eq!(wallet.customer_accounts(), world.wallet.customer_accounts());
     // What a store keeps of it does not come back as a part of the wallet.
     world.replay();
