@@ -1,10 +1,14 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use farebox_engine::{Ask, Reply, Request};
+use farebox_engine::{Ask, Rejected, Reply, Request};
 use farebox_record::ids::CustomerId;
 use farebox_store::MemoryStore;
+use tokio::time::timeout;
 
 use crate::house::{House, authorize, is_allowed, is_denied, usage};
+use crate::limping::Limping;
 
 /// 1,000 tokens in at 1 usd per million: 0.001 usd each, and 0.1 usd covers 100 of them.
 #[tokio::test(flavor = "multi_thread")]
@@ -57,13 +61,45 @@ async fn a_call_larger_than_a_lane_has_room_for_is_refused_whole() {
         .engine
         .call(&house.tenant, (0..many).map(|_| request()).collect())
         .await;
-    assert_eq!(
-        refused.unwrap_err(),
-        farebox_engine::Rejected::TooMany { count: many }
-    );
+    assert_eq!(refused.unwrap_err(), Rejected::TooMany { count: many });
     house.engine.stop().unwrap();
     let stopped = house.engine.call(&house.tenant, vec![request()]).await;
-    assert_eq!(stopped.unwrap_err(), farebox_engine::Rejected::Stopped);
+    assert_eq!(stopped.unwrap_err(), Rejected::Stopped);
+}
+
+/// A disk that does not answer: 65,536 commands wait, further ones are refused at once, and nothing of them is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_is_full_refuses_whole_calls() {
+    let store = Arc::new(Limping::default());
+    let house = House::over(store.clone());
+    house.customer("ada", "10").await;
+    store.holds.store(true, Ordering::SeqCst);
+    let call = |first: usize, count: usize| {
+        let requests = (first..first + count).map(|n| Request {
+            customer: CustomerId::new("ada").unwrap(),
+            ask: Ask::Command(Box::new(usage(&format!("e{n}"), "one", 100))),
+        });
+        Box::pin(house.engine.call(&house.tenant, requests.collect()))
+    };
+    let moment = Duration::from_millis(1);
+    let mut waiting: Vec<_> = (0..6).map(|nth| call(nth * 10_000, 10_000)).collect();
+    waiting.push(call(60_000, 5_535));
+    for call in &mut waiting {
+        assert!(timeout(moment, call).await.is_err());
+    }
+    assert_eq!(call(100_000, 2).await.unwrap_err(), Rejected::Busy);
+    let mut last = call(100_000, 1);
+    assert!(timeout(moment, &mut last).await.is_err());
+    assert_eq!(call(200_000, 1).await.unwrap_err(), Rejected::Busy);
+    store.holds.store(false, Ordering::SeqCst);
+    for call in waiting.into_iter().chain([last]) {
+        for reply in call.await.unwrap() {
+            assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
+        }
+    }
+    // 65,536 calls of 100 tokens at a dollar per million.
+    assert_eq!(house.balance("ada").await.0, "3.4464");
+    house.engine.stop().unwrap();
 }
 
 /// 10,000 events of 1,000 tokens at 0.001 usd each: 10 usd in all.

@@ -44,6 +44,17 @@ pub fn runtime() -> Runtime {
     made.0.clone()
 }
 
+/// Waits until something that happens beside the lanes is so.
+pub async fn eventually(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1_200 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("it never came to be so");
+}
+
 /// The component, built once.
 pub fn per_token() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();

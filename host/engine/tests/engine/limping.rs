@@ -24,6 +24,8 @@ pub struct Limping {
     pub forgets: AtomicBool,
     /// Whether it knows where the records of forgotten ids are.
     pub has_past: AtomicBool,
+    /// Whether what is to be written waits.
+    pub holds: AtomicBool,
     fails: AtomicBool,
     failures: AtomicUsize,
     /// The instant before which ids of usage were last given up.
@@ -69,6 +71,9 @@ impl Store for Limping {
             commit.records.iter().map(move |new| (tenant.to_string(), new.at))
         });
         self.ages.lock().unwrap().extend(records);
+        while self.holds.load(Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         self.commits.fetch_add(1, Ordering::SeqCst);
         self.inner.commit(commits)
     }

@@ -9,13 +9,13 @@ use farebox_engine::{Activated, ControlError, NewRevision};
 use farebox_record::command::{Command, Finality};
 use farebox_record::correction::Amend;
 use farebox_record::ids::{CallId, CustomerId, Hash};
-use farebox_record::outcome::Effect;
+use farebox_record::outcome::{Answer, Effect};
 use farebox_record::record::Record;
 use farebox_record::state::{Part, SubjectState};
 use farebox_record::time::Span;
 use farebox_store::{Commit, MemoryStore, NewRecord, Store, WalletKey};
 
-use crate::house::House;
+use crate::house::{House, amounts, eventually};
 use crate::refold::void;
 use crate::tasks::{again, authorize, balance, built, call, customer, house, plan, settle, subscription};
 
@@ -135,6 +135,18 @@ async fn a_term_with_both_versions_is_folded_again() {
     // And the next ones know it.
     house.done("ada", used("d", None, 50)).await;
     assert_eq!(left(&house, "ada").await, both("900", "990"));
+    // One of the time before them is priced by who could read the state, and so is what takes its place.
+    let mut late = call("late", None, 4);
+    late.time = Some("2026-01-01T00:00:30Z".parse().unwrap());
+    house.done("ada", Command::Usage(late.clone())).await;
+    assert_eq!(left(&house, "ada").await, both("900", "986"));
+    late.measures = amounts(&[("steps", 10)]);
+    let amend = Command::Amend(Amend {
+        event: late,
+        id: CallId::new("amend").unwrap(),
+    });
+    house.done("ada", amend).await;
+    assert_eq!(left(&house, "ada").await, both("900", "980"));
     house.engine.stop().unwrap();
 }
 
@@ -228,11 +240,57 @@ async fn a_state_that_is_not_taken_over_blocks_the_activation_and_is_named() {
     // Nothing of it is in force.
     house.done("ada", used("b", None, 72)).await;
     assert_eq!(left(&house, "ada").await, both("900", "999"));
-    // In a closed period it would be read for late events.
+    house.engine.stop().unwrap();
+}
+
+/// A late event would be priced from it, or from what its period began with.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_that_of_a_closed_period() {
+    let house = house(Arc::new(MemoryStore::new()));
+    let monthly = NewRevision::at_once(Hash::of(crate::tasks::component()), r#"{"monthly":true}"#);
+    house
+        .engine
+        .activate(&house.tenant, &plan(), &monthly, None)
+        .unwrap();
+    customer(&house, "ada", "5000", "5000").await;
+    house.done("ada", used("many", None, 1_001)).await;
     house.clock.advance(Span::days(31));
-    house.done("ben", used("little", None, 1)).await;
-    let said = refused(&house);
-    assert!(said.starts_with("ben/s: the subscription: "), "{said}");
+    house.done("ada", used("little", None, 1)).await;
+    let Err(ControlError::StateVersion(of)) = activate_later(&house) else {
+        panic!("a period of 1,001 steps is taken over")
+    };
+    assert_eq!(of.of, "its term of 2026-01-01T00:00:00Z");
+    let why = "1001 steps are more than are taken over";
+    assert!(of.why.ends_with(why), "{}", of.why);
+    house.engine.stop().unwrap();
+}
+
+/// The one before could not read what it has written: it serves alone, however often it fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_revision_of_another_version_stands_in_for_one_in_quarantine() {
+    let house = house(Arc::new(MemoryStore::new()));
+    for name in ["ada", "ben"] {
+        customer(&house, name, "1000", "1000").await;
+        house.done(name, used("a", None, 100)).await;
+    }
+    house.clock.advance(Span::seconds(1));
+    let later = activate_later(&house).unwrap().activation.revision;
+    house.done("ben", used("b", None, 1)).await;
+    // 16 faults are tolerated.
+    for n in 0..17 {
+        let done = house.done("ben", used(&format!("x{n}"), None, 1_000_001)).await;
+        assert!(matches!(done.answer, Answer::Unpriced(_)), "{done:?}");
+    }
+    eventually(|| {
+        let tenant = house.engine.controls().tenant(&house.tenant).unwrap().clone();
+        tenant.quarantines.contains_key(&(plan(), later))
+    })
+    .await;
+    // A dollar for the step, and not the half of one, where it has written as where it has not yet.
+    for (name, usd) in [("ada", "999"), ("ben", "998")] {
+        house.done(name, used("good", None, 1)).await;
+        assert_eq!(left(&house, name).await, both("900", usd));
+    }
     house.engine.stop().unwrap();
 }
 

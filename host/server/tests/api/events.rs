@@ -254,3 +254,66 @@ async fn ten_thousand_events_are_one_call() {
     assert_eq!(problem["limit"], "EVENTS_PER_CALL_MAX");
     house.close().await.unwrap();
 }
+
+/// What an event or a grant may hold: 64 measures, attributes and conditions, names of 64 bytes, texts of 1,024, labels of 256.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_beyond_its_limit_is_refused_by_name_and_nothing_is_kept() {
+    let house = House::with_customer("100").await;
+    let client = house.admin.clone();
+    let many = |count: usize, value: Value| -> Value {
+        (0..count).map(|n| (format!("n{n}"), value.clone())).collect()
+    };
+    let one = |name: String, value: Value| -> Value { [(name, value)].into_iter().collect() };
+    let text = |bytes: usize| "x".repeat(bytes);
+    let event = |measures: Value, attributes: Value| json!({"id": "e", "customer": "acme", "type": "other", "measures": measures, "attributes": attributes});
+    let grant = |conditions: usize, label: usize| {
+        json!({"id": "g", "asset": "usd", "amount": "1", "category": "paid", "label": text(label),
+            "applies_to": {"attributes": many(conditions, json!("x"))}})
+    };
+    let (events, grants) = ("/v1/events", "/v1/customers/acme/grants");
+    let before = client.balance("acme").await;
+    for (path, body, limit) in [
+        (
+            events,
+            event(many(65, json!(1)), json!({})),
+            "MEASURES_PER_EVENT_MAX",
+        ),
+        (
+            events,
+            event(json!({}), many(65, json!("x"))),
+            "ATTRIBUTES_PER_EVENT_MAX",
+        ),
+        (
+            events,
+            event(one(text(65), json!(1)), json!({})),
+            "FIELD_NAME_BYTES_MAX",
+        ),
+        (
+            events,
+            event(json!({}), one(text(65), json!("x"))),
+            "FIELD_NAME_BYTES_MAX",
+        ),
+        (
+            events,
+            event(json!({}), json!({"a": text(1_025)})),
+            "ATTRIBUTE_BYTES_MAX",
+        ),
+        (grants, grant(65, 1), "GRANT_CONDITIONS_MAX"),
+        (grants, grant(1, 257), "LABEL_BYTES_MAX"),
+    ] {
+        let refused = client.post(path, body).await.problem(422, "invalid_request");
+        assert!(
+            refused["detail"].as_str().unwrap().contains(limit),
+            "{limit}: {refused}"
+        );
+    }
+    assert_eq!(client.balance("acme").await, before);
+    // All that there may be.
+    let largest = event(many(64, json!(1)), many(64, json!(text(1_024))));
+    client.post(events, largest).await.expect(200);
+    let mut named = event(one(text(64), json!(1)), one(text(64), json!("x")));
+    named["id"] = json!("named");
+    client.post(events, named).await.expect(200);
+    client.post(grants, grant(64, 256)).await.expect(201);
+    house.close().await.unwrap();
+}

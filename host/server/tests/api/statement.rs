@@ -1,5 +1,6 @@
 //! Statements, in all three forms.
 
+use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::time::Span;
 use serde_json::{Value, json};
 
@@ -268,7 +269,15 @@ async fn the_statement_of_a_range_that_much_was_posted_since_is_the_same() {
     }
     let later = statement(&house, "?month=2026-11").await;
     assert_eq!(lines(&later, "usd"), before);
-    assert!(later["as_of"]["sequence"].as_u64().unwrap() > 18_000);
+    let newest = later["as_of"]["sequence"].as_u64().unwrap();
+    assert!(newest > 18_000);
+    let (tenant, acme) = (
+        TenantId::new("default").unwrap(),
+        CustomerId::new("acme").unwrap(),
+    );
+    let closing = "2026-12-01T00:00:00Z".parse().unwrap();
+    let carried = house.engine.carried(&tenant, &acme, closing, newest).unwrap();
+    assert_eq!(carried.map(|(sequence, _)| sequence), Some(16_384));
     // 18,000 tokens at 1 usd a million.
     let december = statement(&house, "?month=2026-12").await;
     assert_eq!(

@@ -1,33 +1,14 @@
 //! The plan of `tests/tasks` a version later: it remembers the same in another form, and a step beyond the pool costs a dollar
-//! instead of half of one. What it does not take over it refuses.
+//! instead of half of one. What it does not take over it refuses, and more than a million steps it does not survive.
 
+use engine_tasks::{LONG_STEPS, POOL_STEPS, SHORT_CALLS, VOCABULARY, asset, attribute, charge, measure};
 use farebox_plan::{Description, Memory, Nanos, Order, Outcome, ParameterError, Plan, Rejection, Usage};
 use serde::{Deserialize, Serialize};
 
-farebox_plan::vocabulary! {
-    assets {
-        CREDITS: "credits", "Credits";
-        USD: "usd", "US dollars";
-    }
-    events {
-        CALL: "tool.call";
-    }
-    measures {
-        STEPS: "steps";
-    }
-    attributes {
-        TASK: "task";
-    }
-    charges {
-        POOL: "pool", "Steps from the pool", "steps";
-        BEYOND: "beyond", "Steps beyond the pool", "steps";
-    }
-}
-
-/// Steps in the pool.
-const POOL_STEPS: u64 = 100;
 /// What a subscription may have used to be taken over.
 const STEPS_TAKEN_OVER_MAX: i64 = 1_000;
+/// Steps of one call that it survives.
+const STEPS_SURVIVED_MAX: i64 = 1_000_000;
 /// Calls that a task may have had.
 const CALLS_TAKEN_OVER_MAX: u32 = 9;
 
@@ -40,7 +21,7 @@ pub struct Parameters {}
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// Steps, counted twice, so that it cannot be taken for what the version before wrote.
-    half_steps: u64,
+    half_steps: i64,
 }
 
 /// What is remembered of a task.
@@ -88,23 +69,24 @@ impl Plan for LaterTasks {
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
         let quantity = usage.needed(measure::STEPS)?;
-        let stated = u64::try_from(quantity.get() / Nanos::units(1).get()).unwrap_or(0);
+        let stated = i64::try_from(quantity.get() / Nanos::units(1).get()).unwrap_or(0);
+        assert!(stated <= STEPS_SURVIVED_MAX, "{stated} steps");
         let before = memory.subject.get().map_or(0, |task| task.calls);
         let calls = before.saturating_add(1);
         let name = memory.subject.name().unwrap_or_default().to_string();
-        // From the third call on, as in the version before.
-        let steps = stated + if !name.is_empty() && calls > 2 { 10 } else { 0 };
+        let is_long = !name.is_empty() && calls > SHORT_CALLS;
+        let steps = stated + if is_long { LONG_STEPS } else { 0 };
         memory
             .subject
             .keep(Task { name, calls }, usage.time().plus_days(10));
         let used = memory.state.half_steps / 2;
-        let pool = POOL_STEPS.saturating_sub(used).min(steps);
+        let pool = (POOL_STEPS - used).clamp(0, steps);
         memory.state.half_steps += 2 * steps;
         for (steps, of, asset) in [
             (pool, charge::POOL, asset::CREDITS),
             (steps - pool, charge::BEYOND, asset::USD),
         ] {
-            let amount = Nanos::units(i64::try_from(steps).unwrap_or(i64::MAX));
+            let amount = Nanos::units(steps);
             if steps > 0 {
                 outcome
                     .charge(of, asset)
@@ -120,7 +102,7 @@ impl Plan for LaterTasks {
             return Err(format!("{steps} steps are more than are taken over"));
         }
         Ok(State {
-            half_steps: 2 * u64::try_from(steps).unwrap_or(0),
+            half_steps: 2 * steps,
         })
     }
 
@@ -144,4 +126,5 @@ fn earlier<'s, T: Deserialize<'s>>(from: u32, state: &'s [u8]) -> Result<T, Stri
     }
 }
 
+#[cfg(feature = "component")]
 farebox_plan::export!(LaterTasks);

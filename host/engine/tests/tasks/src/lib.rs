@@ -30,19 +30,22 @@ farebox_plan::vocabulary! {
 }
 
 /// Steps in the pool.
-const POOL_STEPS: i64 = 100;
+pub const POOL_STEPS: i64 = 100;
 /// Calls of a task that take no more steps than they say.
-const SHORT_CALLS: u32 = 2;
+pub const SHORT_CALLS: u32 = 2;
 /// Steps that each further one takes on top.
-const LONG_STEPS: i64 = 10;
+pub const LONG_STEPS: i64 = 10;
 
 /// What a subscription begins with.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// So many grants of a credit each.
     #[serde(default)]
     gifts: u32,
+    /// Each period has a pool of its own.
+    #[serde(default)]
+    monthly: bool,
 }
 
 /// What is remembered of a subscription.
@@ -57,7 +60,7 @@ pub struct Tasks;
 
 impl Plan for Tasks {
     type Parameters = Parameters;
-    type Prepared = u32;
+    type Prepared = Parameters;
     type State = State;
     type Subject = u32;
     const PARAMETERS_SCHEMA: &'static str = "{}";
@@ -76,26 +79,30 @@ impl Plan for Tasks {
         }
     }
 
-    fn prepare(parameters: Parameters) -> Result<u32, Vec<ParameterError>> {
-        Ok(parameters.gifts)
+    fn prepare(parameters: Parameters) -> Result<Parameters, Vec<ParameterError>> {
+        Ok(parameters)
     }
 
     fn transition(
-        gifts: &u32,
+        parameters: &Parameters,
         transition: &Transition<'_>,
-        _: &mut Memory<Self>,
+        memory: &mut Memory<Self>,
         outcome: &mut Outcome,
     ) -> Result<(), Rejection> {
-        if let Change::Started = transition.change {
-            for _ in 0..*gifts {
-                outcome.grant(Grant::promotional(asset::CREDITS, Nanos::units(1), "gift"))?;
+        match transition.change {
+            Change::Started => {
+                for _ in 0..parameters.gifts {
+                    outcome.grant(Grant::promotional(asset::CREDITS, Nanos::units(1), "gift"))?;
+                }
             }
+            Change::Renewed { .. } if parameters.monthly => memory.state.steps = 0,
+            _ => {}
         }
         Ok(())
     }
 
     fn evaluate(
-        _: &u32,
+        _: &Parameters,
         usage: &Usage<'_>,
         memory: &mut Memory<Self>,
         outcome: &mut Outcome,
@@ -130,4 +137,5 @@ impl Plan for Tasks {
     }
 }
 
+#[cfg(feature = "component")]
 farebox_plan::export!(Tasks);
