@@ -118,9 +118,8 @@ impl Plan for Hybrid {
 pub fn charge_usage(deal: &Prepared, usage: &Usage<'_>, outcome: &mut Outcome) -> Result<(), Rejection> {
     deal.rates.items(&NAMES, usage, outcome, |outcome, item| {
         let posted = item.post(outcome.charge(code(item.what()), asset::CREDITS))?;
-        if let Some(beyond) = &deal.beyond
-            && let Some(amount) = beyond.price(item.amount(), usage.purpose())?
-        {
+        if let Some(beyond) = &deal.beyond {
+            let amount = beyond.price(item.amount(), usage.purpose())?;
             match beyond.collect {
                 Collect::Statement => posted.otherwise_invoice(deal.currency(), amount)?,
                 Collect::Wallet => posted.otherwise(deal.currency(), amount)?,

@@ -150,17 +150,12 @@ impl RolledOver {
 }
 
 impl Overage {
-    /// What so many credits would cost, were none of them in the pool: at least 10^-9, so that nothing goes beyond for free. None
-    /// where nothing is charged at all.
-    pub(crate) fn price(&self, credits: Nanos, purpose: Purpose) -> Result<Option<Nanos>, Rejection> {
-        if !credits.is_positive() {
-            return Ok(None);
-        }
-        let amount = match purpose {
+    /// What so many credits would cost, were none of them in the pool.
+    pub(crate) fn price(&self, credits: Nanos, purpose: Purpose) -> Result<Nanos, Rejection> {
+        Ok(match purpose {
             Purpose::Usage => self.rate.price(credits)?,
             Purpose::WorstCase => self.rate.price_at_most(credits)?,
-        };
-        Ok(Some(amount.max(Nanos::new(1))))
+        })
     }
 }
 

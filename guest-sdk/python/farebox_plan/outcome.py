@@ -196,6 +196,9 @@ class Posted:
 
         The part that the assets before cannot cover is charged there, in exact proportion: "from the pool first, then on
         demand". At most 4 prices in all.
+
+        An amount that was rounded to nothing counts as the smallest there is, 10^-9, so that nothing goes beyond the pool for
+        free. Of a charge of nothing, nothing is left for another asset.
         """
         return self._link(asset, amount, self._charge.collect)
 
@@ -210,5 +213,9 @@ class Posted:
 
     def _link(self, asset: str, amount: Nanos, collect: wit.Collect) -> "Posted":
         first, index = self._charge, self._outcome.asset(asset)
-        self._outcome.post(wit.Charge(first.code, index, crossing_out(amount), first.quantity, collect, True))
+        if amount < 0 or first.amount < 0:
+            raise Rejected.unpriceable(f"this plan gave a negative charge another price, in {asset}")
+        if first.amount > 0:
+            least = crossing_out(max(amount, 1))
+            self._outcome.post(wit.Charge(first.code, index, least, first.quantity, collect, True))
         return self

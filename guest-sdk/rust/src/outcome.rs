@@ -259,29 +259,37 @@ pub struct Posted<'o> {
 
 impl<'o> Posted<'o> {
     /// What the **whole** charge would cost in another asset. The part that the assets before cannot cover is charged
-    /// there, in exact proportion: "from the pool first, then on demand". At most 4.
+    /// there, in exact proportion: "from the pool first, then on demand". At most 3 of them, so 4 prices in all.
+    ///
+    /// An amount that was rounded to nothing counts as the smallest there is, 10^-9, so that nothing goes beyond the pool for
+    /// free. Of a charge of nothing, nothing is left for another asset.
     pub fn otherwise(self, asset: Asset, amount: Nanos) -> Result<Posted<'o>, Rejection> {
-        let amount = amount.to_plan().ok_or(Overflow)?;
-        self.outcome.charges.push(wit::Charge {
-            asset: asset.index(),
-            amount,
-            otherwise: true,
-            ..self.posted
-        });
-        Ok(self)
+        let collect = self.posted.collect;
+        self.link(asset, amount, collect)
     }
 
-    /// The same, for the rest is collected on the statement.
+    /// The same, where the rest is collected on the statement.
     pub fn otherwise_invoice(self, asset: Asset, amount: Nanos) -> Result<Posted<'o>, Rejection> {
-        let amount = amount.to_plan().ok_or(Overflow)?;
-        let collect = wit::Collect::Invoice;
-        self.outcome.charges.push(wit::Charge {
-            asset: asset.index(),
-            amount,
-            collect,
-            otherwise: true,
-            ..self.posted
-        });
+        self.link(asset, amount, wit::Collect::Invoice)
+    }
+
+    fn link(self, asset: Asset, amount: Nanos, collect: wit::Collect) -> Result<Posted<'o>, Rejection> {
+        if amount.is_negative() || self.posted.amount < 0 {
+            return Err(Rejection::Unpriceable(format!(
+                "this plan gave a negative charge another price, in {}",
+                asset.name()
+            )));
+        }
+        if self.posted.amount > 0 {
+            let amount = amount.max(Nanos::new(1)).to_plan().ok_or(Overflow)?;
+            self.outcome.charges.push(wit::Charge {
+                asset: asset.index(),
+                amount,
+                collect,
+                otherwise: true,
+                ..self.posted
+            });
+        }
         Ok(self)
     }
 

@@ -124,14 +124,13 @@ fn minutes(count: i64) -> Event {
         .attribute("conversation_id", "c1")
 }
 
-/// What each event would cost on demand, in cents.
+/// What each event would cost on demand, in cents: nothing where nothing is charged.
 fn cents(bills: &[Result<testing::Bill, Rejection>]) -> Vec<Option<i128>> {
     let on_demand = |bill: &testing::Bill| {
         bill.charges
             .iter()
             .find(|charge| charge.otherwise)
-            .unwrap()
-            .amount
+            .map_or(Nanos::ZERO, |link| link.amount)
     };
     bills
         .iter()
@@ -165,6 +164,22 @@ fn a_batch_is_its_events_one_at_a_time() {
         Some([&MINE[..], &[6]].concat()),
         "the two refused ones did not count"
     );
+}
+
+#[test]
+fn of_a_charge_of_nothing_nothing_is_left_and_nothing_goes_beyond_for_free() {
+    let links = |bill: testing::Bill| -> Vec<i128> {
+        let links = bill.charges.iter().filter(|charge| charge.otherwise);
+        links.map(|link| link.amount.get()).collect()
+    };
+    let mut plan = plan();
+    assert_eq!(links(plan.use_(&minutes(0)).unwrap()), Vec::<i128>::new());
+    plan.use_(&minutes(20)).unwrap();
+    // A billionth of a minute for half of a billionth, which is rounded to nothing.
+    let least = Event::new("voice.minutes")
+        .measure_exact("count", Nanos::new(1))
+        .attribute("conversation_id", "c1");
+    assert_eq!(links(plan.use_(&least).unwrap()), [1]);
 }
 
 /// What stands before the state of a subject: that it is one, and the plan's, `tiered` in FNV-1a.

@@ -190,6 +190,9 @@ export class Posted {
   /**
    * What the **whole** charge would cost in another asset. The part that the assets before cannot cover is charged there, in exact
    * proportion: "from the pool first, then on demand". At most 4 prices in all.
+   *
+   * An amount that was rounded to nothing counts as the smallest there is, 10^-9, so that nothing goes beyond the pool for free. Of a
+   * charge of nothing, nothing is left for another asset.
    */
   otherwise(asset: string, amount: Nanos): Posted {
     return this.link(asset, amount, this.charge.collect);
@@ -208,7 +211,13 @@ export class Posted {
 
   private link(asset: string, amount: Nanos, collect: "balance" | "invoice"): Posted {
     const { outcome, charge } = this;
-    outcome.post({ ...charge, asset: outcome.asset(asset), amount: crossingOut(amount), collect, otherwise: true });
+    if (amount < 0n || charge.amount < 0n) {
+      throw Rejected.unpriceable(`this plan gave a negative charge another price, in ${asset}`);
+    }
+    const index = outcome.asset(asset);
+    if (charge.amount > 0n) {
+      outcome.post({ ...charge, asset: index, amount: crossingOut(amount > 0n ? amount : 1n), collect, otherwise: true });
+    }
     return this;
   }
 }

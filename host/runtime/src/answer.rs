@@ -244,14 +244,15 @@ impl Reader<'_> {
                 "a charge that gives back has an `otherwise`",
             ));
         }
+        // Of a charge of nothing, nothing can be left for another asset.
+        if charge.price.amount.is_zero() && !price.amount.is_negative() {
+            return Ok(());
+        }
         if !price.amount.is_positive() {
             let detail = format!("{} {} is not positive", price.amount, price.asset);
             return Err(Fault::rule("otherwise-positive", detail));
         }
-        // Of a charge of nothing, nothing can be left for another asset.
-        if charge.price.amount.is_positive() {
-            charge.otherwise.push(price);
-        }
+        charge.otherwise.push(price);
         Fault::check(
             "otherwise_links_max",
             charge.otherwise.len(),
