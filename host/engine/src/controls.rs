@@ -119,8 +119,40 @@ impl Controls {
         timeline.previous(time).and_then(healthy).or(Some(revision))
     }
 
+    /// The revision that prices, `now`, what belongs to `time`: that of its time, if it is [not ahead](Controls::not_ahead).
+    pub(crate) fn pricing_now(
+        &self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        time: Timestamp,
+        now: Timestamp,
+    ) -> Option<&Arc<Revision>> {
+        let revision = self.pricing(tenant, plan, time)?;
+        Some(self.not_ahead(tenant, plan, revision, now))
+    }
+
+    /// A revision, but the one in force `now` instead of one that keeps its states in a later version: of a time that is still
+    /// to come, or one that was taken back. What that one wrote could not be read by those that are in force.
+    pub(crate) fn not_ahead<'c>(
+        &'c self,
+        tenant: &TenantId,
+        plan: &PlanName,
+        revision: &'c Arc<Revision>,
+        now: Timestamp,
+    ) -> &'c Arc<Revision> {
+        let version = revision.description().state_version;
+        if version == 0 {
+            return revision;
+        }
+        let present = self.pricing(tenant, plan, now);
+        present
+            .filter(|present| present.description().state_version < version)
+            .unwrap_or(revision)
+    }
+
     /// Whoever reads states that are kept in version `kept`, where `revision` cannot, because that is later than its own: the
-    /// revision in force `now`, or, where that cannot either (events may be a little ahead), the next one that can.
+    /// revision in force `now`. Where that cannot either (it was put in force while one that it replaced took a state over), the
+    /// newest of those before it that can.
     pub(crate) fn reading(
         &self,
         tenant: &TenantId,
@@ -134,10 +166,13 @@ impl Controls {
         if let Some(present) = self.pricing(tenant, plan, now).filter(reads) {
             return Some(present);
         }
-        let mut next: Vec<_> = self.plan(tenant, plan)?.timeline.iter().collect();
-        next.sort_by_key(|activation| activation.effective);
-        let mut next = next.into_iter().filter(|activation| activation.effective > now);
-        next.find_map(|activation| self.revision(&activation.revision).filter(reads))
+        let timeline = &self.plan(tenant, plan)?.timeline;
+        let able = timeline.iter().filter_map(|activation| {
+            let revision = self.revision(&activation.revision).filter(reads)?;
+            Some((activation.effective, revision))
+        });
+        able.max_by_key(|(effective, _)| *effective)
+            .map(|(_, revision)| revision)
     }
 
     /// Names every tenant.

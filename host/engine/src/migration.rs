@@ -39,14 +39,16 @@ impl Engine {
         let controls = self.shared().controls.load_full();
         let timeline = controls.plan(tenant, plan).map(|known| &known.timeline);
         let version = new.description().state_version;
-        // What is to come writes states, too: versions only go up with time.
+        // What is to come writes states, too, and until then what is in force: versions only go up with time.
         let now = self.now(tenant);
         let from = effective.unwrap_or(now);
+        let present = controls.plan(tenant, plan).and_then(|known| known.in_force(now));
+        let until_then = present.filter(|_| from > now);
         let to_come = timeline
             .into_iter()
             .flatten()
             .filter(|other| other.effective > now);
-        for other in to_come {
+        for other in to_come.chain(until_then) {
             let of = controls
                 .revision(&other.revision)
                 .map(|of| of.description().state_version);

@@ -276,7 +276,7 @@ impl Lane {
         ) else {
             return Next::NotYet;
         };
-        let mut question = match asked.needs(wallet, &turn.tenant, controls, &turn.terms()) {
+        let mut question = match asked.needs(wallet, &turn.tenant, controls, &turn.terms(), turn.now) {
             Needs::Answer(question) => question,
             Needs::Nothing => return Next::Last(plain(None, true)),
             Needs::Term(subscription, number) => {

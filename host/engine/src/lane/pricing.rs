@@ -253,7 +253,14 @@ impl<'a> Asked<'a> {
     }
 
     /// The question to the plan that owns events of this type.
-    pub fn needs(&self, wallet: &Wallet, tenant: &TenantId, controls: &Controls, terms: &Terms<'_>) -> Needs {
+    pub fn needs(
+        &self,
+        wallet: &Wallet,
+        tenant: &TenantId,
+        controls: &Controls,
+        terms: &Terms<'_>,
+        now: Timestamp,
+    ) -> Needs {
         let Some((id, subscription)) = wallet.owner_at(&self.event.event_type, self.time) else {
             return Needs::Nothing;
         };
@@ -265,7 +272,7 @@ impl<'a> Asked<'a> {
             }
         }
         let plan = past.as_ref().map_or(&subscription.plan, |term| &term.plan);
-        let Some(revision) = controls.pricing(tenant, plan, self.priced_at) else {
+        let Some(revision) = controls.pricing_now(tenant, plan, self.priced_at, now) else {
             return Needs::Nothing;
         };
         Needs::Answer(Box::new(Question {
@@ -330,6 +337,7 @@ pub(crate) fn hold_question(
     let Some(revision) = controls.revision(&replaced.unwrap_or(hold.revision)) else {
         return Needs::Nothing;
     };
+    let revision = plan.map_or(revision, |plan| controls.not_ahead(tenant, plan, revision, now));
     let mut event = hold.event.clone();
     event.measures.clone_from(reported.measures);
     event.attributes.extend(reported.attributes.clone());

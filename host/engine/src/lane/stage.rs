@@ -349,7 +349,7 @@ impl Lane {
         else {
             return plain();
         };
-        let needs = asked.needs(wallet, &turn.tenant, controls, &turn.terms());
+        let needs = asked.needs(wallet, &turn.tenant, controls, &turn.terms(), turn.now);
         match needs {
             Needs::Nothing => plain(),
             needs => self.ask_plan(turn, needs, controls, calls),

@@ -151,7 +151,9 @@ impl<'a> Telling<'a> {
 
     fn tell(&self, wallet: &Wallet, told: &Told<'_>, command: &Command, change: &Change) -> Option<Pricing> {
         let (kept, state) = state_before(wallet, self.id, command, change, self.term);
-        let oldest = told.controls.pricing(told.tenant, self.plan, self.at)?;
+        let oldest = told
+            .controls
+            .pricing_now(told.tenant, self.plan, self.at, told.now)?;
         let subject = told.subject.map(|(_, kept)| kept);
         let later = told.controls.reading(
             told.tenant,

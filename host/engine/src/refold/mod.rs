@@ -119,6 +119,7 @@ pub(crate) fn answer(shared: &Shared, ask: Ask) -> Result<Message, StoreError> {
     let priced_by = replacement::Controlled {
         tenant: &tenant,
         controls: &controls,
+        now: controls.now(&*shared.clock, &tenant),
     };
     let version = controls.version(&tenant);
     let begun = begun.filter(|begun| begun.control == version);

@@ -28,6 +28,7 @@ pub(super) struct Replacement {
 pub(super) struct Controlled<'c> {
     pub tenant: &'c TenantId,
     pub controls: &'c Controls,
+    pub now: Timestamp,
 }
 
 impl Controlled<'_> {
@@ -53,7 +54,7 @@ impl Controlled<'_> {
             return Err(elsewhere());
         }
         let plan = closed.map_or(&owner.plan, |term| &term.plan);
-        let revision = self.controls.pricing(self.tenant, plan, time);
+        let revision = self.controls.pricing_now(self.tenant, plan, time, self.now);
         let revision = revision.ok_or_else(|| format!("plan {plan} has no revision in force at its time"))?;
         // The event may have been priced by a later one, where that of its time could not read the state any more.
         let before = self.controls.revision(&priced.revision);

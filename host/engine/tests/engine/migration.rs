@@ -151,7 +151,7 @@ async fn a_term_with_both_versions_is_folded_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_ahead_of_a_scheduled_revision_takes_it_over_for_all() {
+async fn a_scheduled_revision_takes_nothing_over_before_its_time() {
     let house = house(Arc::new(MemoryStore::new()));
     customer(&house, "ada", "1000", "1000").await;
     house.done("ada", used("a", None, 100)).await;
@@ -164,12 +164,15 @@ async fn an_event_that_is_ahead_of_a_scheduled_revision_takes_it_over_for_all() 
     engine.activate(&house.tenant, &plan(), &new, None).unwrap();
     house.done("ada", used("b", None, 2)).await;
     assert_eq!(left(&house, "ada").await, both("900", "999"));
-    // A clock that is fast by three minutes.
+    // A caller's clock that is fast by three minutes: the present one prices it, for half a dollar a step.
     let mut ahead = call("ahead", None, 2);
     ahead.time = Some("2026-01-01T00:03:00Z".parse().unwrap());
     house.done("ada", Command::Usage(ahead)).await;
-    assert_eq!(left(&house, "ada").await, both("900", "997"));
+    assert_eq!(left(&house, "ada").await, both("900", "998"));
     house.done("ada", used("c", None, 2)).await;
+    assert_eq!(left(&house, "ada").await, both("900", "997"));
+    house.clock.advance(Span::seconds(120));
+    house.done("ada", used("d", None, 2)).await;
     assert_eq!(left(&house, "ada").await, both("900", "995"));
     house.engine.stop().unwrap();
 }
@@ -197,6 +200,13 @@ async fn versions_only_go_up_with_time() {
     // Before it, and behind it in its version, there is room.
     from(crate::tasks::component(), 1, 5).unwrap();
     from(later(), 2, 15).unwrap();
+    // Until then the one in force writes, though nobody used it yet.
+    house.clock.advance(Span::days(8));
+    let refused = from(crate::tasks::component(), 3, 14);
+    assert!(
+        matches!(refused, Err(ControlError::VersionOrder { new: 0, other: 1, .. })),
+        "{refused:?}"
+    );
     house.engine.stop().unwrap();
 }
 
@@ -326,8 +336,22 @@ async fn back_it_goes_as_long_as_no_state_was_taken_over() {
     assert_eq!(left(&house, "ada").await, both("900", "999"));
     house.clock.advance(Span::seconds(1));
     activate_later(&house).unwrap();
-    house.done("ada", used("c", None, 2)).await;
+    // What it quoted is settled, and what comes late from its time is priced, by the one that is in force again.
+    house.done("ada", authorize("held", None, 4)).await;
+    house.clock.advance(Span::seconds(1));
+    let mut late = call("late", None, 4);
+    late.time = Some(house.engine.now(&house.tenant));
+    house.clock.advance(Span::seconds(1));
+    rollback(&house).unwrap();
+    house.done("ada", settle("held", 1, 4, Finality::Final)).await;
     assert_eq!(left(&house, "ada").await, both("900", "997"));
+    house.done("ada", Command::Usage(late)).await;
+    assert_eq!(left(&house, "ada").await, both("900", "995"));
+    assert_eq!(versions(&house, &*store, "ada", "t").await, (0, None));
+    house.clock.advance(Span::seconds(1));
+    activate_later(&house).unwrap();
+    house.done("ada", used("c", None, 2)).await;
+    assert_eq!(left(&house, "ada").await, both("900", "993"));
     assert!(matches!(rollback(&house), Err(ControlError::StateVersion(_))));
     // Nor is the earlier component with other parameters.
     let older = NewRevision::at_once(Hash::of(crate::tasks::component()), "{ }");
