@@ -1,60 +1,78 @@
 //! Blobs: large immutable bytes (compiled-from components) under a name made of their hash, one file each.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::admit;
 use crate::contract::StoreError;
+use crate::disk::{Disk, read_whole, write_whole};
 use crate::journal::place::refused;
 
 /// A folder of blobs.
 #[derive(Debug)]
 pub(crate) struct Blobs {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     /// Tells apart what is written at the same time.
     unfinished: AtomicU64,
 }
 
 impl Blobs {
-    /// Opens the folder and removes what a crash left unfinished.
-    pub(crate) fn open(folder: &Path) -> Result<Blobs, StoreError> {
-        for file in fs::read_dir(folder).map_err(refused("listing", folder))? {
-            let path = file.map_err(refused("listing", folder))?.path();
+    /// Opens the folder, which is there, and removes what a crash left unfinished.
+    pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Blobs, StoreError> {
+        for path in disk.list(folder).map_err(refused("listing", folder))? {
             if path.extension().is_some_and(|extension| extension == "tmp") {
-                fs::remove_file(&path).map_err(refused("removing", &path))?;
+                disk.remove(&path).map_err(refused("removing", &path))?;
             }
         }
         Ok(Blobs {
+            disk,
             folder: folder.to_path_buf(),
             unfinished: AtomicU64::new(0),
         })
     }
 
+    /// Durable when it is done. An error means that it may be there or not; nobody was told its name.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         admit::blob(name, bytes.len())?;
         let path = self.path(name);
-        if !path.exists() {
+        let is_there = match self.disk.open_to_read(&path) {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(refused("opening", &path)(error)),
+        };
+        if !is_there {
             let unfinished = self
                 .folder
                 .join(format!("{}.tmp", self.unfinished.fetch_add(1, Ordering::Relaxed)));
-            write_synced(&unfinished, bytes).map_err(refused("writing", &unfinished))?;
-            fs::rename(&unfinished, &path).map_err(refused("naming", &path))?;
+            self.write_synced(&unfinished, bytes)
+                .map_err(refused("writing", &unfinished))?;
+            self.disk
+                .rename(&unfinished, &path)
+                .map_err(refused("naming", &path))?;
         }
         // Also for one that is there: whoever wrote it may have died before its name was durable.
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
+        self.disk
+            .sync_folder(&self.folder)
             .map_err(refused("syncing", &self.folder))
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.path(name);
-        match fs::read(&path) {
+        let read = self.disk.open_to_read(&path).and_then(|file| read_whole(&*file));
+        match read {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(refused("reading", &path)(error)),
         }
+    }
+
+    fn write_synced(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = self.disk.create(path)?;
+        write_whole(&*file, bytes, 0)?;
+        file.sync_all()
     }
 
     /// A name may hold any bytes; a file's may not. Whatever is not plain is written in hexadecimal, so that no name
@@ -70,10 +88,4 @@ impl Blobs {
         }
         self.folder.join(file + ".blob")
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

@@ -1,10 +1,11 @@
 //! Changes of the control planes: plans pushed, put in force and taken back; keys made and revoked.
 
 use anyhow::ensure;
-use farebox_engine::{Activated, ControlError, Engine, NewRevision};
+use farebox_engine::{Activated, ControlError, Engine, EngineError, NewRevision};
 use farebox_record::control::{Activation, OpenHolds, Role};
 use farebox_record::ids::{CallId, Hash, PlanName, TenantId};
 use farebox_record::time::Span;
+use farebox_store::StoreError;
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
@@ -71,6 +72,7 @@ impl Plane {
         let all = [
             (TOKENS, &components.tokens, TOKENS_PARAMETERS[0]),
             (POOL, &components.pool, POOL_PARAMETERS[0]),
+            (POOL, &components.later_pool, POOL_PARAMETERS[0]),
             (OUTCOMES, &components.outcomes, OUTCOMES_PARAMETERS),
             (TOTALS, &components.totals, TOTALS_PARAMETERS),
         ];
@@ -108,8 +110,9 @@ impl Plane {
     /// What the engine should not have refused.
     pub fn change(&mut self, engine: &Engine, random: &mut SmallRng) -> anyhow::Result<()> {
         let components = plans::components()?;
-        let (name, component, lists): (_, _, &[&'static str]) = match random.random_range(0..3) {
-            0..=1 => (POOL, &components.pool, &POOL_PARAMETERS),
+        let (name, component, lists): (_, _, &[&'static str]) = match random.random_range(0..9) {
+            0..=2 => (POOL, &components.later_pool, &POOL_PARAMETERS),
+            3..=5 => (POOL, &components.pool, &POOL_PARAMETERS),
             _ => (TOKENS, &components.tokens, &TOKENS_PARAMETERS),
         };
         let plan = plan_name(name);
@@ -203,6 +206,8 @@ impl Plane {
             // The plan is not there yet: what would have made it known got no answer.
             Err(ControlError::UnknownPlan(_) | ControlError::UnknownComponent(_)) => true,
             Err(ControlError::NothingToRollBack | ControlError::EffectiveInThePast) => true,
+            // The version before, where the later one is in force or to come.
+            Err(ControlError::StateVersion(_) | ControlError::VersionOrder { .. }) => true,
             _ => false,
         };
         if is_refused && keyed.answer.is_none() {
@@ -253,11 +258,12 @@ impl Plane {
 }
 
 /// That the engine has stopped is no mistake: whoever asked learns after a restart what became of it. Nor is that the disk
-/// is nearly full: nothing came of it.
+/// is nearly full, or refused a component: nothing came of it.
 fn unless_stopped<T>(done: Result<T, ControlError>) -> anyhow::Result<Option<T>> {
     match done {
         Ok(done) => Ok(Some(done)),
         Err(ControlError::Stopped | ControlError::DiskNearlyFull(_)) => Ok(None),
+        Err(ControlError::Engine(EngineError::Store(StoreError::Io { .. }))) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -10,8 +10,8 @@
 //! # What is real and what is not
 //! The engine's lanes, committer, loaders, sweeper and projector, the plans (as components, in the product's own runtime), the
 //! ledger, the journal and sled are the product's, to the line. Not real are the threads that call them ([`world`]: who goes
-//! next is drawn, and nothing runs beside it), the journal's disk ([`disk`]), and the clock. What follows from the journal
-//! (sled, runs of ids) and blobs lie in a folder; at a start the former are as they were left, or older, or gone.
+//! next is drawn, and nothing runs beside it), the disk of journal and blobs ([`disk`]), and the clock. What follows from the
+//! journal (sled, runs of ids) lies in a folder; at a start it is as it was left, or older, or gone.
 //!
 //! # Who is there
 //! Two live tenants and up to two sandboxes ([`house`]), one of which is made in the middle of everything. Sandboxes stand years

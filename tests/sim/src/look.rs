@@ -40,6 +40,8 @@ pub struct LookTally {
     pub statements: u64,
     /// Answers of plans that were given again, as of now.
     pub proved: u64,
+    /// Those of them that took over a state which an earlier version had kept.
+    pub taken_over: u64,
     /// Outcomes that were charged or given back, as of now.
     pub outcomes: u64,
     /// Corrections that changed what other events cost, by the plan with a running total, as of now.
@@ -135,7 +137,9 @@ impl Look {
                 }
                 let is_late = |record: &&Record| record.command.retried().is_some();
                 looked.tally.late += history.records.iter().filter(is_late).count() as u64;
-                looked.tally.proved += self.proofs.check(engine, store, &history)?;
+                let (answers, taken_over) = self.proofs.check(engine, store, &history)?;
+                looked.tally.proved += answers;
+                looked.tally.taken_over += taken_over;
                 self.wallet(engine, &history, tidied, &mut looked.tally, random)?;
                 histories.push(history);
             }

@@ -49,6 +49,8 @@ pub struct Components {
     pub tokens: Vec<u8>,
     /// Of [`POOL`].
     pub pool: Vec<u8>,
+    /// The same a version later: it keeps its states in another form.
+    pub later_pool: Vec<u8>,
     /// Of [`OUTCOMES`].
     pub outcomes: Vec<u8>,
     /// Of [`TOTALS`].
@@ -71,6 +73,7 @@ pub fn components() -> anyhow::Result<&'static Components> {
         Ok(Components {
             tokens: build("../../example-plans/per-token")?,
             pool: build("pool")?,
+            later_pool: build("later-pool")?,
             outcomes: build("../../example-plans/per-outcome")?,
             totals: build("../../host/kit/tests/plans/commitment")?,
         })

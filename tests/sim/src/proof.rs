@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use farebox_engine::{Controls, Engine, ask_again, refold_again, reversal_again};
 use farebox_ledger::Wallet;
 use farebox_record::correction::{Consequence, Refold};
@@ -27,6 +27,8 @@ pub struct Proofs(BTreeMap<Owner, Proved>);
 struct Proved {
     records: usize,
     answers: u64,
+    /// Answers from a state that an earlier version kept.
+    taken_over: u64,
     wallet: Wallet,
     /// The same, decided again.
     decided: Wallet,
@@ -35,18 +37,24 @@ struct Proved {
 }
 
 impl Proofs {
-    /// Proves what is new of a history; tells how many answers of it were given again, all
-    /// in all.
+    /// Proves what is new of a history; tells how many answers of it were given again, all in all, and how many of them
+    /// took a state over.
     ///
     /// # Errors
     /// The first that is another now.
-    pub fn check(&mut self, engine: &Engine, store: &JournalStore, history: &History) -> anyhow::Result<u64> {
+    pub fn check(
+        &mut self,
+        engine: &Engine,
+        store: &JournalStore,
+        history: &History,
+    ) -> anyhow::Result<(u64, u64)> {
         let runtime = plans::runtime()?;
         let controls = engine.controls();
         let proved = self.0.entry(history.owner.clone()).or_default();
         let all = history.stored.iter().zip(&history.records);
         for (stored, record) in all.skip(proved.records) {
             let named = || format!("the answer behind record {}", record.sequence);
+            proved.taken_over += u64::from(proved.takes_over(&controls, record));
             let answers = proved.prove(&controls, &runtime, store, record);
             proved.answers += answers
                 .with_context(|| format!("{:?}", history.owner))
@@ -69,11 +77,23 @@ impl Proofs {
             proved.wallet.replay(record, &stored.body)?;
             proved.records += 1;
         }
-        Ok(proved.answers)
+        Ok((proved.answers, proved.taken_over))
     }
 }
 
 impl Proved {
+    /// Whether the plan that a record asked finds the subscription's state in an earlier version than its own.
+    fn takes_over(&self, controls: &Controls, record: &Record) -> bool {
+        let Some(pricing) = &record.seen.pricing else {
+            return false;
+        };
+        let revision = controls.revision(&pricing.revision);
+        let before = self.wallet.subscription(&pricing.subscription);
+        revision.zip(before).is_some_and(|(revision, before)| {
+            !before.state.is_empty() && before.state_version < revision.description().state_version
+        })
+    }
+
     /// How many answers the record has.
     fn prove(
         &self,
@@ -103,6 +123,9 @@ impl Proved {
             None => {}
         }
         if let Some(pricing) = &record.seen.pricing {
+            if let Verdict::Failed { code, message } = &pricing.verdict {
+                bail!("a plan that never fails did: {code}: {message}");
+            }
             let again = ask_again(runtime, revision(pricing)?, record, &self.wallet, subjects);
             same(pricing, again.as_ref())?;
             answers += 1;

@@ -67,6 +67,7 @@ impl Tally {
         self.looked.statements += look.statements;
         // Each look sees them all.
         self.looked.proved = look.proved;
+        self.looked.taken_over = look.taken_over;
         self.looked.outcomes = look.outcomes;
         self.looked.repriced = look.repriced;
         self.looked.late = look.late;
@@ -98,6 +99,7 @@ impl Tally {
             (&mut self.looked.rows, other.looked.rows),
             (&mut self.looked.statements, other.looked.statements),
             (&mut self.looked.proved, other.looked.proved),
+            (&mut self.looked.taken_over, other.looked.taken_over),
             (&mut self.looked.outcomes, other.looked.outcomes),
             (&mut self.looked.repriced, other.looked.repriced),
             (&mut self.looked.late, other.looked.late),
@@ -120,7 +122,7 @@ impl Tally {
              the disk failed {} times, the engine stopped {} times for it\n\
              {} disk operations, {} syncs, {} crashes with something unsynced; \
              every wallet checked against its history {} times\n\
-             {} answers of plans given again; {} outcomes charged or given back; \
+             {} answers of plans given again, {} from states that they took over; {} outcomes charged or given back; \
              {} corrections that priced others anew; {} changes answered late; {} events of backfills; {} advances of sandboxes; \
              {} thresholds and {} denials of spending limits; \
              compared were {} items of change feeds, {} rows of usage and {} statements",
@@ -140,6 +142,7 @@ impl Tally {
             self.disk.torn,
             self.looks,
             self.looked.proved,
+            self.looked.taken_over,
             self.looked.outcomes,
             self.looked.repriced,
             self.looked.late,
@@ -174,6 +177,7 @@ impl Tally {
             "faults": self.disk.faults,
             "torn": self.disk.torn,
             "proved": self.looked.proved,
+            "taken_over": self.looked.taken_over,
             "outcomes": self.looked.outcomes,
             "repriced": self.looked.repriced,
             "late": self.looked.late,

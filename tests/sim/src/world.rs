@@ -29,7 +29,7 @@ const COPIES_MAX: usize = 3;
 
 /// See the module.
 pub struct World {
-    /// Everything on it is the journal; state, ids and blobs lie in `folder`.
+    /// The journal and the blobs are on it; state and ids, which follow from them, lie in `folder`.
     pub disk: SimDisk,
     /// The machine's only clock.
     clock: Arc<ManualClock>,

@@ -55,6 +55,7 @@ fn fixed_seeds() {
     assert!(all.disk.torn > 5, "{} torn", all.disk.torn);
     let looked = &all.looked;
     assert!(looked.proved > 500, "{} answers proved", looked.proved);
+    assert!(looked.taken_over > 0, "no state was taken over");
     assert!(looked.late > 0, "nothing was answered late");
     assert!(looked.outcomes > 50, "{} outcomes", looked.outcomes);
     assert!(looked.repriced > 5, "{} repriced", looked.repriced);

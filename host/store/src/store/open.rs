@@ -150,7 +150,7 @@ pub(super) fn open(
         tracing::warn!("what is made of the records is ahead of the journal; it is made again");
         state.projection().forget()?;
     }
-    let blobs = Blobs::open(&folders.blobs)?;
+    let blobs = Blobs::open(Arc::clone(&disk), &folders.blobs)?;
     let bytes_min = options.disk_free_bytes_min.max(2 * options.segment_bytes);
     let room = Arc::new(DiskRoom::new(disk, folders.dir.clone(), bytes_min));
     start(

@@ -1,7 +1,8 @@
 //! A plan that remembers, for the simulator: a pool of credits with each period, a price that rises with use, dollars where
 //! the pool is empty, a fee on the statement, rollover, a timer that gives, and tasks whose third call costs half.
 //!
-//! It is no example of pricing. It is there so that every way in which a plan can change a wallet happens at random.
+//! It is no example of pricing. It is there so that every way in which a plan can change a wallet happens at random. The
+//! package `sim-later-pool` is the same plan a version later.
 
 use farebox_plan::{
     Change, Decimal, Description, Grant, Memory, Nanos, Order, Outcome, ParameterError, Per, Plan, Pointer,
@@ -62,10 +63,12 @@ const FEE: i64 = 5;
 /// Days between two gifts.
 const GIFT_DAYS: i64 = 3;
 /// Calls of a task after which one costs half.
-const TASK_CALLS: u32 = 3;
+pub const TASK_CALLS: u32 = 3;
+/// Days for which a task is remembered.
+pub const TASK_DAYS: i64 = 10;
 
-/// What is remembered of a subscription.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// What is remembered of a subscription: how many steps were made in which period.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct State {
     period: u32,
     steps: i64,
@@ -96,6 +99,44 @@ impl Plan for Pool {
     }
 
     fn prepare(parameters: Parameters) -> Result<Prepared, Vec<ParameterError>> {
+        Prepared::new(parameters)
+    }
+
+    fn evaluate(
+        prepared: &Prepared,
+        usage: &Usage<'_>,
+        memory: &mut Memory<Self>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Rejection> {
+        let calls = memory.subject.get().copied().unwrap_or(0) + 1;
+        let half = memory.subject.name().is_some() && calls.is_multiple_of(TASK_CALLS);
+        memory.subject.keep(calls, usage.time().plus_days(TASK_DAYS));
+        prepared.price(usage, &mut memory.state, half, outcome)
+    }
+
+    /// Never at half price: which call of its task it will be is not known yet.
+    fn worst_case(
+        prepared: &Prepared,
+        usage: &Usage<'_>,
+        memory: &mut Memory<Self>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Rejection> {
+        prepared.price(usage, &mut memory.state, false, outcome)
+    }
+
+    fn transition(
+        prepared: &Prepared,
+        transition: &Transition<'_>,
+        _: &mut Memory<Self>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Rejection> {
+        prepared.change(transition, outcome)
+    }
+}
+
+impl Prepared {
+    /// Multiplies parameters out.
+    pub fn new(parameters: Parameters) -> Result<Prepared, Vec<ParameterError>> {
         let rate = |name: &str, price| {
             Rate::new(price, Per::Unit)
                 .map_err(|error| vec![Pointer::root().key(name).error(error.to_string())])
@@ -108,35 +149,9 @@ impl Plan for Pool {
         })
     }
 
-    fn evaluate(
-        prepared: &Prepared,
-        usage: &Usage<'_>,
-        memory: &mut Memory<Self>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Rejection> {
-        let calls = memory.subject.get().copied().unwrap_or(0) + 1;
-        let half = memory.subject.name().is_some() && calls.is_multiple_of(TASK_CALLS);
-        memory.subject.keep(calls, usage.time().plus_days(10));
-        price(prepared, usage, &mut memory.state, half, outcome)
-    }
-
-    /// Never at half price: which call of its task it will be is not known yet.
-    fn worst_case(
-        prepared: &Prepared,
-        usage: &Usage<'_>,
-        memory: &mut Memory<Self>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Rejection> {
-        price(prepared, usage, &mut memory.state, false, outcome)
-    }
-
-    fn transition(
-        prepared: &Prepared,
-        transition: &Transition<'_>,
-        _: &mut Memory<Self>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Rejection> {
-        if prepared.deaf {
+    /// What happens to a subscription.
+    pub fn change(&self, transition: &Transition<'_>, outcome: &mut Outcome) -> Result<(), Rejection> {
+        if self.deaf {
             return Err(Rejection::NotAllowed("deaf".into()));
         }
         let (period, now) = (transition.period(), transition.time);
@@ -177,41 +192,43 @@ impl Plan for Pool {
         }
         Ok(())
     }
-}
 
-fn price(
-    prepared: &Prepared,
-    usage: &Usage<'_>,
-    state: &mut State,
-    half: bool,
-    outcome: &mut Outcome,
-) -> Result<(), Rejection> {
-    let quantity = usage.needed(measure::STEPS)?;
-    let steps = i64::try_from(quantity.get() / Nanos::units(1).get())
-        .ok()
-        .filter(|steps| *steps <= 1_000_000)
-        .ok_or_else(|| {
-            Rejection::out_of_range(measure::STEPS.name(), "expected at most a million".to_string())
-        })?;
-    if state.period != usage.period().index {
-        *state = State {
-            period: usage.period().index,
-            steps: 0,
-        };
+    /// A call's price. At `half` of it where its task has it so.
+    pub fn price(
+        &self,
+        usage: &Usage<'_>,
+        state: &mut State,
+        half: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), Rejection> {
+        let quantity = usage.needed(measure::STEPS)?;
+        let steps = i64::try_from(quantity.get() / Nanos::units(1).get())
+            .ok()
+            .filter(|steps| *steps <= 1_000_000)
+            .ok_or_else(|| {
+                Rejection::out_of_range(measure::STEPS.name(), "expected at most a million".to_string())
+            })?;
+        if state.period != usage.period().index {
+            *state = State {
+                period: usage.period().index,
+                steps: 0,
+            };
+        }
+        let low = (LOW_STEPS - state.steps).clamp(0, steps);
+        state.steps += steps;
+        let whole =
+            self.low.price(Nanos::units(low))?.get() + self.high.price(Nanos::units(steps - low))?.get();
+        let share = if half { 2 } else { 1 };
+        let dollars = self.dollars.price(Nanos::units(steps))?.get();
+        outcome
+            .charge(charge::STEPS, asset::CREDITS)
+            .amount(Nanos::new(whole / share), Nanos::units(steps), || {
+                "by steps of the period".into()
+            })?
+            .otherwise(asset::USD, Nanos::new(dollars / share))?;
+        Ok(())
     }
-    let low = (LOW_STEPS - state.steps).clamp(0, steps);
-    state.steps += steps;
-    let whole =
-        prepared.low.price(Nanos::units(low))?.get() + prepared.high.price(Nanos::units(steps - low))?.get();
-    let share = if half { 2 } else { 1 };
-    let dollars = prepared.dollars.price(Nanos::units(steps))?.get();
-    outcome
-        .charge(charge::STEPS, asset::CREDITS)
-        .amount(Nanos::new(whole / share), Nanos::units(steps), || {
-            "by steps of the period".into()
-        })?
-        .otherwise(asset::USD, Nanos::new(dollars / share))?;
-    Ok(())
 }
 
+#[cfg(feature = "component")]
 farebox_plan::export!(Pool);
