@@ -13,7 +13,7 @@ pub(crate) const PRIORITY: i32 = -2;
 /// Most attributes that one grant may ask for.
 const ONLY_MAX: usize = 8;
 /// Longest name of an attribute, in bytes: what the host takes.
-const NAME_BYTES_MAX: usize = 64;
+pub(crate) const NAME_BYTES_MAX: usize = 64;
 /// Longest value of an attribute, in bytes: what the host takes.
 const VALUE_BYTES_MAX: usize = 256;
 

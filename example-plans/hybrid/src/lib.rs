@@ -11,7 +11,7 @@ mod terms;
 
 use farebox_plan::rate_card::{RateNames, What};
 use farebox_plan::{
-    ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Rejection, Transition, Usage,
+    ChargeCode, Description, Memory, Outcome, ParameterError, Plan, Pointer, Rejection, Transition, Usage,
 };
 
 pub use allowance::Daily;
@@ -91,6 +91,12 @@ impl Plan for Hybrid {
     }
 
     fn prepare(parameters: Parameters) -> Result<Prepared, Vec<ParameterError>> {
+        if parameters.pool.each.is_some() {
+            let place = Pointer::root().key("pool").key("each");
+            let message =
+                "expected none: there are no seats here whose credits they could be; use seats-plus-credits";
+            return Err(vec![place.error(message)]);
+        }
         parameters.prepare()
     }
 

@@ -7,7 +7,7 @@ use farebox_plan::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::allowance::{Daily, DailyCredits};
+use crate::allowance::{Daily, DailyCredits, NAME_BYTES_MAX, check_text};
 use crate::reserved::{Reserved, ReservedCredits};
 use crate::{VOCABULARY, asset};
 
@@ -53,6 +53,10 @@ fn usd() -> String {
 pub struct Pool {
     /// How many, for a period.
     pub credits: Decimal,
+    /// Where there are seats: the attribute of events that says whose they are (`user`). Each of its values has the credits
+    /// of one seat then, from the first event on that needs them; so it is with what rolls over. None: all seats share them.
+    #[serde(default)]
+    pub each: Option<String>,
 }
 
 /// The price of what the pool does not cover.
@@ -118,6 +122,8 @@ pub struct Prepared {
     currency: u32,
     pub(crate) fee: Nanos,
     pub(crate) pool: Nanos,
+    /// Whose the pool's credits are; none: everybody's.
+    pub(crate) each: Option<String>,
     pub(crate) daily: Option<DailyCredits>,
     pub(crate) reserved: Vec<ReservedCredits>,
     pub(crate) rates: RateCard,
@@ -178,6 +184,10 @@ impl Parameters {
             .key("pool")
             .key("credits")
             .amount(self.pool.credits, &mut wrong);
+        if let Some(attribute) = &self.pool.each {
+            let place = root.key("pool").key("each");
+            check_text("the attribute", attribute, NAME_BYTES_MAX, &place, &mut wrong);
+        }
         let daily = self.daily.as_ref();
         let daily = daily.map(|daily| daily.prepare(&root.key("daily"), &mut wrong));
         let reserved = ReservedCredits::prepare(&self.reserved, &root.key("reserved"), &mut wrong);
@@ -203,6 +213,7 @@ impl Parameters {
                 currency: currency.index(),
                 fee,
                 pool,
+                each: self.pool.each.clone(),
                 daily,
                 reserved,
                 rates,

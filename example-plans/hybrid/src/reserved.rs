@@ -5,15 +5,13 @@ use farebox_plan::{Decimal, Entries, Grant, Nanos, Overflow, ParameterError, Poi
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::allowance::{Only, PRIORITY, check_text, some};
+use crate::allowance::{NAME_BYTES_MAX, Only, PRIORITY, check_text, some};
 use crate::asset;
 
 /// How statements name them, before their own name; by that a later period knows them.
 const RESERVED: &str = "Reserved credits: ";
 /// Most kinds of them.
 const KINDS_MAX: usize = 8;
-/// Longest name of a kind, in bytes.
-const NAME_BYTES_MAX: usize = 64;
 
 /// Credits for some usage only.
 #[derive(Debug, Deserialize, JsonSchema)]

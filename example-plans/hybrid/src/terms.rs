@@ -136,7 +136,8 @@ impl<'a> Terms<'a> {
     /// What a share of the fee includes, so many times over.
     fn include(&mut self, share: Share, times: u32) -> Result<(), Rejection> {
         let credits = share.of_each(self.deal.pool, times)?;
-        self.give(Grant::included(asset::CREDITS, credits, POOL), credits)?;
+        let pool = Grant::included(asset::CREDITS, credits, POOL);
+        self.give(self.own(pool, share.of(self.deal.pool)?), credits)?;
         for kind in &self.deal.reserved {
             if let Some(grant) = kind.grant(share, times)? {
                 self.outcome.grant(grant.expires(self.period.end))?;
@@ -180,7 +181,15 @@ impl<'a> Terms<'a> {
         let max = rollover.max.checked_times(self.times).ok_or(Overflow)?;
         let credits = unused(&once, asset::CREDITS)?.min(max);
         let grant = Grant::included(asset::CREDITS, credits, ROLLED_OVER);
-        self.give(grant.priority(-1), credits)
+        self.give(self.own(grant, rollover.max).priority(-1), credits)
+    }
+
+    /// Whoever the pool's credits belong to has what one seat brings of a grant.
+    fn own(&self, grant: Grant, one: Nanos) -> Grant {
+        match &self.deal.each {
+            Some(attribute) if one.is_positive() => grant.each(attribute, one),
+            _ => grant,
+        }
     }
 
     /// Credits until the end of the period; of nothing there is no grant.

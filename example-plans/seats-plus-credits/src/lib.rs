@@ -1,4 +1,5 @@
-//! A fee for each seat, with credits that all seats share: the plan [`hybrid`], once for every seat.
+//! A fee for each seat, with credits that all seats share, or of which each user has those of one: the plan [`hybrid`], once
+//! for every seat.
 //!
 //! Seats come and go in the middle of a period: who comes pays the rest of it and brings the credits of the rest; for who
 //! goes the rest of what was paid comes back as money to use, and the credits stay.

@@ -39,6 +39,11 @@ class Grant:
     """Only for charges with one of these codes."""
     attributes: dict[str, str] = field(default_factory=dict)
     """Only for events that carry all of these attributes with these values."""
+    each: tuple[str, Nanos] | None = None
+    """In portions: each value of this attribute ("user") has so much of it, from the first event on that needs it.
+
+    It has nothing else of the grant. Of the grants of a subscription with the same label, asset and end, a value has one portion.
+    """
 
 
 class Outcome:
@@ -93,6 +98,7 @@ class Outcome:
             effective=None if grant.effective is None else crossing_out(grant.effective),
             expires=None if grant.expires is None else crossing_out(grant.expires),
             applies_to=wit.AppliesTo(grant.codes, list(grant.attributes.items())),
+            each=None if grant.each is None else wit.Each(grant.each[0], crossing_out(grant.each[1])),
             label=grant.label,
         )
         self.grants.append(given)

@@ -91,6 +91,13 @@ impl Outcome {
     /// Gives value to the wallet.
     pub fn grant(&mut self, grant: Grant) -> Result<(), Rejection> {
         let amount = grant.amount.to_plan().ok_or(Overflow)?;
+        let each = match grant.each {
+            Some((attribute, amount)) => Some(wit::Each {
+                attribute,
+                amount: amount.to_plan().ok_or(Overflow)?,
+            }),
+            None => None,
+        };
         self.grants.push(wit::Grant {
             trigger: self.trigger,
             asset: grant.asset.index(),
@@ -107,6 +114,7 @@ impl Outcome {
                 codes: grant.codes,
                 attributes: grant.attributes,
             },
+            each,
             label: grant.label,
         });
         Ok(())
@@ -321,6 +329,7 @@ pub struct Grant {
     expires: Option<Instant>,
     codes: Vec<String>,
     attributes: Vec<(String, String)>,
+    each: Option<(String, Nanos)>,
 }
 
 impl Grant {
@@ -336,6 +345,7 @@ impl Grant {
             expires: None,
             codes: Vec::new(),
             attributes: Vec::new(),
+            each: None,
         }
     }
 
@@ -382,6 +392,13 @@ impl Grant {
     /// name one.
     pub fn only_with(mut self, attribute: &str, value: &str) -> Grant {
         self.attributes.push((attribute.to_string(), value.to_string()));
+        self
+    }
+
+    /// In portions: each value of this attribute (`user`) has so much of it, from the first event on that needs it, and nothing
+    /// else of the grant. Of the grants of a subscription with the same label, asset and end, a value has one portion.
+    pub fn each(mut self, attribute: &str, amount: Nanos) -> Grant {
+        self.each = Some((attribute.to_string(), amount));
         self
     }
 }

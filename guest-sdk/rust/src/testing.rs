@@ -349,6 +349,7 @@ impl<P: Plan> Harness<P> {
             expires: grant.expires.map(Instant::from_micros),
             codes: grant.applies_to.codes.clone(),
             attributes: grant.applies_to.attributes.clone(),
+            each: (grant.each.as_ref()).map(|each| (each.attribute.clone(), Nanos::from(each.amount))),
             label: grant.label.clone(),
         };
         let mut bills = Vec::with_capacity(outcomes.results.len());

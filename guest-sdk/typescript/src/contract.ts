@@ -114,6 +114,7 @@ export interface Grant {
   effective: S64 | null;
   expires: S64 | null;
   appliesTo: { codes: string[]; attributes: [string, string][] };
+  each: { attribute: string; amount: S64 } | null;
   label: string;
 }
 

@@ -24,6 +24,11 @@ export interface Grant {
   codes?: string[];
   /** Only for events that carry all of these attributes with these values. */
   attributes?: Record<string, string>;
+  /**
+   * In portions: each value of this attribute (`user`) has so much of it, from the first event on that needs it, and nothing else of
+   * the grant. Of the grants of a subscription with the same label, asset and end, a value has one portion.
+   */
+  each?: { attribute: string; amount: Nanos };
 }
 
 /** Collects the answer to one event or change. A rejected event leaves nothing behind. */
@@ -80,6 +85,7 @@ export class Outcome {
       effective: grant.effective === undefined ? null : crossingOut(grant.effective),
       expires: grant.expires === undefined ? null : crossingOut(grant.expires),
       appliesTo: { codes: grant.codes ?? [], attributes: Object.entries(grant.attributes ?? {}) },
+      each: grant.each === undefined ? null : { attribute: grant.each.attribute, amount: crossingOut(grant.each.amount) },
       label: grant.label,
     });
   }

@@ -112,6 +112,12 @@ pub struct Grant {
     /// Pay only for events with this attribute; may be given several times
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+    /// Give each value of this attribute a portion of its own, of --each-amount: user
+    #[arg(long, value_name = "ATTRIBUTE", requires = "each_amount")]
+    each: Option<String>,
+    /// How much each value gets at most
+    #[arg(long, value_name = "AMOUNT", requires = "each")]
+    each_amount: Option<Nanos>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -195,6 +201,12 @@ impl Grant {
             set(
                 "applies_to",
                 json!({ "codes": self.codes, "attributes": attributes(&self.attributes)? }),
+            );
+        }
+        if let (Some(attribute), Some(amount)) = (&self.each, self.each_amount) {
+            set(
+                "each",
+                json!({ "attribute": attribute, "amount": amount.to_string() }),
             );
         }
         Ok(body.into())

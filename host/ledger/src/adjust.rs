@@ -32,11 +32,11 @@ pub(crate) fn adjust(wallet: &mut Wallet, adjust: &Adjust, at: Timestamp) -> Res
                 attributes: &attributes,
             };
             let draws = Funds::of(wallet).draw(asset, purpose, adjust.amount);
-            let free = Nanos::new(draws.iter().map(|(_, amount)| amount.get()).sum());
+            let free = Nanos::new(draws.iter().map(|drawn| drawn.amount.get()).sum());
             check_at_most(adjust.amount, free, "is more than is free")?;
             let taken = draws
                 .into_iter()
-                .map(|(grant, amount)| (Account::Available(grant), Nanos::new(-amount.get())));
+                .map(|drawn| (Account::Available(drawn.grant), Nanos::new(-drawn.amount.get())));
             postings.extend(taken);
             postings.push((Account::Adjustments, adjust.amount));
         }

@@ -13,6 +13,7 @@ use farebox_record::time::Timestamp;
 
 use crate::funds::{Funds, Purpose, burn_order};
 use crate::limits::CHAIN_PRICES_MAX;
+use crate::portions::Portion;
 use crate::wallet::Wallet;
 
 /// Where a slice comes from, as far as posting it goes.
@@ -36,6 +37,8 @@ pub(crate) enum Origin {
 pub(crate) struct Draw {
     pub slice: Slice,
     pub origin: Origin,
+    /// It is taken from this portion, which nobody has opened yet.
+    pub portion: Option<Box<Portion>>,
 }
 
 /// What nothing covers of a charge.
@@ -405,9 +408,12 @@ impl<'c> Open<'c> {
                 draws.push(self.slice(SliceSource::Receivable, asset.clone(), need, Origin::Live));
                 return None;
             }
-            for (grant, amount) in funds.draw(asset, purpose, need) {
-                self.took(link, amount);
-                draws.push(self.slice(SliceSource::Grant(grant), asset.clone(), amount, Origin::Live));
+            for drawn in funds.draw(asset, purpose, need) {
+                self.took(link, drawn.amount);
+                let from = SliceSource::Grant(drawn.grant);
+                let mut draw = self.slice(from, asset.clone(), drawn.amount, Origin::Live);
+                draw.portion = drawn.portion;
+                draws.push(draw);
             }
             if link + 1 == self.links.len() {
                 let missing = self.need(link);
@@ -430,6 +436,7 @@ impl<'c> Open<'c> {
                 amount,
             },
             origin,
+            portion: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use farebox_record::time::Timestamp;
 use crate::cover::{Draw, Origin};
 use crate::grant::pay_debt;
 use crate::limits;
+use crate::portions::is_remembered;
 use crate::refusal::Refusal;
 use crate::wallet::Wallet;
 
@@ -115,6 +116,7 @@ impl<'w> Draft<'w> {
 
     /// Posts what draws take, and the revenue that they make.
     pub fn take(&mut self, draws: &[Draw]) {
+        self.open_portions(draws);
         let mut revenue: BTreeMap<(u16, Asset), i128> = BTreeMap::new();
         for draw in draws {
             let slice = &draw.slice;
@@ -142,6 +144,13 @@ impl<'w> Draft<'w> {
         }
         for ((charge, asset), amount) in revenue {
             self.post(Account::Revenue, &asset, Nanos::new(amount), Some(charge));
+        }
+    }
+
+    /// Opens the portions that draws take from.
+    pub fn open_portions(&mut self, draws: &[Draw]) {
+        for portion in draws.iter().filter_map(|draw| draw.portion.as_deref()) {
+            self.open_portion(portion);
         }
     }
 
@@ -221,6 +230,8 @@ impl<'w> Draft<'w> {
             label: Some(label),
             subscription: None,
             phase: GrantPhase::Active,
+            portions: None,
+            portion_of: None,
         };
         self.put(Effect::GrantOpened(id.clone(), Box::new(grant)));
         Some(id)
@@ -246,7 +257,7 @@ impl<'w> Draft<'w> {
 
     /// Whether nothing of the grant is left, and no open hold could give any of it back.
     fn is_spent(&self, id: &GrantId) -> bool {
-        let empty = |g: &GrantState| g.available.is_zero() && g.held.is_zero();
+        let empty = |g: &GrantState| g.available.is_zero() && g.held.is_zero() && !is_remembered(g);
         let source = SliceSource::Grant(id.clone());
         self.wallet.grants.get(id).is_some_and(empty)
             && !self
@@ -342,6 +353,8 @@ mod tests {
             label: None,
             subscription: None,
             phase: GrantPhase::Active,
+            portions: None,
+            portion_of: None,
         };
         draft.put(Effect::GrantOpened(g(), Box::new(grant)));
         draft.post(Account::Available(g()), &usd, Nanos::new(3), None);

@@ -7,6 +7,8 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::ids::GrantId;
 use farebox_record::state::{GrantPhase, GrantState};
 
+use crate::limits::GRANTS_PER_WALLET_MAX;
+use crate::portions::Portion;
 use crate::wallet::Wallet;
 
 /// What a charge is for: decides which grants it may burn.
@@ -16,6 +18,14 @@ pub(crate) struct Purpose<'a> {
     pub code: &'a str,
     /// Attributes of the event.
     pub attributes: &'a BTreeMap<String, String>,
+}
+
+/// What is drawn from one grant.
+pub(crate) struct Drawn {
+    pub grant: GrantId,
+    pub amount: Nanos,
+    /// The grant is this portion, which is to be opened first.
+    pub portion: Option<Box<Portion>>,
 }
 
 /// The free value of a wallet while one command is decided. Drawing from it changes nothing of the wallet: only when
@@ -42,17 +52,27 @@ impl<'w> Funds<'w> {
     }
 
     /// Draws up to `need`, grant by grant.
-    pub fn draw(&mut self, asset: &Asset, purpose: Purpose<'_>, need: Nanos) -> Vec<(GrantId, Nanos)> {
-        let mut open: Vec<(&GrantId, &GrantState)> = self
-            .wallet
+    pub fn draw(&mut self, asset: &Asset, purpose: Purpose<'_>, need: Nanos) -> Vec<Drawn> {
+        let Some(wallet) = self.wallet else {
+            return Vec::new();
+        };
+        let unopened: Vec<Portion> = wallet
+            .grants
             .iter()
-            .flat_map(|wallet| &wallet.grants)
-            .filter(|(_, g)| usable(g, asset, purpose))
+            .filter(|(_, grant)| grant.portions.is_some())
+            .filter_map(|(id, grant)| Portion::unopened(wallet, id, grant, purpose.attributes))
+            .take(GRANTS_PER_WALLET_MAX.saturating_sub(wallet.grants.len()))
             .collect();
-        open.sort_by(|a, b| burn_order(*a, *b));
+        let whole = wallet.grants.iter().map(|(id, grant)| (id, grant, None));
+        let portions = unopened.iter().map(|new| (&new.id, &new.state, Some(new)));
+        let mut open: Vec<(&GrantId, &GrantState, Option<&Portion>)> = whole
+            .chain(portions)
+            .filter(|(_, grant, _)| usable(grant, asset, purpose))
+            .collect();
+        open.sort_by(|a, b| burn_order((a.0, a.1), (b.0, b.1)));
         let mut rest = need.get();
         let mut draws = Vec::new();
-        for (id, grant) in open {
+        for (id, grant, portion) in open {
             if rest == 0 {
                 break;
             }
@@ -61,7 +81,11 @@ impl<'w> Funds<'w> {
             if take > 0 {
                 *drawn = Nanos::new(drawn.get() + take);
                 rest -= take;
-                draws.push((id.clone(), Nanos::new(take)));
+                draws.push(Drawn {
+                    grant: id.clone(),
+                    amount: Nanos::new(take),
+                    portion: portion.cloned().map(Box::new),
+                });
             }
         }
         draws
@@ -71,6 +95,7 @@ impl<'w> Funds<'w> {
 fn usable(grant: &GrantState, asset: &Asset, purpose: Purpose<'_>) -> bool {
     grant.asset == *asset
         && grant.phase == GrantPhase::Active
+        && grant.portions.is_none()
         && grant.available.is_positive()
         && grant.applies_to.allows(purpose.code, purpose.attributes)
 }

@@ -7,6 +7,7 @@ use farebox_record::command::Grant;
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::outcome::{Account, Answer, Effect, Outcome};
 use farebox_record::plan::{Category, GrantOrder};
+use farebox_record::portion::{Each, Portions};
 use farebox_record::state::{GrantPhase, GrantState};
 use farebox_record::time::Timestamp;
 
@@ -30,6 +31,12 @@ pub(crate) fn open_grant(wallet: &mut Wallet, grant: &Grant, at: Timestamp) -> R
         return Err(Refusal::Amount {
             field: "amount",
             problem: "is more than 10^18 (limit GRANT_NANOS_MAX)",
+        });
+    }
+    if !grant.each.iter().all(is_sensible) {
+        return Err(Refusal::Amount {
+            field: "each.amount",
+            problem: "must be more than zero and at most 10^18",
         });
     }
     let effective = grant.effective.unwrap_or(at);
@@ -60,6 +67,8 @@ pub(crate) fn open_grant(wallet: &mut Wallet, grant: &Grant, at: Timestamp) -> R
         } else {
             GrantPhase::Waiting
         },
+        portions: portions(grant.each.as_ref()),
+        portion_of: None,
     };
     let mut draft = Draft::new(wallet, at);
     let paid_debt = open_grant_state(&mut draft, &grant.id, state);
@@ -127,7 +136,24 @@ pub(crate) fn ordered_grant(order: &GrantOrder, subscription: &SubscriptionId, a
         } else {
             GrantPhase::Waiting
         },
+        portions: portions(order.each.as_ref()),
+        portion_of: None,
     }
+}
+
+/// A grant of which no portion is opened yet.
+fn portions(each: Option<&Each>) -> Option<Box<Portions>> {
+    each.map(|each| {
+        Box::new(Portions {
+            each: each.clone(),
+            opened: BTreeSet::new(),
+        })
+    })
+}
+
+/// Whether portions of such a size can be.
+pub(crate) fn is_sensible(each: &Each) -> bool {
+    each.amount.is_positive() && each.amount.get() <= GRANT_NANOS_MAX
 }
 
 /// What of the grant is free becomes breakage; what holds have pinned stays good for them.

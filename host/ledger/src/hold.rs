@@ -15,7 +15,7 @@ use farebox_record::state::HoldState;
 use farebox_record::time::{Span, Timestamp};
 
 use crate::conclude::conclude;
-use crate::cover::{Covered, Draw, Origin, cover, lines, owned_by};
+use crate::cover::{Covered, Origin, cover, lines, owned_by};
 use crate::credit::{asset_in_debt, beyond, on_credit, totals};
 use crate::draft::{Draft, grant_of};
 use crate::giving::{Giving, check_named, gives_back};
@@ -135,6 +135,7 @@ fn open(
     };
     let held = held(&hold);
     let mut draft = Draft::new(wallet, at);
+    draft.open_portions(&covered.draws);
     pin(&mut draft, &hold.pins);
     draft.put(Effect::HoldPut(event, Box::new(hold)));
     let (quote, revision) = (lines(&priced.charges), pricing.revision);
@@ -246,7 +247,7 @@ pub(crate) fn extend(
     check_ttl(extend.ttl)?;
     let mut hold = wallet.hold(&extend.hold).cloned().ok_or(Refusal::UnknownHold)?;
     check_open(hold.expires, at)?;
-    let mut added = Vec::new();
+    let (mut added, mut live) = (Vec::new(), Vec::new());
     if !extend.measures.is_empty() {
         if is_paused(wallet, &hold.subscription) {
             return Ok(deny(wallet, at, denied(DenialReason::Paused)));
@@ -269,8 +270,9 @@ pub(crate) fn extend(
         }
         let fresh = beyond(&hold.overdraft, &covered.uncovered);
         let before = held(&hold);
-        let live = covered.draws.iter().filter(|d| d.origin == Origin::Live);
-        added = pins(&live.cloned().collect::<Vec<Draw>>());
+        let draws = covered.draws.iter();
+        live = draws.filter(|d| d.origin == Origin::Live).cloned().collect();
+        added = pins(&live);
         hold.pins = merged(hold.pins.iter().chain(&added).cloned());
         let overdraft = hold.overdraft.iter().map(|(asset, amount)| (asset, *amount));
         hold.overdraft = per_asset(overdraft.chain(fresh.iter().map(|u| (&u.asset, u.missing))));
@@ -286,6 +288,7 @@ pub(crate) fn extend(
     hold.expires = hold.expires.max(at.saturating_add(extend.ttl));
     let (held, expires) = (held(&hold), hold.expires);
     let mut draft = Draft::new(wallet, at);
+    draft.open_portions(&live);
     pin(&mut draft, &added);
     draft.put(Effect::HoldPut(extend.hold.clone(), Box::new(hold)));
     Ok(draft.finish(|wallet| Answer::Extended {

@@ -29,6 +29,7 @@ mod missed;
 mod orders;
 mod owed;
 mod pins;
+mod portions;
 mod refold;
 mod refusal;
 mod renewal;

@@ -4,7 +4,7 @@ use farebox_record::time::Span;
 
 /// Open holds of one wallet.
 pub const HOLDS_PER_WALLET_MAX: usize = 10_000;
-/// Grants of one wallet that are not used up.
+/// Grants of one wallet that are not used up, portions among them; nobody gets a portion beyond.
 pub const GRANTS_PER_WALLET_MAX: usize = 1_000;
 /// Subscriptions of one wallet.
 pub const SUBSCRIPTIONS_PER_WALLET_MAX: usize = 64;

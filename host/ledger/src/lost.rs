@@ -50,7 +50,10 @@ impl Lost {
     /// have paid for it either.
     pub fn good_at(&self, time: Timestamp, grants: Grants<'_>) -> Vec<Owned> {
         let all = self.of_event.iter().chain(&self.of_others);
-        let is_good = |own: &&Owned| grants.expires(&own.from).is_none_or(|expires| time < expires);
+        let is_good = |own: &&Owned| {
+            // What is nothing, or spent, must not be asked: a charge whose rest is rounded to nothing is done where it is asked.
+            own.amount.is_positive() && grants.expires(&own.from).is_none_or(|expires| time < expires)
+        };
         all.filter(is_good).cloned().collect()
     }
 

@@ -17,7 +17,7 @@ use crate::cover::{
 use crate::draft::Draft;
 use crate::funds::Funds;
 use crate::giving::check_none;
-use crate::grant::{GRANT_NANOS_MAX, check_room, open_grant_state, ordered_grant};
+use crate::grant::{GRANT_NANOS_MAX, check_room, is_sensible, open_grant_state, ordered_grant};
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::spending::count_event;
@@ -220,7 +220,11 @@ pub(crate) fn check_priced(
 
 /// The same of what it charges and gives alone.
 pub(crate) fn check_values(wallet: &Wallet, priced: &Priced) -> Result<(), Refusal> {
-    let sensible = |order: &GrantOrder| order.amount.is_positive() && order.amount.get() <= GRANT_NANOS_MAX;
+    let sensible = |order: &GrantOrder| {
+        order.amount.is_positive()
+            && order.amount.get() <= GRANT_NANOS_MAX
+            && order.each.iter().all(is_sensible)
+    };
     if !priced.grants.iter().all(sensible) {
         let problem = "of a grant that the plan gives must be more than zero and at most 10^18";
         return Err(Refusal::Amount {
@@ -333,6 +337,7 @@ pub(crate) fn debt(uncovered: Uncovered) -> Draw {
             amount: uncovered.missing,
         },
         origin: Origin::Live,
+        portion: None,
     }
 }
 

@@ -9,6 +9,7 @@ use farebox_record::correction::{GiveBacks, Noted};
 use farebox_record::ids::{GrantId, Hash, LimitName, SubscriptionId};
 use farebox_record::outcome::{Account, Effect, Entry, HoldEnd};
 use farebox_record::plan::EventRef;
+use farebox_record::portion::PortionKey;
 use farebox_record::record::Record;
 use farebox_record::spending::LimitState;
 use farebox_record::state::{
@@ -219,6 +220,7 @@ impl Wallet {
             Effect::Entry(entry) => self.fold_entry(entry)?,
             Effect::GrantOpened(id, grant) | Effect::GrantReopened(id, grant) => {
                 self.enter_grant(id, grant);
+                self.note_portion(id, grant);
                 self.grants.insert(id.clone(), (**grant).clone());
                 self.dirty.insert(Part::Grant(id.clone()));
             }
@@ -483,6 +485,15 @@ impl Wallet {
 
     fn enter_grant(&mut self, id: &GrantId, grant: &GrantState) {
         self.agenda.extend(Wallet::grant_due(id, grant));
+    }
+
+    /// A portion is opened once, as long as its grant has something to open.
+    fn note_portion(&mut self, id: &GrantId, grant: &GrantState) {
+        let of = grant.portion_of.as_ref().and_then(|of| self.grants.get_mut(of));
+        if let Some((portions, key)) = of.and_then(|of| of.portions.as_mut()).zip(PortionKey::of(id)) {
+            portions.opened.insert(key);
+            self.dirty.extend(grant.portion_of.clone().map(Part::Grant));
+        }
     }
 
     fn leave_grant(&mut self, id: &GrantId, grant: &GrantState) {

@@ -15,8 +15,9 @@ use crate::state::{Part, SubjectTimer};
 /// The format of everything in this crate. 2: a record says what a correction means to the plan, and which earlier events a
 /// plan gave back of. 3: what an event took says when it was posted. 4: the start of a subscription says what happens above a
 /// hold, what is noted of an event says by which record, and a timer of a subject may be of no event. 5: what a plan
-/// remembers of a subject says in which version, and so does what a term opened with.
-pub const FORMAT: u8 = 5;
+/// remembers of a subject says in which version, and so does what a term opened with. 6: a grant may have a portion for each
+/// value of an attribute.
+pub const FORMAT: u8 = 6;
 /// The oldest format that is read.
 pub const FORMAT_MIN: u8 = 1;
 

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
 use crate::lifecycle::{ChangeSubscription, SubscriptionChange, TermState};
 use crate::plan::{AppliesTo, Category, EventRef};
+use crate::portion::Each;
 use crate::spending::LimitTerms;
 use crate::state::{Cadence, MissedChange, MissedTransition, Shortfall};
 use crate::time::{Span, Timestamp};
@@ -114,6 +115,9 @@ pub struct Grant {
     pub applies_to: AppliesTo,
     /// What a person reads.
     pub label: Option<String>,
+    /// Whether it is taken in portions. Since format 6.
+    #[serde(deserialize_with = "codec::since::<6, _, _>")]
+    pub each: Option<Each>,
 }
 
 /// See [`Command::Subscribe`].
@@ -434,6 +438,7 @@ impl Command {
                 .or_else(|| differs("effective_at", &a.effective, &b.effective))
                 .or_else(|| differs("expires_at", &a.expires, &b.expires))
                 .or_else(|| differs("applies_to", &a.applies_to, &b.applies_to))
+                .or_else(|| differs("each", &a.each, &b.each))
                 .or_else(|| differs("label", &a.label, &b.label)),
             (C::Subscribe(a), C::Subscribe(b)) => differs("plan", &a.plan, &b.plan)
                 .or_else(|| differs("seats", &a.seats, &b.seats))

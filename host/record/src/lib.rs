@@ -12,6 +12,7 @@ pub mod ids;
 pub mod lifecycle;
 pub mod outcome;
 pub mod plan;
+pub mod portion;
 pub mod record;
 pub mod spending;
 pub mod state;

@@ -6,7 +6,9 @@ use std::fmt;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::ids::{EventId, EventType, Source};
+use crate::portion::Each;
 use crate::time::Timestamp;
 
 /// What a plan is and what it reads; see `description` in `wit/plan.wit`.
@@ -153,6 +155,9 @@ pub struct GrantOrder {
     pub applies_to: AppliesTo,
     /// What a person reads.
     pub label: String,
+    /// Whether it is taken in portions. Since format 6.
+    #[serde(deserialize_with = "codec::since::<6, _, _>")]
+    pub each: Option<Each>,
 }
 
 /// Where granted value comes from. Paid and promotional value never mix.

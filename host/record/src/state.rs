@@ -13,6 +13,7 @@ use crate::ids::{EventType, GrantId, Hash, LimitName, PlanName, RevisionHash, Su
 use crate::lifecycle::{PastTerm, Scheduled, SubscriptionStatus};
 use crate::outcome::Line;
 use crate::plan::{AppliesTo, Category, RemainingGrant};
+use crate::portion::Portions;
 use crate::time::{Period, Timestamp};
 
 /// What a wallet knows besides its grants, holds and subscriptions.
@@ -123,6 +124,12 @@ pub struct GrantState {
     pub subscription: Option<SubscriptionId>,
     /// Whether its value may be used: false until `effective`, when it pays debt first.
     pub phase: GrantPhase,
+    /// Whether it is taken in portions, each of which is a grant of its own. Since format 6.
+    #[serde(deserialize_with = "codec::since::<6, _, _>")]
+    pub portions: Option<Box<Portions>>,
+    /// The grant that it is a portion of, if it is one. Since format 6.
+    #[serde(deserialize_with = "codec::since::<6, _, _>")]
+    pub portion_of: Option<GrantId>,
 }
 
 /// Where a grant is in its life.

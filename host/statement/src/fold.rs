@@ -130,6 +130,8 @@ impl Fold {
                 self.hold_gives(record, asset, from.amount)?;
                 self.post(record, asset, &key, Moved::free(from.amount))
             }
+            // A portion of a grant is opened: what one grant gives, the other has.
+            (A::Available(_), A::Available(_)) => Ok(()),
             (A::Available(_), A::Debt) => {
                 for moved in [Moved::by(from), Moved::by(to)].into_iter().flatten() {
                     self.post(record, asset, &Key::of(LineKind::DebtPaid), moved)?;

@@ -111,7 +111,7 @@ impl Before {
         match effect {
             Effect::GrantOpened(grant, state) => {
                 self.expired.remove(grant);
-                Some(What::GrantReceived {
+                state.portion_of.is_none().then(|| What::GrantReceived {
                     grant: grant.clone(),
                     asset: state.asset.clone(),
                     amount: state.amount,

@@ -17,6 +17,7 @@ use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, Source, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionChange;
 use farebox_record::plan::{AppliesTo, Category, EventRef};
+use farebox_record::portion::Each;
 use farebox_record::state::{Cadence, Shortfall};
 use farebox_record::time::{Span, Timestamp};
 use rand::Rng as _;
@@ -363,6 +364,10 @@ fn grant(scene: &mut Scene<'_>) -> Vec<Command> {
     let effective = scene.one_in(6).then(|| days(scene, 5));
     let expires = scene.one_in(3).then(|| days(scene, 40));
     let asset = scene.asset();
+    let each = scene.one_in(5).then(|| Each {
+        attribute: ["task", "model"][scene.random.random_range(0..2)].into(),
+        amount: scene.amount(40),
+    });
     vec![Command::Grant(Grant {
         id: name(GrantId::new(&format!("g{id}"))),
         amount: scene.amount(if asset.as_str() == "usd" { 200 } else { 3_000 }),
@@ -388,6 +393,7 @@ fn grant(scene: &mut Scene<'_>) -> Vec<Command> {
             attributes: BTreeMap::new(),
         },
         label: None,
+        each,
     })]
 }
 

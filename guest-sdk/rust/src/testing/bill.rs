@@ -40,6 +40,8 @@ pub struct BilledGrant {
     pub codes: Vec<String>,
     /// Attributes that an event must have to burn it.
     pub attributes: Vec<(String, String)>,
+    /// The attribute of which each value has a portion, and how much that is.
+    pub each: Option<(String, Nanos)>,
     /// What a person reads.
     pub label: String,
 }

@@ -146,6 +146,7 @@ pub(super) fn grant(id: &str) -> Command {
         expires: None,
         applies_to: AppliesTo::default(),
         label: None,
+        each: None,
     })
 }
 

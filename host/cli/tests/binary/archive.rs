@@ -37,6 +37,7 @@ fn grant(n: i64) -> Command {
         expires: (n == 1).then(an_hour_ago),
         applies_to: AppliesTo::default(),
         label: None,
+        each: None,
     })
 }
 

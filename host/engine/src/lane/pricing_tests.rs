@@ -120,6 +120,7 @@ fn what_an_event_holds_itself_counts_as_free_for_its_own_price() {
         expires: None,
         applies_to: AppliesTo::default(),
         label: None,
+        each: None,
     };
     decide(&mut wallet, Command::Grant(grant), None);
     decide(&mut wallet, authorize("a"), Some(costs("6")));

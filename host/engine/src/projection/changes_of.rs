@@ -176,6 +176,8 @@ fn repriced(record: &Record) -> impl Iterator<Item = What> {
 /// One arm for each effect that is news by itself. `behind` are the effects of the record that follow on it.
 fn of_effect(record: &Record, effect: &Effect, behind: &[Effect]) -> Option<What> {
     match effect {
+        // A portion is of a grant that was received before.
+        Effect::GrantOpened(_, state) if state.portion_of.is_some() => None,
         Effect::GrantOpened(grant, state) => Some(What::GrantReceived {
             grant: grant.clone(),
             asset: state.asset.clone(),

@@ -32,6 +32,7 @@ fn grant_command() -> Command {
         expires: None,
         applies_to: AppliesTo::default(),
         label: None,
+        each: None,
     })
 }
 

@@ -225,6 +225,8 @@ pub(super) fn grant_opened(value: &str) -> Effect {
         label: None,
         subscription: None,
         phase: GrantPhase::Active,
+        portions: None,
+        portion_of: None,
     };
     Effect::GrantOpened(grant_id(), Box::new(state))
 }

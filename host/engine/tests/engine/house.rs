@@ -194,6 +194,7 @@ pub fn grant(id: &str, amount: &str) -> Command {
         expires: None,
         applies_to: AppliesTo::default(),
         label: None,
+        each: None,
     })
 }
 

@@ -101,9 +101,22 @@ pub struct TopUp {
     /// Attributes that an event must have to burn it.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+    /// Each value of an attribute has a portion of its own; none: it is not divided.
+    #[serde(default)]
+    pub each: Option<EachValue>,
     /// What a person reads.
     #[serde(default)]
     pub label: Option<String>,
+}
+
+/// See [`TopUp::each`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EachValue {
+    /// The attribute: `user`.
+    pub attribute: String,
+    /// How much each of its values gets, in the asset of the grant.
+    pub amount: Count,
 }
 
 /// See [`Step::use_`](super::Step::use_).

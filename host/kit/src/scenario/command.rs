@@ -13,6 +13,7 @@ use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::plan::{AppliesTo, Category, EventRef};
+use farebox_record::portion::Each;
 use farebox_record::spending::{CalendarUnit, LimitTerms, OnExceed, Scope, Threshold, Window};
 use farebox_record::state::{Cadence, Shortfall};
 use farebox_record::time::Span;
@@ -366,6 +367,10 @@ fn grant(top_up: &action::TopUp, number: usize) -> Result<Grant, Unsupported> {
             attributes: top_up.attributes.clone(),
         },
         label: top_up.label.clone(),
+        each: top_up.each.as_ref().map(|each| Each {
+            attribute: each.attribute.clone(),
+            amount: each.amount.0,
+        }),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::action::Category;
+use super::action::{Category, EachValue};
 use super::value::{At, Count, Money};
 
 /// What must come of a step. What is not there is not checked.
@@ -112,6 +112,9 @@ pub struct ExpectedGrant {
     /// Until when it is good; none: not checked.
     #[serde(default)]
     pub expires: Option<At>,
+    /// How it is divided; none: not checked.
+    #[serde(default)]
+    pub each: Option<EachValue>,
 }
 
 /// That a step is refused.

@@ -284,6 +284,10 @@ fn grant_fits(expected: &ExpectedGrant, grant: &GrantOrder) -> bool {
             .is_none_or(|kind| category(kind) == grant.category)
         && expected.effective.is_none_or(|at| Some(at.0) == grant.effective)
         && expected.expires.is_none_or(|at| Some(at.0) == grant.expires)
+        && expected.each.as_ref().is_none_or(|each| {
+            let given = grant.each.as_ref();
+            given.is_some_and(|given| (&given.attribute, given.amount) == (&each.attribute, each.amount.0))
+        })
 }
 
 fn show_charge(found: &Dated) -> String {

@@ -173,6 +173,7 @@ impl Model {
             ..Hold::default()
         };
         hold.quoted = first_asked(charges);
+        self.open_parts(cover);
         for (_, asset, source, amount) in &cover.live {
             if let Source::Grant(id) = source {
                 self.grant_mut(id).free -= amount;
@@ -265,6 +266,8 @@ impl Model {
                 return self.deny(denied);
             }
             let had = self.held_by(index);
+            let grants = self.grants.clone();
+            self.open_parts(&cover);
             let mut grown = self.holds[index].clone();
             grown.quoted = first_asked(&says.charges);
             for (_, _, source, amount) in &cover.live {
@@ -289,6 +292,7 @@ impl Model {
             }
             let grown = std::mem::replace(&mut self.holds[index], before);
             if let Some(denied) = self.unfit(labels, &wanted, &had) {
+                self.grants = grants;
                 return self.deny(denied);
             }
             self.holds[index] = grown;

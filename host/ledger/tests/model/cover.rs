@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fraction::Fraction;
+use crate::parts::Part;
 use crate::reference::{Grant, Key, Model, Source};
 use crate::words::{Charge, Labels};
 
@@ -17,6 +18,8 @@ pub struct Cover {
     pub live: Vec<(usize, &'static str, Source, i128)>,
     /// By nothing.
     pub missing: Vec<(usize, &'static str, i128)>,
+    /// Parts of grants that may be among what is taken from the wallet.
+    pub parts: Vec<Part>,
 }
 
 impl Cover {
@@ -144,7 +147,9 @@ impl<'c> Round<'c> {
 
     /// Of what is free in the wallet; what nothing covers is missing.
     fn draw_live(&mut self, model: &Model, labels: Labels, cover: &mut Cover) {
-        let mut order: Vec<&Grant> = model.grants.iter().collect();
+        cover.parts = model.parts(labels);
+        let parts = cover.parts.iter().map(|(_, part)| part);
+        let mut order: Vec<&Grant> = model.grants.iter().chain(parts).collect();
         order.sort_by_key(|g| g.burns());
         let mut free: BTreeMap<&str, i128> = BTreeMap::new();
         for grant in order.iter().filter(|g| !g.waiting && !g.dead) {

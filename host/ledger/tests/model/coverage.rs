@@ -42,6 +42,11 @@ fn read(record: &Record, seen: &mut Seen) {
     }
     for effect in &record.outcome.effects {
         seen.insert(("effect", name(effect)));
+        if let Effect::GrantOpened(_, grant) = effect
+            && grant.portion_of.is_some()
+        {
+            seen.insert(("grant", "Portion".into()));
+        }
         if let Effect::Entry(entry) = effect {
             seen.insert(("account", name(&entry.account)));
         }
@@ -50,7 +55,7 @@ fn read(record: &Record, seen: &mut Seen) {
 
 /// All that there is, but what older releases wrote and nobody asks for any more.
 #[rustfmt::skip]
-const ALL: [(&str, &[&str]); 8] = [
+const ALL: [(&str, &[&str]); 9] = [
     ("account", &["Adjustments", "Available", "Breakage", "Debt", "Held", "Included", "Promotional", "Purchases",
         "Receivable", "Revenue"]),
     ("answer", &["Adjusted", "Allowed", "Charged", "Corrected", "Customer", "Denied", "Extended", "Granted", "Handled",
@@ -68,6 +73,7 @@ const ALL: [(&str, &[&str]); 8] = [
         "LimitCountedApart", "LimitDeleted", "LimitPut", "PlanTaken", "StandingPut", "SubjectPut", "SubjectTimerPut",
         "SubscriptionForgotten", "SubscriptionPut", "TermForgotten", "TermPut", "ThresholdCrossed", "UnpricedKept",
         "UnpricedRated", "WriteOffsPut"]),
+    ("grant", &["Portion"]),
 ];
 
 /// Does not compile where a kind is new, until it stands in [`ALL`] too.

@@ -15,6 +15,7 @@ use farebox_record::event::Event;
 use farebox_record::ids::{CallId, EventType, PlanName, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, TermState, When};
 use farebox_record::outcome::{Answer, Pricing};
+use farebox_record::portion::Each;
 use farebox_record::state::{Part, Shortfall};
 use farebox_record::time::Timestamp;
 
@@ -364,6 +365,10 @@ impl Pair {
         grant.expires = order.until(now).map(t);
         grant.applies_to.codes = order.code.map(String::from).into_iter().collect();
         grant.applies_to.attributes = order.labels.attributes();
+        grant.each = order.each.map(|amount| Each {
+            attribute: "team".into(),
+            amount: Nanos::new(amount),
+        });
         let asked = self.world.decide(Command::Grant(grant), None);
         (asked, self.model.grant(&id, order))
     }

@@ -33,6 +33,10 @@ pub struct Grant {
     pub sub: Option<String>,
     /// The event that it was given for, and goes with.
     pub event: Option<String>,
+    /// How much of it each team may have; it pays for nothing else.
+    pub each: Option<i128>,
+    /// Teams that have had theirs.
+    pub had: Vec<&'static str>,
     pub waiting: bool,
     /// It has expired, or its subscription ended it.
     pub dead: bool,
@@ -52,7 +56,7 @@ impl Grant {
     }
 
     pub fn pays_for(&self, code: &str, labels: Labels) -> bool {
-        self.code.is_none_or(|c| c == code) && labels.have(self.labels)
+        self.each.is_none() && self.code.is_none_or(|c| c == code) && labels.have(self.labels)
     }
 }
 
@@ -243,7 +247,12 @@ impl Model {
     pub fn spent(&self, grant: &Grant) -> bool {
         let source = Source::Grant(grant.id.clone());
         let returns = |h: &&Hold| !h.ended && !h.forgotten && h.taken.keys().any(|(_, _, s)| *s == source);
-        grant.free == 0 && self.held(&grant.id) == 0 && self.holds.iter().find(returns).is_none()
+        let tells_who_had =
+            grant.each.is_some() && grant.sub.is_some() && grant.until.is_some() && !grant.dead;
+        grant.free == 0
+            && !tells_who_had
+            && self.held(&grant.id) == 0
+            && self.holds.iter().find(returns).is_none()
     }
 
     /// A grant is no longer good: what of it is free is lost.
@@ -276,6 +285,8 @@ impl Model {
             until: order.until(asked),
             code: order.code,
             labels: order.labels,
+            each: order.each,
+            had: Vec::new(),
             sub,
             event: None,
             waiting: from > asked,
@@ -310,6 +321,8 @@ impl Model {
             until: None,
             code: None,
             labels: Labels::default(),
+            each: None,
+            had: Vec::new(),
             sub: None,
             event: None,
             waiting: false,
@@ -320,6 +333,7 @@ impl Model {
 
     /// Takes what is covered from the wallet and owes the rest.
     pub fn post(&mut self, cover: &Cover) {
+        self.open_parts(cover);
         for (_, asset, source, amount) in &cover.live {
             match source {
                 Source::Grant(id) => self.grant_mut(id).free -= amount,

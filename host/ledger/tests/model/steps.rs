@@ -158,10 +158,10 @@ fn any_order() -> impl Strategy<Value = Order> {
         prop::option::weighted(0.3, prop_oneof![-500..500_i64, 0..20 * DAY]),
         prop::option::weighted(0.5, prop_oneof![1..2_000_i64, 1..40 * DAY]),
         prop::option::weighted(0.25, select(&CODES[..])),
-        any_labels(1),
+        (any_labels(1), prop::option::weighted(0.3, 1..60_i128)),
     )
         .prop_map(
-            |((asset, amount, category, priority), delay, life, code, labels)| Order {
+            |((asset, amount, category, priority), delay, life, code, (labels, each))| Order {
                 asset,
                 amount,
                 category,
@@ -170,6 +170,7 @@ fn any_order() -> impl Strategy<Value = Order> {
                 life,
                 code,
                 labels,
+                each,
             },
         )
 }

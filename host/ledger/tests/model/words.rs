@@ -11,6 +11,8 @@ use farebox_record::plan::{
     TimerOrder,
 };
 
+use farebox_record::portion::Each;
+
 use crate::world::make::{self, asset, n};
 use crate::world::t;
 
@@ -125,6 +127,8 @@ pub struct Order {
     pub life: Option<i64>,
     pub code: Option<&'static str>,
     pub labels: Labels,
+    /// How much of it each team may have. Of a caller's grants.
+    pub each: Option<i128>,
 }
 
 impl Order {
@@ -234,6 +238,10 @@ fn priced(says: &Says, asked: i64) -> Priced {
             expires: order.until(asked).map(t),
             applies_to: Default::default(),
             label: "given".into(),
+            each: order.each.map(|amount| Each {
+                attribute: "team".into(),
+                amount: Nanos::new(amount),
+            }),
         };
         given.applies_to.codes.extend(order.code.map(String::from));
         given.applies_to.attributes = order.labels.attributes();

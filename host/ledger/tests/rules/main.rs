@@ -30,6 +30,7 @@ mod owed;
 mod owners;
 mod parts;
 mod plan_orders;
+mod portions;
 mod refold;
 mod refold_lost;
 mod refold_parts;

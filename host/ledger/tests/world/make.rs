@@ -51,6 +51,7 @@ pub fn grant(id: &str, asset_name: &str, amount: &str) -> Grant {
         expires: None,
         applies_to: AppliesTo::default(),
         label: None,
+        each: None,
     }
 }
 
@@ -268,6 +269,7 @@ pub fn order(asset_name: &str, amount: &str) -> GrantOrder {
         expires: None,
         applies_to: AppliesTo::default(),
         label: "Monthly".into(),
+        each: None,
     }
 }
 

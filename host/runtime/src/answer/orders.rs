@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use farebox_record::plan::{AppliesTo, Category, GrantOrder, SubjectChange, TimerOrder};
+use farebox_record::portion::Each;
 use farebox_record::time::Timestamp;
 
 use super::{Asked, Reader, amount};
@@ -28,6 +29,7 @@ impl Reader<'_> {
             ));
         }
         Fault::check("label_bytes_max", said.label.len(), self.limits.label_bytes_max)?;
+        let each = said.each.map(|each| self.each(each)).transpose()?;
         Ok(GrantOrder {
             asset: self.asset(said.asset)?,
             amount: given,
@@ -41,6 +43,25 @@ impl Reader<'_> {
             expires: said.expires.map(Timestamp::from_micros),
             applies_to: self.applies_to(said.applies_to)?,
             label: said.label,
+            each,
+        })
+    }
+
+    fn each(&self, said: bindings::Each) -> Result<Each, Fault> {
+        let portion = amount(said.amount)?;
+        if !portion.is_positive() {
+            return Err(Fault::rule("each-positive", format!("a portion of {portion}")));
+        }
+        if said.attribute.is_empty() {
+            return Err(Fault::rule(
+                "each-attribute",
+                "a grant is divided by an attribute without a name",
+            ));
+        }
+        Fault::check("name_bytes_max", said.attribute.len(), self.limits.name_bytes_max)?;
+        Ok(Each {
+            attribute: said.attribute,
+            amount: portion,
         })
     }
 

@@ -6,12 +6,13 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::command::Grant;
 use farebox_record::ids::{CustomerId, GrantId};
 use farebox_record::plan::{AppliesTo, Category};
+use farebox_record::portion::{Each, Portions};
 use farebox_record::state::{Customer, Shortfall};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use crate::limits::GRANT_CONDITIONS_MAX;
+use crate::limits::{FIELD_NAME_BYTES_MAX, GRANT_CONDITIONS_MAX};
 use crate::problem::Problem;
 use crate::wire::amount::Amount;
 use crate::wire::balance::BalanceView;
@@ -146,6 +147,9 @@ pub struct GrantBody {
     /// What it may pay for; not there: everything.
     #[serde(default)]
     applies_to: AppliesToBody,
+    /// Each value of an attribute has a portion of its own, and what pays for its events is that alone; not there: it is not
+    /// divided.
+    each: Option<EachBody>,
     /// What a person reads.
     label: Option<Label>,
 }
@@ -171,7 +175,45 @@ impl GrantBody {
                 attributes: self.applies_to.attributes,
             },
             label: self.label.map(|label| label.0),
+            each: self.each.map(EachBody::read).transpose()?,
         })
+    }
+}
+
+/// That a grant is taken in portions.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = Each, example = json!({"attribute": "user", "amount": "20"}))]
+pub struct EachBody {
+    /// The attribute of the event: each of its values has a portion, from the first event that needs it on.
+    pub attribute: String,
+    /// How much that is at most, in the asset of the grant; more than zero.
+    pub amount: Amount,
+}
+
+impl EachBody {
+    /// As the ledger shows it.
+    pub fn shown(portions: &Portions) -> EachBody {
+        let Each { attribute, amount } = &portions.each;
+        EachBody {
+            attribute: attribute.clone(),
+            amount: Amount(*amount),
+        }
+    }
+
+    fn read(self) -> Result<Each, Problem> {
+        match self.attribute.len() {
+            1..=FIELD_NAME_BYTES_MAX => Ok(Each {
+                attribute: self.attribute,
+                amount: self.amount.0,
+            }),
+            length => {
+                let detail = format!(
+                    "a name of {length} bytes; it has 1 to FIELD_NAME_BYTES_MAX ({FIELD_NAME_BYTES_MAX})"
+                );
+                Err(Problem::field("/each/attribute", detail).with("limit", "FIELD_NAME_BYTES_MAX"))
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use farebox_record::state::{GrantPhase, GrantState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::wire::account::{AppliesToBody, category_schema};
+use crate::wire::account::{AppliesToBody, EachBody, category_schema};
 use crate::wire::amount::Amount;
 use crate::wire::time::Time;
 
@@ -101,6 +101,14 @@ pub struct GrantView {
     /// What it may pay for; not there: everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applies_to: Option<AppliesToBody>,
+    /// It pays for nothing itself: each value of an attribute has a portion of it, a grant of its own from the first event on
+    /// that needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub each: Option<EachBody>,
+    /// It is a portion of this grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub portion_of: Option<GrantId>,
     /// What a person reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -126,6 +134,8 @@ impl GrantView {
             effective_at: Time(grant.effective),
             expires_at: grant.expires.map(Time),
             applies_to: AppliesToBody::shown(&grant.applies_to),
+            each: grant.portions.as_deref().map(EachBody::shown),
+            portion_of: grant.portion_of.clone(),
             label: grant.label.clone(),
             subscription: grant.subscription.clone(),
             state: match grant.phase {

@@ -18,6 +18,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod plans;
+mod portions;
 mod statement;
 mod support;
 mod team;

@@ -66,6 +66,7 @@ pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) 
                         codes: vec![],
                         attributes: vec![],
                     },
+                    each: None,
                     label: String::new(),
                 });
             }

@@ -133,6 +133,7 @@ impl Guest for Hostile {
                 codes: vec!["tokens".into()],
                 attributes: vec![("model".into(), "m".into())],
             },
+            each: None,
             label,
         });
         out.timers.push(Timer {

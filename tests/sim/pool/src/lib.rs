@@ -1,5 +1,5 @@
 //! A plan that remembers, for the simulator: a pool of credits with each period, a price that rises with use, dollars where
-//! the pool is empty, a fee on the statement, rollover, a timer that gives, and tasks whose third call costs half.
+//! the pool is empty, a fee on the statement, rollover, a timer that gives to each task, and tasks whose third call costs half.
 //!
 //! It is no example of pricing. It is there so that every way in which a plan can change a wallet happens at random. The
 //! package `sim-later-pool` is the same plan a version later.
@@ -183,9 +183,9 @@ impl Prepared {
                 }
             }
             Change::Due { .. } => {
-                let gift =
-                    Grant::promotional(asset::CREDITS, Nanos::units(2), "gift").expires(now.plus_days(2));
-                outcome.grant(gift)?;
+                let gift = Grant::promotional(asset::CREDITS, Nanos::units(2), "gift");
+                let gift = gift.each(attribute::TASK.name(), Nanos::units(1));
+                outcome.grant(gift.expires(now.plus_days(2)))?;
                 outcome.timer("gift", now.plus_days(GIFT_DAYS));
             }
             _ => {}

@@ -70,6 +70,8 @@ fn with_limited_grant() -> Wallet {
         label: None,
         subscription: None,
         phase: GrantPhase::Active,
+        portions: None,
+        portion_of: None,
     };
     let mut wallet = Wallet::default();
     let opened = Effect::GrantOpened(GrantId::new("limited").unwrap(), Box::new(grant));

@@ -1,0 +1,63 @@
+//! Grants of which each team may have so much: its part is a grant of its own from when it is first needed.
+
+use farebox_record::ids::GrantId;
+use farebox_record::portion::PortionKey;
+
+use crate::cover::Cover;
+use crate::reference::{Grant, Model, Source};
+use crate::words::Labels;
+
+/// A part that a team has not had yet: of which grant, and as it would be.
+pub type Part = (String, Grant);
+
+impl Model {
+    /// What the team of an event could have of grants that are divided.
+    pub fn parts(&self, labels: Labels) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for grant in &self.grants {
+            let (Some(each), Some(team)) = (grant.each, labels.team) else {
+                continue;
+            };
+            // What a plan gives again in the same asset is for those who have had nothing of it.
+            let again = |other: &&Grant| {
+                grant.sub.is_some()
+                    && grant.until.is_some()
+                    && (&other.sub, other.asset, other.until) == (&grant.sub, grant.asset, grant.until)
+                    && !other.dead
+            };
+            let others = self.grants.iter().filter(again);
+            let has_had = others.chain([grant]).any(|other| other.had.contains(&team));
+            if grant.waiting || grant.dead || grant.free == 0 || has_had {
+                continue;
+            }
+            let name = PortionKey::new(&GrantId::new(&grant.id).unwrap(), team).id();
+            let part = Grant {
+                id: name.to_string(),
+                free: each.min(grant.free),
+                labels: Labels {
+                    team: Some(team),
+                    ..grant.labels
+                },
+                each: None,
+                had: Vec::new(),
+                ..grant.clone()
+            };
+            parts.push((grant.id.clone(), part));
+        }
+        parts
+    }
+
+    /// The parts that are taken from are there from now on.
+    pub fn open_parts(&mut self, cover: &Cover) {
+        for (of, part) in &cover.parts {
+            let is_taken = |source: &Source| *source == Source::Grant(part.id.clone());
+            let is_new = !self.grants.iter().any(|grant| grant.id == part.id);
+            if is_new && cover.live.iter().any(|(_, _, source, _)| is_taken(source)) {
+                let whole = self.grant_mut(of);
+                whole.free -= part.free;
+                whole.had.extend(part.labels.team);
+                self.grants.push(part.clone());
+            }
+        }
+    }
+}
