@@ -171,7 +171,8 @@ impl Controls {
             let revision = self.revision(&activation.revision).filter(reads)?;
             Some((activation.effective, revision))
         });
-        able.max_by_key(|(effective, _)| *effective)
+        // The newest of those that were in force; one that is to come only where no other can.
+        able.max_by_key(|(effective, _)| (*effective <= now, *effective))
             .map(|(_, revision)| revision)
     }
 

@@ -257,7 +257,8 @@ impl<'w> Draft<'w> {
 
     /// Whether nothing of the grant is left, and no open hold could give any of it back.
     fn is_spent(&self, id: &GrantId) -> bool {
-        let empty = |g: &GrantState| g.available.is_zero() && g.held.is_zero() && !is_remembered(g);
+        let empty =
+            |g: &GrantState| g.available.is_zero() && g.held.is_zero() && !is_remembered(self.wallet, id, g);
         let source = SliceSource::Grant(id.clone());
         self.wallet.grants.get(id).is_some_and(empty)
             && !self

@@ -7,8 +7,8 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::ids::GrantId;
 use farebox_record::state::{GrantPhase, GrantState};
 
-use crate::limits::GRANTS_PER_WALLET_MAX;
-use crate::portions::Portion;
+use crate::limits::PORTIONS_PER_COMMAND_MAX;
+use crate::portions::{Portion, are_one};
 use crate::wallet::Wallet;
 
 /// What a charge is for: decides which grants it may burn.
@@ -34,6 +34,8 @@ pub(crate) struct Funds<'w> {
     /// None: there is nothing to draw from.
     wallet: Option<&'w Wallet>,
     drawn: BTreeMap<GrantId, Nanos>,
+    /// Grants of which a portion is to be opened.
+    opened: Vec<GrantId>,
 }
 
 impl<'w> Funds<'w> {
@@ -41,6 +43,7 @@ impl<'w> Funds<'w> {
         Funds {
             wallet: Some(wallet),
             drawn: BTreeMap::new(),
+            opened: Vec::new(),
         }
     }
 
@@ -48,6 +51,7 @@ impl<'w> Funds<'w> {
         Funds {
             wallet: None,
             drawn: BTreeMap::new(),
+            opened: Vec::new(),
         }
     }
 
@@ -61,7 +65,6 @@ impl<'w> Funds<'w> {
             .iter()
             .filter(|(_, grant)| grant.portions.is_some())
             .filter_map(|(id, grant)| Portion::unopened(wallet, id, grant, purpose.attributes))
-            .take(GRANTS_PER_WALLET_MAX.saturating_sub(wallet.grants.len()))
             .collect();
         let whole = wallet.grants.iter().map(|(id, grant)| (id, grant, None));
         let portions = unopened.iter().map(|new| (&new.id, &new.state, Some(new)));
@@ -69,18 +72,28 @@ impl<'w> Funds<'w> {
             .chain(portions)
             .filter(|(_, grant, _)| usable(grant, asset, purpose))
             .collect();
-        open.sort_by(|a, b| burn_order((a.0, a.1), (b.0, b.1)));
+        // Where all else is equal, portions that are to be opened burn in the order of what they are of.
+        open.sort_by(|a, b| {
+            let (of_a, of_b) = (a.2.map_or(a.0, |new| &new.of), b.2.map_or(b.0, |new| &new.of));
+            burn_order((of_a, a.1), (of_b, b.1))
+        });
         let mut rest = need.get();
         let mut draws = Vec::new();
         for (id, grant, portion) in open {
             if rest == 0 {
                 break;
             }
+            if portion.is_some_and(|portion| !self.may_open(wallet, portion)) {
+                continue;
+            }
             let drawn = self.drawn.entry(id.clone()).or_default();
             let take = rest.min(grant.available.get() - drawn.get());
             if take > 0 {
                 *drawn = Nanos::new(drawn.get() + take);
                 rest -= take;
+                if let Some(portion) = portion.filter(|portion| !self.opened.contains(&portion.of)) {
+                    self.opened.push(portion.of.clone());
+                }
                 draws.push(Drawn {
                     grant: id.clone(),
                     amount: Nanos::new(take),
@@ -89,6 +102,21 @@ impl<'w> Funds<'w> {
             }
         }
         draws
+    }
+
+    /// Whether it is among those that are drawn from already, or may be one more of them: of several grants that are one, a
+    /// value has one portion.
+    fn may_open(&self, wallet: &Wallet, portion: &Portion) -> bool {
+        let state = |id: &GrantId| wallet.grants.get(id);
+        let Some(of) = state(&portion.of) else {
+            return false;
+        };
+        let is_one = |other: &GrantId| {
+            state(other).is_some_and(|grant| are_one(wallet, (&portion.of, of), (other, grant)))
+        };
+        let count = u32::try_from(self.opened.len()).unwrap_or(u32::MAX);
+        self.opened.contains(&portion.of)
+            || (!self.opened.iter().any(is_one) && wallet.portions_opened + count < PORTIONS_PER_COMMAND_MAX)
     }
 }
 

@@ -4,8 +4,14 @@ use farebox_record::time::Span;
 
 /// Open holds of one wallet.
 pub const HOLDS_PER_WALLET_MAX: usize = 10_000;
-/// Grants of one wallet that are not used up, portions among them; nobody gets a portion beyond.
+/// Grants of one wallet that are not used up, portions among them.
 pub const GRANTS_PER_WALLET_MAX: usize = 1_000;
+/// Grants of one wallet behind which nobody gets a portion any more: the rest is for what plans give and customers buy.
+pub const GRANTS_BEFORE_PORTIONS_MAX: usize = 900;
+/// Portions of one grant, those that are used up among them: 16 bytes each that are written with every further one.
+pub const PORTIONS_PER_GRANT_MAX: usize = 4_096;
+/// Portions that one command opens, a correction of many events too: each has an id of the record.
+pub const PORTIONS_PER_COMMAND_MAX: u32 = 24;
 /// Subscriptions of one wallet.
 pub const SUBSCRIPTIONS_PER_WALLET_MAX: usize = 64;
 /// Assets of one wallet.

@@ -13,7 +13,9 @@ use crate::wallet::Wallet;
 pub fn remaining(wallet: &Wallet, id: &SubscriptionId) -> Vec<RemainingGrant> {
     let given = wallet
         .grants()
-        .filter(|(_, g)| g.subscription.as_ref() == Some(id));
+        .filter(|(_, g)| g.subscription.as_ref() == Some(id))
+        // A grant that was given out in portions says no more than who has had one.
+        .filter(|(_, g)| g.portions.is_none() || g.available.is_positive());
     given
         .map(|(_, grant)| RemainingGrant {
             asset: grant.asset.clone(),

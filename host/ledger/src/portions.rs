@@ -16,6 +16,7 @@ use farebox_record::portion::PortionKey;
 use farebox_record::state::{GrantPhase, GrantState};
 
 use crate::draft::Draft;
+use crate::limits::{GRANTS_BEFORE_PORTIONS_MAX, PORTIONS_PER_COMMAND_MAX, PORTIONS_PER_GRANT_MAX};
 use crate::wallet::Wallet;
 
 /// A portion that nobody has opened yet.
@@ -38,8 +39,18 @@ impl Portion {
         attributes: &BTreeMap<String, String>,
     ) -> Option<Portion> {
         let portions = grant.portions.as_ref()?;
+        if portions.opened.len() >= PORTIONS_PER_GRANT_MAX
+            || wallet.portions_opened >= PORTIONS_PER_COMMAND_MAX
+            || wallet.grants.len() >= GRANTS_BEFORE_PORTIONS_MAX
+        {
+            return None;
+        }
         let attribute = &portions.each.attribute;
         let value = attributes.get(attribute)?;
+        let wanted = grant.applies_to.attributes.get(attribute);
+        if wanted.is_some_and(|wanted| wanted != value) {
+            return None; // It is for another value alone.
+        }
         let key = PortionKey::new(of, value);
         let id = key.id();
         let had = |(id, other): (&GrantId, &GrantState)| {
@@ -50,34 +61,45 @@ impl Portion {
             || !grant.available.is_positive()
             || wallet.grants.contains_key(&id)
             || had((of, grant))
-            || wallet
-                .grants
-                .iter()
-                .filter(|(_, other)| are_one(grant, other))
+            || (wallet.grants.iter())
+                .filter(|other| are_one(wallet, (of, grant), *other))
                 .any(had)
         {
             return None;
         }
         let amount = Nanos::new(portions.each.amount.get().min(grant.available.get()));
-        let mut state = GrantState {
+        let mut applies_to = grant.applies_to.clone();
+        applies_to.attributes.insert(attribute.clone(), value.clone());
+        let state = GrantState {
+            asset: grant.asset.clone(),
             amount,
             available: amount,
             held: Nanos::ZERO,
+            category: grant.category,
+            priority: grant.priority,
+            effective: grant.effective,
+            expires: grant.expires,
+            applies_to,
+            label: grant.label.clone(),
+            subscription: grant.subscription.clone(),
+            phase: grant.phase,
             portions: None,
             portion_of: Some(of.clone()),
-            ..grant.clone()
         };
-        state
-            .applies_to
-            .attributes
-            .insert(attribute.clone(), value.clone());
         let of = of.clone();
         Some(Portion { of, id, state })
     }
 }
 
-/// Whether a value that has a portion of one has none of the other.
-fn are_one(a: &GrantState, b: &GrantState) -> bool {
+/// Whether a value that has a portion of one has none of the other. What was given for an event stands alone: it goes with it.
+pub(crate) fn are_one(
+    wallet: &Wallet,
+    (a_id, a): (&GrantId, &GrantState),
+    (b_id, b): (&GrantId, &GrantState),
+) -> bool {
+    if [a_id, b_id].iter().any(|id| wallet.given.contains_key(*id)) {
+        return false;
+    }
     let named = |grant: &GrantState| (grant.subscription.is_some(), grant.expires.is_some());
     named(a) == (true, true)
         && (&a.subscription, &a.asset, &a.label, a.expires)
@@ -86,8 +108,9 @@ fn are_one(a: &GrantState, b: &GrantState) -> bool {
 }
 
 /// Whether a grant says who has had a portion, also when nothing is left of it.
-pub(crate) fn is_remembered(grant: &GrantState) -> bool {
-    grant.portions.is_some()
+pub(crate) fn is_remembered(wallet: &Wallet, id: &GrantId, grant: &GrantState) -> bool {
+    !wallet.given.contains_key(id)
+        && grant.portions.is_some()
         && grant.subscription.is_some()
         && grant.expires.is_some()
         && grant.phase != GrantPhase::Expired

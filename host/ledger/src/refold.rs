@@ -181,13 +181,14 @@ impl<'r> Half<'r> {
     }
 }
 
-/// Codes of what the event took and of what it costs now, each once: those that it took first, in order.
+/// Codes of what the event costs now and of what it took, each once: in the order of its charges, and behind them what it does
+/// not cost any more. The order of what it took says nothing: refunds change it.
 fn codes(repriced: &Repriced) -> Vec<&str> {
     let taken = repriced.standing.slices.iter().chain(&repriced.refunded);
     let taken = taken.map(|slice| slice.code.as_str());
     let charged = repriced.charges.iter().map(|charge| charge.code.as_str());
     let mut known = BTreeSet::new();
-    taken.chain(charged).filter(|code| known.insert(*code)).collect()
+    charged.chain(taken).filter(|code| known.insert(*code)).collect()
 }
 
 fn charges_of(repriced: &Repriced, code: &str) -> Vec<Charge> {

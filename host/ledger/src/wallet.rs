@@ -38,6 +38,8 @@ pub struct Wallet {
     pub(crate) write_offs: BTreeMap<Asset, WriteOffs>,
     /// Grants that were given for an event, and for which one.
     pub(crate) given: BTreeMap<GrantId, EventRef>,
+    /// Portions that were opened since the newest record.
+    pub(crate) portions_opened: u32,
     /// Since when a subscription is on its plan, where that is not its first one.
     pub(crate) plan_since: BTreeMap<SubscriptionId, Timestamp>,
     /// What subscriptions say happens to a price above a hold.
@@ -344,6 +346,7 @@ impl Wallet {
     /// Notes that the record with this hash is now the newest. Called once per record, behind its effects.
     pub(crate) fn seal(&mut self, chain: Hash, record: &Record) {
         self.header.sequence += 1;
+        self.portions_opened = 0;
         self.header.chain = chain;
         self.header.at = record.at;
         self.dirty.insert(Part::Header);
@@ -490,8 +493,12 @@ impl Wallet {
     /// A portion is opened once, as long as its grant has something to open.
     fn note_portion(&mut self, id: &GrantId, grant: &GrantState) {
         let of = grant.portion_of.as_ref().and_then(|of| self.grants.get_mut(of));
-        if let Some((portions, key)) = of.and_then(|of| of.portions.as_mut()).zip(PortionKey::of(id)) {
-            portions.opened.insert(key);
+        if let Some((of, key)) = of.zip(PortionKey::of(id))
+            && let Some(portions) = of.portions.as_mut()
+            && portions.opened.insert(key)
+        {
+            of.amount = Nanos::new(of.amount.get() - grant.amount.get());
+            self.portions_opened += 1;
             self.dirty.extend(grant.portion_of.clone().map(Part::Grant));
         }
     }

@@ -9,6 +9,7 @@ use farebox_record::correction::{Consequence, Original, RefundTarget, Standing};
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Answer, Effect, Entry, Pricing, Verdict};
 use farebox_record::plan::{Charge, Collect, EventRef};
+use farebox_record::portion::PortionKey;
 use farebox_record::time::{Period, Timestamp};
 
 use crate::grants::Grants;
@@ -122,11 +123,11 @@ impl Fold {
                 self.post(record, asset, &key, Moved::free(from.amount))
             }
             (A::Available(grant), A::Breakage) => {
-                let key = Key::of_grant(LineKind::Expiry, grant);
+                let key = expiry_of(grant);
                 self.post(record, asset, &key, Moved::free(from.amount))
             }
             (A::Held(grant), A::Breakage) => {
-                let key = Key::of_grant(LineKind::Expiry, grant);
+                let key = expiry_of(grant);
                 self.hold_gives(record, asset, from.amount)?;
                 self.post(record, asset, &key, Moved::free(from.amount))
             }
@@ -331,6 +332,14 @@ fn whole(record: &Record) -> Option<Key> {
         sequence: record.sequence,
         ..Key::of(kind)
     })
+}
+
+/// The line of what expires of a grant. Portions have one together: a team has many, with the same name.
+fn expiry_of(grant: &GrantId) -> Key {
+    match PortionKey::of(grant) {
+        Some(_) => Key::of(LineKind::Expiry),
+        None => Key::of_grant(LineKind::Expiry, grant),
+    }
 }
 
 /// The line of a charge; `index` is the one that entries name.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::admit;
 use crate::contract::StoreError;
@@ -17,6 +17,8 @@ pub(crate) struct Blobs {
     folder: PathBuf,
     /// Tells apart what is written at the same time.
     unfinished: AtomicU64,
+    /// A sync failed: what is there need not be on the disk, and no later sync says that it is.
+    failed: AtomicBool,
 }
 
 impl Blobs {
@@ -31,6 +33,7 @@ impl Blobs {
             disk,
             folder: folder.to_path_buf(),
             unfinished: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
         })
     }
 
@@ -38,6 +41,12 @@ impl Blobs {
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         admit::blob(name, bytes.len())?;
         let path = self.path(name);
+        if self.failed.load(Ordering::Acquire) {
+            let why = io::Error::other(
+                "a sync failed before; nothing is written there until the server is started again",
+            );
+            return Err(refused("writing", &path)(why));
+        }
         let is_there = match self.disk.open_to_read(&path) {
             Ok(_) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -54,9 +63,9 @@ impl Blobs {
                 .map_err(refused("naming", &path))?;
         }
         // Also for one that is there: whoever wrote it may have died before its name was durable.
-        self.disk
-            .sync_folder(&self.folder)
-            .map_err(refused("syncing", &self.folder))
+        let synced = self.disk.sync_folder(&self.folder);
+        self.failed.fetch_or(synced.is_err(), Ordering::AcqRel);
+        synced.map_err(refused("syncing", &self.folder))
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

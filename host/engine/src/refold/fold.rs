@@ -65,7 +65,14 @@ impl Work<'_> {
         if let Some(fold) = begun
             && let Since::Steps(steps) = place.since(fold.refold.term, fold.up_to)?
         {
-            return self.go_on(*fold, &steps, image.version);
+            let plan = fold
+                .refold
+                .closed
+                .as_ref()
+                .map_or(&subscription.plan, |term| &term.plan)
+                .clone();
+            let folded = self.go_on(*fold, &steps, image.version)?;
+            return Ok(folded.and_then(|fold| by.readable(&plan, fold)));
         }
         let term = match place.term_of(event)? {
             Ok(term) => term,
@@ -88,7 +95,12 @@ impl Work<'_> {
             Err(why) => return Ok(Err(why)),
         };
         let pricing = replaced_pricing(&folded, replacement.as_ref(), closed.as_deref());
-        self.complete(folded, closed, pricing, image.version)
+        let plan = closed
+            .as_ref()
+            .map_or(&subscription.plan, |term| &term.plan)
+            .clone();
+        let folded = self.complete(folded, closed, pricing, image.version)?;
+        Ok(folded.and_then(|fold| by.readable(&plan, fold)))
     }
 
     /// The same from the history before a record, for the proof that the record is right.

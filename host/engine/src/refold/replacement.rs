@@ -5,12 +5,13 @@ use std::sync::Arc;
 use farebox_ledger::{Wallet, term_of};
 use farebox_record::correction::PricedBy;
 use farebox_record::event::Event;
-use farebox_record::ids::TenantId;
+use farebox_record::ids::{PlanName, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::Pricing;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::Revision;
 
+use super::Fold;
 use super::fold::{Cannot, Folded};
 use crate::controls::Controls;
 use crate::lane::pricing;
@@ -58,6 +59,7 @@ impl Controlled<'_> {
         let revision = revision.ok_or_else(|| format!("plan {plan} has no revision in force at its time"))?;
         // The event may have been priced by a later one, where that of its time could not read the state any more.
         let before = self.controls.revision(&priced.revision);
+        let before = before.map(|before| self.controls.not_ahead(self.tenant, plan, before, self.now));
         let version = |revision: &Revision| revision.description().state_version;
         let revision = before
             .filter(|before| version(before) > version(revision))
@@ -69,6 +71,22 @@ impl Controlled<'_> {
             period: closed.map_or(owner.period, |term| term.period),
             seats: closed.map_or(owner.seats, |term| term.seats),
         })
+    }
+}
+
+impl Controlled<'_> {
+    /// A fold, unless the revision in force could not read the state that it leaves: where one of a later version priced an
+    /// event, left the state as it was, and was taken back.
+    pub fn readable(&self, plan: &PlanName, fold: Fold) -> Result<Fold, Cannot> {
+        let present = self.controls.pricing(self.tenant, plan, self.now);
+        match present.map(|present| present.description().state_version) {
+            Some(version) if version < fold.refold.state_version => Err(format!(
+                "events behind it were priced by a revision that keeps its state in version {}, and the one in force reads \
+                 version {version}; refund the event",
+                fold.refold.state_version
+            )),
+            _ => Ok(fold),
+        }
     }
 }
 

@@ -417,3 +417,24 @@ async fn put_part(house: &House, store: &dyn Store, key: &WalletKey, part: Vec<u
     };
     store.commit(vec![commit]).unwrap();
 }
+
+/// An event that the later one priced, and left the state as it was, does not keep it from being rolled back; a correction of
+/// what came before would leave a state that the one in force cannot read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_does_not_bring_back_the_version_that_was_rolled_back() {
+    let house = House::without_plan(Arc::new(MemoryStore::new()));
+    activate_component(&house, &built("plain-tasks")).unwrap();
+    customer(&house, "ada", "1000", "1000").await;
+    house.done("ada", used("a", None, 60)).await;
+    house.clock.advance(Span::seconds(1));
+    activate_component(&house, &built("plain-later-tasks")).unwrap();
+    house.done("ada", used("nothing", None, 0)).await;
+    house.clock.advance(Span::seconds(1));
+    house.engine.rollback(&house.tenant, &plan(), None, None).unwrap();
+    let refused = house.reply("ada", void("a")).await;
+    assert!(format!("{refused:?}").contains("reads version 0"), "{refused:?}");
+    // And everything goes on as before.
+    house.done("ada", used("b", None, 50)).await;
+    assert_eq!(left(&house, "ada").await, both("900", "995"));
+    house.engine.stop().unwrap();
+}

@@ -147,10 +147,19 @@ impl<'c> Round<'c> {
 
     /// Of what is free in the wallet; what nothing covers is missing.
     fn draw_live(&mut self, model: &Model, labels: Labels, cover: &mut Cover) {
-        cover.parts = model.parts(labels);
-        let parts = cover.parts.iter().map(|(_, part)| part);
+        let parts = model.parts(labels);
+        cover.parts.clone_from(&parts);
+        let parts = parts.iter().map(|(_, part)| part);
         let mut order: Vec<&Grant> = model.grants.iter().chain(parts).collect();
-        order.sort_by_key(|g| g.burns());
+        // A part that is not there yet goes by the name of what it is of.
+        order.sort_by_key(|g| match cover.parts.iter().find(|(_, part)| part.id == g.id) {
+            Some((of, part)) => Grant {
+                id: of.clone(),
+                ..part.clone()
+            }
+            .burns(),
+            None => g.burns(),
+        });
         let mut free: BTreeMap<&str, i128> = BTreeMap::new();
         for grant in order.iter().filter(|g| !g.waiting && !g.dead) {
             free.insert(&grant.id, grant.free);
@@ -166,6 +175,9 @@ impl<'c> Round<'c> {
                     cover.live.push((index, link.asset, Source::Receivable, need));
                 }
                 for grant in &order {
+                    if model.has_another(cover, grant) {
+                        continue;
+                    }
                     let applies = grant.asset == link.asset && grant.pays_for(charge.code, labels);
                     let there = free
                         .get_mut(grant.id.as_str())

@@ -22,12 +22,17 @@ impl Model {
             let again = |other: &&Grant| {
                 grant.sub.is_some()
                     && grant.until.is_some()
+                    && grant.event.is_none()
+                    && other.event.is_none()
                     && (&other.sub, other.asset, other.until) == (&grant.sub, grant.asset, grant.until)
                     && !other.dead
             };
             let others = self.grants.iter().filter(again);
             let has_had = others.chain([grant]).any(|other| other.had.contains(&team));
             if grant.waiting || grant.dead || grant.free == 0 || has_had {
+                continue;
+            }
+            if grant.labels.team.is_some_and(|only| only != team) {
                 continue;
             }
             let name = PortionKey::new(&GrantId::new(&grant.id).unwrap(), team).id();
@@ -45,6 +50,23 @@ impl Model {
             parts.push((grant.id.clone(), part));
         }
         parts
+    }
+
+    /// Whether it is a part, and a part of what a plan gave before in the same asset is taken from already: one is enough.
+    pub fn has_another(&self, cover: &Cover, grant: &Grant) -> bool {
+        let alone = |part: &Grant| part.sub.is_none() || part.until.is_none() || part.event.is_some();
+        let name = |part: &Grant| (part.sub.clone(), part.asset, part.until);
+        let is_part = cover.parts.iter().any(|(_, part)| part.id == grant.id);
+        let mut others = cover.parts.iter().map(|(_, part)| part);
+        is_part
+            && !alone(grant)
+            && others.any(|part| {
+                let source = Source::Grant(part.id.clone());
+                part.id != grant.id
+                    && !alone(part)
+                    && name(part) == name(grant)
+                    && cover.live.iter().any(|(_, _, from, _)| *from == source)
+            })
     }
 
     /// The parts that are taken from are there from now on.

@@ -247,8 +247,11 @@ impl Model {
     pub fn spent(&self, grant: &Grant) -> bool {
         let source = Source::Grant(grant.id.clone());
         let returns = |h: &&Hold| !h.ended && !h.forgotten && h.taken.keys().any(|(_, _, s)| *s == source);
-        let tells_who_had =
-            grant.each.is_some() && grant.sub.is_some() && grant.until.is_some() && !grant.dead;
+        let tells_who_had = grant.each.is_some()
+            && grant.sub.is_some()
+            && grant.until.is_some()
+            && grant.event.is_none()
+            && !grant.dead;
         grant.free == 0
             && !tells_who_had
             && self.held(&grant.id) == 0

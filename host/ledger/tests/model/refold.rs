@@ -145,11 +145,11 @@ impl Model {
     }
 }
 
-/// Codes of what an event took and gave back of that, and of what it costs now.
+/// Codes of what an event costs now, and behind them those that it took something for before.
 fn codes(event: &Event, charges: &[Charge]) -> Vec<&'static str> {
     let taken = event.slices.iter().chain(&event.refunded).map(|s| s.code);
     let mut codes: Vec<&str> = Vec::new();
-    for code in taken.chain(charges.iter().map(|c| c.code)) {
+    for code in charges.iter().map(|c| c.code).chain(taken) {
         if !codes.contains(&code) {
             codes.push(code);
         }

@@ -372,3 +372,120 @@ fn a_portion_of_what_was_given_for_an_event_goes_with_it() {
     world.correct(void("gives"), None, None).unwrap();
     assert_eq!(available(&world), "0");
 }
+
+#[test]
+fn one_event_takes_one_portion_of_what_was_given_twice() {
+    let mut world = World::new();
+    let given = |amount: &str, each: &str| GrantOrder {
+        expires: Some(t(86_400 * 31)),
+        each: Some(Each {
+            attribute: "user".into(),
+            amount: n(each),
+        }),
+        ..order("usd", amount)
+    };
+    let start = subscribe("s", Cadence::Monthly);
+    world
+        .ask(start, gives(&[given("20", "10"), given("5", "5")]))
+        .unwrap();
+    let much = world.ask(one_shot_of("much", &[("user", "cleo")]), usd("15"));
+    assert!(is_denied(&much), "{much:?}");
+    // Of both at once it would have been enough for two events.
+    let charges = [charge("input", "usd", "8"), charge("output", "usd", "7")];
+    let two = world.ask(one_shot_of("two", &[("user", "cleo")]), priced(&charges));
+    assert!(is_denied(&two), "{two:?}");
+    world
+        .ask(one_shot_of("ten", &[("user", "cleo")]), usd("10"))
+        .unwrap();
+    assert_eq!(available(&world), "15");
+}
+
+#[test]
+fn a_grant_for_one_value_has_a_portion_for_that_alone() {
+    let mut world = World::new();
+    world.ok(seats("30").only("user", "ada").put());
+    let others = world.ask(one_shot_of("b", &[("user", "ben")]), usd("1"));
+    assert!(is_denied(&others), "{others:?}");
+    world
+        .ask(one_shot_of("a", &[("user", "ada")]), usd("10"))
+        .unwrap();
+}
+
+#[test]
+fn what_is_given_for_another_event_is_not_what_was_taken_back() {
+    let mut world = World::new();
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    let pack = || {
+        gives(&[GrantOrder {
+            expires: Some(t(86_400 * 31)),
+            each: Some(Each {
+                attribute: "user".into(),
+                amount: n("10"),
+            }),
+            ..order("usd", "20")
+        }])
+    };
+    world.ask(usage("order-1"), pack()).unwrap();
+    uses(&mut world, "a", "ada", "4");
+    world.correct(void("order-1"), None, None).unwrap();
+    assert_eq!(available(&world), "0");
+    world.ask(usage("order-2"), pack()).unwrap();
+    world
+        .ask(one_shot_of("b", &[("user", "ada")]), usd("10"))
+        .unwrap();
+    assert_eq!(available(&world), "10");
+}
+
+/// Each portion is an id of its record, and there are as many as a record may have.
+#[test]
+fn one_command_opens_a_limited_number_of_portions() {
+    let mut world = World::new();
+    for index in 0..30 {
+        let one = Grant {
+            each: Some(Each {
+                attribute: "user".into(),
+                amount: n("1"),
+            }),
+            ..grant(&format!("g{index}"), "usd", "2")
+        };
+        world.ok(one.put());
+    }
+    let denied = world.ask(one_shot_of("a", &[("user", "ada")]), usd("25"));
+    assert!(is_denied(&denied), "{denied:?}");
+    world
+        .ask(one_shot_of("b", &[("user", "ada")]), usd("24"))
+        .unwrap();
+    // The next command opens the others.
+    world.ask(one_shot_of("c", &[("user", "ada")]), usd("6")).unwrap();
+    assert_eq!(available(&world), "30");
+}
+
+#[test]
+fn portions_leave_room_for_what_is_bought() {
+    let mut world = World::new();
+    for index in 1..900 {
+        world.ok(grant(&format!("g{index}"), "eur", "1").put());
+    }
+    world.ok(seats("30").put());
+    let denied = world.ask(one_shot_of("a", &[("user", "ada")]), usd("1"));
+    assert!(is_denied(&denied), "{denied:?}");
+    world.ok(refund_grant("r", "g1", None));
+    world.ask(one_shot_of("b", &[("user", "ada")]), usd("1")).unwrap();
+}
+
+/// A period that ends makes room for what the next one brings.
+#[test]
+fn what_expires_with_a_period_is_in_nobodys_way() {
+    let mut world = World::new();
+    let all: Vec<GrantOrder> = (0..1_000)
+        .map(|_| GrantOrder {
+            expires: Some(t(86_400 * 31)),
+            ..order("usd", "1")
+        })
+        .collect();
+    world.ask(subscribe("s", Cadence::Monthly), gives(&all)).unwrap();
+    assert_eq!(available(&world), "1000");
+    world.transitions.push_back(gives(&[order("usd", "7")]));
+    world.advance(86_400 * 31);
+    assert_eq!(available(&world), "7");
+}

@@ -91,7 +91,7 @@ async fn each_user_has_a_portion_and_everybody_sees_whose_it_is() {
         })
         .collect();
     assert_eq!(lines, ["grant 20", "grant 5", "usage -13"], "{books}");
-    let feed = client.get("/v1/changes?type=grant.received").await.expect(200);
+    let feed = client.get("/v1/changes?kind=grant_received").await.expect(200);
     assert_eq!(feed["changes"].as_array().map(Vec::len), Some(2), "{feed}");
     house.close().await.unwrap();
 }

@@ -64,7 +64,7 @@ impl Plan for LaterPool {
     }
 
     fn prepare(parameters: Parameters) -> Result<Prepared, Vec<ParameterError>> {
-        Prepared::new(parameters)
+        Prepared::new(&parameters)
     }
 
     fn evaluate(

@@ -99,7 +99,7 @@ impl Plan for Pool {
     }
 
     fn prepare(parameters: Parameters) -> Result<Prepared, Vec<ParameterError>> {
-        Prepared::new(parameters)
+        Prepared::new(&parameters)
     }
 
     fn evaluate(
@@ -136,7 +136,7 @@ impl Plan for Pool {
 
 impl Prepared {
     /// Multiplies parameters out.
-    pub fn new(parameters: Parameters) -> Result<Prepared, Vec<ParameterError>> {
+    pub fn new(parameters: &Parameters) -> Result<Prepared, Vec<ParameterError>> {
         let rate = |name: &str, price| {
             Rate::new(price, Per::Unit)
                 .map_err(|error| vec![Pointer::root().key(name).error(error.to_string())])
