@@ -9,7 +9,7 @@ fn call(id: &str, user: &str, tokens: u64) -> Value {
         "attributes": {"model": "one", "user": user}})
 }
 
-fn seats(each: Value) -> Value {
+fn seats(each: &Value) -> Value {
     json!({"id": "seats", "asset": "usd", "amount": "20", "category": "promotional", "label": "Seats", "each": each})
 }
 
@@ -30,20 +30,20 @@ async fn each_user_has_a_portion_and_everybody_sees_whose_it_is() {
             "/each/of",
         ),
     ] {
-        let refused = client.post(grants, seats(each)).await;
+        let refused = client.post(grants, seats(&each)).await;
         assert_eq!(refused.body["pointer"], pointer, "{}", refused.body);
     }
     let nothing = client
-        .post(grants, seats(json!({"attribute": "user", "amount": "0"})))
+        .post(grants, seats(&json!({"attribute": "user", "amount": "0"})))
         .await;
     assert_eq!(nothing.problem(422, "invalid_amount")["field"], "each.amount");
 
     let each = json!({"attribute": "user", "amount": "10"});
-    client.post(grants, seats(each.clone())).await.expect(201);
-    let again = client.post(grants, seats(each.clone())).await.expect(200);
+    client.post(grants, seats(&each)).await.expect(201);
+    let again = client.post(grants, seats(&each)).await.expect(200);
     assert_eq!(again["replayed"], true);
     let other = json!({"attribute": "team", "amount": "10"});
-    let conflict = client.post(grants, seats(other)).await.problem(409, "conflict");
+    let conflict = client.post(grants, seats(&other)).await.problem(409, "conflict");
     assert_eq!(conflict["field"], "each");
 
     // 12 of hers: 10, and 2 of the 5 that are for all.
