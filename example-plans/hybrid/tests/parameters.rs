@@ -60,3 +60,16 @@ fn the_schema_is_current() {
         Ok(())
     );
 }
+
+#[test]
+fn credits_of_ones_own_need_seats() {
+    let deal = r#"{"fee": "0", "pool": {"credits": "1", "each": "user"}, "rates": {"actions": {"run": {"price": "1"}}}}"#;
+    let refused = Harness::<Hybrid>::new(deal).err().unwrap();
+    let said: Vec<String> = refused.0.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "/pool/each: expected none: there are no seats here whose credits they could be; use seats-plus-credits"
+        ]
+    );
+}

@@ -16,7 +16,7 @@ use farebox_record::portion::PortionKey;
 use farebox_record::state::{GrantPhase, GrantState};
 
 use crate::draft::Draft;
-use crate::limits::{GRANTS_BEFORE_PORTIONS_MAX, PORTIONS_PER_COMMAND_MAX, PORTIONS_PER_GRANT_MAX};
+use crate::limits::{GRANTS_BEFORE_PORTIONS_MAX, PORTIONS_PER_GRANT_MAX};
 use crate::wallet::Wallet;
 
 /// A portion that nobody has opened yet.
@@ -31,7 +31,8 @@ pub(crate) struct Portion {
 }
 
 impl Portion {
-    /// The portion of a grant that an event with these attributes would open.
+    /// The portion of a grant that an event with these attributes would open, if it is usable: it is in the same phase, and has
+    /// what is left of it.
     pub fn unopened(
         wallet: &Wallet,
         of: &GrantId,
@@ -40,7 +41,6 @@ impl Portion {
     ) -> Option<Portion> {
         let portions = grant.portions.as_ref()?;
         if portions.opened.len() >= PORTIONS_PER_GRANT_MAX
-            || wallet.portions_opened >= PORTIONS_PER_COMMAND_MAX
             || wallet.grants.len() >= GRANTS_BEFORE_PORTIONS_MAX
         {
             return None;
@@ -57,9 +57,7 @@ impl Portion {
             let opened = other.portions.as_ref().map(|portions| &portions.opened);
             opened.is_some_and(|opened| opened.contains(&PortionKey::new(id, value)))
         };
-        if grant.phase != GrantPhase::Active
-            || !grant.available.is_positive()
-            || wallet.grants.contains_key(&id)
+        if wallet.grants.contains_key(&id)
             || had((of, grant))
             || (wallet.grants.iter())
                 .filter(|other| are_one(wallet, (of, grant), *other))

@@ -113,6 +113,8 @@ fn answers_that_break_rules() {
     );
     attack("otherwise-first", "bad_answer", &["`otherwise-follows-charge`"]);
     attack("otherwise-zero", "bad_answer", &["`otherwise-positive`"]);
+    attack("each-zero", "bad_answer", &["`each-positive`"]);
+    attack("each-nameless", "bad_answer", &["`each-attribute`"]);
     attack("otherwise-many", "too_large", &["otherwise_links_max is 3"]);
     attack("forget-subject", "bad_answer", &["`subject-of-trigger`"]);
 }

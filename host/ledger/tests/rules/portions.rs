@@ -1,17 +1,17 @@
 //! Grants that are taken in portions: what each value of an attribute may burn, and nobody else.
 
-use farebox_ledger::Refusal;
+use farebox_ledger::{Refusal, Wallet, append};
 use farebox_record::command::{Command, Grant};
-use farebox_record::ids::GrantId;
+use farebox_record::ids::{CustomerId, GrantId, TenantId};
 use farebox_record::lifecycle::{SubscriptionChange, When};
-use farebox_record::outcome::{Account, Answer, Effect};
+use farebox_record::outcome::{Account, Answer, Effect, Seen, Verdict};
 use farebox_record::plan::{Category, GrantOrder};
 use farebox_record::portion::{Each, PortionKey};
 use farebox_record::state::{Cadence, GrantPhase};
 
 use crate::world::bound::{hold_of, one_shot_of, usage_of};
 use crate::world::make::{
-    Shape, adjust, amend, chain, change, charge, extend, gives, grant, n, order, priced, pricing,
+    Shape, adjust, amend, chain, change, charge, customer, extend, gives, grant, n, order, priced, pricing,
     refund_grant, release, settle, subscribe, usage, usd, void,
 };
 use crate::world::{World, t};
@@ -285,17 +285,21 @@ fn an_amended_event_of_another_user_is_paid_by_that_one() {
     );
 }
 
-/// A plan gives for two seats when it starts, and later for one more.
-fn team() -> World {
-    let mut world = World::new();
-    let given = |amount: &str, each: &str| GrantOrder {
+/// What a plan gives for a month, so much of it for each user.
+fn given(amount: &str, each: &str) -> GrantOrder {
+    GrantOrder {
         expires: Some(t(86_400 * 31)),
         each: Some(Each {
             attribute: "user".into(),
             amount: n(each),
         }),
         ..order("usd", amount)
-    };
+    }
+}
+
+/// A plan gives for two seats when it starts, and later for one more.
+fn team() -> World {
+    let mut world = World::new();
     let start = subscribe("s", Cadence::Monthly);
     world.ask(start, gives(&[given("20", "10")])).unwrap();
     for user in ["ada", "ben"] {
@@ -340,11 +344,7 @@ fn grants_of_another_name_or_end_are_each_for_all() {
     let more = |label: &str, days: i64| GrantOrder {
         label: label.into(),
         expires: Some(t(86_400 * days)),
-        each: Some(Each {
-            attribute: "user".into(),
-            amount: n("2"),
-        }),
-        ..order("usd", "4")
+        ..given("4", "2")
     };
     let seats = change("2", SubscriptionChange::Seats(4), When::Now);
     world
@@ -376,14 +376,6 @@ fn a_portion_of_what_was_given_for_an_event_goes_with_it() {
 #[test]
 fn one_event_takes_one_portion_of_what_was_given_twice() {
     let mut world = World::new();
-    let given = |amount: &str, each: &str| GrantOrder {
-        expires: Some(t(86_400 * 31)),
-        each: Some(Each {
-            attribute: "user".into(),
-            amount: n(each),
-        }),
-        ..order("usd", amount)
-    };
     let start = subscribe("s", Cadence::Monthly);
     world
         .ask(start, gives(&[given("20", "10"), given("5", "5")]))
@@ -415,16 +407,7 @@ fn a_grant_for_one_value_has_a_portion_for_that_alone() {
 fn what_is_given_for_another_event_is_not_what_was_taken_back() {
     let mut world = World::new();
     world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
-    let pack = || {
-        gives(&[GrantOrder {
-            expires: Some(t(86_400 * 31)),
-            each: Some(Each {
-                attribute: "user".into(),
-                amount: n("10"),
-            }),
-            ..order("usd", "20")
-        }])
-    };
+    let pack = || gives(&[given("20", "10")]);
     world.ask(usage("order-1"), pack()).unwrap();
     uses(&mut world, "a", "ada", "4");
     world.correct(void("order-1"), None, None).unwrap();
@@ -488,4 +471,46 @@ fn what_expires_with_a_period_is_in_nobodys_way() {
     world.transitions.push_back(gives(&[order("usd", "7")]));
     world.advance(86_400 * 31);
     assert_eq!(available(&world), "7");
+}
+
+/// Whoever had a portion is remembered with the grant, so there are only so many: of the smallest amount there is.
+#[test]
+fn a_grant_has_a_limited_number_of_portions() {
+    let mut wallet = Wallet::default();
+    let mut decide = |command: Command, verdict: Option<Verdict>| {
+        let seen = Seen {
+            pricing: verdict.map(pricing),
+            ..Seen::nothing(1, t(0))
+        };
+        append(
+            &mut wallet,
+            &TenantId::new("default").unwrap(),
+            &CustomerId::new("ada").unwrap(),
+            command,
+            seen,
+            t(0),
+        )
+        .map(|(record, _)| record.outcome.answer)
+    };
+    decide(customer("c", &[]), None).unwrap();
+    decide(subscribe("s", Cadence::Monthly), Some(priced(&[]))).unwrap();
+    let least = "0.000000001";
+    let each = Each {
+        attribute: "user".into(),
+        amount: n(least),
+    };
+    let divided = Grant {
+        each: Some(each),
+        ..grant("seats", "usd", "1")
+    };
+    decide(divided.put(), None).unwrap();
+    let mut uses = |user: usize| {
+        let user = format!("user-{user}");
+        decide(one_shot_of(&user, &[("user", &user)]), Some(usd(least)))
+    };
+    for user in 0..4_096 {
+        let answer = uses(user);
+        assert!(matches!(answer, Ok(Answer::Allowed(_))), "{user}: {answer:?}");
+    }
+    assert!(is_denied(&uses(4_096)));
 }

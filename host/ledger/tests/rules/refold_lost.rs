@@ -128,3 +128,30 @@ fn a_grant_that_was_over_before_an_event_behind_happened_does_not_pay_for_it() {
     assert_eq!(world.has("credits"), "16 0 0 0");
     assert_eq!(slices(&world, "b"), ["paid 3", "paid 1"]);
 }
+
+#[test]
+fn two_events_behind_that_cost_less_pay_for_one_that_costs_more() {
+    let mut world = World::new();
+    world.ok(grant("april", "credits", "1560").expires(100).put());
+    world.ask(subscribe("s", Cadence::Monthly), priced(&[])).unwrap();
+    for (event, price) in [("a", "1250"), ("b", "250"), ("c", "50"), ("d", "10")] {
+        world.ask(usage(event), priced(&[credits(price)])).unwrap();
+    }
+    world.advance(100);
+    world.ok(grant("may", "credits", "1000").put());
+    // `b` is 100 less and `c` 30, and `d` is 130 more.
+    let costs = [
+        ("b", credits("150"), &[][..]),
+        ("c", credits("20"), &[]),
+        ("d", credits("140"), &[]),
+    ];
+    let found = behind(&world, &costs);
+    let answer = world.correct(amend("a"), Some(pricing(priced(&[credits("1250")]))), found);
+    assert_eq!(
+        say(&answer),
+        "corrected, reversed credits 1250, charged credits 1250; b, back credits 100; c, back credits 30; d, charged credits 130"
+    );
+    assert_eq!(world.has("credits"), "1000 0 0 0");
+    assert_eq!(world.posted("credits", &Account::Breakage), n("0"));
+    assert_eq!(slices(&world, "d"), ["april 10", "april 130"]);
+}

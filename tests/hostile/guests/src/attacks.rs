@@ -138,6 +138,32 @@ pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) 
             charge(out, 0);
             out.charges.last_mut().unwrap().otherwise = true;
         }
+        "each-zero" | "each-nameless" => {
+            out.grants.push(Grant {
+                trigger: i as u32,
+                asset: USD,
+                amount: 1,
+                category: Category::Paid,
+                priority: 0,
+                effective: None,
+                expires: None,
+                applies_to: AppliesTo {
+                    codes: vec![],
+                    attributes: vec![],
+                },
+                each: Some(match attack(batch, i) {
+                    "each-zero" => Each {
+                        attribute: "user".into(),
+                        amount: 0,
+                    },
+                    _ => Each {
+                        attribute: String::new(),
+                        amount: 1,
+                    },
+                }),
+                label: String::new(),
+            });
+        }
         "otherwise-many" => {
             charge(out, 1);
             for _ in 0..5 {
