@@ -143,11 +143,17 @@ pub(super) fn compare(expect: &Expect, observed: &Observed) -> Vec<String> {
                 .zip(&observed.grants)
                 .all(|(e, g)| grant_fits(e, g));
         if !fits {
-            let wanted = expected.iter().map(|g| g.amount.to_string());
-            let found = observed
-                .grants
-                .iter()
-                .map(|g| format!("{} {} ({})", g.amount, g.asset, g.label));
+            let wanted = expected.iter().map(|g| {
+                format!(
+                    "{}{}",
+                    g.amount,
+                    divided(g.each.as_ref().map(|each| (&each.attribute, each.amount.0)))
+                )
+            });
+            let found = observed.grants.iter().map(|g| {
+                let each = g.each.as_ref().map(|each| (&each.attribute, each.amount));
+                format!("{} {} ({}){}", g.amount, g.asset, g.label, divided(each))
+            });
             problems.push(told("grants", wanted, found));
         }
     }
@@ -273,6 +279,13 @@ fn charge_fits(expected: &ExpectedCharge, found: &Dated) -> bool {
             .all(|(e, link)| price(e, &link.asset, link.amount))
         && expected.invoice == (charge.price.collect == Collect::Invoice)
         && expected.at.is_none_or(|at| at.0 == found.at)
+}
+
+/// How a grant is divided, behind what it is; nothing where it is not.
+fn divided(each: Option<(&String, Nanos)>) -> String {
+    each.map_or(String::new(), |(attribute, amount)| {
+        format!(", {amount} for each {attribute}")
+    })
 }
 
 fn grant_fits(expected: &ExpectedGrant, grant: &GrantOrder) -> bool {
