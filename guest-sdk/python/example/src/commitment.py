@@ -3,7 +3,8 @@
 It is the plan host/kit/tests/plans/commitment once more, which answers byte for byte the same.
 
 - A **fee** for each seat goes on the statement when a period begins.
-- **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap.
+- **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap. Where the deal
+  says so, no user has more than so many of those that are included; what rolled over is shared.
 - **Usage** has graduated prices in dollars over the running total of the period. Credits pay first, at a fixed number of them
   for a dollar; what they do not cover is charged in dollars.
 - The **minimum**: when a period ends, what its usage cost less than the minimum is charged on the statement.
@@ -49,6 +50,8 @@ class Deal:
     fee: Nanos
     credits: Nanos
     rollover_max: Nanos
+    user_max: Nanos | None
+    """Most of the included credits that one user can have."""
     minimum: Nanos
     call_max: Nanos
     credits_per_dollar: int
@@ -91,10 +94,15 @@ class Commitment(Plan[Deal, State, None]):
         credits_per_dollar = per_dollar.u32()
         if credits_per_dollar == 0:
             per_dollar.error("expected at least 1, found 0")
+        most = root.field("user_max")
+        user_max = most.amount() if most.is_there() else None
+        if most.is_zero():
+            most.error("expected more than 0")
         deal = Deal(
             fee=root.field("fee").amount(),
             credits=root.field("credits").amount(),
             rollover_max=root.field("rollover_max").amount(),
+            user_max=user_max,
             minimum=root.field("minimum").amount(),
             call_max=root.field("call_max").amount(),
             credits_per_dollar=credits_per_dollar,
@@ -106,12 +114,14 @@ class Commitment(Plan[Deal, State, None]):
     def write(self, deal: Deal, to: Writer) -> None:
         for amount in (deal.fee, deal.credits, deal.rollover_max, deal.minimum, deal.call_max):
             to.signed(amount)
+        to.optional(deal.user_max, to.signed)
         to.u32(deal.credits_per_dollar)
         deal.prices.write(to)
 
     def read(self, source: Reader) -> Deal:
         fee, credits, rollover_max, minimum, call_max = (source.signed() for _ in range(5))
-        return Deal(fee, credits, rollover_max, minimum, call_max, source.u32(), Graduated.read(source))
+        user_max = source.optional(source.signed)
+        return Deal(fee, credits, rollover_max, user_max, minimum, call_max, source.u32(), Graduated.read(source))
 
     def begin(self) -> State:
         return State(period=0)
@@ -135,9 +145,7 @@ class Commitment(Plan[Deal, State, None]):
         dollars = deal.prices.between(before, after)
         credits = dollars * deal.credits_per_dollar
         why = lambda: f"from {text(before)} to {text(after)} units of the period"
-        posted = outcome.charge("units", "credits").amount(credits, units, why)
-        if dollars > 0:
-            posted.otherwise("usd", dollars)
+        outcome.charge("units", "credits").amount(credits, units, why).otherwise("usd", dollars)
         memory.state = replace(state, quantity=after, charged=state.charged + dollars)
 
     def transition(self, deal: Deal, at: Transition, memory: Memory[State, None], outcome: Outcome) -> None:
@@ -210,7 +218,7 @@ class Terms:
         if fee > 0:
             why = "the fee of a seat, for the part of the period that it covers"
             self.outcome.charge("seats", "usd").invoice().amount(fee, seats * UNIT, lambda: why)
-        self.give("Included credits", share.of_each(self.deal.credits, seats), 0)
+        self.give("Included credits", share.of_each(self.deal.credits, seats), 0, self.deal.user_max)
 
     def give_back(self, seats: int, share: Share) -> None:
         """The fee of so many seats for a share of the period comes back, to be used."""
@@ -229,10 +237,11 @@ class Terms:
             why = lambda: f"{text(self.deal.minimum)} less {text(totals.charged)} for usage"
             self.outcome.charge("minimum-commitment", "usd").invoice().amount(missing, UNIT, why)
 
-    def give(self, label: str, amount: Nanos, priority: int) -> None:
-        """Credits until the end of the period; of nothing there is no grant."""
+    def give(self, label: str, amount: Nanos, priority: int, most: Nanos | None = None) -> None:
+        """Credits until the end of the period, and so many of them for each user; of nothing there is no grant."""
         if amount > 0:
-            grant = Grant("included", "credits", amount, label, priority, expires=self.period.end)
+            each = None if most is None else ("user", most)
+            grant = Grant("included", "credits", amount, label, priority, expires=self.period.end, each=each)
             self.outcome.grant(grant)
 
 

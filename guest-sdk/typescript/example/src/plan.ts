@@ -2,7 +2,8 @@
 // host/kit/tests/plans/commitment once more, which answers byte for byte the same.
 //
 // - A **fee** for each seat goes on the statement when a period begins.
-// - **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap.
+// - **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap. Where the deal says
+//   so, no user has more than so many of those that are included; what rolled over is shared.
 // - **Usage** has graduated prices in dollars over the running total of the period. Credits pay first, at a fixed number of them for a
 //   dollar; what they do not cover is charged in dollars.
 // - The **minimum**: when a period ends, what its usage cost less than the minimum is charged on the statement.
@@ -28,6 +29,8 @@ interface Prepared {
   fee: Nanos;
   credits: Nanos;
   rolloverMax: Nanos;
+  /** Most of the included credits that one user can have. */
+  userMax: Nanos | undefined;
   creditsPerDollar: number;
   prices: Graduated;
   minimum: Nanos;
@@ -69,12 +72,16 @@ export const pricing = definePlan<Prepared, State>({
     const perDollar = root.field("credits_per_dollar");
     const creditsPerDollar = perDollar.u32();
     if (creditsPerDollar === 0) perDollar.error("expected at least 1, found 0");
+    const most = root.field("user_max");
+    const userMax = most.isThere() ? most.amount() : undefined;
+    if (most.isZero()) most.error("expected more than 0");
     const deal = {
       fee: root.field("fee").amount(),
       credits: root.field("credits").amount(),
       rolloverMax: root.field("rollover_max").amount(),
       minimum: root.field("minimum").amount(),
       callMax: root.field("call_max").amount(),
+      userMax,
       creditsPerDollar,
       prices: pricesOf(root),
     };
@@ -84,6 +91,7 @@ export const pricing = definePlan<Prepared, State>({
 
   encode(deal, to) {
     for (const amount of [deal.fee, deal.credits, deal.rolloverMax, deal.minimum, deal.callMax]) to.signed(amount);
+    to.optional(deal.userMax, (most) => to.signed(most));
     to.u32(deal.creditsPerDollar);
     to.u32(deal.prices.scale);
     to.list(deal.prices.steps, ([from, price]) => {
@@ -95,13 +103,14 @@ export const pricing = definePlan<Prepared, State>({
   decode(from) {
     const amount = (): Nanos => from.signed();
     const [fee, credits, rolloverMax, minimum, callMax] = [amount(), amount(), amount(), amount(), amount()];
+    const userMax = from.optional(amount);
     const creditsPerDollar = from.u32();
     const scale = from.u32();
     const prices = Graduated.prepared(
       from.list(() => [from.signed(), from.signed()] as const),
       scale,
     );
-    return { fee, credits, rolloverMax, creditsPerDollar, prices, minimum, callMax };
+    return { fee, credits, rolloverMax, userMax, creditsPerDollar, prices, minimum, callMax };
   },
 
   state: {
@@ -126,8 +135,7 @@ export const pricing = definePlan<Prepared, State>({
     memory.state = { ...memory.state, quantity: after, charged: charged + dollars };
     const credits = dollars * BigInt(deal.creditsPerDollar);
     const why = () => `from ${text(before)} to ${text(after)} units of the period`;
-    const posted = outcome.charge("units", "credits").amount(credits, units, why);
-    if (dollars > 0n) posted.otherwise("usd", dollars);
+    outcome.charge("units", "credits").amount(credits, units, why).otherwise("usd", dollars);
   },
 
   transition(deal, { change, period, seats, time }, memory, outcome) {
@@ -197,7 +205,7 @@ class Terms {
     const fee = share.ofEach(this.deal.fee, seats);
     const why = () => "the fee of a seat, for the part of the period that it covers";
     if (fee > 0n) this.outcome.charge("seats", "usd").invoice().amount(fee, BigInt(seats) * UNIT, why);
-    this.give("Included credits", share.ofEach(this.deal.credits, seats), 0);
+    this.give("Included credits", share.ofEach(this.deal.credits, seats), 0, this.deal.userMax);
   }
 
   /** Seats that were left without proration are paid already; of those that go, the ones that nobody paid go first. */
@@ -232,9 +240,10 @@ class Terms {
     if (missing > 0n) this.outcome.charge("minimum-commitment", "usd").invoice().amount(missing, UNIT, why);
   }
 
-  /** Credits until the end of the period; of nothing there is no grant. */
-  private give(label: string, amount: Nanos, priority: number): void {
+  /** Credits until the end of the period, and so many of them for each user; of nothing there is no grant. */
+  private give(label: string, amount: Nanos, priority: number, most?: Nanos): void {
     if (amount <= 0n) return;
-    this.outcome.grant({ category: "included", asset: "credits", amount, label, priority, expires: this.period.end });
+    const each = most === undefined ? {} : { each: { attribute: "user", amount: most } };
+    this.outcome.grant({ category: "included", asset: "credits", amount, label, priority, expires: this.period.end, ...each });
   }
 }

@@ -18,7 +18,7 @@ use farebox_money::Nanos;
 use farebox_record::command::default_source;
 use farebox_record::event::Event;
 use farebox_record::ids::EventId;
-use farebox_record::plan::{Category, Rejection};
+use farebox_record::plan::{Category, Price, Rejection};
 use farebox_record::time::{Span, Timestamp};
 use farebox_runtime::{
     Batch, Change, Config, Context, Limits, Migration, Proration, Purpose, Refused, Revision, Runtime, Tier,
@@ -30,9 +30,10 @@ use rand::{Rng as _, SeedableRng as _};
 /// The largest number that crosses into a plan in TypeScript: what a double holds exactly.
 const CROSSING_MAX: i128 = (1 << 53) - 1;
 
-/// Graduated prices with four decimals, so that amounts are rounded.
+/// Graduated prices with four decimals, so that amounts are rounded, and credits that are divided.
 const DEAL: &str = r#"{"fee": "19.99", "credits": "1000.5", "rollover_max": "500", "credits_per_dollar": 73,
-    "price": "0.1003", "beyond": [{"above": "1000", "price": "0.0507"}, {"above": "2500.25", "price": "0.01"}],
+    "user_max": "300.25", "price": "0.1003",
+    "beyond": [{"above": "1000", "price": "0.0507"}, {"above": "2500.25", "price": "0.01"}],
     "minimum": "50", "call_max": "5000"}"#;
 
 fn root() -> PathBuf {
@@ -323,6 +324,11 @@ fn is_told_what_it_asks_for(echo: &[u8]) {
             (grant.priority, grant.effective, grant.expires),
             (-3, Some(began), None)
         );
+        let each = grant.each.as_ref().unwrap();
+        assert_eq!(
+            (each.attribute.as_str(), each.amount),
+            ("second", Nanos::new(250_000_000))
+        );
         assert_eq!(grant.applies_to.codes, ["calls"]);
         let attributes = [("first", "a"), ("second", "b")].map(|(name, value)| (name.into(), value.into()));
         assert_eq!(grant.applies_to.attributes, BTreeMap::from(attributes));
@@ -331,6 +337,46 @@ fn is_told_what_it_asks_for(echo: &[u8]) {
         assert_eq!(kept.state, [&[3], &tag[..], &[6], "Übrig".as_bytes()].concat());
         assert_eq!(kept.expires.as_micros(), began.as_micros() + 1);
     }
+}
+
+/// `small.call` costs `less` credits, and `more` dollars where no credits are left.
+fn gives_no_other_price_of_nothing(echo: &[u8]) {
+    let runtime = runtime();
+    let plan = runtime.admit(echo).unwrap();
+    let revision = runtime.prepare(&plan, "{}").unwrap();
+    let began: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut probe = Probe::begin(runtime, revision, began, 1).unwrap();
+    let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
+    event.event_type = "small.call".parse().unwrap();
+    let told = [[0, 0], [0, 5], [7, 0], [7, 5]].map(|prices| {
+        let amounts = ["less", "more"]
+            .map(String::from)
+            .into_iter()
+            .zip(prices.map(Nanos::new));
+        event.measures = amounts.collect();
+        let Verdict::Priced(priced) = probe.quote(&event).unwrap().verdict else {
+            panic!("{prices:?}")
+        };
+        let [charge] = &priced.charges[..] else {
+            panic!("{priced:?}")
+        };
+        let told = |price: &Price| format!("{} nano {}", price.amount.get(), price.asset);
+        [&[charge.price.clone()], &charge.otherwise[..]]
+            .concat()
+            .iter()
+            .map(told)
+            .collect::<Vec<_>>()
+    });
+    // Of what costs nothing, nothing is left for dollars; and no call that costs credits costs no dollars beyond them.
+    assert_eq!(
+        told,
+        [
+            vec!["0 nano credits"],
+            vec!["0 nano credits"],
+            vec!["7 nano credits", "1 nano usd"],
+            vec!["7 nano credits", "5 nano usd"],
+        ]
+    );
 }
 
 /// What tells the states of plans apart, by the definition of FNV-1a.
@@ -433,17 +479,19 @@ fn tells_what_is_wrong_with_a_price_list_at_its_place(component: &[u8]) {
     let wrong = DEAL
         .replace("\"19.99\"", "\"-1\"")
         .replace("73", "0")
+        .replace("300.25", "0")
         .replace("2500.25", "1000")
         .replace("\"minimum\"", "\"minimun\"");
     assert_eq!(
         told(&wrong),
         [
             "/credits_per_dollar: expected at least 1, found 0",
+            "/user_max: expected more than 0",
             "/fee: expected 0 or more, found -1",
             "/minimum: expected a decimal number in quotes, such as \"0.30\"",
             "/beyond/1/above: expected more than the threshold before it",
-            ": unknown field \"minimun\", expected one of credits_per_dollar, fee, credits, rollover_max, minimum, call_max, \
-             price, beyond",
+            ": unknown field \"minimun\", expected one of credits_per_dollar, user_max, fee, credits, rollover_max, minimum, \
+             call_max, price, beyond",
         ]
     );
     assert_eq!(

@@ -65,6 +65,7 @@ fn what_an_event_carries_arrives_as_it_was_sent() {
     let echo = echo();
     crate::hands_on_what_an_event_carries_as_it_was_sent(&echo);
     crate::is_told_what_it_asks_for(&echo);
+    crate::gives_no_other_price_of_nothing(&echo);
     crate::carries_over_what_an_earlier_version_remembered(&echo);
 }
 

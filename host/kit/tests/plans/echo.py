@@ -36,7 +36,7 @@ class Echo(Plan[None, int, str]):
     wants_balances = True
     vocabulary = Vocabulary(
         assets={"usd": "US dollars", "credits": "Credits"},
-        events=["one.call", "other.call", "paid.call"],
+        events=["one.call", "other.call", "paid.call", "small.call"],
         measures=MEASURES,
         attributes=ATTRIBUTES,
         charges={"calls": ("Calls", "calls")},
@@ -76,6 +76,10 @@ class Echo(Plan[None, int, str]):
         return f"{source.text()}, before"
 
     def evaluate(self, prepared: None, usage: Usage, memory: Memory[int, str], outcome: Outcome) -> None:
+        if usage.type == "small.call":
+            price, other = usage.needed("less"), usage.needed("more")
+            outcome.charge("calls", "credits").amount(price, UNIT, lambda: "as asked").otherwise("usd", other)
+            return
         if usage.type == "paid.call":
             cost = "none" if usage.cost is None else text(usage.cost)
             raise Rejected.unpriceable("|".join([cost, text(usage.balances["usd"]), text(usage.balances["credits"])]))
@@ -97,6 +101,7 @@ class Echo(Plan[None, int, str]):
             effective=at.time,
             codes=["calls"],
             attributes={"first": "a", "second": "b"},
+            each=("second", UNIT // 4),
         )
         outcome.grant(grant)
         subject.keep("Übrig", at.time + 1)

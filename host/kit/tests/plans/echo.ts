@@ -15,7 +15,7 @@ export const pricing = definePlan<null, number, string>({
   wantsBalances: true,
   vocabulary: {
     assets: { usd: "US dollars", credits: "Credits" },
-    events: ["one.call", "other.call", "paid.call"],
+    events: ["one.call", "other.call", "paid.call", "small.call"],
     measures: ["less", "more"],
     attributes: names,
     charges: { calls: ["Calls", "calls"] },
@@ -42,7 +42,12 @@ export const pricing = definePlan<null, number, string>({
     decode: (from) => from.text(),
     migrate: (_version, from) => `${from.text()}, before`,
   },
-  evaluate(_, usage) {
+  evaluate(_, usage, _memory, outcome) {
+    if (usage.type === "small.call") {
+      const [price, other] = [usage.needed("less"), usage.needed("more")];
+      outcome.charge("calls", "credits").amount(price, UNIT, () => "as asked").otherwise("usd", other);
+      return;
+    }
     if (usage.type === "paid.call") {
       const cost = usage.cost === undefined ? "none" : text(usage.cost);
       throw Rejected.unpriceable([cost, text(usage.balance("usd")), text(usage.balance("credits"))].join("|"));
@@ -65,6 +70,7 @@ export const pricing = definePlan<null, number, string>({
       effective: time,
       codes: ["calls"],
       attributes,
+      each: { attribute: "second", amount: UNIT / 4n },
     });
     memory.subject.keep("Übrig", time + 1n);
     memory.state += 7;

@@ -1,7 +1,8 @@
 //! A subscription with a minimum commitment, for tests: the plan in which everything that a period can do to a price happens.
 //!
 //! - A **fee** for each seat goes on the statement when a period begins.
-//! - **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap.
+//! - **Credits** are included with each seat and end with the period. What is left of them rolls over, up to a cap. Where the
+//!   deal says so, no user has more than so many of those that are included; what rolled over is shared.
 //! - **Usage** has graduated prices in dollars over the running total of the period. Credits pay first, at a fixed number
 //!   of them for a dollar; what they do not cover is charged in dollars.
 //! - The **minimum**: when a period ends, what its usage cost less than the minimum is charged on the statement. Usage
@@ -128,9 +129,7 @@ impl Plan for Commitment {
         let charge = outcome
             .charge(charge::UNITS, asset::CREDITS)
             .amount(credits, units, why)?;
-        if dollars.is_positive() {
-            charge.otherwise(asset::USD, dollars)?;
-        }
+        charge.otherwise(asset::USD, dollars)?;
         Ok(())
     }
 
@@ -210,10 +209,12 @@ impl Terms<'_> {
             )?;
         }
         let credits = share.of_each(self.deal.credits, seats)?;
-        self.give(
-            Grant::included(asset::CREDITS, credits, "Included credits"),
-            credits,
-        )
+        let grant = Grant::included(asset::CREDITS, credits, "Included credits");
+        let grant = match self.deal.user_max {
+            Some(most) => grant.each("user", most),
+            None => grant,
+        };
+        self.give(grant, credits)
     }
 
     /// The fee of so many seats for a share of the period comes back, to be used.

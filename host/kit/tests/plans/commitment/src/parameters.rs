@@ -13,6 +13,9 @@ pub struct Parameters {
     credits: Decimal,
     /// Most credits that roll over into the next period, for all seats together.
     rollover_max: Decimal,
+    /// Most of a period's included credits that one user (the attribute `user`) can have. Without it they are shared.
+    #[serde(default)]
+    user_max: Option<Decimal>,
     /// How many credits pay for what costs a dollar.
     credits_per_dollar: u32,
     /// Dollars for a unit, from the first one of the period on.
@@ -42,6 +45,7 @@ pub struct Prepared {
     pub(crate) fee: Nanos,
     pub(crate) credits: Nanos,
     pub(crate) rollover_max: Nanos,
+    pub(crate) user_max: Option<Nanos>,
     pub(crate) credits_per_dollar: u32,
     pub(crate) prices: Graduated,
     pub(crate) minimum: Nanos,
@@ -65,6 +69,13 @@ impl Parameters {
             amount("minimum", self.minimum),
             amount("call_max", self.call_max),
         ];
+        let user_max = self
+            .user_max
+            .map(|most| root.key("user_max").amount(most, &mut wrong));
+        if user_max == Some(Nanos::ZERO) {
+            let place = root.key("user_max");
+            wrong.push(place.error("expected more than 0"));
+        }
         let price = root.key("price").rate(self.price, Per::Unit, &mut wrong);
         let mut beyond = Vec::with_capacity(self.beyond.len());
         for (index, step) in self.beyond.iter().enumerate() {
@@ -81,6 +92,7 @@ impl Parameters {
                 fee,
                 credits,
                 rollover_max,
+                user_max,
                 credits_per_dollar: self.credits_per_dollar,
                 prices,
                 minimum,
