@@ -42,6 +42,9 @@ use cli::{Cli, Command};
 use failure::Failure;
 use output::{Form, finish};
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
