@@ -20,7 +20,7 @@ use std::time::Instant;
 use farebox_engine::{Ask, Config, Engine, NewRevision, Reply, Request, SystemClock};
 use farebox_money::Nanos;
 use farebox_record::command::{Authorize, AuthorizeMode, Command, PutCustomer, Subscribe, default_source};
-use farebox_record::event::Event;
+use farebox_record::event::{Event, Measures};
 use farebox_record::ids::{CallId, CustomerId, EventId, PlanName, SubscriptionId, TenantId};
 use farebox_record::outcome::Answer;
 use farebox_record::state::{Cadence, Shortfall};
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             id: EventId::new(&format!("call-{n:06}"))?,
             event_type: "tool.call".parse()?,
             time: None,
-            measures: BTreeMap::from([("steps".to_string(), Nanos::units(3))]),
+            measures: Measures::from([("steps".to_string(), Nanos::units(3))]),
             attributes: subject.collect(),
         };
         requests.push(ask(Command::Authorize(Authorize {

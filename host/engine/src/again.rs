@@ -272,7 +272,7 @@ fn priced_event(command: &Command, wallet: &Wallet) -> Option<(Event, Purpose)> 
         Command::Settle(settle) => {
             let mut event = wallet.hold(&settle.hold)?.event.clone();
             event.measures.clone_from(&settle.measures);
-            event.attributes.extend(settle.attributes.clone());
+            event.attributes.extend(&settle.attributes);
             Some((event, Purpose::Usage))
         }
         Command::Extend(extend) => {

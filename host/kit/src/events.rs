@@ -109,8 +109,8 @@ impl Said {
             id: EventId::new(self.id.as_deref().unwrap_or(&made)).map_err(|error| wrong("id", &error))?,
             event_type: EventType::new(&self.event_type).map_err(|error| wrong("type", &error))?,
             time: time.map_err(|error| wrong("time", &error))?,
-            measures,
-            attributes: self.attributes,
+            measures: measures.into(),
+            attributes: self.attributes.into(),
         })
     }
 }

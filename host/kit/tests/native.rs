@@ -7,6 +7,7 @@ use std::path::Path;
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_money::Nanos;
 use farebox_plan::testing::{Bill, Event, Harness};
+use farebox_record::event::{Attributes, Measures};
 use farebox_record::plan::Rejection;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Batch, Config, Context, Purpose, Runtime, Trigger, Verdict};
@@ -40,8 +41,8 @@ const COUNTS: [i64; 7] = [0, 1, 700, 127_999, 200_000, 200_001, 1_000_000];
 const TOO_MANY: i64 = 9_000_000_000;
 
 struct Sample {
-    measures: BTreeMap<String, Nanos>,
-    attributes: BTreeMap<String, String>,
+    measures: Measures,
+    attributes: Attributes,
     purpose: Purpose,
 }
 
@@ -73,8 +74,8 @@ fn sample(chance: &mut SmallRng) -> Sample {
         false => Purpose::WorstCase,
     };
     Sample {
-        measures,
-        attributes,
+        measures: measures.into(),
+        attributes: attributes.into(),
         purpose,
     }
 }

@@ -1,9 +1,8 @@
 //! Adjustments, payments of receivables, and bought value that goes back to the customer.
 
-use std::collections::BTreeMap;
-
 use farebox_money::{Asset, Nanos};
 use farebox_record::correction::{Adjust, AdjustTarget, Pay};
+use farebox_record::event::Attributes;
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Answer, Corrected, Outcome};
 use farebox_record::plan::Category;
@@ -25,11 +24,10 @@ pub(crate) fn adjust(wallet: &mut Wallet, adjust: &Adjust, at: Timestamp) -> Res
     let mut written_off = None;
     match adjust.target {
         AdjustTarget::Balance => {
-            let attributes = BTreeMap::new();
             // No code and no attributes: a grant that pays for certain usage only is left alone.
             let purpose = Purpose {
                 code: "",
-                attributes: &attributes,
+                attributes: &Attributes::EMPTY,
             };
             let draws = Funds::of(wallet).draw(asset, purpose, adjust.amount);
             let free = Nanos::new(draws.iter().map(|drawn| drawn.amount.get()).sum());

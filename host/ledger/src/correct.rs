@@ -412,7 +412,7 @@ pub fn standing_of(record: &Record) -> Option<Standing> {
             })?;
             let mut event = hold.event.clone();
             event.measures.clone_from(&settle.measures);
-            event.attributes.extend(settle.attributes.clone());
+            event.attributes.extend(&settle.attributes);
             Some(Standing {
                 time: hold.time,
                 ..charged(&event, taken_by(hold))

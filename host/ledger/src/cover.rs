@@ -1,6 +1,7 @@
 //! How charges are covered: first by what their hold already took or pinned, then by what the wallet has, asset by
 //! asset along the `otherwise` chain, in exact proportion and rounded once.
 
+use farebox_record::event::Attributes;
 use std::collections::BTreeMap;
 
 use ethnum::U256;
@@ -113,7 +114,7 @@ pub(crate) fn owned_by(wallet: &Wallet, hold: &HoldState) -> Vec<Owned> {
 pub(crate) fn cover(
     wallet: &Wallet,
     charges: &[Charge],
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     owned: Vec<Owned>,
 ) -> Result<Covered, Uncoverable> {
     let grants = Grants::of(wallet);
@@ -124,7 +125,7 @@ pub(crate) fn cover(
 pub(crate) fn cover_by_hold(
     wallet: &Wallet,
     charges: &[Charge],
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     owned: Vec<Owned>,
 ) -> Result<Covered, Uncoverable> {
     let grants = Grants::of(wallet);
@@ -146,7 +147,7 @@ pub(crate) struct Known {
 pub(crate) fn cover_again(
     grants: Grants<'_>,
     charges: &[Charge],
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     known: Known,
     funds: Funds<'_>,
 ) -> Result<Covered, Uncoverable> {
@@ -191,7 +192,7 @@ impl<'w> Grants<'w> {
 pub(crate) fn above_hold(
     wallet: &Wallet,
     charges: &[Charge],
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     hold: &HoldState,
 ) -> Result<Vec<Uncovered>, Uncoverable> {
     let mut owned = owned_by(wallet, hold);
@@ -209,7 +210,7 @@ pub(crate) fn above_hold(
 fn cover_from(
     grants: Grants<'_>,
     charges: &[Charge],
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     owned: &mut [Vec<Owned>],
     mut funds: Funds<'_>,
 ) -> Result<Covered, Uncoverable> {
@@ -329,7 +330,7 @@ impl<'c> Open<'c> {
     fn draw_owned(
         &mut self,
         grants: Grants<'_>,
-        attributes: &BTreeMap<String, String>,
+        attributes: &Attributes,
         owned: &mut [Owned],
         draws: &mut Vec<Draw>,
     ) {
@@ -351,13 +352,7 @@ impl<'c> Open<'c> {
         }
     }
 
-    fn may_take(
-        &self,
-        link: usize,
-        from: &SliceSource,
-        grants: Grants<'_>,
-        attributes: &BTreeMap<String, String>,
-    ) -> bool {
+    fn may_take(&self, link: usize, from: &SliceSource, grants: Grants<'_>, attributes: &Attributes) -> bool {
         let collect = self.links[link].price.collect;
         match from {
             SliceSource::Grant(id) => {

@@ -1,5 +1,6 @@
 //! What a wallet has for a charge, in the order in which it burns.
 
+use farebox_record::event::Attributes;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub(crate) struct Purpose<'a> {
     /// Code of the charge.
     pub code: &'a str,
     /// Attributes of the event.
-    pub attributes: &'a BTreeMap<String, String>,
+    pub attributes: &'a Attributes,
 }
 
 /// What is drawn from one grant.

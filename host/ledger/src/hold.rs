@@ -1,10 +1,9 @@
 //! Holds: value set aside before a call. A hold ends once, and never lets a wallet spend what it has not.
 
-use std::collections::BTreeMap;
-
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Authorize, AuthorizeMode, Extend, Release};
 use farebox_record::correction::GiveBacks;
+use farebox_record::event::Attributes;
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionStatus;
 use farebox_record::outcome::{
@@ -67,7 +66,7 @@ pub(crate) fn authorize(
 fn fits(
     wallet: &Wallet,
     priced: &Priced,
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     at: Timestamp,
 ) -> Result<Result<Covered, Denied>, Refusal> {
     let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use farebox_record::command::TimerAbout;
 use farebox_record::correction::{Standing, TakenSlice};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event};
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Effect, Line, Pricing};
 use farebox_record::plan::{EventRef, GrantOrder, Priced};
@@ -172,8 +172,8 @@ impl<'e> Cause<'e> {
     }
 
     /// What that event carries.
-    fn attributes(self) -> &'e BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
+    fn attributes(self) -> &'e Attributes {
+        static NONE: Attributes = Attributes::EMPTY;
         self.event().map_or(&NONE, |event| &event.attributes)
     }
 

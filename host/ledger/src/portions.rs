@@ -7,9 +7,8 @@
 //! What a plan gives for some seats and later for more are several grants: of those of a subscription that have the same label
 //! and asset and end at the same time, a value has one portion. So they stay in the wallet until then, empty or not.
 
-use std::collections::BTreeMap;
-
 use farebox_money::Nanos;
+use farebox_record::event::Attributes;
 use farebox_record::ids::GrantId;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::portion::PortionKey;
@@ -37,7 +36,7 @@ impl Portion {
         wallet: &Wallet,
         of: &GrantId,
         grant: &GrantState,
-        attributes: &BTreeMap<String, String>,
+        attributes: &Attributes,
     ) -> Option<Portion> {
         let portions = grant.portions.as_ref()?;
         if portions.opened.len() >= PORTIONS_PER_GRANT_MAX

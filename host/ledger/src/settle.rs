@@ -44,7 +44,7 @@ pub(crate) fn settle(
     check_open(usable_until, at)?;
     let mut event = hold.event.clone();
     event.measures.clone_from(&settle.measures);
-    event.attributes.extend(settle.attributes.clone());
+    event.attributes.extend(&settle.attributes);
     let above = wallet.above_hold(&hold.subscription, settle.above);
     let ended = hold.expired.is_some() || settle.finality == Finality::Final;
     let call = Call {

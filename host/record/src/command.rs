@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::correction::{Adjust, Amend, Pay, Refund, RefundTarget, Void};
-use crate::event::Event;
+use crate::event::{Attributes, Event, Measures};
+use crate::fields::Fields;
 use crate::ids::{CallId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
 use crate::lifecycle::{ChangeSubscription, SubscriptionChange, TermState};
 use crate::plan::{AppliesTo, Category, EventRef};
@@ -166,9 +167,9 @@ pub struct Settle {
     /// The settlement's own id.
     pub id: CallId,
     /// Usage so far, all of it: cumulative.
-    pub measures: BTreeMap<String, Nanos>,
+    pub measures: Measures,
     /// Attributes that were not known before; they replace those of the authorize.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: Attributes,
     /// Whether more will come.
     pub finality: Finality,
     /// What happens to a price above the hold.
@@ -209,7 +210,7 @@ pub struct Extend {
     /// How long from now.
     pub ttl: Span,
     /// New maximums, all of them; empty: as they were.
-    pub measures: BTreeMap<String, Nanos>,
+    pub measures: Measures,
 }
 
 /// See [`Command::Release`].
@@ -448,12 +449,12 @@ impl Command {
             (C::Authorize(a), C::Authorize(b)) => event_differs(&a.event, &b.event)
                 .or_else(|| differs("ttl_seconds", &a.ttl, &b.ttl))
                 .or_else(|| differs("settle", &a.mode, &b.mode)),
-            (C::Settle(a), C::Settle(b)) => map_differs("measures", &a.measures, &b.measures)
-                .or_else(|| map_differs("attributes", &a.attributes, &b.attributes))
+            (C::Settle(a), C::Settle(b)) => fields_differ("measures", &a.measures, &b.measures)
+                .or_else(|| fields_differ("attributes", &a.attributes, &b.attributes))
                 .or_else(|| differs("final", &a.finality, &b.finality))
                 .or_else(|| differs("above_hold", &a.above, &b.above)),
             (C::Extend(a), C::Extend(b)) => differs("ttl_seconds", &a.ttl, &b.ttl)
-                .or_else(|| map_differs("measures", &a.measures, &b.measures)),
+                .or_else(|| fields_differ("measures", &a.measures, &b.measures)),
             (C::Release(_), C::Release(_)) => None,
             (C::Usage(a), C::Usage(b)) => event_differs(a, b),
             (C::Backfill(a), C::Backfill(b)) => {
@@ -512,6 +513,11 @@ fn map_differs<K: Ord + std::fmt::Display, V: PartialEq>(
     Some(format!("{name}.{key}"))
 }
 
+fn fields_differ<V: PartialEq>(name: &str, a: &Fields<V>, b: &Fields<V>) -> Option<String> {
+    let key = a.keys().chain(b.keys()).find(|key| a.get(key) != b.get(key))?;
+    Some(format!("{name}.{key}"))
+}
+
 fn terms_differ(a: &LimitTerms, b: &LimitTerms) -> Option<String> {
     differs("asset", &a.asset, &b.asset)
         .or_else(|| differs("amount", &a.amount, &b.amount))
@@ -557,8 +563,8 @@ fn refund_differs(a: &RefundTarget, b: &RefundTarget) -> Option<String> {
 fn event_differs(a: &Event, b: &Event) -> Option<String> {
     differs("type", &a.event_type, &b.event_type)
         .or_else(|| differs("time", &a.time, &b.time))
-        .or_else(|| map_differs("measures", &a.measures, &b.measures))
-        .or_else(|| map_differs("attributes", &a.attributes, &b.attributes))
+        .or_else(|| fields_differ("measures", &a.measures, &b.measures))
+        .or_else(|| fields_differ("attributes", &a.attributes, &b.attributes))
 }
 
 impl Event {
@@ -571,7 +577,7 @@ impl Event {
         };
         differs("type", &self.event_type, &reported.event_type)
             .or(time)
-            .or_else(|| map_differs("measures", &self.measures, &reported.measures))
-            .or_else(|| map_differs("attributes", &self.attributes, &reported.attributes))
+            .or_else(|| fields_differ("measures", &self.measures, &reported.measures))
+            .or_else(|| fields_differ("attributes", &self.attributes, &reported.attributes))
     }
 }

@@ -1,13 +1,18 @@
 //! Usage, as a caller reports it.
 
-use std::collections::BTreeMap;
-
 use farebox_money::Nanos;
 use serde::{Deserialize, Serialize};
 
+use crate::fields::Fields;
 use crate::ids::{EventId, EventType, Source};
 use crate::plan::EventRef;
 use crate::time::Timestamp;
+
+/// Numbers by name, exact: `input_tokens`.
+pub type Measures = Fields<Nanos>;
+
+/// Texts by name, none of them empty: `model`.
+pub type Attributes = Fields<String>;
 
 /// One usage report, normalised: measures are exact, attributes are never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +26,9 @@ pub struct Event {
     /// When it happened, where the caller said so; otherwise it happened when it was received.
     pub time: Option<Timestamp>,
     /// Numbers: `input_tokens`. For an authorize, the maximums.
-    pub measures: BTreeMap<String, Nanos>,
+    pub measures: Measures,
     /// Texts: `model`.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: Attributes,
 }
 
 impl Event {

@@ -8,6 +8,7 @@ pub mod command;
 pub mod control;
 pub mod correction;
 pub mod event;
+pub mod fields;
 pub mod ids;
 pub mod lifecycle;
 pub mod outcome;

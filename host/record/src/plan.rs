@@ -7,6 +7,7 @@ use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::event::Attributes;
 use crate::ids::{EventId, EventType, Source};
 use crate::portion::Each;
 use crate::time::Timestamp;
@@ -188,7 +189,7 @@ impl AppliesTo {
     }
 
     /// Whether a charge of `code` for an event with `attributes` may burn the grant.
-    pub fn allows(&self, code: &str, attributes: &BTreeMap<String, String>) -> bool {
+    pub fn allows(&self, code: &str, attributes: &Attributes) -> bool {
         (self.codes.is_empty() || self.codes.iter().any(|c| c == code))
             && self
                 .attributes

@@ -6,6 +6,7 @@ use std::fmt;
 use farebox_money::{Asset, Nanos};
 use serde::{Deserialize, Serialize};
 
+use crate::event::Attributes;
 use crate::ids::LimitName;
 use crate::plan::EventRef;
 use crate::time::{Span, Timestamp};
@@ -35,7 +36,7 @@ pub struct Scope(pub Vec<(String, String)>);
 
 impl Scope {
     /// Whether an event with `attributes` counts.
-    pub fn holds(&self, attributes: &BTreeMap<String, String>) -> bool {
+    pub fn holds(&self, attributes: &Attributes) -> bool {
         self.0
             .iter()
             .all(|(name, value)| attributes.get(name) == Some(value))

@@ -9,12 +9,12 @@
 #![expect(clippy::float_arithmetic, reason = "durations for people, no money")]
 #![expect(clippy::cast_precision_loss, reason = "counts of a few millions")]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use farebox_money::Nanos;
+use farebox_record::event::{Attributes, Measures};
 use farebox_record::ids::EventType;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Batch, Config, Context, Purpose, Revision, Runtime, Trigger, Verdict};
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(path) => std::fs::read_to_string(PathBuf::from(path))?,
         None => "{}".to_string(),
     };
-    let attributes: BTreeMap<String, String> = arguments
+    let attributes: Attributes = arguments
         .filter_map(|pair| {
             pair.split_once('=')
                 .map(|(name, value)| (name.to_string(), value.to_string()))
@@ -73,11 +73,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn measure(
     runtime: &Runtime,
     revision: &Arc<Revision>,
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     size: usize,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let description = revision.description();
-    let measures: BTreeMap<String, Nanos> = description
+    let measures: Measures = description
         .measures
         .iter()
         .map(|name| (name.clone(), Nanos::units(1_000)))

@@ -1,6 +1,7 @@
 //! What goes into a plan: contexts, subjects and triggers, collected into columns.
 
-use std::collections::{BTreeMap, HashMap};
+use farebox_record::event::{Attributes, Measures};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use farebox_money::Nanos;
@@ -78,9 +79,9 @@ pub struct Trigger<'a> {
     /// What the provider bills for it, in US dollars.
     pub cost: Option<Nanos>,
     /// All measures of the event; the plan gets those that it reads.
-    pub measures: &'a BTreeMap<String, Nanos>,
+    pub measures: &'a Measures,
     /// All attributes of the event; the plan gets those that it reads.
-    pub attributes: &'a BTreeMap<String, String>,
+    pub attributes: &'a Attributes,
     /// Who sent the event, for plans that read [`EVENT_SOURCE`].
     pub source: &'a str,
     /// Its id, for plans that read [`EVENT_ID`].

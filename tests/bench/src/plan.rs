@@ -1,6 +1,5 @@
 //! What an evaluation costs: in a fresh sandbox for each call, and natively, with the same plan and the same events.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use farebox_money::Nanos;
 use farebox_plan::testing::{Event, Harness};
+use farebox_record::event::{Attributes, Measures};
 use farebox_record::ids::EventType;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{Batch, Config, Context, Purpose, Revision, Runtime, Trigger, Verdict};
@@ -62,11 +62,11 @@ fn median(size: usize, mut call: impl FnMut() -> anyhow::Result<()>) -> anyhow::
 
 fn sandboxed(runtime: &Runtime, revision: &Arc<Revision>, model: &str, size: usize) -> anyhow::Result<u64> {
     let event_type = EventType::new("llm.call")?;
-    let measures: BTreeMap<String, Nanos> = MEASURES
+    let measures: Measures = MEASURES
         .iter()
         .map(|(name, value)| ((*name).to_string(), Nanos::units(*value)))
         .collect();
-    let attributes = BTreeMap::from([("model".to_string(), model.to_string())]);
+    let attributes = Attributes::from([("model".to_string(), model.to_string())]);
     let period = Period {
         start: Timestamp::EPOCH,
         end: Timestamp::from_micros(1 << 50),

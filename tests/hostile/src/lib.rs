@@ -8,10 +8,10 @@ pub mod beside;
 pub mod guest;
 pub mod raw;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use farebox_money::Nanos;
+use farebox_record::event::{Attributes, Measures};
 use farebox_record::ids::EventType;
 use farebox_record::time::{Period, Timestamp};
 use farebox_runtime::{
@@ -55,8 +55,8 @@ pub fn context(state: &[u8]) -> Context<'_> {
 /// An event of `tokens` input tokens, whose attribute `attack` the guest obeys when its parameters say `each`.
 pub struct Event {
     event_type: EventType,
-    measures: BTreeMap<String, Nanos>,
-    attributes: BTreeMap<String, String>,
+    measures: Measures,
+    attributes: Attributes,
 }
 
 impl Event {
@@ -65,8 +65,8 @@ impl Event {
     pub fn new(tokens: i128, attack: &str) -> anyhow::Result<Event> {
         Ok(Event {
             event_type: EventType::new("llm.call")?,
-            measures: BTreeMap::from([("input_tokens".into(), Nanos::new(tokens))]),
-            attributes: BTreeMap::from([("model".into(), "m".into()), ("attack".into(), attack.into())]),
+            measures: Measures::from([("input_tokens".into(), Nanos::new(tokens))]),
+            attributes: Attributes::from([("model".into(), "m".into()), ("attack".into(), attack.into())]),
         })
     }
 

@@ -44,8 +44,8 @@ fn usage(id: &str, attack: &str) -> Command {
         id: id.parse().unwrap(),
         event_type: "llm.call".parse().unwrap(),
         time: None,
-        measures: BTreeMap::from([("input_tokens".to_string(), Nanos::units(1))]),
-        attributes: BTreeMap::from([attribute("model", "m"), attribute("attack", attack)]),
+        measures: [("input_tokens".to_string(), Nanos::units(1))].into(),
+        attributes: [attribute("model", "m"), attribute("attack", attack)].into(),
     })
 }
 

@@ -6,10 +6,9 @@
     reason = "a test that cannot go on fails"
 )]
 
-use std::collections::BTreeMap;
-
 use farebox_hostile::{Event, batch, context, guest, runtime};
 use farebox_money::{Asset, Nanos};
+use farebox_record::event::{Attributes, Measures};
 use farebox_record::ids::{EventId, EventType, Source};
 use farebox_record::plan::{Category, EventRef, FieldProblem, Rejection, RemainingGrant};
 use farebox_record::time::Timestamp;
@@ -344,8 +343,8 @@ fn attributes_that_are_absent_are_empty() {
     let mut batch = Batch::new(&revision);
     let at = batch.context(&context(b""));
     let (nothing, none) = (
-        BTreeMap::new(),
-        BTreeMap::from([("input_tokens".to_string(), Nanos::new(4))]),
+        Attributes::EMPTY,
+        Measures::from([("input_tokens".to_string(), Nanos::new(4))]),
     );
     let event_type = EventType::new("llm.call").unwrap();
     batch.push(&Trigger {

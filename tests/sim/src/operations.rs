@@ -13,7 +13,7 @@ use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Extend, Finality, Grant, PutCustomer, Release, Settle,
     Subscribe, default_source,
 };
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, Source, SubscriptionId};
 use farebox_record::lifecycle::SubscriptionChange;
 use farebox_record::plan::{AppliesTo, Category, EventRef};
@@ -270,8 +270,8 @@ impl Scene<'_> {
     }
 
     /// Of a call of that type, up to this many of everything.
-    fn measures(&mut self, event_type: &EventType, most: i64) -> BTreeMap<String, Nanos> {
-        let mut measures = BTreeMap::new();
+    fn measures(&mut self, event_type: &EventType, most: i64) -> Measures {
+        let mut measures = Measures::EMPTY;
         if event_type.as_str() == "llm.call" {
             for kind in ["input_tokens", "output_tokens"] {
                 let tokens = self.random.random_range(0..=most * 1_000);
@@ -291,7 +291,7 @@ impl Scene<'_> {
         let number = self.number();
         let llm = !self.may_pool || !self.one_in(3);
         let event_type = name(EventType::new(if llm { "llm.call" } else { "tool.call" }));
-        let mut attributes = BTreeMap::new();
+        let mut attributes = Attributes::EMPTY;
         if llm {
             // The third is in no price list, the second only in some.
             let model = ["one", "one", "one", "one", "two", "three"].choose(self.random);
@@ -466,7 +466,7 @@ fn settle(scene: &mut Scene<'_>) -> Vec<Command> {
     };
     let most = if scene.one_in(8) { 160 } else { 60 };
     // Another model answered than was asked for: it may count towards other limits.
-    let mut attributes = BTreeMap::new();
+    let mut attributes = Attributes::EMPTY;
     if event_type.as_str() == "llm.call" && scene.one_in(6) {
         let model = ["one", "two"].choose(scene.random).copied().unwrap_or("one");
         attributes.insert("model".to_string(), model.to_string());
@@ -501,7 +501,7 @@ fn extend(scene: &mut Scene<'_>) -> Vec<Command> {
     let measures = if scene.one_in(2) {
         scene.measures(&event_type, 120)
     } else {
-        BTreeMap::new()
+        Measures::EMPTY
     };
     vec![Command::Extend(Extend {
         hold,
@@ -544,7 +544,7 @@ pub fn altered(command: &Command) -> Option<Command> {
     Some(other)
 }
 
-fn alter(measures: &mut BTreeMap<String, Nanos>) {
+fn alter(measures: &mut Measures) {
     measures.insert("cost_usd".into(), Nanos::new(123));
 }
 

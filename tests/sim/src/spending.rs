@@ -10,7 +10,7 @@ use farebox_ledger::{LimitView, Wallet};
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{Backfill, Command};
 use farebox_record::correction::{RefundTarget, Standing};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event};
 use farebox_record::ids::LimitName;
 use farebox_record::outcome::{Account, Answer, Corrected, DenialReason, Denied, Effect, RepricedEvent};
 use farebox_record::plan::EventRef;
@@ -23,7 +23,6 @@ use crate::history::{History, concluded};
 use crate::window::Counter;
 use limit::{Limit, is_within};
 
-type Attributes = BTreeMap<String, String>;
 type Sums = BTreeMap<Asset, i128>;
 
 /// How much there was to check.
@@ -165,7 +164,7 @@ impl Recount {
             }
             (Command::Settle(settle), Answer::Settled(_) | Answer::Unpriced(_)) => {
                 let mut attributes = self.call(&settle.hold)?.own.clone();
-                attributes.extend(settle.attributes.clone());
+                attributes.extend(&settle.attributes);
                 self.settle(record, &settle.hold, attributes, announced)?;
             }
             (Command::Refund(refund), Answer::Corrected(told)) => {

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use farebox_engine::Engine;
 use farebox_engine::projection::{Every, UsageGroup, UsageQuery};
-use farebox_money::{Asset, Nanos};
+use farebox_money::Asset;
 use farebox_record::command::{AuthorizeMode, Backfill, Command, Settle};
 use farebox_record::correction::{RefundTarget, Standing};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::outcome::{Account, Answer, Corrected, Effect, Line, Refolded, Verdict};
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
@@ -24,7 +24,6 @@ use sums::Sums;
 
 /// Code and asset of a charge.
 type Code = (String, Asset);
-type Attributes = BTreeMap<String, String>;
 
 /// Something that counts at one time: an event, or fees.
 #[derive(Debug, Default, Clone)]
@@ -32,7 +31,7 @@ struct Counted {
     time: Timestamp,
     attributes: Attributes,
     /// None: fees.
-    measures: Option<BTreeMap<String, Nanos>>,
+    measures: Option<Measures>,
     unpriced: bool,
     /// By code and asset of the entries.
     amounts: BTreeMap<Code, i128>,
@@ -177,7 +176,7 @@ impl Book {
             .or_insert_with(|| call.clone());
         event.measures = Some(settle.measures.clone());
         event.attributes = call.attributes.clone();
-        event.attributes.extend(settle.attributes.clone());
+        event.attributes.extend(&settle.attributes);
         add(&mut event.amounts, posted);
         Ok(event)
     }

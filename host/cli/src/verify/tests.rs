@@ -12,7 +12,7 @@ use farebox_record::command::{Command, Grant, PutCustomer, default_source};
 use farebox_record::control::{
     ClockStep, ControlCommand, ControlEffect, ControlRecord, ControlState, TenantKind, TenantState,
 };
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::identity_hash;
 use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, TenantId};
 use farebox_record::outcome::{Effect, Pricing, Seen, Verdict};
@@ -261,8 +261,8 @@ fn usage(id: &str) -> Command {
         id: EventId::new(id).unwrap(),
         event_type: "llm.call".parse().unwrap(),
         time: None,
-        measures: BTreeMap::new(),
-        attributes: BTreeMap::new(),
+        measures: Measures::EMPTY,
+        attributes: Attributes::EMPTY,
     })
 }
 

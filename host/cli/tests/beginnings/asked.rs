@@ -1,11 +1,9 @@
 //! What the plans are asked: events and changes, drawn by chance, also such as have no price.
 
-use std::collections::BTreeMap;
-
 use farebox_kit::probe::Probe;
 use farebox_money::Nanos;
 use farebox_record::command::default_source;
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::EventId;
 use farebox_record::plan::{Category, RemainingGrant};
 use farebox_record::time::Timestamp;
@@ -42,8 +40,8 @@ impl Model {
             id: EventId::new(&format!("e-{number}")).unwrap(),
             event_type: event_type.parse().unwrap(),
             time: Some(time),
-            measures: BTreeMap::new(),
-            attributes: BTreeMap::new(),
+            measures: Measures::EMPTY,
+            attributes: Attributes::EMPTY,
         };
         for measure in measures {
             if let Some(amount) = any_amount(chance) {

@@ -1,13 +1,12 @@
 //! From a command to what its plan is asked, and from the plan's answer to what the ledger sees.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use farebox_ledger::{Wallet, term_of};
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{AuthorizeMode, Command};
 use farebox_record::control::OpenHolds;
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::{PlanName, SubscriptionId, TenantId};
 use farebox_record::lifecycle::TermState;
 use farebox_record::outcome::{Pricing, Verdict};
@@ -290,8 +289,8 @@ impl<'a> Asked<'a> {
 
 /// What a settlement, an extension or the end of a hold says of a held call.
 pub(crate) struct Reported<'a> {
-    pub measures: &'a BTreeMap<String, Nanos>,
-    pub attributes: &'a BTreeMap<String, String>,
+    pub measures: &'a Measures,
+    pub attributes: &'a Attributes,
     pub purpose: Purpose,
 }
 
@@ -340,7 +339,7 @@ pub(crate) fn hold_question(
     let revision = plan.map_or(revision, |plan| controls.not_ahead(tenant, plan, revision, now));
     let mut event = hold.event.clone();
     event.measures.clone_from(reported.measures);
-    event.attributes.extend(reported.attributes.clone());
+    event.attributes.extend(reported.attributes);
     Needs::Answer(Box::new(Question {
         revision: Arc::clone(revision),
         subscription: hold.subscription.clone(),

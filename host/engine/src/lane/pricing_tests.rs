@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use farebox_ledger::append;
 use farebox_record::command::{AboveHold, Authorize, AuthorizeMode, Finality, Grant, PutCustomer, Settle};
+use farebox_record::event::{Attributes, Measures};
 use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, Hash, RevisionHash};
 use farebox_record::outcome::Seen;
 use farebox_record::plan::{AppliesTo, AssetDescription, Category, Charge, Collect, Price, Priced};
@@ -21,8 +22,8 @@ fn event(id: &str) -> Event {
         id: EventId::new(id).unwrap(),
         event_type: "llm.call".parse().unwrap(),
         time: None,
-        measures: BTreeMap::new(),
-        attributes: BTreeMap::new(),
+        measures: Measures::EMPTY,
+        attributes: Attributes::EMPTY,
     }
 }
 
@@ -137,8 +138,8 @@ fn what_an_event_holds_itself_counts_as_free_for_its_own_price() {
     let part = Settle {
         hold: event("a").reference(),
         id: CallId::new("part").unwrap(),
-        measures: BTreeMap::new(),
-        attributes: BTreeMap::new(),
+        measures: Measures::EMPTY,
+        attributes: Attributes::EMPTY,
         finality: Finality::Partial,
         above: AboveHold::AllowDebt,
     };

@@ -1,9 +1,8 @@
 //! One round of a lane: take from each wallet what can be decided now, ask the plans in few calls, then decide in order.
 
-use std::collections::BTreeMap;
-
 use farebox_ledger::{Refusal, Wallet, retold, timer_of};
 use farebox_record::command::{Command, Identity};
+use farebox_record::event::Attributes;
 use farebox_record::outcome::{Effect, HoldEnd, Pricing};
 use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
@@ -23,7 +22,7 @@ use crate::loader::Load;
 use crate::refold;
 
 /// What an extension says of a call besides its maximums.
-static SAME_ATTRIBUTES: BTreeMap<String, String> = BTreeMap::new();
+static SAME_ATTRIBUTES: Attributes = Attributes::EMPTY;
 
 /// Commands that one wallet contributes to a round, so that one busy wallet does not hold up its lane.
 const STAGED_PER_WALLET_MAX: usize = 1_024;

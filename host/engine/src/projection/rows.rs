@@ -11,9 +11,8 @@
 //! ```
 //! No name holds a 0.
 
-use std::collections::BTreeMap;
-
 use farebox_money::Asset;
+use farebox_record::event::Attributes;
 use farebox_record::ids::{CustomerId, RevisionHash, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::{Span, Timestamp};
@@ -106,7 +105,7 @@ impl Every {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UsageRow {
     /// Which; none for the row of everything that has none of its own.
-    pub attributes: Option<BTreeMap<String, String>>,
+    pub attributes: Option<Attributes>,
     pub totals: Totals,
 }
 
@@ -206,7 +205,7 @@ fn timed(mut key: Vec<u8>, time: Timestamp) -> Vec<u8> {
 }
 
 /// The row of a combination of attributes within a bucket.
-pub(crate) fn combination(bucket: &[u8], attributes: &BTreeMap<String, String>) -> Vec<u8> {
+pub(crate) fn combination(bucket: &[u8], attributes: &Attributes) -> Vec<u8> {
     let hash = blake3::hash(&farebox_record::codec::naming(attributes));
     let mut key = bucket.to_vec();
     key.push(COMBINATION);
@@ -301,7 +300,7 @@ mod tests {
             ("model", "claude-sonnet-4.6"),
             ("team", "support"),
         ];
-        let attributes: BTreeMap<_, _> = attributes.map(|(a, b)| (a.to_string(), b.to_string())).into();
+        let attributes: Attributes = attributes.map(|(a, b)| (a.to_string(), b.to_string())).into();
         let bucket = bucket(
             Every::Minute,
             &"default".parse().unwrap(),

@@ -1,11 +1,9 @@
 //! Records for the tests of this folder, with as little in them as each needs.
 
-use std::collections::BTreeMap;
-
 use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{Authorize, AuthorizeMode, Command, RateUnpriced, default_source};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::{CustomerId, GrantId, Hash, RevisionHash, TenantId};
 use farebox_record::outcome::{
     Account, Allowed, Answer, Effect, Entry, Outcome, Pricing, Seen, Settled, Verdict,
@@ -38,11 +36,11 @@ pub(super) fn revision() -> RevisionHash {
     }
 }
 
-pub(super) fn measures(tokens: &str) -> BTreeMap<String, Nanos> {
-    BTreeMap::from([("tokens".to_string(), amount(tokens))])
+pub(super) fn measures(tokens: &str) -> Measures {
+    Measures::from([("tokens".to_string(), amount(tokens))])
 }
 
-pub(super) fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(super) fn attributes(pairs: &[(&str, &str)]) -> Attributes {
     pairs
         .iter()
         .map(|(a, b)| (a.to_string(), b.to_string()))

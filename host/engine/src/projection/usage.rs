@@ -11,7 +11,7 @@ use farebox_money::{Asset, Nanos};
 use farebox_record::Record;
 use farebox_record::command::{AuthorizeMode, Backfill, Command, DueItem, Settle};
 use farebox_record::correction::{Consequence, Standing, StandingStatus};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::RevisionHash;
 use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
 use farebox_record::plan::EventRef;
@@ -33,7 +33,7 @@ pub struct Totals {
     /// How many of them have no price yet.
     pub unpriced: i64,
     /// Measures by name, as callers reported them.
-    pub measures: BTreeMap<String, Nanos>,
+    pub measures: Measures,
     /// What was charged, by code and asset.
     pub charges: BTreeMap<(String, Asset), Charged>,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Counted {
     /// When it happened.
     pub time: Timestamp,
     /// Its attributes that are no identifiers; none where they are too long to be kept.
-    pub attributes: Option<BTreeMap<String, String>>,
+    pub attributes: Option<Attributes>,
     /// Its share of the sums.
     pub totals: Totals,
 }
@@ -110,11 +110,7 @@ pub(crate) enum Keeps {
 }
 
 impl Keeps {
-    fn of_record(
-        &self,
-        record: &Record,
-        attributes: &BTreeMap<String, String>,
-    ) -> Option<BTreeMap<String, String>> {
+    fn of_record(&self, record: &Record, attributes: &Attributes) -> Option<Attributes> {
         let subject = || record.seen.pricing.as_ref()?.subject_attribute.as_deref();
         match self {
             Keeps::Rows(_) => combination(subject(), attributes),
@@ -122,7 +118,7 @@ impl Keeps {
         }
     }
 
-    fn of_standing(&self, standing: &Standing) -> Option<BTreeMap<String, String>> {
+    fn of_standing(&self, standing: &Standing) -> Option<Attributes> {
         let attributes = &standing.event.attributes;
         match self {
             Keeps::Rows(subjects) => {
@@ -279,13 +275,13 @@ fn kept_event(record: &Record) -> Option<&Event> {
 
 /// Measures and quantities are told of the event as a whole; what was posted adds up over the parts.
 fn settle_so_far(record: &Record, settle: &Settle, before: Option<&Counted>, keeps: &Keeps) -> Counted {
-    let mut attributes = BTreeMap::new();
+    let mut attributes = Attributes::EMPTY;
     for effect in &record.outcome.effects {
         if let Effect::HoldPut(_, hold) = effect {
             attributes.clone_from(&hold.event.attributes);
         }
     }
-    attributes.extend(settle.attributes.clone());
+    attributes.extend(&settle.attributes);
     let mut charges = posted_for_it(record, keeps);
     for (key, earlier) in before.iter().flat_map(|counted| &counted.totals.charges) {
         add(
@@ -415,7 +411,7 @@ fn fees_of(record: &Record, charges: BTreeMap<(String, Asset), Charged>) -> Opti
     Some(Counted {
         // A fee counts when it is posted, also where its period began long before.
         time: record.at,
-        attributes: Some(BTreeMap::new()),
+        attributes: Some(Attributes::EMPTY),
         totals: Totals {
             charges,
             ..Totals::default()
@@ -491,11 +487,8 @@ fn is_carried_out(record: &Record) -> bool {
 
 /// The attributes that tell rows apart: those that are no identifiers, and not the plan's subject. None where they are longer
 /// than a row may have.
-fn combination(
-    subject: Option<&str>,
-    attributes: &BTreeMap<String, String>,
-) -> Option<BTreeMap<String, String>> {
-    let kept: BTreeMap<String, String> = (attributes.iter())
+fn combination(subject: Option<&str>, attributes: &Attributes) -> Option<Attributes> {
+    let kept: Attributes = (attributes.iter())
         .filter(|(name, _)| !is_identifier(name) && subject != Some(name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
@@ -536,7 +529,7 @@ impl Totals {
         self.events += count(by.events);
         self.unpriced += count(by.unpriced);
         for (name, amount) in &by.measures {
-            add(self.measures.entry(name.clone()).or_default(), signed(*amount));
+            add(self.measures.value(name), signed(*amount));
         }
         for (key, charged) in &by.charges {
             let sum = self.charges.entry(key.clone()).or_default();

@@ -167,7 +167,7 @@ fn fees_count_without_an_event() {
     let added = usage_of(&fee, None).added.unwrap();
     assert_eq!(
         (added.totals.events, added.attributes),
-        (0, Some(BTreeMap::new()))
+        (0, Some(Attributes::EMPTY))
     );
     assert_eq!(
         charges(&added.totals),
@@ -410,7 +410,7 @@ fn an_entry_of_no_known_charge_still_counts() {
 fn sums_stay_where_they_can_grow_no_further() {
     let mut sums = Totals::default();
     let most = Totals {
-        measures: BTreeMap::from([("x".to_string(), Nanos::new(i128::MAX))]),
+        measures: Measures::from([("x".to_string(), Nanos::new(i128::MAX))]),
         ..Totals::default()
     };
     sums.add(&most);

@@ -226,7 +226,7 @@ fn sum(groups: &[UsageGroup]) -> Totals {
         sums.events += group.totals.events;
         sums.unpriced += group.totals.unpriced;
         for (name, amount) in &group.totals.measures {
-            let sum = sums.measures.entry(name.clone()).or_default();
+            let sum = sums.measures.value(name);
             *sum = sum.checked_add(*amount).unwrap();
         }
         for (key, charged) in &group.totals.charges {

@@ -17,7 +17,7 @@ use farebox_record::command::{
 };
 use farebox_record::control::BackfillTally;
 use farebox_record::correction::{Amend, Refund, RefundTarget, Void};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::{CallId, CustomerId, EventId, Hash, PlanName, SubscriptionId};
 use farebox_record::outcome::{Account, Answer, Effect, UnpricedReason, Verdict};
 use farebox_record::state::Cadence;
@@ -69,8 +69,8 @@ pub fn resolved(id: &str) -> Event {
         id: EventId::new(id).unwrap(),
         event_type: "ticket.resolved".parse().unwrap(),
         time: None,
-        measures: BTreeMap::new(),
-        attributes: BTreeMap::from([("team".to_string(), "first".to_string())]),
+        measures: Measures::EMPTY,
+        attributes: Attributes::from([("team".to_string(), "first".to_string())]),
     }
 }
 
@@ -78,7 +78,7 @@ pub fn reopened(id: &str, of: &str, minutes: i64) -> Event {
     Event {
         event_type: "ticket.reopened".parse().unwrap(),
         measures: amounts(&[("minutes", minutes)]),
-        attributes: BTreeMap::from([
+        attributes: Attributes::from([
             ("resolution".to_string(), of.to_string()),
             ("team".to_string(), "second".to_string()),
         ]),
@@ -195,7 +195,7 @@ async fn given_back(store: Arc<dyn Store>) {
             hold: hold("h"),
             id: CallId::new(id).unwrap(),
             measures: amounts(&[("minutes", 2)]),
-            attributes: BTreeMap::new(),
+            attributes: Attributes::EMPTY,
             finality,
             above: AboveHold::AllowDebt,
         })

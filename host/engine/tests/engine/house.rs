@@ -13,7 +13,7 @@ use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Finality, Grant, PutCustomer, Settle, Subscribe,
     default_source,
 };
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::{CallId, CustomerId, EventId, GrantId, Hash, PlanName, SubscriptionId, TenantId};
 use farebox_record::outcome::Answer;
 use farebox_record::plan::{AppliesTo, Category, EventRef};
@@ -216,11 +216,11 @@ pub fn event(id: &str, model: &str, measures: &[(&str, i64)]) -> Event {
         event_type: "llm.call".parse().unwrap(),
         time: None,
         measures: amounts(measures),
-        attributes: BTreeMap::from([("model".to_string(), model.to_string())]),
+        attributes: Attributes::from([("model".to_string(), model.to_string())]),
     }
 }
 
-pub fn amounts(measures: &[(&str, i64)]) -> BTreeMap<String, Nanos> {
+pub fn amounts(measures: &[(&str, i64)]) -> Measures {
     measures
         .iter()
         .map(|(name, units)| (name.to_string(), Nanos::units(*units)))
@@ -252,7 +252,7 @@ pub fn settle(id: &str, input: i64, output: i64) -> Command {
         hold: hold(id),
         id: CallId::new("settle").unwrap(),
         measures: amounts(&[("input_tokens", input), ("output_tokens", output)]),
-        attributes: BTreeMap::new(),
+        attributes: Attributes::EMPTY,
         finality: Finality::Final,
         above: AboveHold::AllowDebt,
     })

@@ -12,7 +12,7 @@ use farebox_ledger::Refusal;
 use farebox_money::Nanos;
 use farebox_record::command::{Command, Subscribe};
 use farebox_record::correction::{Refund, RefundTarget};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event};
 use farebox_record::ids::{CallId, CustomerId, EventId, Hash, PlanName, SubscriptionId};
 use farebox_record::outcome::Answer;
 use farebox_record::plan::EventRef;
@@ -62,7 +62,7 @@ fn reopened(id: &str, of: &str, tenths: i64, minutes: i64) -> Event {
     Event {
         event_type: "ticket.reopened".parse().unwrap(),
         measures,
-        attributes: BTreeMap::from([("resolution".to_string(), of.to_string())]),
+        attributes: Attributes::from([("resolution".to_string(), of.to_string())]),
         ..resolved(id)
     }
 }

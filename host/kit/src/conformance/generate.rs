@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use farebox_money::Nanos;
 use farebox_record::command::default_source;
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::EventId;
 use farebox_record::plan::Description;
 use farebox_record::time::{Span, Timestamp};
@@ -136,8 +136,8 @@ impl Generator {
             id: self.id(),
             event_type: types[self.below(types.len())].clone(),
             time: None,
-            measures: BTreeMap::new(),
-            attributes: BTreeMap::new(),
+            measures: Measures::EMPTY,
+            attributes: Attributes::EMPTY,
         };
         for name in self.description.measures.clone() {
             if self.rng.random_ratio(1, 2) {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use farebox_money::{Asset, Nanos};
+use farebox_money::Asset;
 use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, DeleteLimit, Extend, Finality, Grant, PutCustomer,
     PutLimit, Release, Settle, Subscribe, default_source,
 };
 use farebox_record::correction::{Adjust, AdjustTarget, Amend, Pay, Refund, RefundTarget, Void};
-use farebox_record::event::Event;
+use farebox_record::event::{Event, Measures};
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, LimitName, PlanName, Source, SubscriptionId};
 use farebox_record::lifecycle::{ChangeSubscription, Proration, SubscriptionChange, When};
 use farebox_record::plan::{AppliesTo, Category, EventRef};
@@ -167,7 +167,7 @@ pub(super) fn of(
                 event_type: EventType::new(&authorize.event_type).map_err(named)?,
                 time: None,
                 measures: measures(&authorize.measures),
-                attributes: authorize.attributes.clone(),
+                attributes: authorize.attributes.clone().into(),
             },
             ttl: Span::seconds(authorize.ttl_seconds.unwrap_or(TTL_SECONDS)),
             mode: if authorize.settle {
@@ -180,7 +180,7 @@ pub(super) fn of(
             hold: hold(&settle.hold)?,
             id: call()?,
             measures: measures(&settle.measures),
-            attributes: settle.attributes.clone(),
+            attributes: settle.attributes.clone().into(),
             finality: if settle.is_final {
                 Finality::Final
             } else {
@@ -234,7 +234,7 @@ pub(super) fn of(
             event: Event {
                 time: None,
                 measures: measures(&amend.measures),
-                attributes: amend.attributes.clone(),
+                attributes: amend.attributes.clone().into(),
                 ..said.event(&amend.event)?
             },
             id: call()?,
@@ -335,7 +335,7 @@ pub(super) fn used(usage: &action::Use, number: usize) -> Result<Event, Unsuppor
         event_type: EventType::new(&usage.event_type).map_err(named)?,
         time: usage.time.map(|at| at.0),
         measures,
-        attributes: usage.attributes.clone(),
+        attributes: usage.attributes.clone().into(),
     })
 }
 
@@ -458,7 +458,7 @@ fn hold(id: &str) -> Result<EventRef, Unsupported> {
     })
 }
 
-fn measures(counts: &BTreeMap<String, Count>) -> BTreeMap<String, Nanos> {
+fn measures(counts: &BTreeMap<String, Count>) -> Measures {
     counts
         .iter()
         .map(|(name, Count(count))| (name.clone(), *count))

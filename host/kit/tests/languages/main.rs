@@ -16,7 +16,7 @@ use farebox_kit::probe::Probe;
 use farebox_kit::scenario::{Scenario, Subject, run};
 use farebox_money::Nanos;
 use farebox_record::command::default_source;
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::EventId;
 use farebox_record::plan::{Category, Price, Rejection};
 use farebox_record::time::{Span, Timestamp};
@@ -281,7 +281,7 @@ fn is_told_what_it_asks_for(echo: &[u8]) {
         seats: 1,
         balances: &balances,
     };
-    let none = BTreeMap::new();
+    let none = Measures::EMPTY;
     for (cost, told) in [(None, "none|2.5|7"), (Some(Nanos::new(30_000_000)), "0.03|2.5|7")] {
         let mut batch = Batch::new(&revision);
         let context = batch.context(&context(&[]));
@@ -293,7 +293,7 @@ fn is_told_what_it_asks_for(echo: &[u8]) {
             time: began,
             cost,
             measures: &none,
-            attributes: &BTreeMap::new(),
+            attributes: &Attributes::EMPTY,
             source: "api",
             id: "e",
         });
@@ -435,9 +435,9 @@ fn event(number: usize, time: Timestamp, chance: &mut SmallRng) -> Event {
         event_type: "api.call".parse().unwrap(),
         time: Some(time),
         measures: units
-            .map(|units| BTreeMap::from([("units".to_string(), units)]))
+            .map(|units| Measures::from([("units".to_string(), units)]))
             .unwrap_or_default(),
-        attributes: BTreeMap::new(),
+        attributes: Attributes::EMPTY,
     }
 }
 

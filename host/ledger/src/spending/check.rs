@@ -1,5 +1,6 @@
 //! Whether a call fits: all limits that it counts towards must have room, or nothing is set aside.
 
+use farebox_record::event::Attributes;
 use std::collections::BTreeMap;
 
 use farebox_money::{Asset, Nanos};
@@ -58,7 +59,7 @@ impl Demand {
 /// The limit that says no to a call with these attributes: the one with the least left, then the first by name.
 pub(crate) fn exceeded(
     wallet: &Wallet,
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     demand: &Demand,
     at: Timestamp,
 ) -> Option<Denied> {

@@ -1,10 +1,8 @@
 //! What counts: everything that charges take for events, at the time of its posting, debt and receivables included.
 
-use std::collections::BTreeMap;
-
 use farebox_money::{Asset, Nanos};
 use farebox_record::correction::{Standing, TakenSlice};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event};
 use farebox_record::ids::LimitName;
 use farebox_record::outcome::Effect;
 use farebox_record::plan::EventRef;
@@ -68,7 +66,7 @@ fn count_as_counted(
 pub(crate) fn count_settlement(
     draft: &mut Draft<'_>,
     before: &HoldState,
-    attributes: &BTreeMap<String, String>,
+    attributes: &Attributes,
     at: Timestamp,
 ) {
     if draft.wallet.limits.is_empty() {
@@ -124,7 +122,7 @@ fn count_apart(draft: &mut Draft<'_>, limit: &LimitName, hold: &EventRef, amount
 }
 
 /// The limits that count an event with these attributes, each with its asset.
-fn counting(draft: &Draft<'_>, attributes: &BTreeMap<String, String>) -> Vec<(LimitName, Asset)> {
+fn counting(draft: &Draft<'_>, attributes: &Attributes) -> Vec<(LimitName, Asset)> {
     let limits = draft.wallet.limits.iter();
     limits
         .filter(|(_, limit)| limit.terms.scope.holds(attributes))

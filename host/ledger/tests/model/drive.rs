@@ -364,7 +364,7 @@ impl Pair {
         grant.effective = order.from(now).map(t);
         grant.expires = order.until(now).map(t);
         grant.applies_to.codes = order.code.map(String::from).into_iter().collect();
-        grant.applies_to.attributes = order.labels.attributes();
+        grant.applies_to.attributes = (&order.labels.attributes()).into();
         grant.each = order.each.map(|amount| Each {
             attribute: "team".into(),
             amount: Nanos::new(amount),

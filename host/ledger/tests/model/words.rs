@@ -1,9 +1,7 @@
 //! What a plan says when it is asked: made up at random, and given to the ledger and to the model alike.
 
-use std::collections::BTreeMap;
-
 use farebox_money::Nanos;
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event};
 use farebox_record::ids::Source;
 use farebox_record::outcome::Verdict;
 use farebox_record::plan::{
@@ -63,7 +61,7 @@ impl Labels {
             .collect()
     }
 
-    pub fn attributes(self) -> BTreeMap<String, String> {
+    pub fn attributes(self) -> Attributes {
         self.path().into_iter().collect()
     }
 }
@@ -244,7 +242,7 @@ fn priced(says: &Says, asked: i64) -> Priced {
             }),
         };
         given.applies_to.codes.extend(order.code.map(String::from));
-        given.applies_to.attributes = order.labels.attributes();
+        given.applies_to.attributes = (&order.labels.attributes()).into();
         given
     });
     let timers = says.timers.iter().map(|(key, after)| TimerOrder {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use farebox_record::Record;
 use farebox_record::command::Command;
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event};
 use farebox_record::ids::LimitName;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::plan::EventRef;
@@ -12,8 +12,6 @@ use farebox_record::state::HoldState;
 use farebox_record::time::Timestamp;
 
 use crate::world::tally::{Tally, is_within};
-
-type Attributes = BTreeMap<String, String>;
 
 /// What was counted.
 pub struct Counted {
@@ -120,7 +118,7 @@ fn earned(record: &Record, calls: &BTreeMap<EventRef, Call>) -> Option<(Event, A
             let mut event = crate::world::make::event("any");
             (event.id, event.source) = (settle.hold.id.clone(), settle.hold.source.clone());
             let mut attributes = calls.get(&settle.hold)?.attributes.clone();
-            attributes.extend(settle.attributes.clone());
+            attributes.extend(&settle.attributes);
             Some((event, attributes, revenue))
         }
         _ => None,

@@ -1,14 +1,12 @@
 //! Commands and answers of plans, made short.
 
-use std::collections::BTreeMap;
-
 use farebox_money::{Asset, Nanos};
 use farebox_record::command::{
     AboveHold, Authorize, AuthorizeMode, Command, Extend, Finality, Grant, PutCustomer, Release, Settle,
     Subscribe,
 };
 use farebox_record::correction::{Adjust, AdjustTarget, Amend, Pay, Refund, RefundTarget, Void};
-use farebox_record::event::Event;
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::{
     CallId, EventId, EventType, GrantId, Hash, PlanName, RevisionHash, Source, SubscriptionId,
 };
@@ -104,8 +102,8 @@ pub fn event(id: &str) -> Event {
         id: EventId::new(id).unwrap(),
         event_type: EventType::new("llm.call").unwrap(),
         time: None,
-        measures: BTreeMap::new(),
-        attributes: BTreeMap::new(),
+        measures: Measures::EMPTY,
+        attributes: Attributes::EMPTY,
     }
 }
 
@@ -151,8 +149,8 @@ pub fn settling(hold: &str, id: &str, finality: Finality, above: AboveHold) -> C
     Command::Settle(Settle {
         hold: reference(hold),
         id: CallId::new(id).unwrap(),
-        measures: BTreeMap::new(),
-        attributes: BTreeMap::new(),
+        measures: Measures::EMPTY,
+        attributes: Attributes::EMPTY,
         finality,
         above,
     })

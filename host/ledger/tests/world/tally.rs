@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use farebox_record::event::Attributes;
 use farebox_record::ids::LimitName;
 use farebox_record::plan::EventRef;
 use farebox_record::spending::{CalendarUnit, LimitTerms, Scope, Threshold, Window};
@@ -149,7 +150,7 @@ impl Tally {
 }
 
 /// Whether an event with `attributes` counts towards a limit of this scope.
-pub fn is_within(scope: &Scope, attributes: &BTreeMap<String, String>) -> bool {
+pub fn is_within(scope: &Scope, attributes: &Attributes) -> bool {
     for (name, value) in &scope.0 {
         match attributes.get(name) {
             Some(said) if said == value => {}

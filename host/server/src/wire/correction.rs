@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use farebox_engine::Given;
-use farebox_money::{Asset, Nanos};
+use farebox_money::Asset;
 use farebox_record::command::default_source;
 use farebox_record::correction::{
     Adjust, AdjustTarget, Pay, Refund, RefundTarget, Standing, StandingStatus, TakenSlice,
 };
-use farebox_record::event::Event;
+use farebox_record::event::{self, Event};
 use farebox_record::ids::{CallId, EventId, EventType, GrantId, Source};
 use farebox_record::outcome::{Corrected, Refolded, RepricedEvent};
 use farebox_record::plan::EventRef;
@@ -437,7 +437,7 @@ impl StandingView {
             r#type: standing.event.event_type.to_string(),
             time: Time(standing.time),
             measures: shown(&standing.event.measures),
-            attributes: standing.event.attributes.clone(),
+            attributes: (&standing.event.attributes).into(),
             charges: LineView::list(&standing.lines),
             taken: standing.slices.iter().map(TakenView::new).collect(),
             given_back: GivenBackView::of_it(given),
@@ -450,7 +450,7 @@ impl StandingView {
 }
 
 /// The measures of an event, as they are shown.
-pub(crate) fn shown(measures: &BTreeMap<String, Nanos>) -> BTreeMap<String, Amount> {
+pub(crate) fn shown(measures: &event::Measures) -> BTreeMap<String, Amount> {
     measures
         .iter()
         .map(|(name, n)| (name.clone(), Amount(*n)))

@@ -308,7 +308,7 @@ impl EventView {
             time: event.time.map(Time),
             received_at: Time(first.at),
             measures: shown(&event.measures),
-            attributes: event.attributes.clone(),
+            attributes: (&event.attributes).into(),
             standing: standing.map(|standing| StandingView::new(standing, given)),
             records: records
                 .iter()

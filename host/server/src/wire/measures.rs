@@ -1,10 +1,9 @@
 //! The numbers and the texts of an event.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use farebox_money::Nanos;
+use farebox_record::event;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -17,11 +16,11 @@ use crate::wire::amount::Exact;
 
 /// Numbers by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Measures(pub BTreeMap<String, Nanos>);
+pub struct Measures(pub event::Measures);
 
 /// Texts by name. An empty text is the same as none, so it is left out: SDKs send those for what they do not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attributes(pub BTreeMap<String, String>);
+pub struct Attributes(pub event::Attributes);
 
 impl<'de> Deserialize<'de> for Measures {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Measures, D::Error> {
@@ -30,7 +29,7 @@ impl<'de> Deserialize<'de> for Measures {
             name: "MEASURES_PER_EVENT_MAX",
             max: MEASURES_PER_EVENT_MAX,
         };
-        let read: BTreeMap<String, Exact> = deserializer.deserialize_map(Fields {
+        let read: Vec<(String, Exact)> = deserializer.deserialize_map(Fields {
             limit,
             of: PhantomData,
         })?;
@@ -47,7 +46,7 @@ impl<'de> Deserialize<'de> for Attributes {
             name: "ATTRIBUTES_PER_EVENT_MAX",
             max: ATTRIBUTES_PER_EVENT_MAX,
         };
-        let read: BTreeMap<String, Text> = deserializer.deserialize_map(Fields {
+        let read: Vec<(String, Text)> = deserializer.deserialize_map(Fields {
             limit,
             of: PhantomData,
         })?;
@@ -69,7 +68,7 @@ struct Fields<T> {
 }
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
-    type Value = BTreeMap<String, T>;
+    type Value = Vec<(String, T)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "an object of {}", self.limit.what)
@@ -81,10 +80,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
             name: limit,
             max,
         } = self.limit;
-        let mut fields = BTreeMap::new();
+        let mut fields: Vec<(String, T)> = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
             check_name(&name).map_err(A::Error::custom)?;
-            if fields.contains_key(&name) {
+            if fields.iter().any(|(known, _)| *known == name) {
                 return Err(A::Error::custom(format!("{name} is given twice")));
             }
             if fields.len() == max {
@@ -92,7 +91,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
                     "more than {max} {what} (limit {limit})"
                 )));
             }
-            fields.insert(name, map.next_value()?);
+            fields.push((name, map.next_value()?));
         }
         Ok(fields)
     }

@@ -116,7 +116,7 @@ impl WaitingEventView {
             r#type: event.event_type.to_string(),
             time: event.time.map(Time),
             measures: shown(&event.measures),
-            attributes: event.attributes.clone(),
+            attributes: (&event.attributes).into(),
         }
     }
 }

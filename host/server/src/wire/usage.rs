@@ -3,8 +3,6 @@
 //! OpenAI counts cached tokens inside `prompt_tokens` and reasoning tokens inside `completion_tokens`. Prices differ, so
 //! they are taken apart here, once, before anything is held or charged.
 
-use std::collections::BTreeMap;
-
 use farebox_money::Nanos;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -126,7 +124,7 @@ pub(crate) fn measures_of(
     at: &str,
     measures: Option<Measures>,
     usage: Option<&OpenAiUsage>,
-) -> Result<BTreeMap<String, Nanos>, Problem> {
+) -> Result<farebox_record::event::Measures, Problem> {
     let mut all = measures.unwrap_or_default().0;
     let Some(usage) = usage else { return Ok(all) };
     let pools = usage
@@ -156,7 +154,11 @@ mod tests {
         let usage: OpenAiUsage = serde_json::from_str(usage).unwrap();
         let measures: Measures = serde_json::from_str(measures).unwrap();
         measures_of("", Some(measures), Some(&usage))
-            .map(|all| all.into_iter().map(|(name, n)| (name, n.to_string())).collect())
+            .map(|all| {
+                all.iter()
+                    .map(|(name, n)| (name.clone(), n.to_string()))
+                    .collect()
+            })
             .map_err(|p| {
                 (
                     p.member("pointer").unwrap().as_str().unwrap().to_string(),

@@ -1,11 +1,9 @@
 //! Units of a plan whose price depends on those before them: on time, late, taken back and amended.
 
-use std::collections::BTreeMap;
-
 use farebox_money::Nanos;
 use farebox_record::command::{AboveHold, Command, Subscribe, default_source};
 use farebox_record::correction::Amend;
-use farebox_record::event::Event;
+use farebox_record::event::{Event, Measures};
 use farebox_record::ids::{EventId, EventType, SubscriptionId};
 use farebox_record::state::Cadence;
 use farebox_record::time::Span;
@@ -66,7 +64,7 @@ pub(super) fn amend(scene: &mut Scene<'_>) -> Vec<Command> {
     })]
 }
 
-fn measures(scene: &mut Scene<'_>) -> BTreeMap<String, Nanos> {
+fn measures(scene: &mut Scene<'_>) -> Measures {
     let units = Nanos::units(scene.random.random_range(0..60));
     [("units".to_string(), units)].into()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use farebox_money::Nanos;
+use farebox_record::event::Attributes;
 use farebox_record::ids::LimitName;
 use farebox_record::plan::EventRef;
 use farebox_record::spending::{CrossedThreshold, LimitTerms, Scope, Threshold};
@@ -11,7 +12,7 @@ use farebox_record::time::Timestamp;
 use crate::window::Counter;
 
 /// Whether an event with these attributes counts towards limits of this scope: it has all that the scope names.
-pub(super) fn is_within(scope: &Scope, attributes: &BTreeMap<String, String>) -> bool {
+pub(super) fn is_within(scope: &Scope, attributes: &Attributes) -> bool {
     let missing = scope
         .0
         .iter()
