@@ -29,7 +29,7 @@ impl Follow for RecordFollow {
         for (position, record) in records {
             pass.take(*position, record)?;
         }
-        Ok(pass.finish())
+        pass.finish()
     }
 
     fn tidy(&self, space: &dyn Projections) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ mod changes_of;
 mod charge;
 mod feed;
 mod follow;
+mod gathered;
 mod pass;
 mod rows;
 #[cfg(test)]
@@ -139,7 +140,7 @@ impl Projector {
                 pass.take(*position, record)?;
             }
             let at = pass.newest();
-            let changes = pass.finish();
+            let changes = pass.finish()?;
             // Should this fail in the middle, what the store has is asked again.
             self.reached = None;
             {

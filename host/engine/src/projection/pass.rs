@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::books::{Accounts, Reached, booked};
 use super::change::{Change, FeedCursor};
 use super::changes_of::{changes_of, control_changes_of};
+use super::gathered::Gathered;
 use super::rows::{self, Every, UsageRow};
 use super::usage::{Counted, Keeps, Sign, continued, revisions_of, usage_of};
 use crate::clock::Clock;
@@ -36,6 +37,10 @@ pub(crate) struct Pass<'s> {
     clock: &'s dyn Clock,
     /// Where clocks of sandboxes stand that are moved.
     clocks: BTreeMap<TenantId, Timestamp>,
+    /// What it is now for tenants that were asked about.
+    asked: BTreeMap<TenantId, Timestamp>,
+    /// What is added to rows.
+    gathered: Gathered,
     /// Written as they are: items of feeds.
     items: Vec<ProjectionChange>,
     notes: BTreeMap<Vec<u8>, Option<Counted>>,
@@ -55,6 +60,8 @@ impl<'s> Pass<'s> {
             store,
             clock,
             clocks: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            gathered: Gathered::default(),
             items: Vec::new(),
             notes: BTreeMap::new(),
             usage: BTreeMap::new(),
@@ -89,7 +96,11 @@ impl<'s> Pass<'s> {
     }
 
     /// What the pass changes.
-    pub(crate) fn finish(self) -> Vec<ProjectionChange> {
+    ///
+    /// # Errors
+    /// What the store cannot read.
+    pub(crate) fn finish(mut self) -> Result<Vec<ProjectionChange>, StoreError> {
+        self.add_gathered()?;
         let mut changes = self.items;
         let clocks = self.clocks.iter();
         changes.extend(clocks.map(|(tenant, now)| (rows::clock(tenant), Some(encode(now)))));
@@ -102,7 +113,7 @@ impl<'s> Pass<'s> {
         changes.extend(self.days.changes());
         let rows = self.usage.into_iter();
         changes.extend(rows.map(|(key, row)| (key, Some(codec::encode(&row)))));
-        changes
+        Ok(changes)
     }
 
     fn feed(&mut self, tenant: &TenantId, position: Position, changes: Vec<Change>) {
@@ -141,16 +152,43 @@ impl<'s> Pass<'s> {
             }
         }
         if let Some(taken) = &usage.taken {
-            self.change(tenant, customer, Sign::Minus, taken)?;
+            self.take_out(tenant, customer, taken)?;
         }
-        if let Some(added) = &usage.added {
-            self.change(tenant, customer, Sign::Plus, added)?;
+        if let Some(added) = usage.added {
+            self.gathered.add(tenant, customer, added);
         }
-        for (before, now) in &usage.others {
-            self.change(tenant, customer, Sign::Minus, before)?;
-            self.change(tenant, customer, Sign::Plus, now)?;
+        for (before, now) in usage.others {
+            self.take_out(tenant, customer, &before)?;
+            self.gathered.add(tenant, customer, now);
         }
         Ok(())
+    }
+
+    /// Takes out what an event counted for. What is nothing then depends on what was added before.
+    fn take_out(
+        &mut self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        counted: &Counted,
+    ) -> Result<(), StoreError> {
+        self.add_gathered()?;
+        self.change(tenant, customer, Sign::Minus, counted)
+    }
+
+    fn add_gathered(&mut self) -> Result<(), StoreError> {
+        for (tenant, customer, counted) in self.gathered.take() {
+            self.change(&tenant, &customer, Sign::Plus, &counted)?;
+        }
+        Ok(())
+    }
+
+    fn now(&mut self, tenant: &TenantId) -> Result<Timestamp, StoreError> {
+        if let Some(now) = self.clocks.get(tenant).or_else(|| self.asked.get(tenant)) {
+            return Ok(*now);
+        }
+        let now = now(self.store, self.clock, tenant)?;
+        self.asked.insert(tenant.clone(), now);
+        Ok(now)
     }
 
     fn note(
@@ -201,10 +239,7 @@ impl<'s> Pass<'s> {
         sign: Sign,
         counted: &Counted,
     ) -> Result<(), StoreError> {
-        let now = match self.clocks.get(tenant) {
-            Some(now) => *now,
-            None => now(self.store, self.clock, tenant)?,
-        };
+        let now = self.now(tenant)?;
         for every in Every::ALL {
             let time = every.floor(counted.time);
             if every.oldest_kept(now).is_some_and(|oldest| time < oldest) {
