@@ -1,7 +1,7 @@
 //! What the engine is asked, and how it answers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use farebox_ledger::{Refusal, Wallet};
 use farebox_record::command::Command;
@@ -9,6 +9,7 @@ use farebox_record::ids::CustomerId;
 use farebox_record::outcome::Answer;
 use farebox_record::plan::EventRef;
 use farebox_record::time::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// A command or a read of one wallet.
@@ -102,7 +103,7 @@ pub enum Rejected {
 /// Collects the replies of one call, in order, and wakes the caller when the last is there.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    replies: Vec<OnceLock<Reply>>,
+    replies: Vec<Mutex<Option<Reply>>>,
     open: AtomicUsize,
     wake: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -111,16 +112,18 @@ impl Collector {
     pub fn new(count: usize) -> (Arc<Collector>, oneshot::Receiver<()>) {
         let (wake, woken) = oneshot::channel();
         let collector = Collector {
-            replies: (0..count).map(|_| OnceLock::new()).collect(),
+            replies: (0..count).map(|_| Mutex::default()).collect(),
             open: AtomicUsize::new(count),
             wake: Mutex::new(Some(wake)),
         };
         (Arc::new(collector), woken)
     }
 
+    /// Once for each: by the one [`ReplyTo`] of its index.
     fn set(&self, index: usize, reply: Reply) {
-        if self.replies[index].set(reply).is_ok() && self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner).take();
+        *self.replies[index].lock() = Some(reply);
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let wake = self.wake.lock().take();
             if let Some(wake) = wake {
                 // Nobody may be listening any more: the caller went away, and the work stands all the same.
                 let _ = wake.send(());
@@ -128,12 +131,10 @@ impl Collector {
         }
     }
 
-    /// The replies, in order; what never came is [`Reply::Stopped`].
+    /// Takes the replies out, in order; what never came is [`Reply::Stopped`].
     pub fn take(&self) -> Vec<Reply> {
-        self.replies
-            .iter()
-            .map(|r| r.get().cloned().unwrap_or(Reply::Stopped))
-            .collect()
+        let replies = self.replies.iter().map(|reply| reply.lock().take());
+        replies.map(|reply| reply.unwrap_or(Reply::Stopped)).collect()
     }
 }
 

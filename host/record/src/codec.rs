@@ -24,7 +24,12 @@ pub const FORMAT_MIN: u8 = 1;
 thread_local! {
     /// The format of what this thread reads: types that have grown ask for it, as serde has no other way to tell them.
     static READING: Cell<u8> = const { Cell::new(FORMAT) };
+    /// What this thread encodes into: it has grown to what records need.
+    static WRITING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
+
+/// Largest buffer that a thread keeps for what it encodes next.
+const WRITING_BYTES_MAX: usize = 64 << 10;
 
 /// Reads a field that there is since format `SINCE`; before, it is what a default is.
 pub(crate) fn since<'de, const SINCE: u8, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -69,11 +74,20 @@ pub enum CodecError {
 
 /// Encodes `value`. Cannot fail: the types of this crate have no fallible serialisation.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut buffer = WRITING.take();
+    buffer.clear();
+    buffer.push(FORMAT);
     #[expect(
         clippy::expect_used,
         reason = "plain data into a growing buffer; postcard has nothing to refuse"
     )]
-    postcard::to_extend(value, vec![FORMAT]).expect("plain data encodes")
+    let buffer = postcard::to_extend(value, buffer).expect("plain data encodes");
+    // Of just its size, for as long as it is kept.
+    let bytes = buffer.as_slice().to_vec();
+    if buffer.capacity() <= WRITING_BYTES_MAX {
+        WRITING.set(buffer);
+    }
+    bytes
 }
 
 /// The bytes of a value that are hashed into a name, under which something is found again: the same whatever format the rest

@@ -1,6 +1,6 @@
 //! A command on its way through a lane.
 
-use farebox_record::command::{Command, Due, DueItem, RateUnpriced, RetryChange, RetryTransition};
+use farebox_record::command::{Command, Due, DueItem, Identity, RateUnpriced, RetryChange, RetryTransition};
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
@@ -154,22 +154,34 @@ impl Job {
         }
     }
 
-    /// Ids under which it may have been carried out before.
+    /// The id under which it may have been carried out before.
     pub fn id(&self, tenant: &TenantId, customer: &CustomerId) -> Option<IdHash> {
-        use farebox_record::command::Identity;
-        let command = self.command()?;
-        let identity = match (command, command.retried()) {
-            (_, Some((sequence, _))) => Identity::Retried(sequence),
-            (Command::RateUnpriced(rate), None) => Identity::Rated(rate.event.reference()),
-            (command, None) => command.identity()?,
-        };
+        let identity = identity_of(self.command()?)?;
         Some(IdHash(identity_hash(tenant, customer, &identity)))
+    }
+}
+
+/// Under which identity a command may have been carried out before.
+fn identity_of(command: &Command) -> Option<Identity> {
+    match (command, command.retried()) {
+        (_, Some((sequence, _))) => Some(Identity::Retried(sequence)),
+        (Command::RateUnpriced(rate), None) => Some(Identity::Rated(rate.event.reference())),
+        (command, None) => command.identity(),
     }
 }
 
 /// Under which ids a record is found.
 pub(crate) fn id_hashes(record: &Record) -> Vec<IdHash> {
-    let hash = |identity| IdHash(identity_hash(&record.tenant, &record.customer, &identity));
+    id_hashes_with(record, None)
+}
+
+/// The same, where the id of the record's own command ([`Job::id`]) may be known already.
+pub(crate) fn id_hashes_with(record: &Record, known: Option<IdHash>) -> Vec<IdHash> {
+    let known = known.and_then(|id| Some((identity_of(&record.command)?, id)));
+    let hash = |identity| match &known {
+        Some((own, id)) if *own == identity => *id,
+        _ => IdHash(identity_hash(&record.tenant, &record.customer, &identity)),
+    };
     record.identities().into_iter().map(hash).collect()
 }
 

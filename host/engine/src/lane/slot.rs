@@ -20,7 +20,7 @@ use crate::committer::{Flight, Landed};
 use crate::lane::Sought;
 use crate::lane::folded::WorstCase;
 use crate::lane::folds::Folds;
-use crate::lane::job::{Job, Task, id_hashes};
+use crate::lane::job::{Job, Task, id_hashes_with};
 use crate::limits::{EVENTS_AHEAD_MAX, SUBJECTS_PER_LOAD_MAX, UNPRICED_RATED_MAX};
 use crate::refold::Refolded;
 use crate::request::Reply;
@@ -382,13 +382,13 @@ impl Slot {
         self.rating = false;
     }
 
-    /// Notes a record, and the answer to whoever asked. Its ids begin to age with it; those of a sandbox are kept for good, and
-    /// beside that begin to age at `sandbox`, the machine's time.
+    /// Notes a record with its bytes, and the answer to whoever asked; `id` is that of the job. The record's ids begin to age
+    /// with it; those of a sandbox are kept for good, and beside that begin to age at `sandbox`, the machine's time.
     pub fn decided(
         &mut self,
         job: Job,
-        record: Record,
-        body: Vec<u8>,
+        id: Option<IdHash>,
+        (record, body): (Record, Vec<u8>),
         reply: Option<Reply>,
         control: Option<u64>,
         sandbox: Option<Timestamp>,
@@ -424,7 +424,7 @@ impl Slot {
         if let Some(wallet) = &self.wallet {
             self.folds.follow(&record, wallet.header().chain);
         }
-        let ids = id_hashes(&record);
+        let ids = id_hashes_with(&record, id);
         let record = Arc::new(record);
         for id in &ids {
             self.flying.insert(*id, Arc::clone(&record));

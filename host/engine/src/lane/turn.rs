@@ -139,7 +139,7 @@ impl Turn {
         controls: &Controls,
         answer: impl FnOnce(Place) -> Option<farebox_runtime::Verdict>,
     ) -> Decided {
-        let Staged { job, step, .. } = staged;
+        let Staged { job, id, step } = staged;
         let mut beyond = None;
         let (pricing, control, time) = match step {
             Step::Replay(record) => {
@@ -252,8 +252,8 @@ impl Turn {
                 };
                 self.slot.decided(
                     job,
-                    record,
-                    body,
+                    id,
+                    (record, body),
                     Some(Reply::Done(done)),
                     control.then_some(version),
                     self.sandbox,
