@@ -2,20 +2,24 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Longest name of an asset.
 pub const ASSET_BYTES_MAX: usize = 32;
 
 /// What a wallet holds: money (`usd`) or units (`credits`, `build-credits`).
 ///
-/// A name of lower-case letters, digits and hyphens that starts with a letter. Cloning is cheap.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Asset(Arc<str>);
+/// A name of lower-case letters, digits and hyphens that starts with a letter. A clone is a copy: each entry of each record
+/// names an asset, and a counter that all threads share would cost more than the bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asset {
+    /// Zeros behind the name, which holds none: so this is ordered as the name is.
+    bytes: [u8; ASSET_BYTES_MAX],
+    length: u8,
+}
 
 /// Why a text is no asset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,18 +37,22 @@ impl Asset {
             .bytes()
             .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         let begins = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        if letters && begins && name.len() <= ASSET_BYTES_MAX {
-            Ok(Asset(Arc::from(name)))
-        } else {
-            Err(AssetError {
+        let mut bytes = [0; ASSET_BYTES_MAX];
+        match (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
+            (Some(own), Ok(length)) if letters && begins => {
+                own.copy_from_slice(name.as_bytes());
+                Ok(Asset { bytes, length })
+            }
+            _ => Err(AssetError {
                 name: name.chars().take(64).collect(),
-            })
+            }),
         }
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Letters, digits and hyphens: always text.
+        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
     }
 }
 
@@ -57,19 +65,32 @@ impl FromStr for Asset {
 
 impl Borrow<str> for Asset {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
+    }
+}
+
+/// As the name, so that a map by asset is asked by name.
+impl Hash for Asset {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Serialize for Asset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
 impl fmt::Display for Asset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for Asset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -95,10 +116,20 @@ mod tests {
             ("build-credits", "build-credits")
         );
         // A map by asset is asked by name.
-        let map = std::collections::BTreeMap::from([(asset, 1), (Asset::new("usd").unwrap(), 2)]);
+        let map = std::collections::BTreeMap::from([(asset.clone(), 1), (Asset::new("usd").unwrap(), 2)]);
         assert_eq!(
             [map.get("usd"), map.get("build-credits"), map.get("eur")],
             [Some(&2), Some(&1), None]
+        );
+        let set = std::collections::HashSet::from([asset]);
+        assert!(set.contains("build-credits") && !set.contains("build"));
+        let longest = "a".repeat(ASSET_BYTES_MAX);
+        assert_eq!(Asset::new(&longest).unwrap().as_str(), longest);
+        let mut ordered = ["ab-", "b", "a", "ab", "a0", "a-"].map(|name| Asset::new(name).unwrap());
+        ordered.sort();
+        assert_eq!(
+            ordered.each_ref().map(Asset::as_str),
+            ["a", "a-", "a0", "ab", "ab-", "b"]
         );
         for bad in ["", "USD", "1x", "-a", "a b", "ü", &"a".repeat(33)] {
             assert!(Asset::new(bad).is_err(), "{bad}");

@@ -224,17 +224,49 @@ fn shift(mut digits: i128, places: i32) -> Result<i128, AmountError> {
 impl fmt::Display for Nanos {
     /// The shortest decimal that parses back to the same amount.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let magnitude = self.0.unsigned_abs();
-        let scale = NANOS_PER_UNIT.unsigned_abs();
-        let (units, fraction) = (magnitude / scale, magnitude % scale);
-        let mut text = units.to_string();
-        if fraction != 0 {
-            let decimals = format!("{fraction:09}");
-            text.push('.');
-            text.push_str(decimals.trim_end_matches('0'));
-        }
-        f.pad_integral(self.0 >= 0, "", &text)
+        let digits = digits(self.0.unsigned_abs());
+        let (units, decimals) = digits.split_at(DIGITS_MAX - DECIMALS);
+        let first = units.iter().position(|digit| *digit != b'0');
+        let units = &units[first.unwrap_or(units.len() - 1)..];
+        let last = decimals.iter().rposition(|digit| *digit != b'0');
+        let decimals = &decimals[..last.map_or(0, |last| last + 1)];
+        let mut text = [b'.'; DIGITS_MAX + 1];
+        text[..units.len()].copy_from_slice(units);
+        let behind = &mut text[units.len() + 1..];
+        behind[..decimals.len()].copy_from_slice(decimals);
+        let length = match decimals.len() {
+            0 => units.len(),
+            decimals => units.len() + 1 + decimals,
+        };
+        let text = std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?;
+        f.pad_integral(self.0 >= 0, "", text)
     }
+}
+
+/// Decimals of an amount.
+const DECIMALS: usize = 9;
+/// Digits of the largest number of 128 bits, and room for a unit before the decimals of any.
+const DIGITS_MAX: usize = 40;
+
+/// All digits, with zeros before them. A division of 128 bits takes many times as long as one of 64, so there is one for
+/// eighteen digits.
+fn digits(mut number: u128) -> [u8; DIGITS_MAX] {
+    const AT_ONCE: u128 = 1_000_000_000_000_000_000;
+    let mut digits = [b'0'; DIGITS_MAX];
+    for some in digits.rchunks_mut(18) {
+        let Ok(mut rest) = u64::try_from(number % AT_ONCE) else {
+            break;
+        };
+        for digit in some.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        number /= AT_ONCE;
+        if number == 0 {
+            break;
+        }
+    }
+    digits
 }
 
 impl fmt::Debug for Nanos {
@@ -254,6 +286,25 @@ mod tests {
 
     fn refuse(text: &str, error: AmountError) {
         assert_eq!(text.parse::<Nanos>(), Err(error), "{text}");
+    }
+
+    #[test]
+    fn the_longest_amounts_are_shown_whole() {
+        // 2^127 - 1 and -2^127.
+        for (nanos, shown) in [
+            (i128::MAX, "170141183460469231731687303715.884105727"),
+            (i128::MIN, "-170141183460469231731687303715.884105728"),
+            (10i128.pow(18), "1000000000"),
+            (10i128.pow(18) - 1, "999999999.999999999"),
+            (10i128.pow(36) + 1, "1000000000000000000000000000.000000001"),
+            (-10, "-0.00000001"),
+        ] {
+            assert_eq!(Nanos::new(nanos).to_string(), shown);
+        }
+        assert_eq!(
+            format!("{:>8}|{:+}", Nanos::units(-2), Nanos::units(3)),
+            "      -2|+3"
+        );
     }
 
     #[test]
