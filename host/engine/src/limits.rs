@@ -52,7 +52,7 @@ pub const FRAME_BYTES_SOFT_MAX: usize = 8 << 20;
 
 // ---- what follows the records --------------------------------------------------------------------------------
 /// Records that one pass of the projections takes in; what was committed meanwhile comes with the next.
-pub const PROJECTION_PASS_RECORDS_MAX: usize = 4_096;
+pub const PROJECTION_PASS_RECORDS_MAX: usize = 16_384;
 /// Least time between two passes, so that what is committed at once is written at once.
 pub const PROJECTION_PASS_INTERVAL: Duration = Duration::from_millis(2);
 /// Rest after a pass failed before it is tried again.

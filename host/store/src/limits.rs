@@ -30,7 +30,7 @@ pub const PROJECTION_KEY_BYTES_MAX: usize = 640;
 /// Largest value of a projection.
 pub const PROJECTION_BYTES_MAX: usize = 1 << 20;
 /// Bytes of records after which a read of the tail stops; the rest comes with the next.
-pub const TAIL_BYTES_MAX: usize = 8 << 20;
+pub const TAIL_BYTES_MAX: usize = 16 << 20;
 
 /// Smallest segment of a journal; tests use it, so that there are many.
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;
@@ -80,7 +80,7 @@ pub const STATE_SYNC_BYTES: usize = 32 << 20;
 /// Time after which applied changes are synced: bounds what a restart replays.
 pub const STATE_SYNC_INTERVAL_MS: u64 = 2_000;
 /// Least time between two passes over the state, so that a busy wallet's changes coalesce.
-pub const STATE_PASS_INTERVAL_MS: u64 = 20;
+pub const STATE_PASS_INTERVAL_MS: u64 = 100;
 
 /// Memory for the filters of sealed ids. Runs beyond it answer "maybe" and are searched on disk: slower, never wrong.
 pub const ID_FILTER_BYTES_MAX: usize = 1 << 30;
