@@ -88,7 +88,7 @@ fn stands(hold: &HoldState, usage: &HoldUsage, last: Option<(&Pricing, &Priced)>
 pub(crate) fn taken(hold: &HoldState) -> Vec<TakenSlice> {
     let code = |charge: u16| hold.codes.get(usize::from(charge)).cloned().unwrap_or_default();
     let slices = hold.taken.iter().map(|slice| TakenSlice {
-        code: code(slice.charge),
+        code: code(slice.charge).into(),
         asset: slice.asset.clone(),
         from: slice.from.clone(),
         amount: slice.amount,

@@ -449,7 +449,7 @@ fn taken(record: &Record) -> Vec<TakenSlice> {
             _ => return None,
         };
         Some(TakenSlice {
-            code: record.charge_code(entry.charge?)?.to_string(),
+            code: record.charge_code(entry.charge?)?.into(),
             asset: entry.asset.clone(),
             from,
             amount: Nanos::new(-entry.amount.get()),

@@ -284,7 +284,7 @@ impl Again {
                 .map(|c| c.code.as_str());
             let code = code.unwrap_or_default();
             taken.push(TakenSlice {
-                code: code.to_string(),
+                code: code.into(),
                 asset: draw.slice.asset.clone(),
                 from: draw.slice.from.clone(),
                 amount: draw.slice.amount,
@@ -343,7 +343,7 @@ fn add_charge(charges: &mut Vec<Charge>, slice: &TakenSlice, amount: Nanos) {
     match charges.iter_mut().find(same) {
         Some(charge) => charge.price.amount = Nanos::new(charge.price.amount.get() + amount.get()),
         None => charges.push(Charge {
-            code: slice.code.clone(),
+            code: slice.code.as_str().into(),
             price: Price {
                 asset: slice.asset.clone(),
                 amount,
@@ -373,7 +373,7 @@ fn wanted(charges: &[Charge]) -> Result<Vec<(Key, u16, Nanos)>, Refusal> {
         }
         let key = Key {
             event: event.clone(),
-            code: charge.code.clone(),
+            code: charge.code.to_string(),
             asset: charge.price.asset.clone(),
         };
         let amount = -charge.price.amount.get();

@@ -149,7 +149,7 @@ impl<'r> Half<'r> {
                 draw.slice.charge = index;
                 charged.push((draw.slice.asset.clone(), draw.slice.amount));
                 self.kept.push(TakenSlice {
-                    code: code.to_string(),
+                    code: code.into(),
                     asset: draw.slice.asset.clone(),
                     from: draw.slice.from.clone(),
                     amount: draw.slice.amount,

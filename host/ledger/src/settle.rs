@@ -288,7 +288,7 @@ impl Reckoned {
         draft.take(&covered.draws);
         let back = give_back(draft, &covered.left, what, &hold, at);
         let mut now = after_settlement(&hold, &covered.draws, back.pins, &back.credit);
-        now.codes = priced.charges.iter().map(|c| c.code.clone()).collect();
+        now.codes = priced.charges.iter().map(|c| c.code.to_string()).collect();
         let summary = Summary::of(&hold, &now, &covered, back.returned, waived, what);
         draft.put(Effect::HoldPut(event.reference(), Box::new(now)));
         count_settlement(draft, &hold, &event.attributes, at);

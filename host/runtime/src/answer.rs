@@ -220,7 +220,7 @@ impl Reader<'_> {
                 return Err(Fault::rule("give-back-of-negative-charge", detail));
             }
             charges.push(Charge {
-                code: described.code.clone(),
+                code: described.code.as_str().into(),
                 price,
                 quantity,
                 otherwise: Vec::new(),

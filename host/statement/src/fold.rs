@@ -195,7 +195,7 @@ impl Fold {
                 let key = Key {
                     subscription: standing.priced.as_ref().map(|by| by.subscription.clone()),
                     period: standing.priced.as_ref().map(|by| parts(by.period)),
-                    code: Some(line.code.clone()),
+                    code: Some(line.code.to_string()),
                     ..Key::of(LineKind::Usage)
                 };
                 self.count(record, &line.asset, &key, line.quantity)?;
@@ -205,7 +205,7 @@ impl Fold {
             (&record.command, record.seen.original.as_deref())
         {
             for line in &original.standing.lines {
-                let key = correction_key(record, Part::Back, Some(line.code.clone()));
+                let key = correction_key(record, Part::Back, Some(line.code.to_string()));
                 self.count(record, &line.asset, &key, negative(line.quantity)?)?;
             }
         }

@@ -23,7 +23,7 @@ use crate::history::{History, concluded, set_by};
 use sums::Sums;
 
 /// Code and asset of a charge.
-type Code = (String, Asset);
+type Code = (farebox_record::plan::Code, Asset);
 
 /// Something that counts at one time: an event, or fees.
 #[derive(Debug, Default, Clone)]
@@ -415,7 +415,7 @@ fn posted(record: &Record) -> anyhow::Result<BTreeMap<Code, i128>> {
             let code = codes
                 .get(usize::from(index))
                 .context("an entry of no charge of its record")?;
-            *posted.entry((code.to_string(), entry.asset.clone())).or_default() += entry.amount.get();
+            *posted.entry(((*code).into(), entry.asset.clone())).or_default() += entry.amount.get();
         }
     }
     Ok(posted)

@@ -365,7 +365,7 @@ fn reversed_charges(standing: &Standing) -> Vec<ReversedCharge> {
         match sums.iter_mut().find(same) {
             Some(sum) => sum.amount = Nanos::new(sum.amount.get() + slice.amount.get()),
             None => sums.push(ReversedCharge {
-                code: slice.code.clone(),
+                code: slice.code.to_string(),
                 asset: slice.asset.clone(),
                 amount: slice.amount,
                 quantity: quantity_of(standing, slice),

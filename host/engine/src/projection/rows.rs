@@ -290,7 +290,7 @@ mod tests {
             totals.measures.insert(name.to_string(), sum);
             totals
                 .charges
-                .insert((code.to_string(), "usd".parse().unwrap()), charged);
+                .insert((code.into(), "usd".parse().unwrap()), charged);
         }
         totals
             .measures

@@ -82,7 +82,7 @@ pub(super) fn record(command: Command, answer: Answer, effects: Vec<Effect>) -> 
 /// With a plan's answer: charges of these codes, amounts in usd, and quantities.
 pub(super) fn with_price(mut record: Record, charges: &[(&str, &str, &str)]) -> Record {
     let charge = |(code, price, quantity): &(&str, &str, &str)| Charge {
-        code: code.to_string(),
+        code: (*code).into(),
         price: Price {
             asset: usd(),
             amount: amount(price),

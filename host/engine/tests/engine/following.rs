@@ -216,7 +216,7 @@ fn ledger(house: &House) -> BTreeMap<String, Nanos> {
 fn revenue_of(totals: &Totals) -> BTreeMap<String, Nanos> {
     let all = totals.charges.iter();
     all.filter(|(_, charged)| !charged.amount.is_zero())
-        .map(|((code, _), charged)| (code.clone(), charged.amount))
+        .map(|((code, _), charged)| (code.to_string(), charged.amount))
         .collect()
 }
 
@@ -383,7 +383,7 @@ async fn a_refund_counts_where_its_event_does_whatever_the_plan_follows() {
     };
     house.done("ada", Command::Refund(refund)).await;
     let of = |group: &UsageGroup| {
-        let steps = ("steps".to_string(), "credits".parse().unwrap());
+        let steps = ("steps".into(), "credits".parse().unwrap());
         let charged = group.totals.charges.get(&steps).copied().unwrap_or_default();
         (group.values.clone(), charged.amount.to_string())
     };

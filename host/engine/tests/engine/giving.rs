@@ -245,7 +245,7 @@ async fn sums(house: &House) {
     let mut charged: BTreeMap<String, i128> = BTreeMap::new();
     for group in &page.groups {
         for ((code, _), sum) in &group.totals.charges {
-            *charged.entry(code.clone()).or_default() += sum.amount.get();
+            *charged.entry(code.to_string()).or_default() += sum.amount.get();
         }
     }
     let text = |code: &str| Nanos::new(charged.get(code).copied().unwrap_or_default()).to_string();

@@ -176,7 +176,7 @@ pub fn again(house: &House, store: &dyn Store, customer: &str) -> Vec<Vec<String
                 (Verdict::Priced(then), farebox_runtime::Verdict::Priced(now)) => {
                     assert_eq!(then, now, "record {}: {:?}", record.sequence, record.command);
                     if matches!(record.command, Command::Authorize(_) | Command::Extend(_)) {
-                        quotes.push(then.charges.iter().map(|c| c.code.clone()).collect());
+                        quotes.push(then.charges.iter().map(|c| c.code.to_string()).collect());
                     }
                 }
                 (Verdict::Rejected(then), farebox_runtime::Verdict::Rejected(now)) => assert_eq!(then, now),

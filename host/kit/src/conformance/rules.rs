@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use farebox_money::Asset;
 use farebox_record::event::Event;
-use farebox_record::plan::{EventRef, Order, Priced};
+use farebox_record::plan::{Code, EventRef, Order, Priced};
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Batch, Explanation, Fault, Purpose, ReversedCharge, Revision, Runtime, Verdict};
 
@@ -28,7 +28,7 @@ const SUBJECTS_REVERSED: usize = 4;
 const CHANGE_EVERY: usize = 25;
 
 /// What was charged under a code in an asset.
-type Charged = BTreeMap<(String, Asset), i128>;
+type Charged = BTreeMap<(Code, Asset), i128>;
 
 /// An event of a subject, as it is told when it is taken back.
 #[derive(Debug, Clone)]
@@ -251,7 +251,7 @@ impl<'r> Examiner<'r> {
         if let (Some(subject), Some(time)) = (&subject, event.time) {
             let owed = priced.charges.iter().filter(|charge| charge.gives_back.is_none());
             let charges = owed.map(|charge| ReversedCharge {
-                code: charge.code.clone(),
+                code: charge.code.to_string(),
                 asset: charge.price.asset.clone(),
                 amount: charge.price.amount,
                 quantity: charge.quantity,

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use farebox_engine::{Ask, Reply, Request};
 use farebox_record::command::Command;
+use farebox_record::ids::{EventId, Source};
 use farebox_record::outcome::{Answer, UnpricedReason};
 
 use crate::answer::{Made, answer};
@@ -85,10 +86,10 @@ async fn take_in(
     items: Vec<Item>,
 ) -> Result<Vec<(EventResult, Option<Problem>)>, Problem> {
     let mut requests = Vec::with_capacity(items.len());
-    let mut open: Vec<Result<(String, String), Problem>> = Vec::with_capacity(items.len());
+    let mut open: Vec<Result<(EventId, Source), Problem>> = Vec::with_capacity(items.len());
     for item in items {
         open.push(item.map(|(customer, event)| {
-            let named = (event.id.to_string(), event.source.to_string());
+            let named = (event.id.clone(), event.source.clone());
             requests.push(Request {
                 customer,
                 ask: Ask::Command(Box::new(Command::Usage(event))),
@@ -115,7 +116,7 @@ async fn take_in(
 
 fn result(
     index: usize,
-    named: Option<(String, String)>,
+    named: Option<(EventId, Source)>,
     outcome: Result<farebox_engine::Done, Problem>,
 ) -> Result<(EventResult, Option<Problem>), Problem> {
     let (id, source) = named.unzip();
@@ -137,7 +138,7 @@ fn result(
         Ok(done) => {
             result.replayed = done.replayed;
             match done.answer {
-                Answer::Charged { charges, .. } => result.charges = Some(LineView::list(&charges)),
+                Answer::Charged { charges, .. } => result.charges = Some(LineView::list_of(charges)),
                 Answer::Unpriced(reason) => {
                     let (code, detail) = unpriced(&reason);
                     result.status = EventStatus::Unpriced;

@@ -4,6 +4,7 @@ use farebox_ledger::Wallet;
 use farebox_money::Asset;
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::outcome::{AssetBalance, Line};
+use farebox_record::plan::Code;
 use farebox_record::state::{GrantPhase, GrantState};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -48,8 +49,8 @@ impl BalanceView {
 #[schema(as = Charge)]
 pub struct LineView {
     /// The plan's code for it.
-    #[schema(example = "input-tokens")]
-    pub code: String,
+    #[schema(value_type = String, example = "input-tokens")]
+    pub code: Code,
     /// In which asset.
     #[schema(value_type = String, example = "usd")]
     pub asset: Asset,
@@ -62,13 +63,18 @@ pub struct LineView {
 impl LineView {
     /// Every charge, in the plan's order.
     pub fn list(lines: &[Line]) -> Vec<LineView> {
-        let one = |line: &Line| LineView {
-            code: line.code.clone(),
-            asset: line.asset.clone(),
+        LineView::list_of(lines.to_vec())
+    }
+
+    /// The same, of charges that nobody else needs.
+    pub fn list_of(lines: Vec<Line>) -> Vec<LineView> {
+        let one = |line: Line| LineView {
+            code: line.code,
+            asset: line.asset,
             amount: Amount(line.amount),
             quantity: Amount(line.quantity),
         };
-        lines.iter().map(one).collect()
+        lines.into_iter().map(one).collect()
     }
 }
 

@@ -466,7 +466,7 @@ impl TakenView {
             SliceSource::Receivable => ("receivable", None),
         };
         TakenView {
-            code: slice.code.clone(),
+            code: slice.code.to_string(),
             asset: slice.asset.clone(),
             amount: Amount(slice.amount),
             from,

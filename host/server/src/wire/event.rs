@@ -266,10 +266,12 @@ pub struct EventResult {
     pub status: EventStatus,
     /// Its id, where it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub id: Option<EventId>,
     /// Where it came from, where that could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<Source>,
     /// What was charged; for `accepted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charges: Option<Vec<LineView>>,

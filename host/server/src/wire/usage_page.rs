@@ -94,7 +94,7 @@ impl UsageRowView {
             measures,
             charges: charges
                 .map(|((code, asset), charged)| UsageCharge {
-                    code,
+                    code: code.to_string(),
                     asset,
                     amount: Amount(charged.amount),
                     quantity: Amount(charged.quantity),

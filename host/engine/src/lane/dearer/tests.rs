@@ -26,7 +26,7 @@ fn priced(charges: &str) -> Priced {
         let mut prices = prices.split(" | ").map(price);
         let first = prices.next().unwrap();
         Charge {
-            code: code.to_string(),
+            code: code.into(),
             quantity: first.amount,
             gives_back: first.amount.is_negative().then(|| EventRef {
                 source: "api".parse().unwrap(),
