@@ -46,12 +46,8 @@ pub(crate) fn asset_in_debt(wallet: &Wallet, charges: &[Charge]) -> Option<Asset
         .map(|price| price.asset.clone())
 }
 
-/// Whether the shortfall policies allow what no grant covers, beyond what a hold has on credit already.
-pub(crate) fn on_credit(
-    wallet: &Wallet,
-    covered: &Covered,
-    overdraft: &[(Asset, Nanos)],
-) -> Result<(), Denied> {
+/// Why the shortfall policies do not allow what no grant covers, beyond what a hold has on credit already; none: they do.
+pub(crate) fn too_short(wallet: &Wallet, covered: &Covered, overdraft: &[(Asset, Nanos)]) -> Option<Denied> {
     let fresh = beyond(overdraft, &covered.uncovered);
     for (asset, missing) in per_asset(fresh.iter().map(|u| (&u.asset, u.missing))) {
         let Some(free) = credit(wallet, &asset) else {
@@ -66,7 +62,7 @@ pub(crate) fn on_credit(
                     .filter(|(a, _)| *a == asset)
                     .map(|(_, n)| n.get())
                     .sum::<i128>();
-            return Err(Denied {
+            return Some(Denied {
                 asset: Some(asset),
                 required: Nanos::new(had + missing.get()),
                 available: Nanos::new(had + free.max(0)),
@@ -74,7 +70,7 @@ pub(crate) fn on_credit(
             });
         }
     }
-    Ok(())
+    None
 }
 
 /// How much more of an asset can be used without a grant; none: any amount.

@@ -15,7 +15,7 @@ use farebox_record::time::{Span, Timestamp};
 
 use crate::conclude::conclude;
 use crate::cover::{Covered, Origin, cover, lines, owned_by};
-use crate::credit::{asset_in_debt, beyond, on_credit, totals};
+use crate::credit::{asset_in_debt, beyond, too_short, totals};
 use crate::draft::{Draft, grant_of};
 use crate::giving::{Giving, check_named, gives_back};
 use crate::limits::{self, HOLDS_PER_WALLET_MAX};
@@ -70,7 +70,7 @@ fn fits(
     at: Timestamp,
 ) -> Result<Result<Covered, Denied>, Refusal> {
     let covered = cover(wallet, &priced.charges, attributes, Vec::new()).map_err(unpostable)?;
-    if let Err(short) = on_credit(wallet, &covered, &[]) {
+    if let Some(short) = too_short(wallet, &covered, &[]) {
         return Ok(Err(short));
     }
     let over = match wallet.limits.is_empty() {
@@ -264,7 +264,7 @@ pub(crate) fn extend(
             owned_by(wallet, &hold),
         )
         .map_err(unpostable)?;
-        if let Err(short) = on_credit(wallet, &covered, &hold.overdraft) {
+        if let Some(short) = too_short(wallet, &covered, &hold.overdraft) {
             return Ok(deny(wallet, at, short));
         }
         let fresh = beyond(&hold.overdraft, &covered.uncovered);

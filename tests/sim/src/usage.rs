@@ -384,7 +384,7 @@ impl Book {
 }
 
 impl Counted {
-    fn attribute(&self, name: &String) -> Option<String> {
+    fn attribute(&self, name: &str) -> Option<String> {
         self.attributes.get(name).cloned()
     }
 }

@@ -361,7 +361,7 @@ fn gives_no_other_price_of_nothing(echo: &[u8]) {
             panic!("{priced:?}")
         };
         let told = |price: &Price| format!("{} nano {}", price.amount.get(), price.asset);
-        [&[charge.price.clone()], &charge.otherwise[..]]
+        [std::slice::from_ref(&charge.price), &charge.otherwise[..]]
             .concat()
             .iter()
             .map(told)
