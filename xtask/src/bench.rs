@@ -2,12 +2,14 @@
 //!
 //! Numbers of different days and machines say little; ratios within one run do. So everything is measured here and
 //! now: the sync of the disk that Farebox writes to, HTTP without Farebox's work (an empty POST that is refused
-//! after the key was checked), and Farebox. What is measured in release is in the crate `farebox-bench`.
+//! after the key was checked), and Farebox. The load generator is the crate `farebox-bench`, a process of its own. Both are
+//! built as they are shipped.
 
 mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -23,16 +25,32 @@ const PLAN: &str = "per-token";
 const PARAMETERS: &str = "example-plans/per-token/parameters/list-prices.json";
 const MODEL: &str = "gpt-5";
 /// Wallets that share a load. Those of batches are others than those of single requests, whose holds stay open.
-const CUSTOMERS: u32 = 1_000;
-/// What the names of the customers of single requests begin with, and of those of batches.
-const CALLERS: &str = "caller";
-const SENDERS: &str = "sender";
+const CALLERS: Customers = Customers {
+    prefix: "caller",
+    count: 1_000,
+};
+const SENDERS: Customers = Customers {
+    prefix: "sender",
+    count: 10_000,
+};
+/// One of those: all events are for the same wallet.
+const HOT: Customers = Customers {
+    prefix: "sender",
+    count: 1,
+};
 /// Customers that are created at once.
 const CREATED_AT_ONCE: u32 = 32;
 /// Connections of the single requests.
 const CONNECTIONS: [usize; 3] = [1, 16, 256];
-/// Connections and events a call of the batches.
-const BATCHES: [(usize, usize); 3] = [(2, 1_000), (4, 10_000), (8, 10_000)];
+/// What a load of events is called, its connections and events a call, and whose they are.
+const BATCHES: [(&str, usize, usize, Customers); 4] = [
+    ("events_16x500", 16, 500, SENDERS),
+    ("events_4x2000", 4, 2_000, SENDERS),
+    ("events_4x10000", 4, 10_000, SENDERS),
+    ("events_hot_4x2000", 4, 2_000, HOT),
+];
+/// After a load, until what is written behind the answers is written.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// Flags of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +61,13 @@ pub struct Options {
     /// How long each load lasts.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+}
+
+/// Customers `<prefix>-000000` and so on.
+#[derive(Debug, Clone, Copy)]
+struct Customers {
+    prefix: &'static str,
+    count: u32,
 }
 
 /// Builds, measures, reports. A target that is missed is reported as such, and is no failure of the command.
@@ -74,7 +99,15 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     part.done();
     measured.extend(bench.requests(&server)?);
     measured.extend(bench.events(&server)?);
+    measured.push(Measured::new(
+        "resident_memory",
+        float(server.resident_mib()?),
+        "MiB",
+    ));
     server.stop()?;
+    let part = Part::silent("the state anew, from the journal");
+    measured.extend(rebuild(&farebox, &folder.path().join("data"), &measured)?);
+    part.done();
 
     let part = Part::silent("disk, once more");
     measured.extend(bench.disk(folder.path())?);
@@ -118,16 +151,18 @@ impl Bench {
 
     fn events(&self, server: &Server) -> anyhow::Result<Vec<Measured>> {
         let mut all = Vec::new();
-        for (connections, batch) in BATCHES {
-            let part = Part::silent(&format!("events, {connections} connections, {batch} a call"));
-            let mut command = self.against(server, "events", SENDERS, &format!("e{connections}x{batch}"));
-            command.args([
-                "--connections",
-                &connections.to_string(),
-                "--batch",
-                &batch.to_string(),
-            ]);
-            all.extend(self.ask(&mut command)?);
+        for (name, connections, batch, customers) in BATCHES {
+            let part = Part::silent(name);
+            let before = server.written_bytes()?;
+            let mut command = self.against(server, "events", customers, name);
+            command.args(["--connections", &connections.to_string()]);
+            command.args(["--batch", &batch.to_string(), "--name", name]);
+            let load = self.ask(&mut command)?;
+            std::thread::sleep(SETTLING);
+            let written = server.written_bytes()?.saturating_sub(before);
+            let sent = value_of(&load, &format!("{name}_sent"))?;
+            all.extend(load);
+            all.push(written_each(name, written, sent));
             part.done();
         }
         Ok(all)
@@ -145,19 +180,24 @@ impl Bench {
     }
 
     /// A command with a server. The key goes through the environment, where no list of processes shows it.
-    fn against(&self, server: &Server, command: &str, prefix: &str, run: &str) -> Command {
+    fn against(&self, server: &Server, command: &str, customers: Customers, run: &str) -> Command {
         let mut all = Command::new(&self.program);
         all.env("FAREBOX_KEY", server.key()).arg(command);
         all.args(["--address", server.address().trim_start_matches("http://")]);
         all.args([
             "--customers",
-            &CUSTOMERS.to_string(),
+            &customers.count.to_string(),
             "--model",
             MODEL,
             "--run",
             run,
         ]);
-        all.args(["--prefix", prefix, "--seconds", &self.seconds.to_string()]);
+        all.args([
+            "--prefix",
+            customers.prefix,
+            "--seconds",
+            &self.seconds.to_string(),
+        ]);
         all
     }
 
@@ -179,8 +219,8 @@ async fn prepare(server: &Server, component: &Path) -> anyhow::Result<()> {
     for first in 0..CREATED_AT_ONCE {
         let client = client.clone();
         tasks.spawn(async move {
-            for index in (first..CUSTOMERS).step_by(CREATED_AT_ONCE as usize) {
-                for prefix in [CALLERS, SENDERS] {
+            for Customers { prefix, count } in [CALLERS, SENDERS] {
+                for index in (first..count).step_by(CREATED_AT_ONCE as usize) {
                     customer(&client, &format!("{prefix}-{index:06}")).await?;
                 }
             }
@@ -191,6 +231,43 @@ async fn prepare(server: &Server, component: &Path) -> anyhow::Result<()> {
         task??;
     }
     Ok(())
+}
+
+#[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
+fn written_each(name: &str, written: u64, sent: f64) -> Measured {
+    Measured::new(format!("{name}_written"), float(written) / sent.max(1.0), "bytes")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a measurement, far below 2^52")]
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
+/// A measurement of a load, by its name.
+fn value_of(measured: &[Measured], name: &str) -> anyhow::Result<f64> {
+    let found = measured.iter().find(|one| one.name == name);
+    found
+        .map(|one| one.value)
+        .with_context(|| format!("{name} was not measured"))
+}
+
+/// How many events a second the state is made anew with from the journal, as after a loss of all but the journal.
+#[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
+fn rebuild(farebox: &Path, data: &Path, measured: &[Measured]) -> anyhow::Result<Vec<Measured>> {
+    let sent = measured.iter().filter(|one| one.name.ends_with("_sent"));
+    let events = sent.map(|one| one.value).sum::<f64>();
+    let started = Instant::now();
+    workspace::output(
+        Command::new(farebox)
+            .args(["journal", "rebuild", "--data"])
+            .arg(data),
+    )?;
+    let took = started.elapsed().as_secs_f64();
+    Ok(vec![Measured::new(
+        "rebuild",
+        events / took.max(f64::EPSILON),
+        "1/s",
+    )])
 }
 
 async fn customer(client: &Client, id: &str) -> anyhow::Result<()> {

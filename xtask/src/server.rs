@@ -63,6 +63,28 @@ impl Server {
         &self.key
     }
 
+    /// Bytes that it had the disk write so far.
+    pub fn written_bytes(&self) -> anyhow::Result<u64> {
+        self.told_by_system("io", "write_bytes:")
+    }
+
+    /// Its memory, in MiB.
+    pub fn resident_mib(&self) -> anyhow::Result<u64> {
+        Ok(self.told_by_system("status", "VmRSS:")? >> 10)
+    }
+
+    /// A number that the system tells of the process, by the name that stands before it.
+    fn told_by_system(&self, file: &str, name: &str) -> anyhow::Result<u64> {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.split_whitespace().next());
+        let number = number.with_context(|| format!("no `{name}` in {path}"))?;
+        number
+            .parse()
+            .with_context(|| format!("not a number in {path}: {number}"))
+    }
+
     /// Whether it still runs. An error says how it ended.
     pub fn check_running(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {

@@ -111,7 +111,7 @@ pub enum Build {
     Tests,
     /// The `farebox` program, optimised.
     Farebox,
-    /// The same, with the load generator.
+    /// The same with the load generator, both as they are shipped.
     Bench,
     /// The simulator; not optimised, with every check.
     Sim,
@@ -124,7 +124,8 @@ impl Build {
             Build::Farebox => &["build", "--release", "--package", "farebox-cli"],
             Build::Bench => &[
                 "build",
-                "--release",
+                "--profile",
+                "dist",
                 "--package",
                 "farebox-cli",
                 "--package",
@@ -138,7 +139,8 @@ impl Build {
     fn folder(self) -> &'static str {
         match self {
             Build::Tests | Build::Sim => "debug",
-            Build::Farebox | Build::Bench => "release",
+            Build::Farebox => "release",
+            Build::Bench => "dist",
         }
     }
 

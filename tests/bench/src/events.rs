@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use hdrhistogram::Histogram;
 
-use crate::measured::Measured;
+use crate::measured::{Measured, nanos_since, times};
 use crate::wire::{Connection, Target};
 
 /// Digits of the number in an id.
@@ -12,8 +13,13 @@ const DIGITS: usize = 12;
 /// Share of the time that is not counted, at the start.
 const WARM_UP: u32 = 5;
 
-/// Events a second.
-pub async fn run(target: &Target, connections: usize, batch: usize) -> anyhow::Result<Vec<Measured>> {
+/// Events a second, and how many there were, those of the warm-up among them; times of a call; bytes of an event as it is sent.
+pub async fn run(
+    target: &Target,
+    connections: usize,
+    batch: usize,
+    name: &str,
+) -> anyhow::Result<Vec<Measured>> {
     let start = Instant::now();
     let counted = start + target.time / WARM_UP;
     let end = counted + target.time;
@@ -24,35 +30,55 @@ pub async fn run(target: &Target, connections: usize, batch: usize) -> anyhow::R
             one(&target, index, batch, (counted, end)).await
         }));
     }
-    let (mut accepted, mut last) = (0, counted);
+    let (mut accepted, mut sent, mut last, mut all) = (0, 0, counted, times()?);
     for task in tasks {
-        let (count, until) = task.await??;
-        accepted += count;
-        last = last.max(until);
+        let one = task.await??;
+        accepted += one.accepted;
+        sent += one.sent;
+        last = last.max(one.last);
+        all.add(one.times)?;
     }
+    let bytes = Body::new(target, 0, batch).bytes.len() / batch;
     // The call that is on its way at the end is counted, and so is its time.
-    Ok(vec![Measured::per_second(
-        format!("events_{connections}x{batch}"),
-        accepted,
-        last - counted,
-    )])
+    Ok(vec![
+        Measured::per_second(name, accepted, last - counted),
+        Measured::micros(format!("{name}_p50"), all.value_at_quantile(0.5)),
+        Measured::micros(format!("{name}_p99"), all.value_at_quantile(0.99)),
+        Measured::count(format!("{name}_sent"), sent),
+        Measured::count(format!("{name}_bytes"), u64::try_from(bytes)?),
+    ])
 }
 
-/// How many were accepted in calls that began after `counted`, and when the last one was answered.
+/// What one connection did.
+struct Sent {
+    /// Events that were accepted, in calls that began after the warm-up.
+    accepted: u64,
+    /// All events.
+    sent: u64,
+    /// When the last call was answered.
+    last: Instant,
+    /// Times of the calls after the warm-up.
+    times: Histogram<u64>,
+}
+
 async fn one(
     target: &Target,
     index: usize,
     batch: usize,
     (counted, end): (Instant, Instant),
-) -> anyhow::Result<(u64, Instant)> {
+) -> anyhow::Result<Sent> {
     let mut connection = Connection::open(target, "/v1/events", "application/x-ndjson").await?;
     let mut body = Body::new(target, index, batch);
-    let mut accepted = 0;
-    let mut last = counted;
+    let mut all = Sent {
+        accepted: 0,
+        sent: 0,
+        last: counted,
+        times: times()?,
+    };
     loop {
         let start = Instant::now();
         if start >= end {
-            return Ok((accepted, last));
+            return Ok(all);
         }
         let (status, answer) = connection.post(&body.bytes).await?;
         if status != 200 {
@@ -65,9 +91,11 @@ async fn one(
                 String::from_utf8_lossy(&answer[..answer.len().min(600)])
             );
         }
+        all.sent += count;
         if start >= counted {
-            accepted += count;
-            last = Instant::now();
+            all.accepted += count;
+            all.last = Instant::now();
+            all.times.saturating_record(nanos_since(start));
         }
         body.next();
     }
@@ -104,10 +132,13 @@ impl Body {
         for _ in 0..batch {
             bytes.extend_from_slice(format!("{{\"id\":\"{}-{index}-", target.run).as_bytes());
             places.push(bytes.len());
+            // Four measures and four attributes, as a gateway reports a call: some 350 bytes.
             let rest = format!(
                 "{:0width$}\",\"customer\":\"{}-{customer:06}\",\"type\":\"llm.call\",\
-                 \"measures\":{{\"input_tokens\":1200,\
-                 \"output_tokens\":350}},\"attributes\":{{\"model\":\"{}\"}}}}\n",
+                 \"measures\":{{\"input_tokens\":1200,\"cache_read_tokens\":6400,\
+                 \"output_tokens\":350,\"reasoning_tokens\":128}},\
+                 \"attributes\":{{\"model\":\"{}\",\"team\":\"search-and-ranking\",\
+                 \"feature\":\"answer-with-sources\",\"agent\":\"assistant-eu\"}}}}\n",
                 0,
                 target.prefix,
                 target.model,

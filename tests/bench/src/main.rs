@@ -28,7 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Time of one synced 4 KiB write.
+    /// Time of one synced 4 KiB write, and the rate of larger ones.
     Disk {
         /// A folder on the disk.
         folder: PathBuf,
@@ -57,6 +57,9 @@ enum Command {
         /// Events of one call.
         #[arg(long)]
         batch: usize,
+        /// What the measurement is called.
+        #[arg(long)]
+        name: String,
     },
     /// What an evaluation costs, in a sandbox and natively.
     Plan {
@@ -111,7 +114,7 @@ impl ServerArgs {
 
 fn main() -> anyhow::Result<()> {
     let all: Vec<Measured> = match Cli::parse().command {
-        Command::Disk { folder, rounds } => vec![disk::sync_p50(&folder, rounds)?],
+        Command::Disk { folder, rounds } => disk::run(&folder, rounds)?,
         Command::Load {
             server,
             what,
@@ -121,7 +124,8 @@ fn main() -> anyhow::Result<()> {
             server,
             connections,
             batch,
-        } => runtime()?.block_on(events::run(&server.target(), connections, batch))?,
+            name,
+        } => runtime()?.block_on(events::run(&server.target(), connections, batch, &name))?,
         Command::Plan {
             component,
             parameters,

@@ -43,6 +43,24 @@ impl Measured {
         }
     }
 
+    /// Bytes in a second, shown in KiB.
+    pub fn kib_per_second(name: impl Into<String>, bytes: u64, time: Duration) -> Measured {
+        let rate = Measured::per_second(name, bytes >> 10, time);
+        Measured {
+            unit: "KiB/s",
+            ..rate
+        }
+    }
+
+    /// A number of things.
+    pub fn count(name: impl Into<String>, count: u64) -> Measured {
+        Measured {
+            name: name.into(),
+            value: per(count, 1),
+            unit: "",
+        }
+    }
+
     /// As a line.
     pub fn json(&self) -> Value {
         json!({"name": self.name, "value": self.value, "unit": self.unit})

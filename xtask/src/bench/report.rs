@@ -8,8 +8,23 @@ use serde_json::{Value, json};
 const SYNCS_MAX: f64 = 1.5;
 /// ... and this much more, in microseconds.
 const BESIDE_SYNC_US: f64 = 150.0;
+/// At many connections, of what the server answers when it does nothing.
+const SHARE_OF_EMPTY_MIN: f64 = 0.6;
+/// There, the slowest of a hundred takes at most this many times as long as the median.
+const P99_MAX: f64 = 4.0;
 /// Events a second that are priced and debited, on two cores.
 const EVENTS_MIN: f64 = 400_000.0;
+/// Of that rate, where all events are of one customer.
+const HOT_MIN: f64 = 0.5;
+/// Bytes that are written for each byte of an event, in the journal and the state together.
+const WRITTEN_MAX: f64 = 3.0;
+/// Events a second of which the state is made anew.
+const REBUILD_MIN: f64 = 1_000_000.0;
+/// An evaluation among 256, and how many times as long as natively.
+const EVALUATION_NS_MAX: f64 = 300.0;
+const NATIVELY_MAX: f64 = 3.0;
+/// An evaluation alone, in a fresh instance.
+const FRESH_NS_MAX: f64 = 8_000.0;
 
 /// A number that was measured.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +35,17 @@ pub struct Measured {
     pub value: f64,
     /// `us`, `ns`, `1/s`.
     pub unit: String,
+}
+
+impl Measured {
+    /// A number with its name.
+    pub fn new(name: impl Into<String>, value: f64, unit: &str) -> Measured {
+        Measured {
+            name: name.into(),
+            value,
+            unit: unit.to_string(),
+        }
+    }
 }
 
 /// Rows in the order in which they were measured.
@@ -47,26 +73,16 @@ impl Report {
     /// Puts references and targets beside the numbers.
     pub fn new(measured: &[Measured]) -> Report {
         let sync = middle(measured, "fdatasync_p50");
-        let best = measured
-            .iter()
-            .filter(|m| m.name.starts_with("events_"))
-            .map(|m| m.value)
-            .fold(0.0, f64::max);
-        let rows = measured.iter().map(|m| {
+        let told = measured.iter().filter(|m| !m.name.ends_with("_sent"));
+        let rows = told.map(|m| {
             let reference = reference(&m.name).and_then(|name| match name.as_str() {
                 "fdatasync_p50" => sync.clone(),
                 name => measured.iter().find(|m| m.name == name).cloned(),
             });
-            let is_best = m.name.starts_with("events_") && m.value.total_cmp(&best).is_eq();
-            let target = match m.name.as_str() {
-                "authorize_1_p50" => sync.as_ref().map(|sync| Target::AtMost(allowed(sync.value))),
-                _ if is_best => Some(Target::AtLeast(EVENTS_MIN)),
-                _ => None,
-            };
             Row {
+                target: target(&m.name, reference.as_ref()),
                 measured: m.clone(),
                 reference,
-                target,
             }
         });
         Report { rows: rows.collect() }
@@ -100,7 +116,8 @@ impl Report {
         }
         format!(
             "{table}\nempty_post: POST /v1/authorize without a body, refused once the key was checked.\n\
-             fdatasync: 4 KiB over zeros on the disk of the data folder, before and after the loads."
+             fdatasync: 4 KiB over zeros on the disk of the data folder, before and after the loads. raw_append: 1 MiB each.\n\
+             _written: bytes that the disk had to write for an event of _bytes, journal, state and all that is made of them."
         )
     }
 }
@@ -146,16 +163,40 @@ fn reference(name: &str) -> Option<String> {
     if let Some(rest) = name.strip_prefix("authorize_") {
         return Some(match rest {
             "1_p50" => "fdatasync_p50".to_string(),
+            "256_p99" => "authorize_256_p50".to_string(),
             rest => format!("empty_post_{rest}"),
         });
+    }
+    if let Some(load) = name.strip_suffix("_written") {
+        return Some(format!("{load}_bytes"));
+    }
+    if name == HOT {
+        return Some(EVENTS.to_string());
     }
     name.strip_prefix("plan_sandboxed_")
         .map(|size| format!("plan_native_{size}"))
 }
 
+/// The load of events that targets are about, and the same for one customer.
+const EVENTS: &str = "events_4x2000";
+const HOT: &str = "events_hot_4x2000";
+
+/// By name and by what it is beside, what was promised.
 #[expect(clippy::float_arithmetic, reason = "a limit for a measurement, no money")]
-fn allowed(sync_us: f64) -> f64 {
-    sync_us * SYNCS_MAX + BESIDE_SYNC_US
+fn target(name: &str, beside: Option<&Measured>) -> Option<Target> {
+    let beside = beside.map(|beside| beside.value);
+    Some(match name {
+        "authorize_1_p50" => Target::AtMost(beside? * SYNCS_MAX + BESIDE_SYNC_US),
+        "authorize_256_rate" => Target::AtLeast(beside? * SHARE_OF_EMPTY_MIN),
+        "authorize_256_p99" => Target::AtMost(beside? * P99_MAX),
+        EVENTS => Target::AtLeast(EVENTS_MIN),
+        HOT => Target::AtLeast(beside? * HOT_MIN),
+        "rebuild" => Target::AtLeast(REBUILD_MIN),
+        "plan_sandboxed_1" => Target::AtMost(FRESH_NS_MAX),
+        "plan_sandboxed_256" => Target::AtMost(EVALUATION_NS_MAX.min(beside? * NATIVELY_MAX)),
+        name if name.ends_with("_written") => Target::AtMost(beside? * WRITTEN_MAX),
+        _ => return None,
+    })
 }
 
 /// The mean of all measurements of one name: a shared disk has good and bad minutes.
@@ -208,8 +249,16 @@ mod tests {
             measured("authorize_1_p50", 330.0, "us"),
             measured("authorize_16_p50", 400.0, "us"),
             measured("empty_post_16_p50", 200.0, "us"),
-            measured("events_2x1000", 300_000.0, "1/s"),
-            measured("events_4x10000", 410_000.0, "1/s"),
+            measured("events_16x500", 300_000.0, "1/s"),
+            measured("events_4x2000", 410_000.0, "1/s"),
+            measured("events_4x2000_sent", 2_000_000.0, ""),
+            measured("events_4x2000_bytes", 350.0, ""),
+            measured("events_4x2000_written", 1_051.0, "bytes"),
+            measured("events_hot_4x2000", 205_000.0, "1/s"),
+            measured("empty_post_256_rate", 90_000.0, "1/s"),
+            measured("authorize_256_rate", 53_999.0, "1/s"),
+            measured("plan_native_256", 90.0, "ns"),
+            measured("plan_sandboxed_256", 271.0, "ns"),
             measured("fdatasync_p50", 140.0, "us"),
         ]);
         let authorize = line(&report, "authorize_1_p50");
@@ -218,13 +267,24 @@ mod tests {
         assert_eq!(authorize["reference"]["value"], 120.0);
         assert_eq!(authorize["ratio"], 2.75);
         assert_eq!(line(&report, "authorize_16_p50")["ratio"], 2.0);
-        assert_eq!(line(&report, "events_2x1000")["holds"], Value::Null);
-        assert_eq!(line(&report, "events_4x10000")["holds"], true);
+        assert_eq!(line(&report, "events_16x500")["holds"], Value::Null);
+        assert_eq!(line(&report, "events_4x2000")["holds"], true);
+        assert_eq!(line(&report, "events_4x2000_written")["target"], "<= 1050");
+        assert_eq!(line(&report, "events_4x2000_written")["holds"], false);
+        assert_eq!(line(&report, "events_hot_4x2000")["holds"], true); // half of 410,000
+        assert_eq!(line(&report, "authorize_256_rate")["holds"], false); // 60 % are 54,000
+        assert_eq!(line(&report, "plan_sandboxed_256")["target"], "<= 270.0"); // three times 90
+        assert!(
+            !report
+                .lines()
+                .iter()
+                .any(|line| line["name"] == "events_4x2000_sent")
+        );
     }
 
     #[test]
     fn a_missed_target_is_told_too() {
-        let report = Report::new(&[measured("events_4x10000", 399_999.0, "1/s")]);
+        let report = Report::new(&[measured("events_4x2000", 399_999.0, "1/s")]);
         assert_eq!(report.lines()[0]["holds"], false);
         assert!(report.text().contains("missed"));
     }
