@@ -61,7 +61,7 @@ impl Source {
                 standard: Some(standard),
             });
         }
-        let found = fs::metadata(path).map_err(|error| Failure::io("cannot use", path, &error))?;
+        let found = fs::metadata(path).map_err(|error| not_found(path, &error))?;
         if found.is_file() {
             let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
             return Ok(Source {
@@ -184,6 +184,15 @@ pub fn named(name: &str) -> Result<&'static StandardPlan, Failure> {
     })
 }
 
+/// A path where nothing is. Who names a standard plan as one names a plan on a server is told how it is written here.
+fn not_found(path: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::io("cannot use", path, error);
+    match path.to_str().and_then(farebox_standard::find) {
+        Some(plan) => failure.hint(format!("the standard plan of this name is {STANDARD}{}", plan.name)),
+        None => failure,
+    }
+}
+
 fn parse(path: &Path, text: &str) -> Result<PlanFile, Failure> {
     toml::from_str(text).map_err(|error| {
         Failure::usage(format!("{} cannot be used", path.display())).detail(error.to_string())
@@ -234,6 +243,8 @@ mod tests {
         let source = Source::find(folder.path()).unwrap();
         assert_eq!(source.component().unwrap().name, "ours");
         assert_eq!(source.parameters(), Some(folder.path().join("prices.json")));
+        let named = Source::find(Path::new("per-outcome")).unwrap_err().text();
+        assert!(named.contains("this name is standard:per-outcome"), "{named}");
         let unknown = Source::find(Path::new("standard:free")).unwrap_err();
         assert!(
             unknown
