@@ -90,7 +90,8 @@ pub(crate) struct Lane {
     committer: Sender<Shipment>,
     loader: Sender<(usize, Load)>,
     refolder: Sender<(usize, refold::Ask)>,
-    slots: HashMap<WalletKey, Slot>,
+    /// Each leaves and comes back in every round of its wallet, and is large.
+    slots: HashMap<WalletKey, Box<Slot>>,
     /// Wallets with commands that can go on.
     runnable: Vec<WalletKey>,
     /// Counts drains: tells which wallets rest.
@@ -128,7 +129,7 @@ impl Lane {
         let mut stopping = false;
         while let Ok(first) = inbox.recv() {
             stopping |= self.drain(first, inbox);
-            if stopping && self.slots.values().all(Slot::is_idle) {
+            if stopping && self.slots.values().all(|slot| slot.is_idle()) {
                 return;
             }
         }
@@ -243,7 +244,7 @@ impl Lane {
     fn slot(&mut self, key: &WalletKey) -> &mut Slot {
         if !self.slots.contains_key(key) {
             self.load(key, false);
-            self.slots.insert(key.clone(), Slot::default());
+            self.slots.insert(key.clone(), Box::default());
         }
         let drain = self.drain;
         let slot = self.slots.entry(key.clone()).or_default();

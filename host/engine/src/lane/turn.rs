@@ -28,7 +28,7 @@ pub(super) struct Turn {
     pub key: WalletKey,
     pub tenant: TenantId,
     pub customer: CustomerId,
-    pub slot: Slot,
+    pub slot: Box<Slot>,
     pub now: Timestamp,
     /// The machine's time, where the tenant is a sandbox: that can stand in any year.
     pub sandbox: Option<Timestamp>,
