@@ -188,7 +188,10 @@ pub fn named(name: &str) -> Result<&'static StandardPlan, Failure> {
 fn not_found(path: &Path, error: &std::io::Error) -> Failure {
     let failure = Failure::io("cannot use", path, error);
     match path.to_str().and_then(farebox_standard::find) {
-        Some(plan) => failure.hint(format!("the standard plan of this name is {STANDARD}{}", plan.name)),
+        Some(plan) => failure.hint(format!(
+            "the standard plan of this name is {STANDARD}{}",
+            plan.name
+        )),
         None => failure,
     }
 }
