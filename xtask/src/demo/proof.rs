@@ -381,9 +381,14 @@ fn ledger(verified: &Verified, charged: Decimal) -> Check {
         .flatten()
         .map(|violation| Some(violation.to_string()));
     let unsound = (!is_sound(report)).then(|| "it does not call the ledger sound".to_string());
-    let sum = report.pointer("/charges/usd").and_then(Value::as_str);
-    let sum: Decimal = sum.and_then(|sum| sum.parse().ok()).unwrap_or_default();
-    let difference = (sum != charged).then(|| format!("it counts {sum} charged, where {charged} was"));
+    // What all wallets together earned stands in the books.
+    let sum = report.pointer("/books/usd/revenue").and_then(Value::as_str);
+    let difference = match sum.map(str::parse::<Decimal>) {
+        Some(Ok(sum)) if sum == charged => None,
+        Some(Ok(sum)) => Some(format!("it counts {sum} charged, where {charged} was")),
+        None if charged.is_zero() => None,
+        _ => Some("it does not say what was charged".to_string()),
+    };
     let mut check = Check::over(
         "farebox ledger verify finds everything sound, and the same sum",
         [unsound, difference].into_iter().chain(violations),
@@ -405,4 +410,39 @@ fn journal(verified: &Verified) -> Check {
 
 fn is_sound(report: &Value) -> bool {
     report.get("sound").and_then(Value::as_bool) == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What `farebox ledger verify --json` says of one wallet that bought 5 dollars and used 1.25 of them.
+    fn said(sound: bool, revenue: &str) -> Verified {
+        let books = json!({"usd": {"available": "3.75", "purchases": "-5", "revenue": revenue}});
+        Verified {
+            ledger: json!({"sound": sound, "records": 3, "books": books, "violations": []}),
+            journal: json!({"sound": true, "frames": 3}),
+        }
+    }
+
+    #[test]
+    fn the_ledger_must_be_sound_and_have_earned_what_was_charged() {
+        let charged = "1.25".parse().unwrap();
+        let check = ledger(&said(true, "1.25"), charged);
+        assert!(check.holds() && check.cases == 3, "{check:?}");
+        let differences = |verified| ledger(&verified, charged).differences;
+        assert_eq!(
+            differences(said(true, "1.2")),
+            ["it counts 1.2 charged, where 1.25 was"]
+        );
+        assert_eq!(
+            differences(said(false, "1.25")),
+            ["it does not call the ledger sound"]
+        );
+        let mut without = said(true, "1.25");
+        without.ledger["books"] = json!({});
+        assert_eq!(differences(without), ["it does not say what was charged"]);
+    }
 }
