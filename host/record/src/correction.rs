@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::ids::{CallId, GrantId, RevisionHash, SubscriptionId};
 use crate::lifecycle::TermState;
 use crate::outcome::{Line, Pricing};
-use crate::plan::{Charge, Code, EventRef};
+use crate::plan::{Charge, ChargeCode, EventRef};
 use crate::state::{GrantState, SliceSource};
 use crate::time::{Period, Timestamp};
 
@@ -147,7 +147,7 @@ pub enum StandingStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenSlice {
     /// Code of the charge.
-    pub code: Code,
+    pub code: ChargeCode,
     /// In which asset.
     pub asset: Asset,
     /// From where.

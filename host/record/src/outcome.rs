@@ -8,7 +8,7 @@ use crate::command::AboveHold;
 use crate::correction::{Consequence, GiveBacks, Original, Standing};
 use crate::ids::{EventType, GrantId, LimitName, RevisionHash, SubscriptionId};
 use crate::lifecycle::{SubscriptionStatus, TermState};
-use crate::plan::{Code, EventRef, Priced, Rejection};
+use crate::plan::{ChargeCode, EventRef, Priced, Rejection};
 use crate::spending::{CrossedThreshold, ExceededLimit, LimitState};
 use crate::state::{
     Customer, GrantState, HoldState, HoldUsage, SubjectState, SubjectTimer, SubscriptionState, TimerState,
@@ -451,7 +451,7 @@ pub struct Settled {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Which charge.
-    pub code: Code,
+    pub code: ChargeCode,
     /// In which asset.
     pub asset: Asset,
     /// How much.

@@ -95,13 +95,13 @@ pub struct Priced {
 
 /// The code of a charge: `input-tokens`. Copying a usual one (at most 23 bytes) allocates nothing: each charge of each event
 /// names its code several times.
-pub type Code = SmolStr;
+pub type ChargeCode = SmolStr;
 
 /// What a plan says is owed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
     /// One of the described codes.
-    pub code: Code,
+    pub code: ChargeCode,
     /// What it costs in the first asset; negative for a give-back.
     pub price: Price,
     /// In the unit of its code.

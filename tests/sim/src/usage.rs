@@ -23,7 +23,7 @@ use crate::history::{History, concluded, set_by};
 use sums::Sums;
 
 /// Code and asset of a charge.
-type Code = (farebox_record::plan::Code, Asset);
+type Code = (farebox_record::plan::ChargeCode, Asset);
 
 /// Something that counts at one time: an event, or fees.
 #[derive(Debug, Default, Clone)]

@@ -20,7 +20,7 @@ use farebox_record::control::{
 use farebox_record::event::Event;
 use farebox_record::ids::{CallId, CustomerId, Hash, TenantId};
 use farebox_record::outcome::{Answer, AssetBalance, Line};
-use farebox_record::plan::{Code, EventRef};
+use farebox_record::plan::{ChargeCode, EventRef};
 use farebox_record::time::Timestamp;
 use farebox_store::WalletKey;
 
@@ -377,7 +377,7 @@ impl Posting {
 
 /// Sums of charges, by code and asset.
 #[derive(Default)]
-struct Sums(BTreeMap<(Code, Asset), (i128, i128)>);
+struct Sums(BTreeMap<(ChargeCode, Asset), (i128, i128)>);
 
 impl Sums {
     fn add(&mut self, charges: &[Line]) {

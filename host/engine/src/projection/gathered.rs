@@ -58,3 +58,60 @@ impl Gathered {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projection::sample::{attributes, measures};
+
+    /// A minute of 2026 begins at second 0.
+    fn counted(second: i64, model: &str, tokens: &str) -> Counted {
+        Counted {
+            time: Timestamp::from_micros(1_767_225_600_000_000 + second * 1_000_000),
+            attributes: Some(attributes(&[("model", model)])),
+            totals: Totals {
+                events: 1,
+                measures: measures(tokens),
+                ..Totals::default()
+            },
+        }
+    }
+
+    #[test]
+    fn events_of_one_minute_and_combination_are_one_sum_in_the_order_in_which_they_began() {
+        let tenant = TenantId::new("default").unwrap();
+        let [ada, ben] = ["ada", "ben"].map(|name| CustomerId::new(name).unwrap());
+        let mut gathered = Gathered::default();
+        for (customer, event) in [
+            (&ben, counted(59, "two", "1")),
+            (&ada, counted(0, "one", "2")),
+            (&ben, counted(0, "two", "4")),
+            (&ben, counted(60, "two", "8")),
+            (&ada, counted(1, "two", "16")),
+            (&ada, counted(2, "one", "32")),
+        ] {
+            gathered.add(&tenant, customer, event);
+        }
+        let told = gathered.take().map(|(_, customer, counted)| {
+            let model = counted.attributes.unwrap()["model"].clone();
+            let tokens = counted.totals.measures["tokens"].to_string();
+            let minute = counted.time.as_micros() / 60_000_000 % 60;
+            (
+                format!("{customer} {model} {minute}"),
+                counted.totals.events,
+                tokens,
+            )
+        });
+        let one = |place: &str, events, tokens: &str| (place.to_string(), events, tokens.to_string());
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                one("ben two 0", 2, "5"),
+                one("ada one 0", 2, "34"),
+                one("ben two 1", 1, "8"),
+                one("ada two 0", 1, "16"),
+            ]
+        );
+        assert_eq!(gathered.take().count(), 0);
+    }
+}

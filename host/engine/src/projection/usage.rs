@@ -14,7 +14,7 @@ use farebox_record::correction::{Consequence, Standing, StandingStatus};
 use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::RevisionHash;
 use farebox_record::outcome::{Account, Answer, Effect, HoldEnd, Verdict};
-use farebox_record::plan::{Code, EventRef};
+use farebox_record::plan::{ChargeCode, EventRef};
 use farebox_record::state::Waiting;
 use farebox_record::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub struct Totals {
     /// Measures by name, as callers reported them.
     pub measures: Measures,
     /// What was charged, by code and asset.
-    pub charges: BTreeMap<(Code, Asset), Charged>,
+    pub charges: BTreeMap<(ChargeCode, Asset), Charged>,
 }
 
 /// What was charged under one code in one asset.
@@ -337,7 +337,7 @@ fn others(record: &Record, keeps: &Keeps) -> Vec<(Counted, Counted)> {
 
 /// What an event counts for as it stands.
 fn stands(keeps: &Keeps, standing: &Standing) -> Counted {
-    let mut charges: BTreeMap<(Code, Asset), Charged> = BTreeMap::new();
+    let mut charges: BTreeMap<(ChargeCode, Asset), Charged> = BTreeMap::new();
     for slice in &standing.slices {
         let key = (slice.code.clone(), slice.asset.clone());
         add(&mut charges.entry(key).or_default().amount, slice.amount);
@@ -374,7 +374,7 @@ fn refunded(record: &Record, keeps: &Keeps) -> Option<Counted> {
 
 /// What a void charged by itself, because its plan said so: what was posted, without what was given back and what other
 /// events cost differently.
-fn charged_anew(record: &Record, keeps: &Keeps) -> BTreeMap<(Code, Asset), Charged> {
+fn charged_anew(record: &Record, keeps: &Keeps) -> BTreeMap<(ChargeCode, Asset), Charged> {
     let mut charges = posted_for_it(record, keeps);
     for slice in original(record).iter().flat_map(|standing| &standing.slices) {
         let key = (slice.code.clone(), slice.asset.clone());
@@ -384,7 +384,7 @@ fn charged_anew(record: &Record, keeps: &Keeps) -> BTreeMap<(Code, Asset), Charg
 }
 
 /// What the record posted, without what other events cost differently.
-fn posted_for_it(record: &Record, keeps: &Keeps) -> BTreeMap<(Code, Asset), Charged> {
+fn posted_for_it(record: &Record, keeps: &Keeps) -> BTreeMap<(ChargeCode, Asset), Charged> {
     let mut charges = posted(record);
     for (before, now) in others(record, keeps) {
         for (key, charged) in before.totals.charges {
@@ -403,7 +403,7 @@ fn fees(record: &Record) -> Option<Counted> {
     fees_of(record, posted(record))
 }
 
-fn fees_of(record: &Record, charges: BTreeMap<(Code, Asset), Charged>) -> Option<Counted> {
+fn fees_of(record: &Record, charges: BTreeMap<(ChargeCode, Asset), Charged>) -> Option<Counted> {
     let charges = with_quantities(record, charges);
     if charges.is_empty() {
         return None;
@@ -431,8 +431,8 @@ fn over(record: &Record) -> impl Iterator<Item = (EventRef, Option<Counted>)> {
 }
 
 /// The revenue that the record posted, by code and asset.
-fn posted(record: &Record) -> BTreeMap<(Code, Asset), Charged> {
-    let mut charges: BTreeMap<(Code, Asset), Charged> = BTreeMap::new();
+fn posted(record: &Record) -> BTreeMap<(ChargeCode, Asset), Charged> {
+    let mut charges: BTreeMap<(ChargeCode, Asset), Charged> = BTreeMap::new();
     for effect in &record.outcome.effects {
         if let Effect::Entry(entry) = effect
             && entry.account == Account::Revenue
@@ -453,8 +453,8 @@ fn set_by(command: &Command) -> Option<&EventRef> {
 /// With the quantities that the plan states in the record, where its charges were carried out.
 fn with_quantities(
     record: &Record,
-    mut charges: BTreeMap<(Code, Asset), Charged>,
-) -> BTreeMap<(Code, Asset), Charged> {
+    mut charges: BTreeMap<(ChargeCode, Asset), Charged>,
+) -> BTreeMap<(ChargeCode, Asset), Charged> {
     if let Some(pricing) = &record.seen.pricing
         && let Verdict::Priced(priced) = &pricing.verdict
         && is_carried_out(record)

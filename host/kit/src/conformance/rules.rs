@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use farebox_money::Asset;
 use farebox_record::event::Event;
-use farebox_record::plan::{Code, EventRef, Order, Priced};
+use farebox_record::plan::{ChargeCode, EventRef, Order, Priced};
 use farebox_record::time::Timestamp;
 use farebox_runtime::{Batch, Explanation, Fault, Purpose, ReversedCharge, Revision, Runtime, Verdict};
 
@@ -28,7 +28,7 @@ const SUBJECTS_REVERSED: usize = 4;
 const CHANGE_EVERY: usize = 25;
 
 /// What was charged under a code in an asset.
-type Charged = BTreeMap<(Code, Asset), i128>;
+type Charged = BTreeMap<(ChargeCode, Asset), i128>;
 
 /// An event of a subject, as it is told when it is taken back.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use farebox_ledger::Wallet;
 use farebox_money::Asset;
 use farebox_record::ids::{GrantId, SubscriptionId};
 use farebox_record::outcome::{AssetBalance, Line};
-use farebox_record::plan::Code;
+use farebox_record::plan::ChargeCode;
 use farebox_record::state::{GrantPhase, GrantState};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ impl BalanceView {
 pub struct LineView {
     /// The plan's code for it.
     #[schema(value_type = String, example = "input-tokens")]
-    pub code: Code,
+    pub code: ChargeCode,
     /// In which asset.
     #[schema(value_type = String, example = "usd")]
     pub asset: Asset,

@@ -54,21 +54,7 @@ pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) 
         "grants" => {
             // Each label is the same 32 KiB: small for the plan, large for the host.
             for _ in 0..400 {
-                out.grants.push(Grant {
-                    trigger: i as u32,
-                    asset: USD,
-                    amount: 1,
-                    category: Category::Paid,
-                    priority: 0,
-                    effective: None,
-                    expires: None,
-                    applies_to: AppliesTo {
-                        codes: vec![],
-                        attributes: vec![],
-                    },
-                    each: None,
-                    label: String::new(),
-                });
+                out.grants.push(grant(i, None));
             }
         }
         "span" => {
@@ -139,30 +125,11 @@ pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) 
             out.charges.last_mut().unwrap().otherwise = true;
         }
         "each-zero" | "each-nameless" => {
-            out.grants.push(Grant {
-                trigger: i as u32,
-                asset: USD,
-                amount: 1,
-                category: Category::Paid,
-                priority: 0,
-                effective: None,
-                expires: None,
-                applies_to: AppliesTo {
-                    codes: vec![],
-                    attributes: vec![],
-                },
-                each: Some(match attack(batch, i) {
-                    "each-zero" => Each {
-                        attribute: "user".into(),
-                        amount: 0,
-                    },
-                    _ => Each {
-                        attribute: String::new(),
-                        amount: 1,
-                    },
-                }),
-                label: String::new(),
-            });
+            let (attribute, amount) = match attack(batch, i) {
+                "each-zero" => ("user".into(), 0),
+                _ => (String::new(), 1),
+            };
+            out.grants.push(grant(i, Some(Each { attribute, amount })));
         }
         "otherwise-many" => {
             charge(out, 1);
@@ -245,6 +212,24 @@ pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) 
         charges_end: out.charges.len() as u32,
         state: None,
     })
+}
+
+fn grant(trigger: usize, each: Option<Each>) -> Grant {
+    Grant {
+        trigger: trigger as u32,
+        asset: USD,
+        amount: 1,
+        category: Category::Paid,
+        priority: 0,
+        effective: None,
+        expires: None,
+        applies_to: AppliesTo {
+            codes: vec![],
+            attributes: vec![],
+        },
+        each,
+        label: String::new(),
+    }
 }
 
 fn charge(out: &mut Outcomes, amount: i64) {
