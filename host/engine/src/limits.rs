@@ -55,6 +55,8 @@ pub const FRAME_BYTES_SOFT_MAX: usize = 8 << 20;
 pub const PROJECTION_PASS_RECORDS_MAX: usize = 16_384;
 /// Least time between two passes, so that what is committed at once is written at once.
 pub const PROJECTION_PASS_INTERVAL: Duration = Duration::from_millis(2);
+/// Most time between two passes of a busy server, which rests as long as the last one took: many records at once cost less.
+pub const PROJECTION_REST_MAX: Duration = Duration::from_millis(100);
 /// Rest after a pass failed before it is tried again.
 pub const PROJECTION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two looks for what is no longer kept.

@@ -80,7 +80,10 @@ pub const STATE_SYNC_BYTES: usize = 32 << 20;
 /// Time after which applied changes are synced: bounds what a restart replays.
 pub const STATE_SYNC_INTERVAL_MS: u64 = 2_000;
 /// Least time between two passes over the state, so that a busy wallet's changes coalesce.
-pub const STATE_PASS_INTERVAL_MS: u64 = 100;
+pub const STATE_PASS_INTERVAL_MS: u64 = 1_000;
+/// Bytes of rows of projections that are kept, and read, in memory until the state is synced, so that a row that changes with
+/// every step of a projection is written once. With more of them they are written at once.
+pub const PROJECTION_AHEAD_BYTES_MAX: usize = 32 << 20;
 
 /// Memory for the filters of sealed ids. Runs beyond it answer "maybe" and are searched on disk: slower, never wrong.
 pub const ID_FILTER_BYTES_MAX: usize = 1 << 30;

@@ -49,9 +49,10 @@ impl Materialiser {
                 Taken::Nothing => {}
                 Taken::End => return Ok(()),
             }
-            if let Some(Unsynced { bytes, since }) = unsynced
-                && (bytes >= STATE_SYNC_BYTES || since.elapsed() >= interval)
-            {
+            let is_due = |unsynced: &Unsynced| {
+                unsynced.bytes >= STATE_SYNC_BYTES || unsynced.since.elapsed() >= interval
+            };
+            if unsynced.as_ref().is_some_and(is_due) || self.state.projection().is_old() {
                 self.state.sync()?;
                 unsynced = None;
             }

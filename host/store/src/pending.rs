@@ -6,6 +6,7 @@
 //! lock inside, so this costs no concurrency.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,10 @@ use crate::state::{Change, Changes};
 
 /// How long a waiter sleeps before it looks whether the store has stopped.
 const RECHECK: Duration = Duration::from_millis(50);
+
+/// What a wallet takes here besides its names and parts, and a part besides its key and value; about.
+const WALLET_BYTES: usize = 64;
+const PART_BYTES: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -100,14 +105,24 @@ impl Pending {
     pub(crate) fn add(&self, changes: impl Iterator<Item = (WalletKey, Change)>, end: u64) {
         let mut layers = self.layers.lock();
         for (wallet, change) in changes {
-            let mut bytes = 64 + wallet.tenant().len() + wallet.wallet().len();
-            let into = layers.filling.entry(wallet).or_default();
+            let names = WALLET_BYTES + wallet.tenant().len() + wallet.wallet().len();
+            let (mut more, mut less) = (0, 0);
+            let into = match layers.filling.entry(wallet) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    more += names;
+                    new.insert(Change::default())
+                }
+            };
             into.head = change.head;
             for (key, value) in change.parts {
-                bytes += 64 + key.len() + value.as_ref().map_or(0, Vec::len);
-                into.parts.insert(key, value);
+                let name = PART_BYTES + key.len();
+                more += name + bytes_of(value.as_ref());
+                if let Some(before) = into.parts.insert(key, value) {
+                    less += name + bytes_of(before.as_ref());
+                }
             }
-            layers.filling_bytes += bytes;
+            layers.filling_bytes = layers.filling_bytes + more - less;
         }
         layers.reached = end;
         #[expect(clippy::cast_precision_loss, reason = "a gauge; far below 2^52")]
@@ -248,6 +263,10 @@ pub(crate) enum Taken {
     Pass(Pass),
     Nothing,
     End,
+}
+
+fn bytes_of(value: Option<&PartBytes>) -> usize {
+    value.map_or(0, Vec::len)
 }
 
 impl Layers {

@@ -315,8 +315,10 @@ impl State {
         self.db.apply_batch(batch.0).map_err(|error| unusable(&error))
     }
 
-    /// Makes what was applied durable: sled hands its buffers to the kernel, the kernel hands them to the disk.
+    /// Makes what was applied durable, and what is made of the records: sled hands its buffers to the kernel, the kernel
+    /// hands them to the disk.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.projection.write()?;
         self.db.flush().map_err(|error| unusable(&error))?;
         let path = self.folder.join("db");
         self.file.sync_all().map_err(refused("syncing", &path))

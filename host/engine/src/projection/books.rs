@@ -8,7 +8,7 @@
 //! statements are cut, too: the books of a month are the sum of the statements of all customers in the accounts that are
 //! theirs, and beside them the accounts against those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
 
 use farebox_ledger::Wallet;
@@ -167,14 +167,14 @@ pub(crate) struct Reached<'s> {
     /// None: nothing is kept.
     store: Option<&'s dyn Projections>,
     /// Each with whether it was moved on.
-    days: BTreeMap<Vec<u8>, (Timestamp, bool)>,
+    days: HashMap<Vec<u8>, (Timestamp, bool)>,
 }
 
 impl<'s> Reached<'s> {
     pub(crate) fn new(store: Option<&'s dyn Projections>) -> Reached<'s> {
         Reached {
             store,
-            days: BTreeMap::new(),
+            days: HashMap::new(),
         }
     }
 

@@ -30,13 +30,14 @@ mod usage_read;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use farebox_store::StoreError;
+use farebox_store::limits::TAIL_BYTES_MAX;
+use farebox_store::{StoreError, Tail};
 
 use crate::limits::{
-    PROJECTION_PASS_INTERVAL, PROJECTION_PASS_RECORDS_MAX, PROJECTION_RETRY_INTERVAL,
+    PROJECTION_PASS_INTERVAL, PROJECTION_PASS_RECORDS_MAX, PROJECTION_REST_MAX, PROJECTION_RETRY_INTERVAL,
     PROJECTION_UPKEEP_INTERVAL,
 };
 use crate::shared::Shared;
@@ -70,36 +71,53 @@ pub(crate) fn run(shared: Arc<Shared>, status: Arc<Status>, stop: &AtomicBool, w
     loop {
         let upkeep = looked.elapsed() >= PROJECTION_UPKEEP_INTERVAL;
         let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            projector.follow()?;
-            match upkeep {
-                true => projector.tidy(),
-                false => Ok(()),
+            let took = projector.follow_some()?;
+            if upkeep {
+                projector.tidy()?;
             }
+            Ok(took)
         }));
         if upkeep {
             looked = Instant::now();
         }
-        let failed = match worked {
-            Ok(Ok(())) => None,
+        let rest = match worked {
+            Ok(Ok(took)) => took.clamp(PROJECTION_PASS_INTERVAL, PROJECTION_REST_MAX),
             Ok(Err(StoreError::Stopped { .. })) => return,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("it panicked".to_string()),
+            Ok(Err(error)) => projector.failed(&error.to_string()),
+            Err(_) => projector.failed("it panicked"),
         };
-        if let Some(why) = failed {
-            projector.failed(&why);
-            std::thread::sleep(PROJECTION_RETRY_INTERVAL);
-        }
         if projector.shared.has_failed() {
             return;
         }
         match woken.recv_timeout(PROJECTION_UPKEEP_INTERVAL) {
-            Ok(()) => std::thread::sleep(PROJECTION_PASS_INTERVAL),
+            Ok(()) => std::thread::sleep(rest),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) if stop.load(Ordering::SeqCst) => {
                 let _ = projector.follow(); // what this does not reach comes with the next start
                 return;
             }
             Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// What there was for a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Nothing was left to read.
+    Nothing,
+    /// All that there was, and it was little.
+    Little,
+    /// So much that there may be more.
+    Much,
+}
+
+impl Found {
+    fn of(tail: &Tail) -> Found {
+        let bytes: usize = tail.records.iter().map(|(_, record)| record.body.len()).sum();
+        match tail.records.len() >= PROJECTION_PASS_RECORDS_MAX / 2 || bytes >= TAIL_BYTES_MAX / 2 {
+            true => Found::Much,
+            false => Found::Little,
         }
     }
 }
@@ -125,36 +143,50 @@ impl Projector {
 
     /// Reads on until nothing is left to read.
     pub(crate) fn follow(&mut self) -> Result<(), StoreError> {
-        let mut reached = match self.reached {
+        while self.pass()? != Found::Nothing {}
+        Ok(())
+    }
+
+    /// Reads on until less than a pass is left to read. The answer is how long the last pass took: who rests for as long
+    /// gathers more for the next one, which costs less then, and is never far behind.
+    fn follow_some(&mut self) -> Result<Duration, StoreError> {
+        loop {
+            let begun = Instant::now();
+            if self.pass()? != Found::Much {
+                return Ok(begun.elapsed());
+            }
+        }
+    }
+
+    /// Takes in what there is, up to a limit.
+    fn pass(&mut self) -> Result<Found, StoreError> {
+        let reached = match self.reached {
             Some(reached) => reached,
             None => self.resume()?,
         };
-        loop {
-            let begun = Instant::now();
-            let tail = self.shared.store.tail(reached, PROJECTION_PASS_RECORDS_MAX)?;
-            if tail.reached == reached {
-                break;
-            }
-            let mut pass = Pass::new(&*self.shared.store, &*self.shared.clock);
-            for (position, record) in &tail.records {
-                pass.take(*position, record)?;
-            }
-            let at = pass.newest();
-            let changes = pass.finish()?;
-            // Should this fail in the middle, what the store has is asked again.
-            self.reached = None;
-            {
-                let _changing = self.status.changing();
-                self.shared.store.project(tail.reached, changes)?;
-            }
-            reached = tail.reached;
-            self.reached = Some(reached);
-            self.status.reached(reached, at);
-            metrics::histogram!("farebox_projection_pass_seconds").record(begun.elapsed().as_secs_f64());
-            metrics::counter!("farebox_projection_records_total").increment(tail.records.len() as u64);
+        let begun = Instant::now();
+        let tail = self.shared.store.tail(reached, PROJECTION_PASS_RECORDS_MAX)?;
+        if tail.reached == reached {
+            self.status.reached(reached, None);
+            return Ok(Found::Nothing);
         }
-        self.status.reached(reached, None);
-        Ok(())
+        let mut pass = Pass::new(&*self.shared.store, &*self.shared.clock);
+        for (position, record) in &tail.records {
+            pass.take(*position, record)?;
+        }
+        let at = pass.newest();
+        let changes = pass.finish()?;
+        // Should this fail in the middle, what the store has is asked again.
+        self.reached = None;
+        {
+            let _changing = self.status.changing();
+            self.shared.store.project(tail.reached, changes)?;
+        }
+        self.reached = Some(tail.reached);
+        self.status.reached(tail.reached, at);
+        metrics::histogram!("farebox_projection_pass_seconds").record(begun.elapsed().as_secs_f64());
+        metrics::counter!("farebox_projection_records_total").increment(tail.records.len() as u64);
+        Ok(Found::of(&tail))
     }
 
     /// Looks for what is no longer kept, a little at a time. Nothing before it is known what the store has.
@@ -182,8 +214,8 @@ impl Projector {
         Ok(reached)
     }
 
-    /// Says why it is behind. What the store has is asked again.
-    pub(crate) fn failed(&mut self, why: &str) {
+    /// Says why it is behind. What the store has is asked again, after a rest of this length.
+    pub(crate) fn failed(&mut self, why: &str) -> Duration {
         self.reached = None;
         metrics::counter!("farebox_projection_failures_total").increment(1);
         tracing::error!(
@@ -191,5 +223,6 @@ impl Projector {
             "the change feed, usage and the books are behind; billing goes on, and it is tried again. Where it is about an \
              archive, set archive_dir"
         );
+        PROJECTION_RETRY_INTERVAL
     }
 }

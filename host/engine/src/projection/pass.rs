@@ -1,6 +1,6 @@
 //! One pass: from records to changed rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use farebox_record::Record;
 use farebox_record::codec::{self, CodecError};
@@ -31,7 +31,8 @@ pub(crate) fn now(
     Ok(stands.unwrap_or_else(|| clock.now(tenant)))
 }
 
-/// Rows as they will be when the pass is written. What is not here is as the store has it.
+/// Rows as they will be when the pass is written. What is not here is as the store has it. In no order: the store puts them in
+/// theirs.
 pub(crate) struct Pass<'s> {
     store: &'s dyn Projections,
     clock: &'s dyn Clock,
@@ -43,14 +44,14 @@ pub(crate) struct Pass<'s> {
     gathered: Gathered,
     /// Written as they are: items of feeds.
     items: Vec<ProjectionChange>,
-    notes: BTreeMap<Vec<u8>, Option<Counted>>,
-    usage: BTreeMap<Vec<u8>, UsageRow>,
-    books: BTreeMap<Vec<u8>, Accounts>,
+    notes: HashMap<Vec<u8>, Option<Counted>>,
+    usage: HashMap<Vec<u8>, UsageRow>,
+    books: HashMap<Vec<u8>, Accounts>,
     days: Reached<'s>,
     /// Attributes that revisions follow, and whether they are to be written.
-    subjects: BTreeMap<Vec<u8>, (String, bool)>,
+    subjects: HashMap<Vec<u8>, (String, bool)>,
     /// How many combinations each bucket has, where one was added.
-    combinations: BTreeMap<Vec<u8>, usize>,
+    combinations: HashMap<Vec<u8>, usize>,
     newest: Option<Timestamp>,
 }
 
@@ -63,12 +64,12 @@ impl<'s> Pass<'s> {
             asked: BTreeMap::new(),
             gathered: Gathered::default(),
             items: Vec::new(),
-            notes: BTreeMap::new(),
-            usage: BTreeMap::new(),
-            books: BTreeMap::new(),
+            notes: HashMap::new(),
+            usage: HashMap::new(),
+            books: HashMap::new(),
             days: Reached::new(Some(store)),
-            subjects: BTreeMap::new(),
-            combinations: BTreeMap::new(),
+            subjects: HashMap::new(),
+            combinations: HashMap::new(),
             newest: None,
         }
     }

@@ -93,7 +93,7 @@ impl Projections for JournalStore {
 
     fn projected(&self) -> Result<Position, StoreError> {
         self.latch.check()?;
-        self.state.projection().position()
+        Ok(self.state.projection().position())
     }
 
     fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -383,7 +383,7 @@ impl Projections for Space<'_> {
     }
 
     fn projected(&self) -> Result<Position, StoreError> {
-        self.0.projection().position()
+        Ok(self.0.projection().position())
     }
 
     fn projection(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
