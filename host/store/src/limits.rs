@@ -36,8 +36,10 @@ pub const TAIL_BYTES_MAX: usize = 16 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 /// Largest segment of a journal.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of a segment that are compressed together: what reading one record has to decompress.
+/// Bytes of records, or of a segment, that are compressed together: what reading one record has to decompress.
 pub const PACK_BLOCK_BYTES: usize = 64 << 10;
+/// Blocks of records that stay decompressed, for whoever reads a wallet's history.
+pub const JOURNAL_BLOCKS_KEPT: usize = 16;
 /// Share of one processor that compressing segments may take.
 pub const PACK_CPU_PERCENT_MAX: u32 = 25;
 /// How often a journal is listed whose segments are packed or archived meanwhile.
@@ -65,8 +67,8 @@ pub const SEGMENTS_OPEN_MAX: usize = 64;
 pub const PENDING_BYTES_MAX: usize = 64 << 20;
 /// Wallets whose version and newest positions stay in memory.
 pub const HEADS_CACHED_MAX: usize = 200_000;
-/// Records folded into the state at once when a journal is replayed.
-pub const REPLAY_BATCH_BYTES: usize = 8 << 20;
+/// Bytes of records that are folded into the state at once when a journal is replayed.
+pub const REPLAY_BATCH_BYTES: usize = 64 << 20;
 
 /// Cache of the state.
 pub const STATE_CACHE_BYTES: u64 = 128 << 20;

@@ -290,5 +290,6 @@ fn reading_one_record_reads_one_block() {
     assert_eq!(reads(40), 1, "the block");
     assert_eq!(reads(41), 0, "which is still there for its neighbour");
     assert_eq!(reads(200), 1, "another block");
-    assert_eq!(reads(40), 1, "one block is kept, not all");
+    assert_eq!(reads(42), 1, "one block of the file is kept, not all");
+    assert_eq!(reads(200), 0, "but records that were read are kept as such");
 }

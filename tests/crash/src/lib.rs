@@ -1,6 +1,7 @@
 //! What must hold whatever ends the process: checks of a data folder that no server holds, and of what a server does to
 //! its files.
 
+pub mod frame;
 mod load;
 mod mounted;
 mod trace;

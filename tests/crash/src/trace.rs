@@ -53,6 +53,41 @@ impl Trace {
     }
 }
 
+impl Call {
+    /// The bytes that it was given, as strace prints them: in quotes, with what is not printed escaped as in C.
+    pub fn bytes(&self) -> Vec<u8> {
+        let Some((_, quoted)) = self.arguments.split_once('"') else {
+            return Vec::new();
+        };
+        let (mut bytes, mut rest) = (Vec::new(), quoted.bytes().peekable());
+        while let Some(byte) = rest.next() {
+            match byte {
+                b'"' => break,
+                b'\\' => match rest.next() {
+                    Some(first @ b'0'..=b'7') => {
+                        let mut number = u32::from(first - b'0');
+                        for _ in 0..2 {
+                            let Some(digit) = rest.next_if(|next| (b'0'..=b'7').contains(next)) else {
+                                break;
+                            };
+                            number = number * 8 + u32::from(digit - b'0');
+                        }
+                        bytes.push(u8::try_from(number).unwrap_or(u8::MAX));
+                    }
+                    Some(b'n') => bytes.push(b'\n'),
+                    Some(b't') => bytes.push(b'\t'),
+                    Some(b'r') => bytes.push(b'\r'),
+                    Some(b'v') => bytes.push(11),
+                    Some(b'f') => bytes.push(12),
+                    other => bytes.extend(other),
+                },
+                byte => bytes.push(byte),
+            }
+        }
+        bytes
+    }
+}
+
 fn call(text: &str, begun: usize, returned: usize) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
@@ -69,6 +104,17 @@ fn call(text: &str, begun: usize, returned: usize) -> Option<Call> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_read_as_strace_prints_them() {
+        let call = call(
+            "pwrite64(7</j>, \"a\\0\\12\\0017\\377\\n\\\"\\\\b\", 9, 0) = 9",
+            0,
+            0,
+        )
+        .unwrap();
+        assert_eq!(call.bytes(), b"a\x00\x0a\x017\xff\n\"\\b");
+    }
 
     #[test]
     fn calls_that_were_interrupted_in_print_are_put_together() {

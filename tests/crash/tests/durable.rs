@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use farebox_crash::{Call, Trace};
+use farebox_crash::{Call, Trace, frame};
 use farebox_spine::{Client, PRICES, Server, farebox};
 use tokio::task::JoinSet;
 
@@ -66,7 +66,7 @@ async fn every_answer_follows_an_fdatasync_of_its_bytes() -> Result<()> {
     }
     server.kill_traced()?;
     let trace = Trace::parse(&String::from_utf8_lossy(&std::fs::read(&log)?))?;
-    let seen = Seen::of(&trace);
+    let seen = Seen::of(&trace)?;
     for stream in 0..CLIENTS {
         for n in 0..CALLS_PER_CLIENT {
             let marker = format!("marker-{stream}-{n}-end");
@@ -82,37 +82,43 @@ async fn every_answer_follows_an_fdatasync_of_its_bytes() -> Result<()> {
 
 /// What matters of a trace: found once, as its largest lines hold megabytes.
 struct Seen<'t> {
-    /// Writes to the journal with a record of a marker in them.
-    writes: Vec<&'t Call>,
+    /// Writes to the journal with a record of a marker in them, each with its records as text.
+    writes: Vec<(&'t Call, String)>,
     syncs: Vec<&'t Call>,
     /// Answers to requests.
     answers: Vec<&'t Call>,
 }
 
 impl<'t> Seen<'t> {
-    fn of(trace: &'t Trace) -> Seen<'t> {
-        let named = |names: &[&str]| {
+    fn of(trace: &'t Trace) -> Result<Seen<'t>> {
+        let named = |names: &[&str]| -> Vec<&'t Call> {
             let calls = trace.calls.iter();
             calls.filter(|call| names.contains(&call.name.as_str())).collect()
         };
-        let mut writes: Vec<&Call> = named(&["pwrite64"]);
-        // Not those that make room: megabytes of nothing.
-        writes.retain(|call| file_of(call).is_some_and(|file| file.contains("/journal/")));
-        writes.retain(|call| call.arguments.contains("marker-"));
+        let mut writes = Vec::new();
+        for call in named(&["pwrite64"]) {
+            // Not those that make room: megabytes of nothing.
+            let is_frame = call.arguments.contains("\"FBXF");
+            if is_frame && file_of(call).is_some_and(|file| file.contains("/journal/")) {
+                let records = frame::records(&call.bytes())?;
+                let text = String::from_utf8_lossy(&records).into_owned();
+                writes.extend(text.contains("marker-").then_some((call, text)));
+            }
+        }
         let mut answers: Vec<&Call> = named(&["sendto", "write", "writev", "sendmsg"]);
         answers.retain(|call| call.arguments.contains("HTTP/1.1"));
-        Seen {
+        Ok(Seen {
             writes,
             syncs: named(&["fdatasync"]),
             answers,
-        }
+        })
     }
 
     /// The record with this marker was written, then synced, and only then was the answer sent that is known by `sign`.
     fn check(&self, marker: &str, sign: &str) -> Result<()> {
         let mut writes = self.writes.iter();
-        let write = writes
-            .find(|call| call.arguments.contains(marker))
+        let (write, _) = writes
+            .find(|(_, records)| records.contains(marker))
             .with_context(|| format!("no write of {marker}"))?;
         let file = file_of(write).context("a file")?;
         let mut syncs = self.syncs.iter();

@@ -1,9 +1,10 @@
 //! A record inside a frame: its wallet, sequence, ids and body, and where its wallet's earlier records are.
 //!
-//! A record's *position* is the offset of its envelope over all segments; it never changes. `previous` leads to the
-//! record before it, `skip` from record `n` to record `n & (n - 1)`, so that any record of a wallet is reached in about
-//! log2(n)^2 / 2 steps from its newest, without an index. Each envelope has a checksum of its own (with its position in
-//! it), so that reading one record proves it without reading the whole frame.
+//! A record's *position* is the offset of its frame over all segments and its number in the frame; it never changes. (In
+//! [`super::frame::Layout::Plain`] it is the offset of its envelope.) `previous` leads to the record before it, `skip` from
+//! record `n` to record `n & (n - 1)`, so that any record of a wallet is reached in about log2(n)^2 / 2 steps from its
+//! newest, without an index. Each envelope has a checksum of its own (with its position in it), so that reading one record
+//! proves it without reading the whole frame.
 
 use super::frame::{array_at, u32_at, u64_at};
 use super::place::Damage;

@@ -16,7 +16,28 @@ pub(crate) const BLOCK_BUFFER_BYTES: usize = 4096;
 /// A frame's header.
 pub(crate) const HEADER_BYTES: usize = 72;
 const MAGIC: [u8; 4] = *b"FBXF";
-const FORMAT: u16 = 1;
+
+/// How the records of a frame lie in it. All frames of a segment are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// One behind the other as they are: a record's position is where it begins. Read, and written no more.
+    Plain = 1,
+    /// In blocks ([`super::payload`]): a record's position is where its frame begins, and its number there, counted from 1.
+    Blocks = 2,
+}
+
+impl Layout {
+    /// The layout with this number.
+    pub(crate) fn numbered(number: u16) -> Result<Layout, Damage> {
+        match number {
+            1 => Ok(Layout::Plain),
+            2 => Ok(Layout::Blocks),
+            _ => Err(Damage::new(format!(
+                "it was written by a newer Farebox, in format {number}; this one reads up to 2"
+            ))),
+        }
+    }
+}
 
 /// Chain over frames: the hash of everything that a frame says, the hash of its predecessor among it.
 pub(crate) type Link = [u8; 16];
@@ -26,6 +47,7 @@ pub(crate) type JournalId = [u8; 16];
 /// What is at the front of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
+    pub layout: Layout,
     pub journal: JournalId,
     /// Where this frame starts, over all segments.
     pub position: u64,
@@ -43,7 +65,7 @@ impl Header {
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..4].copy_from_slice(&MAGIC);
-        bytes[4..6].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[4..6].copy_from_slice(&(self.layout as u16).to_le_bytes());
         bytes[8..24].copy_from_slice(&self.journal);
         bytes[24..32].copy_from_slice(&self.position.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.durable.to_le_bytes());
@@ -67,13 +89,8 @@ impl Header {
         if crc32c::crc32c(&bytes[0..68]) != u32_at(bytes, 68) {
             return Err(Damage::new("the checksum of the frame's header does not match"));
         }
-        let format = u16::from_le_bytes([bytes[4], bytes[5]]);
-        if format != FORMAT {
-            return Err(Damage::new(format!(
-                "the frame has format {format}; this version reads {FORMAT}"
-            )));
-        }
         let header = Header {
+            layout: Layout::numbered(u16::from_le_bytes([bytes[4], bytes[5]]))?,
             journal: array_at(bytes, 8),
             position: u64_at(bytes, 24),
             durable: u64_at(bytes, 32),
@@ -94,9 +111,10 @@ impl Header {
         Ok(header)
     }
 
-    /// Bytes from the start of the frame to where the next one may start.
+    /// Bytes from the start of the frame to where the next one may start: more than it has records, so that the positions of
+    /// all of them lie within it.
     pub(crate) fn padded_bytes(&self) -> u64 {
-        padded(HEADER_BYTES as u64 + u64::from(self.payload_bytes))
+        padded((HEADER_BYTES as u64 + u64::from(self.payload_bytes)).max(u64::from(self.records) + 1))
     }
 
     /// What the next frame is chained to. The payload's checksum stands for the payload against accidents, the hash
@@ -135,6 +153,7 @@ mod tests {
 
     fn header() -> Header {
         Header {
+            layout: Layout::Blocks,
             journal: [7; 16],
             position: 8192,
             durable: 4096,
@@ -150,6 +169,30 @@ mod tests {
         let bytes = header().encode();
         assert_eq!(Header::decode(&bytes, &[7; 16], 8192).unwrap(), header());
         assert_eq!(header().padded_bytes(), 8192);
+    }
+
+    #[test]
+    fn a_frame_is_longer_than_it_has_records() {
+        let many = Header {
+            records: 8191,
+            ..header()
+        };
+        assert_eq!(many.padded_bytes(), 8192);
+        let more = Header {
+            records: 8192,
+            ..header()
+        };
+        assert_eq!(more.padded_bytes(), 12_288);
+    }
+
+    #[test]
+    fn a_later_format_is_told() {
+        let mut bytes = header().encode();
+        bytes[4] = 3;
+        let crc = crc32c::crc32c(&bytes[0..68]);
+        bytes[68..72].copy_from_slice(&crc.to_le_bytes());
+        let damage = Header::decode(&bytes, &[7; 16], 8192).unwrap_err().to_string();
+        assert!(damage.contains("newer Farebox, in format 3"), "{damage}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The segment files: their names, headers and open handles, and reading a record by its position.
+//! The segment files: their names, headers and open handles.
 //!
 //! A segment's first block says which journal it belongs to, where it begins and how long it is, so that a file that was
 //! cut, lost, swapped or copied from elsewhere is told by name before any frame is read.
@@ -17,15 +17,17 @@ use parking_lot::{Mutex, RwLock};
 
 use super::archived::Archived;
 use super::elsewhere::Elsewhere;
-use super::envelope::{self, Envelope};
-use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, JournalId, array_at, u32_at, u64_at};
+use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, JournalId, Layout, array_at, u32_at, u64_at};
+use super::look_up::Recent;
 use super::packed::{self, PackedFile, unread};
 use super::place::{Damage, refused};
 use crate::contract::StoreError;
 use crate::disk::{Disk, DiskFile, OsDisk, read_up_to, write_whole};
 use crate::limits::{JOURNAL_LIST_ATTEMPTS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_OPEN_MAX};
 
-const MAGIC: [u8; 8] = *b"FBXSEG\0\x01";
+/// Behind it the number of the layout of all its frames.
+const MAGIC: [u8; 7] = *b"FBXSEG\0";
+const HEADER_BYTES: usize = 44;
 /// A segment under construction; no segment until it is renamed.
 const UNFINISHED: &str = "unfinished.tmp";
 /// The packed form of a segment under construction.
@@ -45,6 +47,7 @@ pub(crate) struct Segments {
     /// Held while a segment is packed.
     packing: Mutex<()>,
     elsewhere: Elsewhere,
+    pub(super) recent: Recent,
 }
 
 /// A segment as it is held.
@@ -52,6 +55,8 @@ pub(crate) struct Segments {
 struct Held {
     bytes: u64,
     form: Form,
+    /// None: its header was not looked at yet.
+    layout: Option<Layout>,
 }
 
 /// How a segment lies in its file.
@@ -149,14 +154,19 @@ impl Segments {
                 }
                 opened => (form, opened.map_err(refused("opening", &path))?),
             };
-            let (id, bytes) = match form {
+            let Stated {
+                journal: id,
+                bytes,
+                layout,
+            } = match form {
                 Form::Written => written_header(&*file, &path, base)?,
                 Form::Packed | Form::Archived => packed_header(file, &path, base)?,
             };
             if *journal.get_or_insert(id) != id {
                 return Err(Damage::new("the segment belongs to another journal").at(&path, 8));
             }
-            spans.insert(base, Held { bytes, form });
+            let layout = Some(layout);
+            spans.insert(base, Held { bytes, form, layout });
             expected = base + bytes;
         }
         Ok(journal.map(|journal| Segments {
@@ -167,6 +177,7 @@ impl Segments {
             open: Mutex::default(),
             packing: Mutex::default(),
             elsewhere,
+            recent: Recent::default(),
         }))
     }
 
@@ -174,8 +185,8 @@ impl Segments {
     pub(crate) fn of_copies(journal: JournalId, folder: &Path, copies: Vec<(Span, PackedFile)>) -> Segments {
         let (mut spans, mut open) = (BTreeMap::new(), BTreeMap::new());
         for (span, packed) in copies {
-            let (bytes, form) = (span.end - span.base, Form::Packed);
-            spans.insert(span.base, Held { bytes, form });
+            let (bytes, form, layout) = (span.end - span.base, Form::Packed, None);
+            spans.insert(span.base, Held { bytes, form, layout });
             open.insert(span.base, Arc::new(packed) as Arc<dyn DiskFile>);
         }
         Segments {
@@ -186,6 +197,7 @@ impl Segments {
             open: Mutex::new(open),
             packing: Mutex::default(),
             elsewhere: Elsewhere::nothing(folder),
+            recent: Recent::default(),
         }
     }
 
@@ -209,6 +221,7 @@ impl Segments {
             open: Mutex::default(),
             packing: Mutex::default(),
             elsewhere: Elsewhere::of(folder, archive)?,
+            recent: Recent::default(),
         };
         segments.add(0, segment_bytes)?;
         Ok(segments)
@@ -241,8 +254,8 @@ impl Segments {
             .rename(&unfinished, &path)
             .map_err(refused("naming", &path))?;
         self.sync_names()?;
-        let form = Form::Written;
-        self.spans.write().insert(base, Held { bytes, form });
+        let (form, layout) = (Form::Written, Some(Layout::Blocks));
+        self.spans.write().insert(base, Held { bytes, form, layout });
         keep_open(&mut self.open.lock(), base, file);
         Ok(())
     }
@@ -343,6 +356,32 @@ impl Segments {
         Ok(file)
     }
 
+    /// How the records of a segment's frames lie in them.
+    pub(crate) fn layout(&self, base: u64) -> Result<Layout, StoreError> {
+        if let Some(layout) = self.spans.read().get(&base).and_then(|held| held.layout) {
+            return Ok(layout);
+        }
+        let path = self.path(base);
+        let mut header = [0; HEADER_BYTES];
+        let read = read_up_to(&*self.file(base)?, &mut header, 0).map_err(unread(&path))?;
+        let stated = decode_header(&header[..read], base).map_err(|damage| damage.at(&path, 0))?;
+        if let Some(held) = self.spans.write().get_mut(&base) {
+            held.layout = Some(stated.layout);
+        }
+        Ok(stated.layout)
+    }
+
+    /// Puts segments in place of those that begin at or behind the end of the last frame and would have frames of another
+    /// layout: an earlier Farebox has made them ahead.
+    pub(crate) fn renew_ahead(&self, frames_end: u64) -> Result<(), StoreError> {
+        for span in self.spans() {
+            if span.base + BLOCK_BYTES >= frames_end && self.layout(span.base)? != Layout::Blocks {
+                self.add(span.base, span.end - span.base)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens a segment in the form that it has, though between the look and the opening it may be packed or archived.
     fn open_now(&self, base: u64) -> Result<(Form, Arc<dyn DiskFile>), StoreError> {
         let mut form = self.form(base).unwrap_or(Form::Written);
@@ -402,6 +441,7 @@ impl Segments {
         let Some(Held {
             bytes,
             form: Form::Written,
+            ..
         }) = self.spans.read().get(&base).copied()
         else {
             return Ok(None);
@@ -450,39 +490,6 @@ impl Segments {
             tracing::warn!(%error, path = %unfinished.display(), "an unfinished file stays until the next start");
         }
     }
-
-    /// Hands the record at a position to `read`. The position comes from the journal or from what was derived from it,
-    /// so anything but a record there is damage.
-    pub(crate) fn record<T>(
-        &self,
-        position: u64,
-        read: impl FnOnce(&Envelope<'_>) -> Result<T, Damage>,
-    ) -> Result<T, StoreError> {
-        let Some(span) = self.span_of(position) else {
-            let path = self.path(position);
-            return Err(Damage::new("no segment holds this position").at(&path, position));
-        };
-        let path = self.path(span.base);
-        let file = self.file(span.base)?;
-        let offset = position - span.base;
-        let mut bytes = vec![0; BLOCK_BUFFER_BYTES];
-        // One read, however much comes: of a packed segment it ends with the block that the record begins in.
-        let mut filled = file.read_at(&mut bytes, offset).map_err(unread(&path))?;
-        if filled < envelope::FIXED_BYTES {
-            let more = read_up_to(&*file, &mut bytes[filled..], offset + filled as u64);
-            filled += more.map_err(unread(&path))?;
-        }
-        let damaged = |damage: Damage| damage.at(&path, offset);
-        let total = envelope::stated_bytes(&bytes[..filled]).map_err(damaged)?;
-        if total > filled {
-            bytes.resize(total, 0);
-            let more =
-                read_up_to(&*file, &mut bytes[filled..], offset + filled as u64).map_err(unread(&path))?;
-            bytes.truncate(filled + more);
-        }
-        let (envelope, _) = envelope::decode(&bytes, position).map_err(damaged)?;
-        read(&envelope).map_err(damaged)
-    }
 }
 
 /// Of too many handles the oldest segment's goes: history is read from its newest end.
@@ -497,8 +504,8 @@ fn keep_open(open: &mut BTreeMap<u64, Arc<dyn DiskFile>>, base: u64, file: Arc<d
 fn held_elsewhere(known: &Archived) -> impl Iterator<Item = (u64, Held)> {
     let form = Form::Archived;
     known.segments.iter().map(move |entry| {
-        let bytes = entry.end - entry.base;
-        (entry.base, Held { bytes, form })
+        let (bytes, layout) = (entry.end - entry.base, None);
+        (entry.base, Held { bytes, form, layout })
     })
 }
 
@@ -522,20 +529,20 @@ fn segment_of(name: &str) -> Option<(u64, Form)> {
 }
 
 /// Journal and length of a segment in its file as it was written.
-fn written_header(file: &dyn DiskFile, path: &Path, base: u64) -> Result<(JournalId, u64), StoreError> {
+fn written_header(file: &dyn DiskFile, path: &Path, base: u64) -> Result<Stated, StoreError> {
     let size = file.size().map_err(refused("reading the size of", path))?;
     let mut block = vec![0; BLOCK_BUFFER_BYTES];
     let read = read_up_to(file, &mut block, 0).map_err(refused("reading", path))?;
-    let (id, bytes) = decode_header(&block[..read], base).map_err(|damage| damage.at(path, 0))?;
-    if size != bytes {
-        let what = format!("the segment was {bytes} bytes long and is now {size}");
-        return Err(Damage::new(what).at(path, size.min(bytes)));
+    let stated = decode_header(&block[..read], base).map_err(|damage| damage.at(path, 0))?;
+    if size != stated.bytes {
+        let what = format!("the segment was {} bytes long and is now {size}", stated.bytes);
+        return Err(Damage::new(what).at(path, size.min(stated.bytes)));
     }
-    Ok((id, bytes))
+    Ok(stated)
 }
 
 /// The same of a packed one. The header inside must say the same as the one outside.
-fn packed_header(file: Arc<dyn DiskFile>, path: &Path, base: u64) -> Result<(JournalId, u64), StoreError> {
+fn packed_header(file: Arc<dyn DiskFile>, path: &Path, base: u64) -> Result<Stated, StoreError> {
     let (header, packed) = PackedFile::open(file, path)?;
     if header.base != base {
         let what = format!("the segment belongs at {}, not at {base}", header.base);
@@ -544,15 +551,24 @@ fn packed_header(file: Arc<dyn DiskFile>, path: &Path, base: u64) -> Result<(Jou
     let mut block = vec![0; BLOCK_BUFFER_BYTES];
     let read = read_up_to(&packed, &mut block, 0).map_err(unread(path))?;
     let inside = decode_header(&block[..read], base).map_err(|damage| damage.at(path, BLOCK_BYTES))?;
-    if inside == (header.journal, header.bytes) {
+    if (inside.journal, inside.bytes) == (header.journal, header.bytes) {
         Ok(inside)
     } else {
         Err(Damage::new("the packed segment holds another segment").at(path, 0))
     }
 }
 
+/// What a segment says of itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Stated {
+    journal: JournalId,
+    bytes: u64,
+    layout: Layout,
+}
+
 fn encode_header(block: &mut [u8], journal: &JournalId, base: u64, bytes: u64) {
-    block[0..8].copy_from_slice(&MAGIC);
+    block[0..7].copy_from_slice(&MAGIC);
+    block[7] = Layout::Blocks as u8;
     block[8..24].copy_from_slice(journal);
     block[24..32].copy_from_slice(&base.to_le_bytes());
     block[32..40].copy_from_slice(&bytes.to_le_bytes());
@@ -560,11 +576,11 @@ fn encode_header(block: &mut [u8], journal: &JournalId, base: u64, bytes: u64) {
     block[40..44].copy_from_slice(&crc.to_le_bytes());
 }
 
-fn decode_header(block: &[u8], base: u64) -> Result<(JournalId, u64), Damage> {
+fn decode_header(block: &[u8], base: u64) -> Result<Stated, Damage> {
     let block = block
-        .first_chunk::<44>()
+        .first_chunk::<HEADER_BYTES>()
         .ok_or_else(|| Damage::new("the segment's header is cut off"))?;
-    if block[0..8] != MAGIC || crc32c::crc32c(&block[0..40]) != u32_at(block, 40) {
+    if block[0..7] != MAGIC || crc32c::crc32c(&block[0..40]) != u32_at(block, 40) {
         return Err(Damage::new("this is no segment's header"));
     }
     let (stated, bytes) = (u64_at(block, 24), u64_at(block, 32));
@@ -576,5 +592,9 @@ fn decode_header(block: &[u8], base: u64) -> Result<(JournalId, u64), Damage> {
     if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || bytes % BLOCK_BYTES != 0 {
         return Err(Damage::new(format!("the segment says that it has {bytes} bytes")));
     }
-    Ok((array_at(block, 8), bytes))
+    Ok(Stated {
+        journal: array_at(block, 8),
+        bytes,
+        layout: Layout::numbered(block[7].into())?,
+    })
 }

@@ -6,8 +6,9 @@
 //! that something else (the state, a later frame) knows to have been durable. Damage is reported, never cut away.
 
 use super::envelope::{self, Envelope};
-use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, Link};
+use super::frame::{BLOCK_BUFFER_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, Layout, Link};
 use super::packed::unread;
+use super::payload;
 use super::place::{Damage, refused};
 use super::segments::{Form, Segments, Span};
 use crate::contract::StoreError;
@@ -387,26 +388,47 @@ impl<'a> Frame<'a> {
     pub(crate) fn records(
         &self,
         segments: &Segments,
-        visit: &mut dyn FnMut(u64, &Envelope<'a>) -> Result<(), StoreError>,
+        visit: &mut dyn FnMut(u64, &Envelope<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let first = self.header.position + HEADER_BYTES as u64;
-        let (mut at, mut seen) = (0, 0);
-        while at < self.payload.len() {
-            let position = first + at as u64;
-            let damaged = |damage: Damage| damage.at(&segments.path(self.base), position - self.base);
-            let (envelope, bytes) = envelope::decode(&self.payload[at..], position).map_err(damaged)?;
-            visit(position, &envelope)?;
-            at += bytes;
-            seen += 1;
+        let damaged = |damage: Damage| damage.at(&segments.path(self.base), self.header.position - self.base);
+        let mut seen = 0;
+        match self.header.layout {
+            Layout::Plain => {
+                let first = self.header.position + HEADER_BYTES as u64;
+                let mut at = 0;
+                while at < self.payload.len() {
+                    let position = first + at as u64;
+                    let (envelope, bytes) =
+                        envelope::decode(&self.payload[at..], position).map_err(damaged)?;
+                    visit(position, &envelope)?;
+                    at += bytes;
+                    seen += 1;
+                }
+            }
+            Layout::Blocks => {
+                let mut envelopes = Vec::new();
+                for block in payload::blocks(self.payload).map_err(damaged)? {
+                    let stored = self.payload.get(block.start..block.start + block.bytes);
+                    payload::unpack(block, stored.unwrap_or_default(), &mut envelopes).map_err(damaged)?;
+                    let mut at = 0;
+                    while at < envelopes.len() {
+                        seen += 1;
+                        let position = self.header.position + seen;
+                        let (envelope, bytes) =
+                            envelope::decode(&envelopes[at..], position).map_err(damaged)?;
+                        visit(position, &envelope)?;
+                        at += bytes;
+                    }
+                }
+            }
         }
-        if seen == self.header.records {
+        if seen == u64::from(self.header.records) {
             return Ok(());
         }
-        let what = format!(
+        Err(damaged(Damage::new(format!(
             "the frame says that it has {} records, but has {seen}",
             self.header.records
-        );
-        Err(Damage::new(what).at(&segments.path(self.base), self.header.position - self.base))
+        ))))
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Chore, JournalStore};
 use crate::admit;
 use crate::contract::{Commit, Fate, IdHash, StoreError, WalletKey};
 use crate::heads::{Head, HeadCache};
-use crate::journal::append::Appender;
+use crate::journal::append::{Appender, frame_bytes};
 use crate::journal::envelope::{Content, Envelope};
 use crate::limits::frame_bytes_max;
 use crate::state::Change;
@@ -88,7 +88,7 @@ impl JournalStore {
                 .sum::<usize>();
             fates.push(Fate::Committed);
         }
-        let frame = bytes + crate::journal::frame::HEADER_BYTES;
+        let frame = frame_bytes(bytes);
         if frame > committer.frame_bytes_max {
             let max = committer.frame_bytes_max;
             return Err(admit::limit(
@@ -153,7 +153,9 @@ impl JournalStore {
                     ids: &record.ids,
                     body: &record.body,
                 };
-                let position = appender.push(&commit.wallet, head.next(), content);
+                let position = appender
+                    .push(&commit.wallet, head.next(), content)
+                    .map_err(stop)?;
                 head.push(position);
                 ids.extend(record.ids.iter().map(|id| (*id, position, record.at)));
             }

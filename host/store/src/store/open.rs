@@ -145,6 +145,7 @@ pub(super) fn open(
     )?);
     let tail = find_end(&segments, &ids, &meta)?;
     segments.clear(&tail, meta.durable.max(meta.applied))?;
+    segments.renew_ahead(tail.end)?;
     let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
     if state.projection().position() > super::tail::between(tail.end) {
         tracing::warn!("what is made of the records is ahead of the journal; it is made again");
