@@ -19,7 +19,7 @@ use crate::contract::{StoreError, WalletKey};
 use crate::heads::Head;
 use crate::journal::place::refused;
 use crate::journal::segments::Segments;
-use crate::limits::{PROJECTION_KEY_BYTES_MAX, REPLAY_BATCH_BYTES, STATE_ROW_BYTES_MAX};
+use crate::limits::{PROJECTION_KEY_BYTES_MAX, STATE_ROW_BYTES_MAX};
 use crate::state::{Meta, ProjectionTree, State};
 
 const FIRST_LINE: &[u8; 19] = b"farebox-snapshot 2\n";
@@ -99,7 +99,7 @@ pub(super) fn fill_from(path: &Path, state: &State) -> Result<(), StoreError> {
             filling.bytes += key.len() + row.len();
             filling.rows.push((key, row));
         }
-        match filling.bytes >= REPLAY_BATCH_BYTES || filling.projected.len() >= PROJECTED_AT_ONCE {
+        match filling.bytes >= FILLED_AT_ONCE_BYTES || filling.projected.len() >= PROJECTED_AT_ONCE {
             true => filling.put(state),
             false => Ok(()),
         }
@@ -111,6 +111,8 @@ pub(super) fn fill_from(path: &Path, state: &State) -> Result<(), StoreError> {
     state.sync()
 }
 
+/// Bytes of rows of the state that are put at once.
+const FILLED_AT_ONCE_BYTES: usize = 8 << 20;
 /// Rows of what is made of the records that are put at once.
 const PROJECTED_AT_ONCE: usize = 4_096;
 

@@ -39,6 +39,8 @@ use crate::store::tail::{between, place_of, record};
 
 /// Records of a wallet that are folded at a time.
 const PROOF_RECORDS: u64 = 4_096;
+/// Bytes of records of which the rows beside the state are made at once.
+const FOLLOWED_AT_ONCE_BYTES: usize = 8 << 20;
 /// Within the folder of snapshots, while one is made.
 const MAKING: &str = "making";
 
@@ -455,7 +457,7 @@ impl<'a> Following<'a> {
             self.records.push((position, envelope.to_record()));
             Ok(())
         })?;
-        match self.bytes >= crate::limits::REPLAY_BATCH_BYTES {
+        match self.bytes >= FOLLOWED_AT_ONCE_BYTES {
             true => self.put(space, frame.end()),
             false => Ok(()),
         }
