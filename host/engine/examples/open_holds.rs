@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config {
         lanes: 1,
         on_failure: Box::new(|why| eprintln!("failed: {why}")),
+        ..Config::default()
     };
     let runtime = Runtime::new(farebox_runtime::Config::default())?;
     let store = Arc::new(MemoryStore::new());

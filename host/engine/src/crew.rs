@@ -45,14 +45,14 @@ impl Crew {
     ) -> Result<(Crew, Sender<Shipment>), EngineError> {
         let controls = Controls::load(&*store, &runtime)?;
         let shared = Arc::new(Shared::new(store, runtime, clock, controls, config.on_failure));
-        let lanes = config.lanes.max(1);
+        let (lanes, round) = (config.lanes.max(1), config.round.within_limits());
         let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..lanes).map(|_| unbounded::<Message>()).unzip();
         let (committer, shipments) = unbounded::<Shipment>();
         let (loader, loads) = unbounded::<(usize, Load)>();
         let (refolder, folds) = unbounded::<(usize, refold::Ask)>();
         let lane = |index| {
             let (committer, loader, refolder) = (committer.clone(), loader.clone(), refolder.clone());
-            Lane::new(index, Arc::clone(&shared), committer, loader, refolder)
+            Lane::new(index, round, Arc::clone(&shared), committer, loader, refolder)
         };
         let lanes = outboxes
             .into_iter()

@@ -26,7 +26,7 @@ use crate::crew::Crew;
 use crate::error::{ControlError, EngineError};
 use crate::ids;
 use crate::lane::{Job, Message, Task, id_hashes};
-use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX};
+use crate::limits::{COMMANDS_PER_CALL_MAX, LANE_QUEUE_MAX, LANE_ROUND_BYTES_MAX, LANE_ROUND_MAX};
 use crate::projection::Status;
 use crate::quarantine;
 use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
@@ -39,6 +39,8 @@ const BUSY_WAIT: Duration = Duration::from_millis(5);
 pub struct Config {
     /// Lanes: OS threads that own wallets. As many as cores is a good number.
     pub lanes: usize,
+    /// How much a lane does at once. Nothing that is decided depends on it.
+    pub round: Round,
     /// Called once when a thread that must not fail does: leave the process, and recover at the next start.
     pub on_failure: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -48,7 +50,37 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             lanes: std::thread::available_parallelism().map_or(2, usize::from),
+            round: Round::default(),
             on_failure: Box::new(|_| std::process::exit(70)),
+        }
+    }
+}
+
+/// What a lane takes in, and makes, before it hands its records to the committer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// Commands, after which no further message is taken in; at most [`LANE_ROUND_MAX`].
+    pub commands: usize,
+    /// Bytes of records, estimated, after which nothing further is decided; at most [`LANE_ROUND_BYTES_MAX`]. One record is
+    /// always made.
+    pub bytes: usize,
+}
+
+impl Default for Round {
+    /// As much as may be.
+    fn default() -> Round {
+        Round {
+            commands: LANE_ROUND_MAX,
+            bytes: LANE_ROUND_BYTES_MAX,
+        }
+    }
+}
+
+impl Round {
+    pub(crate) fn within_limits(self) -> Round {
+        Round {
+            commands: self.commands.clamp(1, LANE_ROUND_MAX),
+            bytes: self.bytes.clamp(1, LANE_ROUND_BYTES_MAX),
         }
     }
 }

@@ -45,7 +45,7 @@ pub use catching_up::CaughtUp;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use control::{ComponentPushed, ControlDone};
 pub use controls::Controls;
-pub use engine::{Config, Engine};
+pub use engine::{Config, Engine, Round};
 pub use error::{ControlError, EngineError, Unreadable};
 pub use fold::LedgerFold;
 pub use given::Given;

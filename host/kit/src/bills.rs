@@ -110,6 +110,7 @@ impl House {
         let config = Config {
             lanes: 1,
             on_failure: Box::new(|_| {}),
+            ..Config::default()
         };
         // Held until the engine has it, too, so that it is compiled once.
         let admitted = plan.runtime.admit(plan.component)?;

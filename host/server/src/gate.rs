@@ -100,6 +100,7 @@ mod tests {
         let config = EngineConfig {
             lanes: 1,
             on_failure: Box::new(|why| panic!("{why}")),
+            ..EngineConfig::default()
         };
         let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
         let engine = Engine::start(

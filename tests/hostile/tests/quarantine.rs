@@ -22,6 +22,7 @@ fn start(dir: &Path) -> Engine {
     let config = Config {
         lanes: 1,
         on_failure: Box::new(|why| eprintln!("failed: {why}")),
+        ..Config::default()
     };
     Engine::start(config, Arc::new(store), runtime(|_| {}).unwrap(), Arc::new(clock)).unwrap()
 }

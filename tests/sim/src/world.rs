@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use anyhow::{Context as _, ensure};
-use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, Rejected, Reply, Request, Work};
+use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, Rejected, Reply, Request, Round, Work};
 use farebox_record::command::Command;
 use farebox_record::ids::TenantId;
 use farebox_record::time::{Span, Timestamp};
@@ -147,6 +147,10 @@ impl World {
         let told = Arc::clone(&failure);
         let config = Config {
             lanes: self.lanes,
+            round: Round {
+                commands: [1, 5, 4_096][random.random_range(0..3)],
+                bytes: [1, 10_000, 4 << 20][random.random_range(0..3)],
+            },
             on_failure: Box::new(move |why| {
                 told.lock()
                     .unwrap_or_else(PoisonError::into_inner)

@@ -13,7 +13,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use clap::Args;
-use farebox_engine::{Config as EngineConfig, Engine, SystemClock};
+use farebox_engine::{Config as EngineConfig, Engine, Round, SystemClock};
 use serde_json::json;
 
 use crate::cli::{Data, Global};
@@ -164,6 +164,7 @@ fn start(settings: &Settings, form: Form) -> Result<Engine, Failure> {
     let runtime = data::runtime(&settings.data, settings.interpreted_plans)?;
     let config = EngineConfig {
         lanes: settings.lanes,
+        round: Round::default(),
         on_failure: Box::new(move |why| fail_stop(why, form)),
     };
     Ok(Engine::start(

@@ -53,6 +53,7 @@ fn lived(component: &[u8], prices: &str, commands: Vec<Command>) -> MemoryStore 
     let config = Config {
         lanes: 1,
         on_failure: Box::new(|why| panic!("{why}")),
+        ..Config::default()
     };
     let clock = Arc::new(ManualClock::at(now()));
     let engine = Engine::by_hand(config, Arc::clone(&store) as _, runtime().clone(), clock).unwrap();

@@ -9,6 +9,7 @@ use farebox_record::ids::TenantId;
 use farebox_store::{OverlayStore, Store, WalletKey};
 
 use crate::committer::{self, Dead, Shipment};
+use crate::engine::Round;
 use crate::engine::refresh_for_loader;
 use crate::error::ControlError;
 use crate::lane::{Job, Lane, Message, Task};
@@ -49,7 +50,14 @@ impl Rehearsal {
         let (refolder, folds) = unbounded();
         let (inbox, messages) = unbounded();
         Ok(Rehearsal {
-            lane: Lane::new(0, Arc::clone(&shared), committer, loader, refolder),
+            lane: Lane::new(
+                0,
+                Round::default(),
+                Arc::clone(&shared),
+                committer,
+                loader,
+                refolder,
+            ),
             shared,
             tenant: tenant.clone(),
             store,

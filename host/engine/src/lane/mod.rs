@@ -30,7 +30,8 @@ use farebox_record::state::{SubjectState, UnpricedState};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::committer::{Landed, Shipment};
-use crate::limits::{LANE_ROUND_BYTES_MAX, LANE_ROUND_MAX, UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
+use crate::engine::Round;
+use crate::limits::{UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
 use crate::loader::Load;
 use crate::refold::{self, Refolded};
 use crate::shared::Shared;
@@ -100,11 +101,13 @@ pub(crate) struct Lane {
     calls: pricing::Calls,
     /// Bytes of records, estimated, that may still be made before they are shipped.
     room_bytes: usize,
+    round: Round,
 }
 
 impl Lane {
     pub fn new(
         index: usize,
+        round: Round,
         shared: Arc<Shared>,
         committer: Sender<Shipment>,
         loader: Sender<(usize, Load)>,
@@ -120,7 +123,8 @@ impl Lane {
             runnable: Vec::new(),
             drain: 0,
             calls: pricing::Calls::default(),
-            room_bytes: LANE_ROUND_BYTES_MAX,
+            room_bytes: round.bytes,
+            round,
         }
     }
 
@@ -144,7 +148,7 @@ impl Lane {
         while let Some(message) = next {
             stopping |= matches!(message, Message::Stop);
             taken += self.take(message);
-            next = if taken < LANE_ROUND_MAX {
+            next = if taken < self.round.commands {
                 inbox.try_recv().ok()
             } else {
                 None
@@ -328,7 +332,7 @@ impl Lane {
                 flights,
             }); // gone: the engine has stopped
         }
-        self.room_bytes = LANE_ROUND_BYTES_MAX;
+        self.room_bytes = self.round.bytes;
     }
 
     /// Lets go of the wallets that rest longest, an eighth at a time.

@@ -141,9 +141,10 @@ impl Lane {
         if turn.agenda == Agenda::Empty && self.look_for_wanted(&mut turn) {
             return Some(turn);
         }
+        // One command at least: what a wallet's limits take alone may be more than a round has room for.
         while turn.agenda == Agenda::Empty
             && turn.staged.len() < STAGED_PER_WALLET_MAX
-            && self.room_bytes > 0
+            && (self.room_bytes > 0 || turn.staged.is_empty())
             && let Some(job) = turn.slot.queue.pop_front()
         {
             let id = job.id(&turn.tenant, &turn.customer);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{LedgerFold, NewRevision, Reply, ask_again};
+use farebox_engine::{LedgerFold, NewRevision, Reply, Round, ask_again};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_record::Record;
@@ -51,7 +51,10 @@ pub fn activate(house: &House, prices: &str) {
 
 /// `ada` with 10 usd, on the plan.
 pub async fn house(store: Arc<dyn Store>) -> House {
-    let house = House::without_plan(store);
+    furnished(House::without_plan(store)).await
+}
+
+async fn furnished(house: House) -> House {
     house
         .engine
         .push_component(&house.tenant, &plan(), component())
@@ -243,7 +246,7 @@ async fn all_done(house: &House, commands: impl Iterator<Item = Command>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn deadlines_that_are_due_together_are_looked_for_together() {
     let store = Arc::new(Limping::default());
-    let house = house(Arc::clone(&store) as _).await;
+    let house = furnished(House::in_rounds(Arc::clone(&store) as _, 2, Round::default())).await;
     house.done("ada", grant("more", "1000")).await;
     let claims = (0..600).map(|n| claim(&format!("e{n}"), &format!("c{n}"), "resolution"));
     all_done(&house, claims).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{Ask, Config, Done, Engine, ManualClock, NewRevision, Reply, Request};
+use farebox_engine::{Ask, Config, Done, Engine, ManualClock, NewRevision, Reply, Request, Round};
 use farebox_kit::build::{BuildOptions, build_plan};
 use farebox_ledger::Wallet;
 use farebox_money::{Asset, Nanos};
@@ -71,6 +71,18 @@ pub struct House {
     pub tenant: TenantId,
 }
 
+/// Lanes, and how much each does at once: drawn anew for each engine, since nothing may depend on it. What was drawn stands in
+/// the output of a test that fails.
+fn drawn() -> (usize, Round) {
+    let lanes = rand::random_range(1..=4);
+    let round = Round {
+        commands: [1, 7, 4_096][rand::random_range(0..3)],
+        bytes: [1, 20_000, 4 << 20][rand::random_range(0..3)],
+    };
+    eprintln!("{lanes} lanes, {round:?}");
+    (lanes, round)
+}
+
 impl House {
     /// Over `store`, with the plan in force and its clock standing at the start of 2026.
     pub fn over(store: Arc<dyn Store>) -> House {
@@ -81,9 +93,16 @@ impl House {
     }
 
     pub fn without_plan(store: Arc<dyn Store>) -> House {
+        let (lanes, round) = drawn();
+        House::in_rounds(store, lanes, round)
+    }
+
+    /// The same with rounds that are not drawn: for a test of what a round does.
+    pub fn in_rounds(store: Arc<dyn Store>, lanes: usize, round: Round) -> House {
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let config = Config {
-            lanes: 2,
+            lanes,
+            round,
             on_failure: Box::new(|why| eprintln!("failed: {why}")),
         };
         let engine = Engine::start(config, store, runtime(), Arc::clone(&clock) as _).unwrap();

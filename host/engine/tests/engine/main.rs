@@ -32,6 +32,7 @@ mod refold_limits;
 mod restart;
 mod retried;
 mod room;
+mod slow_disk;
 mod tasks;
 mod tenants;
 mod terms;

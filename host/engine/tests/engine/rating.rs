@@ -24,6 +24,7 @@ impl Hands {
         let config = Config {
             lanes: 1,
             on_failure: Box::new(|why| panic!("{why}")),
+            ..Config::default()
         };
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let store = Arc::new(MemoryStore::default());

@@ -354,6 +354,7 @@ fn the_wallet_goes_on_while_a_term_is_folded() {
     let config = Config {
         lanes: 1,
         on_failure: Box::new(|why| panic!("failed: {why}")),
+        ..Config::default()
     };
     let engine = Engine::by_hand(config, Arc::clone(&store), runtime(), clock).unwrap();
     let plan = put_plan(&engine, &tenant);

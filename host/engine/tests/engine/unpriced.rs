@@ -98,6 +98,7 @@ async fn what_waits_is_looked_at_again_at_every_start() {
         let config = Config {
             lanes: 1,
             on_failure: Box::new(|why| panic!("{why}")),
+            ..Config::default()
         };
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let engine = Engine::by_hand(config, open(), runtime(), clock).unwrap();

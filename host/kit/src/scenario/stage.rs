@@ -53,6 +53,7 @@ impl Stage {
         let config = Config {
             lanes: 1,
             on_failure: Box::new(|_| {}),
+            ..Config::default()
         };
         let store = Arc::new(MemoryStore::new());
         let engine = Engine::by_hand(config, store, subject.runtime.clone(), Arc::clone(&clock) as _)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use farebox_engine::{Config as EngineConfig, Engine, ManualClock};
+use farebox_engine::{Config as EngineConfig, Engine, ManualClock, Round};
 use farebox_record::control::Role;
 use farebox_record::ids::{CallId, TenantId};
 use farebox_record::time::Timestamp;
@@ -72,6 +72,18 @@ pub fn per_token() -> &'static [u8] {
     })
 }
 
+/// Lanes, and how much each does at once: drawn anew for each engine, since nothing may depend on it. What was drawn stands in
+/// the output of a test that fails.
+fn drawn() -> (usize, Round) {
+    let lanes = rand::random_range(1..=4);
+    let round = Round {
+        commands: [1, 7, 4_096][rand::random_range(0..3)],
+        bytes: [1, 20_000, 4 << 20][rand::random_range(0..3)],
+    };
+    eprintln!("{lanes} lanes, {round:?}");
+    (lanes, round)
+}
+
 impl House {
     /// Empty, with an admin's key.
     pub async fn open() -> House {
@@ -86,8 +98,10 @@ impl House {
         let clock = Arc::new(ManualClock::at(
             "2026-11-23T09:30:00Z".parse::<Timestamp>().unwrap(),
         ));
+        let (lanes, round) = drawn();
         let engine_config = EngineConfig {
-            lanes: 2,
+            lanes,
+            round,
             on_failure: Box::new(|why| panic!("{why}")),
         };
         let engine = Engine::start(engine_config, store, runtime(), clock.clone()).unwrap();
