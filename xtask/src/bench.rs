@@ -1,53 +1,68 @@
-//! `cargo xtask bench`: this machine's disk, and Farebox on it, in one run and side by side.
+//! `cargo xtask bench`: this machine's disk, Farebox on it, and others, in one run and side by side.
 //!
 //! Numbers of different days and machines say little; ratios within one run do. So everything is measured here and
 //! now: the sync of the disk that Farebox writes to, HTTP without Farebox's work (an empty POST that is refused
-//! after the key was checked), and Farebox. The load generator is the crate `farebox-bench`, a process of its own. Both are
-//! built as they are shipped.
+//! after the key was checked), Farebox, and Redis and PostgreSQL where they are installed. The load generator is the crate
+//! `farebox-bench`, a process of its own. Both are built as they are shipped.
 
+mod customers;
+mod device;
+mod peers;
 mod report;
+mod runs;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde_json::json;
-use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::server::Server;
 use crate::terminal::Part;
 use crate::workspace::{self, Build};
+use customers::{Customers, Priced, Revisions};
+use device::Device;
 use report::{Measured, Report};
 
-const PLAN: &str = "per-token";
-const PARAMETERS: &str = "example-plans/per-token/parameters/list-prices.json";
-const MODEL: &str = "gpt-5";
 /// Wallets that share a load. Those of batches are others than those of single requests, whose holds stay open.
 const CALLERS: Customers = Customers {
     prefix: "caller",
     count: 1_000,
+    priced: Priced::PerToken,
 };
 const SENDERS: Customers = Customers {
     prefix: "sender",
     count: 10_000,
+    priced: Priced::PerToken,
 };
 /// One of those: all events are for the same wallet.
-const HOT: Customers = Customers {
-    prefix: "sender",
-    count: 1,
+const HOT: Customers = Customers { count: 1, ..SENDERS };
+const GRADUATED: Customers = Customers {
+    prefix: "graduated",
+    count: 10_000,
+    priced: Priced::Graduated,
 };
-/// Customers that are created at once.
-const CREATED_AT_ONCE: u32 = 32;
+const DEALS: Customers = Customers {
+    prefix: "deal",
+    count: 10_000,
+    priced: Priced::Deals,
+};
+/// Those of `--wallets`.
+const MANY: &str = "many";
 /// Connections of the single requests.
 const CONNECTIONS: [usize; 3] = [1, 16, 256];
-/// What a load of events is called, its connections and events a call, and whose they are.
-const BATCHES: [(&str, usize, usize, Customers); 4] = [
-    ("events_16x500", 16, 500, SENDERS),
-    ("events_4x2000", 4, 2_000, SENDERS),
-    ("events_4x10000", 4, 10_000, SENDERS),
-    ("events_hot_4x2000", 4, 2_000, HOT),
+/// Loads of events.
+const BATCHES: [Batches; 6] = [
+    Batches::of("events_16x500", 16, 500, SENDERS),
+    Batches::of("events_4x2000", 4, 2_000, SENDERS),
+    Batches::of("events_4x10000", 4, 10_000, SENDERS),
+    Batches::of("events_hot_4x2000", 4, 2_000, HOT),
+    Batches {
+        beside_calls: Some(16),
+        ..Batches::of("events_graduated_4x2000", 4, 2_000, GRADUATED)
+    },
+    Batches::of("events_deals_4x2000", 4, 2_000, DEALS),
 ];
 /// After a load, until what is written behind the answers is written.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -55,68 +70,69 @@ const SETTLING: Duration = Duration::from_secs(3);
 /// Flags of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Print one JSON object a line: name, value, unit, reference, ratio, target, holds.
+    /// Print one JSON object a line: name, value, unit, low, high, reference, ratio, target, holds.
     #[arg(long)]
     json: bool,
-    /// How long each load lasts.
+    /// How long each run of a load lasts.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Runs of each load: the median is told, with the least and the most.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    runs: u32,
+    /// Send so many events before the loads, so that ids are looked for among them.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    ids: u64,
+    /// Measure a load of events of so many customers, too. Making a million takes some minutes.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    wallets: u32,
+    /// Leave Redis and PostgreSQL out, though they are installed.
+    #[arg(long)]
+    alone: bool,
 }
 
-/// Customers `<prefix>-000000` and so on.
+/// A load of events.
 #[derive(Debug, Clone, Copy)]
-struct Customers {
-    prefix: &'static str,
-    count: u32,
+struct Batches {
+    name: &'static str,
+    connections: usize,
+    batch: usize,
+    customers: Customers,
+    /// Connections on which the same customers make calls meanwhile, whose holds stay open.
+    beside_calls: Option<usize>,
+}
+
+impl Batches {
+    const fn of(name: &'static str, connections: usize, batch: usize, customers: Customers) -> Batches {
+        Batches {
+            name,
+            connections,
+            batch,
+            customers,
+            beside_calls: None,
+        }
+    }
 }
 
 /// Builds, measures, reports. A target that is missed is reported as such, and is no failure of the command.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     workspace::ensure_plan_target()?;
     let farebox = workspace::build(Build::Bench)?;
-    let component = workspace::build_plan(&farebox, PLAN)?;
-    let bench = Bench {
-        program: Build::Bench.program("farebox-bench")?,
-        seconds: options.seconds,
-    };
+    let priced: Vec<(Priced, Revisions)> = Priced::ALL
+        .into_iter()
+        .map(|priced| Ok((priced, priced.revisions(&farebox)?)))
+        .collect::<anyhow::Result<_>>()?;
     // Below the target folder: a temporary folder is often in memory, where a sync costs nothing.
     let folder = tempfile::Builder::new()
         .prefix("bench-")
         .tempdir_in(workspace::target_dir())?;
-
-    let part = Part::silent("disk");
-    let mut measured = bench.disk(folder.path())?;
-    part.done();
-
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let server = Server::start(
-        &farebox,
-        &folder.path().join("data"),
-        &folder.path().join("server.log"),
-    )?;
-    let part = Part::silent("customers");
-    runtime.block_on(prepare(&server, &component))?;
-    part.done();
-    measured.extend(bench.requests(&server)?);
-    measured.extend(bench.events(&server)?);
-    measured.push(Measured::new(
-        "resident_memory",
-        float(server.resident_mib()?),
-        "MiB",
-    ));
-    server.stop()?;
-    let part = Part::silent("the state anew, from the journal");
-    measured.extend(rebuild(&farebox, &folder.path().join("data"), &measured)?);
-    part.done();
-
-    let part = Part::silent("disk, once more");
-    measured.extend(bench.disk(folder.path())?);
-    part.done();
-    let part = Part::silent("plans without a server");
-    measured.extend(bench.plan(&component)?);
-    part.done();
-
-    let report = Report::new(&measured);
+    let bench = Bench {
+        program: Build::Bench.program("farebox-bench")?,
+        farebox,
+        folder: folder.path().to_path_buf(),
+        device: Device::of(folder.path())?,
+        options,
+    };
+    let report = Report::new(&bench.everything(&priced)?);
     match options.json {
         true => report.lines().iter().for_each(|line| println!("{line}")),
         false => println!("{}", report.text()),
@@ -124,59 +140,189 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The load generator.
-struct Bench {
+/// What measures.
+struct Bench<'a> {
+    /// The load generator.
     program: PathBuf,
-    seconds: u64,
+    farebox: PathBuf,
+    folder: PathBuf,
+    /// None: the system does not tell what it writes.
+    device: Option<Device>,
+    options: &'a Options,
 }
 
-impl Bench {
-    fn disk(&self, folder: &Path) -> anyhow::Result<Vec<Measured>> {
-        self.ask(Command::new(&self.program).arg("disk").arg(folder))
+impl Bench<'_> {
+    fn everything(&self, priced: &[(Priced, Revisions)]) -> anyhow::Result<Vec<Measured>> {
+        let part = Part::silent("disk");
+        let mut measured = self.disk()?;
+        part.done();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let (data, log) = (self.folder.join("data"), self.folder.join("server.log"));
+        let server = Server::start(&self.farebox, &data, &log)?;
+        let part = Part::silent("customers");
+        let mut customers = vec![CALLERS, SENDERS, GRADUATED, DEALS];
+        customers.extend(self.many());
+        runtime.block_on(customers::prepare(&server, priced, &customers))?;
+        part.done();
+        measured.extend(self.requests(&server, &runtime)?);
+        measured.extend(self.ids(&server)?);
+        for load in BATCHES {
+            measured.extend(self.events(&server, load)?);
+        }
+        if let Some(many) = self.many() {
+            measured.extend(self.events(&server, Batches::of("events_wallets_4x2000", 4, 2_000, many))?);
+        }
+        let resident = float(server.resident_mib()?);
+        measured.push(Measured::new("resident_memory", resident, "MiB"));
+        let key = server.key().to_string();
+        server.kill()?;
+        let part = Part::silent("the next start after a kill, and the state anew from the journal");
+        let server = Server::again(&self.farebox, &data, &log, key)?;
+        measured.push(Measured::new(
+            "open_after_kill",
+            server.started_in().as_secs_f64(),
+            "s",
+        ));
+        server.stop()?;
+        measured.push(self.rebuild(&data, &measured)?);
+        part.done();
+        if !self.options.alone {
+            measured.extend(peers::run(&self.folder, self.options.seconds)?);
+        }
+        let part = Part::silent("disk, once more");
+        measured.extend(self.disk()?);
+        part.done();
+        let part = Part::silent("plans without a server");
+        if let Some((_, revisions)) = priced.iter().find(|(kind, _)| *kind == Priced::PerToken) {
+            measured.extend(self.plan(revisions)?);
+        }
+        part.done();
+        Ok(measured)
     }
 
-    fn requests(&self, server: &Server) -> anyhow::Result<Vec<Measured>> {
+    /// Those of `--wallets`.
+    fn many(&self) -> Option<Customers> {
+        let count = self.options.wallets;
+        (count > 0).then_some(Customers {
+            prefix: MANY,
+            count,
+            priced: Priced::PerToken,
+        })
+    }
+
+    fn disk(&self) -> anyhow::Result<Vec<Measured>> {
+        self.ask(Command::new(&self.program).arg("disk").arg(&self.folder))
+    }
+
+    fn requests(&self, server: &Server, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Vec<Measured>> {
+        let client = Client::new(server.address(), server.key())?;
         let mut all = Vec::new();
         for connections in CONNECTIONS {
             for what in ["empty", "authorize"] {
                 let part = Part::silent(&format!("{what}, {connections} connections"));
-                let mut command = self.against(server, "load", CALLERS, &format!("{what}{connections}"));
-                command.args(["--what", what, "--connections", &connections.to_string()]);
-                all.extend(self.ask(&mut command)?);
+                let before = runtime.block_on(client.frames())?;
+                all.extend(runs::repeat(self.options.runs, |run| {
+                    let id = format!("{what}{connections}-{run}");
+                    let mut command = self.against(server, "load", CALLERS, &id);
+                    command.args(["--what", what, "--connections", &connections.to_string()]);
+                    self.ask(&mut command)
+                })?);
+                if what == "authorize" {
+                    let now = runtime.block_on(client.frames())?;
+                    let name = format!("authorize_{connections}_records_a_sync");
+                    all.push(Measured::new(name, now.records_each_since(before), ""));
+                }
                 part.done();
             }
         }
         Ok(all)
     }
 
-    fn events(&self, server: &Server) -> anyhow::Result<Vec<Measured>> {
-        let mut all = Vec::new();
-        for (name, connections, batch, customers) in BATCHES {
-            let part = Part::silent(name);
-            let before = server.written_bytes()?;
-            let mut command = self.against(server, "events", customers, name);
-            command.args(["--connections", &connections.to_string()]);
-            command.args(["--batch", &batch.to_string(), "--name", name]);
-            let load = self.ask(&mut command)?;
-            std::thread::sleep(SETTLING);
-            let written = server.written_bytes()?.saturating_sub(before);
-            let sent = value_of(&load, &format!("{name}_sent"))?;
-            all.extend(load);
-            all.push(written_each(name, written, sent));
-            part.done();
+    /// Sends the events of `--ids`.
+    fn ids(&self, server: &Server) -> anyhow::Result<Option<Measured>> {
+        let wanted = float(self.options.ids);
+        if self.options.ids == 0 {
+            return Ok(None);
         }
-        Ok(all)
+        let part = Part::silent("ids");
+        let mut sent = 0.0;
+        for round in 0_u32.. {
+            let mut command = self.against(server, "events", SENDERS, &format!("ids{round}"));
+            command.args(["--connections", "4", "--batch", "10000", "--name", "ids"]);
+            sent = plus(sent, value_of(&self.ask(&mut command)?, "ids_sent")?);
+            part.now(&format!("{sent:.0} of {wanted:.0}"));
+            if sent >= wanted {
+                break;
+            }
+        }
+        part.done();
+        Ok(Some(Measured::new("ids_sent", sent, "")))
     }
 
-    fn plan(&self, component: &Path) -> anyhow::Result<Vec<Measured>> {
-        let parameters = workspace::root().join(PARAMETERS);
+    fn events(&self, server: &Server, load: Batches) -> anyhow::Result<Vec<Measured>> {
+        let name = load.name;
+        let part = Part::silent(name);
+        let before = self.written()?;
+        let mut measured = runs::repeat(self.options.runs, |run| {
+            let mut calls = match load.beside_calls {
+                None => None,
+                Some(connections) => {
+                    let mut calls =
+                        self.against(server, "load", load.customers, &format!("{name}-calls-{run}"));
+                    calls.args(["--what", "authorize", "--connections", &connections.to_string()]);
+                    calls.args(["--name", &format!("{name}_beside")]);
+                    Some(calls.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
+                }
+            };
+            let mut command = self.against(server, "events", load.customers, &format!("{name}-{run}"));
+            command.args(["--connections", &load.connections.to_string()]);
+            command.args(["--batch", &load.batch.to_string(), "--name", name]);
+            let mut told = self.ask(&mut command)?;
+            if let Some(calls) = calls.take() {
+                let output = calls.wait_with_output()?;
+                told.extend(measurements(&String::from_utf8_lossy(&output.stdout))?);
+            }
+            Ok(told)
+        })?;
+        std::thread::sleep(SETTLING);
+        if let (Some(before), Some(now)) = (before, self.written()?) {
+            let sent = value_of(&measured, &format!("{name}_sent"))?;
+            measured.push(written_each(name, now.saturating_sub(before), sent));
+        }
+        part.done();
+        Ok(measured)
+    }
+
+    fn written(&self) -> anyhow::Result<Option<u64>> {
+        self.device.as_ref().map(Device::written).transpose()
+    }
+
+    fn plan(&self, revisions: &Revisions) -> anyhow::Result<Vec<Measured>> {
+        let parameters = self.folder.join("parameters.json");
+        let (_, text) = revisions.plans.first().context("a plan without parameters")?;
+        std::fs::write(&parameters, text)?;
         let mut command = Command::new(&self.program);
         command
             .arg("plan")
-            .arg(component)
+            .arg(&revisions.component)
             .arg(parameters)
-            .args(["--model", MODEL]);
+            .args(["--model", Priced::PerToken.model()]);
         self.ask(&mut command)
+    }
+
+    /// How many events a second the state is made anew with from the journal, as after a loss of all but the journal.
+    #[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
+    fn rebuild(&self, data: &Path, measured: &[Measured]) -> anyhow::Result<Measured> {
+        let sent = measured.iter().filter(|one| one.name.ends_with("_sent"));
+        let events = sent.map(|one| one.value).sum::<f64>();
+        let started = Instant::now();
+        workspace::output(
+            Command::new(&self.farebox)
+                .args(["journal", "rebuild", "--data"])
+                .arg(data),
+        )?;
+        let took = started.elapsed().as_secs_f64();
+        Ok(Measured::new("rebuild", events / took.max(f64::EPSILON), "1/s"))
     }
 
     /// A command with a server. The key goes through the environment, where no list of processes shows it.
@@ -185,57 +331,40 @@ impl Bench {
         all.env("FAREBOX_KEY", server.key()).arg(command);
         all.args(["--address", server.address().trim_start_matches("http://")]);
         all.args([
-            "--customers",
-            &customers.count.to_string(),
-            "--model",
-            MODEL,
-            "--run",
-            run,
-        ]);
-        all.args([
             "--prefix",
             customers.prefix,
-            "--seconds",
-            &self.seconds.to_string(),
+            "--customers",
+            &customers.count.to_string(),
         ]);
+        all.args([
+            "--shape",
+            customers.priced.shape(),
+            "--model",
+            customers.priced.model(),
+        ]);
+        all.args(["--run", run, "--seconds", &self.options.seconds.to_string()]);
         all
     }
 
     fn ask(&self, command: &mut Command) -> anyhow::Result<Vec<Measured>> {
-        let said = workspace::output(command)?;
-        said.lines()
-            .map(|line| serde_json::from_str(line).with_context(|| format!("not a measurement: {line}")))
-            .collect()
+        measurements(&workspace::output(command)?)
     }
 }
 
-/// The plan in force, and customers who can pay for more than any run asks.
-async fn prepare(server: &Server, component: &Path) -> anyhow::Result<()> {
-    let client = Client::new(server.address(), server.key())?;
-    let component = client.push_component(PLAN, std::fs::read(component)?).await?;
-    let parameters = std::fs::read_to_string(workspace::root().join(PARAMETERS))?;
-    client.push_revision(PLAN, &component, &parameters).await?;
-    let mut tasks = JoinSet::new();
-    for first in 0..CREATED_AT_ONCE {
-        let client = client.clone();
-        tasks.spawn(async move {
-            for Customers { prefix, count } in [CALLERS, SENDERS] {
-                for index in (first..count).step_by(CREATED_AT_ONCE as usize) {
-                    customer(&client, &format!("{prefix}-{index:06}")).await?;
-                }
-            }
-            anyhow::Ok(())
-        });
-    }
-    while let Some(task) = tasks.join_next().await {
-        task??;
-    }
-    Ok(())
+fn measurements(said: &str) -> anyhow::Result<Vec<Measured>> {
+    said.lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("not a measurement: {line}")))
+        .collect()
 }
 
 #[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
 fn written_each(name: &str, written: u64, sent: f64) -> Measured {
     Measured::new(format!("{name}_written"), float(written) / sent.max(1.0), "bytes")
+}
+
+#[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
+fn plus(a: f64, b: f64) -> f64 {
+    a + b
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a measurement, far below 2^52")]
@@ -249,34 +378,4 @@ fn value_of(measured: &[Measured], name: &str) -> anyhow::Result<f64> {
     found
         .map(|one| one.value)
         .with_context(|| format!("{name} was not measured"))
-}
-
-/// How many events a second the state is made anew with from the journal, as after a loss of all but the journal.
-#[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
-fn rebuild(farebox: &Path, data: &Path, measured: &[Measured]) -> anyhow::Result<Vec<Measured>> {
-    let sent = measured.iter().filter(|one| one.name.ends_with("_sent"));
-    let events = sent.map(|one| one.value).sum::<f64>();
-    let started = Instant::now();
-    workspace::output(
-        Command::new(farebox)
-            .args(["journal", "rebuild", "--data"])
-            .arg(data),
-    )?;
-    let took = started.elapsed().as_secs_f64();
-    Ok(vec![Measured::new(
-        "rebuild",
-        events / took.max(f64::EPSILON),
-        "1/s",
-    )])
-}
-
-async fn customer(client: &Client, id: &str) -> anyhow::Result<()> {
-    client.put_customer(id, &json!({ "name": id })).await?;
-    client
-        .subscribe(&json!({ "id": format!("{id}-{PLAN}"), "customer": id, "plan": PLAN }))
-        .await?;
-    let grant =
-        json!({ "id": format!("{id}-paid"), "asset": "usd", "amount": "1000000", "category": "paid" });
-    client.grant(id, &grant).await?;
-    Ok(())
 }

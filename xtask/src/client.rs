@@ -206,6 +206,21 @@ pub struct Entry {
     pub amount: Decimal,
 }
 
+/// Frames of a journal, each of them one sync, and the records in them.
+#[derive(Debug, Clone, Copy)]
+pub struct Frames {
+    frames: f64,
+    records: f64,
+}
+
+impl Frames {
+    /// Records of a frame, of those that were written since.
+    #[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
+    pub fn records_each_since(self, before: Frames) -> f64 {
+        (self.records - before.records) / (self.frames - before.frames).max(1.0)
+    }
+}
+
 impl Client {
     /// For `server` (`http://127.0.0.1:8080`) with `key`. Connects to nothing yet.
     pub fn new(server: &str, key: &str) -> anyhow::Result<Client> {
@@ -333,6 +348,27 @@ impl Client {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// How many frames the server has written to its journal, and how many records.
+    pub async fn frames(&self) -> anyhow::Result<Frames> {
+        let answer = self
+            .request(Method::GET, "/metrics")
+            .send()
+            .await?
+            .error_for_status()?;
+        let text = answer.text().await?;
+        let number = |name: &str| -> anyhow::Result<f64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            // Nothing was written yet.
+            line.map_or(Ok(0.0), |rest| {
+                rest.trim().parse().with_context(|| format!("{name}{rest}"))
+            })
+        };
+        Ok(Frames {
+            frames: number("farebox_store_frame_records_count ")?,
+            records: number("farebox_store_frame_records_sum ")?,
+        })
     }
 
     /// A request that must succeed.

@@ -22,11 +22,29 @@ pub struct Server {
     address: String,
     key: String,
     log: PathBuf,
+    started_in: Duration,
 }
 
 impl Server {
-    /// Starts the program on a data folder, on a free port. Its log goes to `log`.
+    /// Starts the program on a new data folder, on a free port. Its log goes to `log`.
     pub fn start(farebox: &Path, data: &Path, log: &Path) -> anyhow::Result<Server> {
+        let (mut server, first) = Server::spawn(farebox, data, log)?;
+        let key = first.get("admin_key").and_then(Value::as_str);
+        let key = key.with_context(|| format!("no `admin_key` in {first}; is the folder new?"))?;
+        server.key = key.to_string();
+        Ok(server)
+    }
+
+    /// Starts it on a folder that it had before, with the key that it printed then.
+    pub fn again(farebox: &Path, data: &Path, log: &Path, key: String) -> anyhow::Result<Server> {
+        let (mut server, _) = Server::spawn(farebox, data, log)?;
+        server.key = key;
+        Ok(server)
+    }
+
+    /// The program, and the first line that it said: it answers from then on.
+    fn spawn(farebox: &Path, data: &Path, log: &Path) -> anyhow::Result<(Server, Value)> {
+        let started = Instant::now();
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut child = Command::new(farebox)
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
@@ -44,13 +62,25 @@ impl Server {
             address: String::new(),
             key: String::new(),
             log: log.to_path_buf(),
+            started_in: Duration::ZERO,
         };
         let first = first_line(stdout).with_context(|| server.last_words("said nothing"))?;
-        let text = |name: &str| first.get(name).and_then(Value::as_str).map(str::to_string);
-        server.address = text("url").with_context(|| format!("no `url` in {first}"))?;
-        server.key =
-            text("admin_key").with_context(|| format!("no `admin_key` in {first}; is the folder new?"))?;
-        Ok(server)
+        server.started_in = started.elapsed();
+        let url = first.get("url").and_then(Value::as_str);
+        server.address = url.with_context(|| format!("no `url` in {first}"))?.to_string();
+        Ok((server, first))
+    }
+
+    /// Time from its start until it answered.
+    pub fn started_in(&self) -> Duration {
+        self.started_in
+    }
+
+    /// Ends it as a power cut would, as far as the process goes.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().context("cannot kill the server")?;
+        self.child.wait().context("cannot wait for the server")?;
+        Ok(())
     }
 
     /// `http://127.0.0.1:40123`.
@@ -61,11 +91,6 @@ impl Server {
     /// The key that it printed.
     pub fn key(&self) -> &str {
         &self.key
-    }
-
-    /// Bytes that it had the disk write so far.
-    pub fn written_bytes(&self) -> anyhow::Result<u64> {
-        self.told_by_system("io", "write_bytes:")
     }
 
     /// Its memory, in MiB.

@@ -174,11 +174,16 @@ pub fn build_program(what: Build, name: &str) -> anyhow::Result<PathBuf> {
 
 /// Builds a plan of `example-plans/` with `farebox plan build` and gives the path of the component.
 pub fn build_plan(farebox: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    build_plan_in(farebox, &root().join("example-plans").join(name))
+}
+
+/// The same of a plan in any folder.
+pub fn build_plan_in(farebox: &Path, source: &Path) -> anyhow::Result<PathBuf> {
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
     let part = Part::announced(&format!("building the plan {name}"));
-    let source = root().join("example-plans").join(name);
     run(Command::new(farebox)
         .args(["plan", "build"])
-        .arg(&source)
+        .arg(source)
         .current_dir(root()))?;
     part.done();
     let path = target_dir().join("plans").join(format!("{name}.wasm"));

@@ -127,21 +127,16 @@ struct Body {
 impl Body {
     fn new(target: &Target, index: usize, batch: usize) -> Body {
         let mut bytes = Vec::new();
+        let fields = target.shape.fields(&target.model);
         let mut places = Vec::with_capacity(batch);
         let mut customer = u32::try_from(index * 131).unwrap_or(0) % target.customers;
         for _ in 0..batch {
             bytes.extend_from_slice(format!("{{\"id\":\"{}-{index}-", target.run).as_bytes());
             places.push(bytes.len());
-            // Four measures and four attributes, as a gateway reports a call: some 350 bytes.
             let rest = format!(
-                "{:0width$}\",\"customer\":\"{}-{customer:06}\",\"type\":\"llm.call\",\
-                 \"measures\":{{\"input_tokens\":1200,\"cache_read_tokens\":6400,\
-                 \"output_tokens\":350,\"reasoning_tokens\":128}},\
-                 \"attributes\":{{\"model\":\"{}\",\"team\":\"search-and-ranking\",\
-                 \"feature\":\"answer-with-sources\",\"agent\":\"assistant-eu\"}}}}\n",
+                "{:0width$}\",\"customer\":\"{}-{customer:06}\",{fields}}}\n",
                 0,
                 target.prefix,
-                target.model,
                 width = DIGITS
             );
             bytes.extend_from_slice(rest.as_bytes());
@@ -183,6 +178,7 @@ mod tests {
             key: "k".into(),
             prefix: "c".into(),
             customers: 3,
+            shape: crate::wire::Shape::Llm,
             model: "gpt-5".into(),
             run: "r".into(),
             time: Duration::from_secs(1),

@@ -21,7 +21,12 @@ pub enum What {
 const WARM_UP: u32 = 5;
 
 /// p50, p99 and rate.
-pub async fn run(target: &Target, what: What, connections: usize) -> anyhow::Result<Vec<Measured>> {
+pub async fn run(
+    target: &Target,
+    what: What,
+    connections: usize,
+    name: Option<&str>,
+) -> anyhow::Result<Vec<Measured>> {
     let start = Instant::now();
     let counted = start + target.time / WARM_UP;
     let end = counted + target.time;
@@ -36,9 +41,10 @@ pub async fn run(target: &Target, what: What, connections: usize) -> anyhow::Res
     for task in tasks {
         all.add(task.await??)?;
     }
-    let name = match what {
-        What::Empty => format!("empty_post_{connections}"),
-        What::Authorize => format!("authorize_{connections}"),
+    let name = match (name, what) {
+        (Some(name), _) => name.to_string(),
+        (None, What::Empty) => format!("empty_post_{connections}"),
+        (None, What::Authorize) => format!("authorize_{connections}"),
     };
     Ok(spread(&name, &all, target.time))
 }
@@ -79,9 +85,9 @@ async fn one(
 
 fn authorize(target: &Target, customer: u32, index: usize, round: u64) -> String {
     format!(
-        "{{\"id\":\"{}-{index}-{round}\",\"customer\":\"{}-{customer:06}\",\"event\":{{\"type\":\"llm.call\",\
-         \"measures\":{{\"input_tokens\":1200,\"cache_read_tokens\":0,\"output_tokens\":512}},\
-         \"attributes\":{{\"model\":\"{}\"}}}}}}",
-        target.run, target.prefix, target.model
+        "{{\"id\":\"{}-{index}-{round}\",\"customer\":\"{}-{customer:06}\",\"event\":{{{}}}}}",
+        target.run,
+        target.prefix,
+        target.shape.fields(&target.model)
     )
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use measured::Measured;
-use wire::Target;
+use wire::{Shape, Target};
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -46,6 +46,9 @@ enum Command {
         /// Connections, each with one request at a time.
         #[arg(long)]
         connections: usize,
+        /// What the measurement is called; else by what is sent, and the connections.
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Usage events in calls of many.
     Events {
@@ -87,8 +90,11 @@ struct ServerArgs {
     /// How many of them.
     #[arg(long)]
     customers: u32,
-    /// The model of every event.
-    #[arg(long)]
+    /// What events say.
+    #[arg(long, value_enum, default_value_t = Shape::Llm)]
+    shape: Shape,
+    /// The model of every event, where it has one.
+    #[arg(long, default_value = "")]
     model: String,
     /// Makes the ids of this run its own.
     #[arg(long)]
@@ -105,6 +111,7 @@ impl ServerArgs {
             key: self.key.clone(),
             prefix: self.prefix.clone(),
             customers: self.customers.max(1),
+            shape: self.shape,
             model: self.model.clone(),
             run: self.run.clone(),
             time: Duration::from_secs(self.seconds.max(1)),
@@ -119,7 +126,8 @@ fn main() -> anyhow::Result<()> {
             server,
             what,
             connections,
-        } => runtime()?.block_on(load::run(&server.target(), what, connections))?,
+            name,
+        } => runtime()?.block_on(load::run(&server.target(), what, connections, name.as_deref()))?,
         Command::Events {
             server,
             connections,

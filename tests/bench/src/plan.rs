@@ -23,7 +23,18 @@ const EVENTS: usize = 20_000;
 /// Rounds; the median is told.
 const ROUNDS: usize = 9;
 /// What each event says.
-const MEASURES: [(&str, i64); 2] = [("input_tokens", 1_200), ("output_tokens", 350)];
+const MEASURES: [(&str, i64); 4] = [
+    ("input_tokens", 1_200),
+    ("cache_read_tokens", 6_400),
+    ("output_tokens", 350),
+    ("reasoning_tokens", 128),
+];
+/// And beside its model.
+const ATTRIBUTES: [(&str, &str); 3] = [
+    ("team", "search-and-ranking"),
+    ("feature", "answer-with-sources"),
+    ("agent", "assistant-eu"),
+];
 
 /// Nanoseconds per event by size of the batch, sandboxed and native.
 pub fn run(component: &Path, parameters: &Path, model: &str) -> anyhow::Result<Vec<Measured>> {
@@ -66,7 +77,11 @@ fn sandboxed(runtime: &Runtime, revision: &Arc<Revision>, model: &str, size: usi
         .iter()
         .map(|(name, value)| ((*name).to_string(), Nanos::units(*value)))
         .collect();
-    let attributes = Attributes::from([("model".to_string(), model.to_string())]);
+    let attributes: Attributes = ATTRIBUTES
+        .iter()
+        .chain(&[("model", model)])
+        .map(|(name, value)| ((*name).to_string(), (*value).to_string()))
+        .collect();
     let period = Period {
         start: Timestamp::EPOCH,
         end: Timestamp::from_micros(1 << 50),
@@ -110,6 +125,9 @@ fn sandboxed(runtime: &Runtime, revision: &Arc<Revision>, model: &str, size: usi
 
 fn natively(plan: &Harness<PerToken>, model: &str, size: usize) -> anyhow::Result<u64> {
     let mut event = Event::new("llm.call").attribute("model", model);
+    for (name, value) in ATTRIBUTES {
+        event = event.attribute(name, value);
+    }
     for (name, value) in MEASURES {
         event = event.measure(name, value);
     }

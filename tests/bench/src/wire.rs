@@ -10,6 +10,32 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// What events of a load say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// A call of a model: four measures and four attributes, as a gateway reports it; some 300 bytes.
+    Llm,
+    /// A call with one measure, `units`, and one attribute.
+    Units,
+}
+
+impl Shape {
+    /// Type, measures and attributes of an event, as JSON.
+    pub fn fields(self, model: &str) -> String {
+        match self {
+            Shape::Llm => format!(
+                "\"type\":\"llm.call\",\"measures\":{{\"input_tokens\":1200,\"cache_read_tokens\":6400,\
+                 \"output_tokens\":350,\"reasoning_tokens\":128}},\
+                 \"attributes\":{{\"model\":\"{model}\",\"team\":\"search-and-ranking\",\
+                 \"feature\":\"answer-with-sources\",\"agent\":\"assistant-eu\"}}"
+            ),
+            Shape::Units => "\"type\":\"api.call\",\"measures\":{\"units\":3},\
+                             \"attributes\":{\"region\":\"eu-central\"}"
+                .to_string(),
+        }
+    }
+}
+
 /// Whom a load is for.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -21,7 +47,9 @@ pub struct Target {
     pub prefix: String,
     /// How many customers there are.
     pub customers: u32,
-    /// The model of every event.
+    /// What events are of.
+    pub shape: Shape,
+    /// The model of every event, where it has one.
     pub model: String,
     /// Makes ids unique.
     pub run: String,

@@ -16,6 +16,15 @@ const P99_MAX: f64 = 4.0;
 const EVENTS_MIN: f64 = 400_000.0;
 /// Of that rate, where all events are of one customer.
 const HOT_MIN: f64 = 0.5;
+/// Of that rate, where they are of a million.
+const WALLETS_MIN: f64 = 0.8;
+/// Times the rate of Redis and of PostgreSQL, which price nothing.
+const REDIS_MIN: f64 = 2.0;
+const POSTGRESQL_MIN: f64 = 6.0;
+/// Memory of the server behind all loads.
+const MEMORY_MIB_MAX: f64 = 2_048.0;
+/// Time to the first answer after a kill.
+const OPEN_SECONDS_MAX: f64 = 5.0;
 /// Bytes that are written for each byte of an event, in the journal and the state together.
 const WRITTEN_MAX: f64 = 3.0;
 /// Events a second of which the state is made anew.
@@ -35,6 +44,9 @@ pub struct Measured {
     pub value: f64,
     /// `us`, `ns`, `1/s`.
     pub unit: String,
+    /// The least and the most of several runs, of which `value` is the median.
+    #[serde(skip)]
+    pub spread: Option<(f64, f64)>,
 }
 
 impl Measured {
@@ -44,7 +56,13 @@ impl Measured {
             name: name.into(),
             value,
             unit: unit.to_string(),
+            spread: None,
         }
+    }
+
+    /// Whether it counts what happened, so that several runs add up.
+    pub fn is_sum(&self) -> bool {
+        self.name.ends_with("_sent")
     }
 }
 
@@ -73,7 +91,7 @@ impl Report {
     /// Puts references and targets beside the numbers.
     pub fn new(measured: &[Measured]) -> Report {
         let sync = middle(measured, "fdatasync_p50");
-        let told = measured.iter().filter(|m| !m.name.ends_with("_sent"));
+        let told = measured.iter().filter(|m| !m.is_sum() || m.name == IDS);
         let rows = told.map(|m| {
             let reference = reference(&m.name).and_then(|name| match name.as_str() {
                 "fdatasync_p50" => sync.clone(),
@@ -97,13 +115,25 @@ impl Report {
     pub fn text(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
-        table.set_header(["measured", "value", "unit", "beside", "ratio", "target", ""]);
+        table.set_header([
+            "measured",
+            "median",
+            "unit",
+            "least to most",
+            "beside",
+            "ratio",
+            "target",
+            "",
+        ]);
         for row in &self.rows {
             let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
             table.add_row([
                 Cell::new(&row.measured.name),
                 right(number(row.measured.value)),
                 Cell::new(&row.measured.unit),
+                right(row.measured.spread.map_or(String::new(), |(low, high)| {
+                    format!("{} to {}", number(low), number(high))
+                })),
                 Cell::new(row.reference.as_ref().map_or("", |r| r.name.as_str())),
                 right(row.ratio().map_or(String::new(), |ratio| format!("{ratio:.2}"))),
                 right(row.target.map_or(String::new(), Target::text)),
@@ -117,7 +147,8 @@ impl Report {
         format!(
             "{table}\nempty_post: POST /v1/authorize without a body, refused once the key was checked.\n\
              fdatasync: 4 KiB over zeros on the disk of the data folder, before and after the loads. raw_append: 1 MiB each.\n\
-             _written: bytes that the disk had to write for an event of _bytes, journal, state and all that is made of them."
+             _written: bytes that the disk wrote for an event of _bytes, journal, state and all that is made of them.\n\
+             _records_a_sync: calls that shared a sync. redis, postgresql: the same debit without a price."
         )
     }
 }
@@ -128,6 +159,8 @@ impl Row {
             "name": self.measured.name,
             "value": self.measured.value,
             "unit": self.measured.unit,
+            "low": self.measured.spread.map(|(low, _)| low),
+            "high": self.measured.spread.map(|(_, high)| high),
             "reference": self.reference.as_ref().map(|r| json!({"name": r.name, "value": r.value})),
             "ratio": self.ratio(),
             "target": self.target.map(Target::text),
@@ -160,6 +193,15 @@ impl Target {
 
 /// By name, what a measurement is shown beside.
 fn reference(name: &str) -> Option<String> {
+    if matches!(name, REDIS | POSTGRESQL) {
+        return Some("authorize_256_rate".to_string());
+    }
+    if name.starts_with("postgresql_batch_") {
+        return Some(EVENTS.to_string());
+    }
+    if name.ends_with("_records_a_sync") {
+        return None;
+    }
     if let Some(rest) = name.strip_prefix("authorize_") {
         return Some(match rest {
             "1_p50" => "fdatasync_p50".to_string(),
@@ -170,7 +212,7 @@ fn reference(name: &str) -> Option<String> {
     if let Some(load) = name.strip_suffix("_written") {
         return Some(format!("{load}_bytes"));
     }
-    if name == HOT {
+    if matches!(name, HOT | WALLETS | GRADUATED | DEALS) {
         return Some(EVENTS.to_string());
     }
     name.strip_prefix("plan_sandboxed_")
@@ -180,6 +222,14 @@ fn reference(name: &str) -> Option<String> {
 /// The load of events that targets are about, and the same for one customer.
 const EVENTS: &str = "events_4x2000";
 const HOT: &str = "events_hot_4x2000";
+/// The same for many customers, for plans with a memory, and for many plans.
+const WALLETS: &str = "events_wallets_4x2000";
+const GRADUATED: &str = "events_graduated_4x2000";
+const DEALS: &str = "events_deals_4x2000";
+/// Ids that were known before the loads.
+const IDS: &str = "ids_sent";
+const REDIS: &str = "redis_64_rate";
+const POSTGRESQL: &str = "postgresql_64_rate";
 
 /// By name and by what it is beside, what was promised.
 #[expect(clippy::float_arithmetic, reason = "a limit for a measurement, no money")]
@@ -191,7 +241,12 @@ fn target(name: &str, beside: Option<&Measured>) -> Option<Target> {
         "authorize_256_p99" => Target::AtMost(beside? * P99_MAX),
         EVENTS => Target::AtLeast(EVENTS_MIN),
         HOT => Target::AtLeast(beside? * HOT_MIN),
+        WALLETS => Target::AtLeast(beside? * WALLETS_MIN),
+        REDIS => Target::AtMost(beside? / REDIS_MIN),
+        POSTGRESQL => Target::AtMost(beside? / POSTGRESQL_MIN),
         "rebuild" => Target::AtLeast(REBUILD_MIN),
+        "open_after_kill" => Target::AtMost(OPEN_SECONDS_MAX),
+        "resident_memory" => Target::AtMost(MEMORY_MIB_MAX),
         "plan_sandboxed_1" => Target::AtMost(FRESH_NS_MAX),
         "plan_sandboxed_256" => Target::AtMost(EVALUATION_NS_MAX.min(beside? * NATIVELY_MAX)),
         name if name.ends_with("_written") => Target::AtMost(beside? * WRITTEN_MAX),
@@ -227,11 +282,7 @@ mod tests {
     use super::*;
 
     fn measured(name: &str, value: f64, unit: &str) -> Measured {
-        Measured {
-            name: name.into(),
-            value,
-            unit: unit.into(),
-        }
+        Measured::new(name, value, unit)
     }
 
     fn line(report: &Report, name: &str) -> Value {
@@ -260,6 +311,11 @@ mod tests {
             measured("plan_native_256", 90.0, "ns"),
             measured("plan_sandboxed_256", 271.0, "ns"),
             measured("fdatasync_p50", 140.0, "us"),
+            measured("redis_64_rate", 27_000.0, "1/s"),
+            measured("postgresql_64_rate", 8_999.0, "1/s"),
+            measured("events_wallets_4x2000", 327_000.0, "1/s"),
+            measured("open_after_kill", 5.1, "s"),
+            measured("authorize_256_records_a_sync", 31.0, ""),
         ]);
         let authorize = line(&report, "authorize_1_p50");
         assert_eq!(authorize["target"], "<= 330.0"); // 1.5 * 120 + 150
@@ -273,6 +329,14 @@ mod tests {
         assert_eq!(line(&report, "events_4x2000_written")["holds"], false);
         assert_eq!(line(&report, "events_hot_4x2000")["holds"], true); // half of 410,000
         assert_eq!(line(&report, "authorize_256_rate")["holds"], false); // 60 % are 54,000
+        assert_eq!(line(&report, "redis_64_rate")["holds"], false); // 53,999 is less than twice as much
+        assert_eq!(line(&report, "postgresql_64_rate")["holds"], true); // and just more than six times
+        assert_eq!(line(&report, "events_wallets_4x2000")["holds"], false); // four fifths are 328,000
+        assert_eq!(line(&report, "open_after_kill")["holds"], false);
+        assert_eq!(
+            line(&report, "authorize_256_records_a_sync")["ratio"],
+            Value::Null
+        );
         assert_eq!(line(&report, "plan_sandboxed_256")["target"], "<= 270.0"); // three times 90
         assert!(
             !report
