@@ -293,3 +293,44 @@ fn reading_one_record_reads_one_block() {
     assert_eq!(reads(42), 1, "one block of the file is kept, not all");
     assert_eq!(reads(200), 0, "but records that were read are kept as such");
 }
+
+/// A frame's records are found by its place and their numbers: also where there are more of them than its first page has bytes.
+#[test]
+fn each_record_of_a_frame_of_thousands_is_found() {
+    const RECORDS: u64 = 9_000;
+    let dir = scratch_dir();
+    let options = || Options {
+        segment_bytes: 4 << 20,
+        ..options()
+    };
+    let wallet = WalletKey::new("acme", "w");
+    let store = JournalStore::open(dir.path(), options(), Arc::new(BodyFold)).unwrap();
+    let body = |n: u64| format!("{n:06}").into_bytes();
+    let mut draft = Draft::new(&wallet, 0);
+    for n in 0..RECORDS {
+        draft = draft.record(&[id(n)], &body(n));
+    }
+    store.commit(vec![draft.commit()]).unwrap();
+    let behind = Draft::new(&wallet, RECORDS).record(&[id(RECORDS)], &body(RECORDS));
+    store.commit(vec![behind.commit()]).unwrap();
+    let found = |store: &JournalStore| {
+        for n in [0, 1, 70, 4_093, 4_094, 4_095, 4_096, 8_190, 8_191, 8_999, 9_000] {
+            let records = store.find(&wallet, id(n)).unwrap();
+            assert_eq!(records.len(), 1, "{n}");
+            assert_eq!(records[0].sequence, n + 1);
+            assert!(records[0].body.ends_with(&body(n)), "{n}");
+        }
+        let history = store.history(&wallet, None, 10_000).unwrap();
+        assert_eq!(history.len(), 9_001);
+        for (n, record) in (0..=RECORDS).rev().zip(history) {
+            assert!(
+                record.sequence == n + 1 && record.body.ends_with(&body(n)),
+                "{n}: {record:?}"
+            );
+        }
+    };
+    found(&store);
+    store.close().unwrap();
+    drop(store);
+    found(&JournalStore::open(dir.path(), options(), Arc::new(BodyFold)).unwrap());
+}
