@@ -1,8 +1,9 @@
 //! Spending limits through the lanes: what is decided together, what is lost, and what a restart finds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use farebox_engine::LedgerFold;
+use farebox_engine::{LedgerFold, Round};
 use farebox_ledger::LimitView;
 use farebox_record::command::{Command, PutLimit};
 use farebox_record::ids::{CallId, CustomerId, LimitName};
@@ -10,7 +11,7 @@ use farebox_record::outcome::Effect;
 use farebox_record::spending::{CalendarUnit, LimitTerms, OnExceed, Scope, Threshold, Window};
 use farebox_store::{JournalStore, LossyStore, MemoryStore, Options};
 
-use crate::house::{House, authorize, is_allowed, is_denied, usage, usd};
+use crate::house::{FIRST, House, authorize, is_allowed, is_denied, usage, usd};
 
 pub fn limit(amount: &str) -> Command {
     Command::PutLimit(PutLimit {
@@ -48,6 +49,25 @@ async fn a_hundred_of_a_thousand_calls_fit_a_limit_of_a_hundred() {
     let denied = replies.iter().filter(|reply| is_denied(reply)).count();
     assert_eq!((allowed, denied), (100, 900));
     assert_eq!(counted(&house).await, ("0".into(), "100".into()));
+    house.engine.stop().unwrap();
+}
+
+/// What its limits may announce is more than the whole of such a round has room for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_whose_limits_take_more_than_a_round_is_served() {
+    let round = Round {
+        commands: 1,
+        bytes: 1,
+    };
+    let house = House::in_rounds(Arc::new(MemoryStore::new()), 1, round);
+    house.push();
+    house.activate(FIRST);
+    house.customer("ada", "10000").await;
+    house.done("ada", limit("100")).await;
+    let calls = (0..20).map(|n| authorize(&format!("c{n}"), 1_000_000, 0));
+    let replies = tokio::time::timeout(Duration::from_secs(60), house.replies("ada", calls)).await;
+    assert!(replies.expect("the lane goes on").iter().all(is_allowed));
+    assert_eq!(counted(&house).await, ("0".into(), "20".into()));
     house.engine.stop().unwrap();
 }
 
