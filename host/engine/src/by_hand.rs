@@ -1,7 +1,7 @@
 //! An engine without threads, for whoever decides itself in which order things happen: a simulator.
 //!
-//! In a server each lane, the committer, the loaders, the refolder, the sweeper, the rater, the projector and who writes
-//! quarantines down are threads that wait for one another's messages. By hand, the same code runs when it is told to, one
+//! In a server each lane, each siding, the committer, the loaders, the refolder, the sweeper, the rater, the projector and who
+//! writes quarantines down are threads that wait for one another's messages. By hand, the same code runs when it is told to, one
 //! piece at a time, on the thread that tells it: with no thread there is no chance in the order of things.
 
 use crossbeam_channel::{Receiver, Sender};
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::committer::{self, Dead, Shipment};
 use crate::crew::Crew;
 use crate::engine::{Engine, lane_of, refresh_for_loader};
-use crate::lane::{Lane, Message};
+use crate::lane::{Lane, Message, Shunted, Siding};
 use crate::loader::{self, Load};
 use crate::projection::Projector;
 use crate::quarantine;
@@ -24,6 +24,8 @@ use crate::sweeper::Sweeper;
 pub enum Work {
     /// A lane takes in what is queued for it, and carries out what it can. Lanes are counted from 0.
     Lane(usize),
+    /// A siding decides about the wallet that was sent to it first, and about those behind it. Sidings are counted from 0.
+    Siding(usize),
     /// The committer commits what was shipped to it, and releases the answers.
     Commit,
     /// A loader fetches the one thing that was asked for first.
@@ -47,6 +49,7 @@ pub(crate) struct Hands(Mutex<Option<Parts>>);
 
 struct Parts {
     lanes: Vec<(Lane, Receiver<Message>)>,
+    sidings: Vec<(Siding, Receiver<Shunted>)>,
     inboxes: Vec<Sender<Message>>,
     shipments: Receiver<Shipment>,
     loads: Receiver<(usize, Load)>,
@@ -65,6 +68,7 @@ impl Hands {
         let _ = followers.try_send(()); // a projector begins with what it does not have yet
         Hands(Mutex::new(Some(Parts {
             lanes: crew.lanes,
+            sidings: crew.sidings,
             inboxes: crew.inboxes,
             shipments: crew.shipments,
             loads: crew.loads,
@@ -86,6 +90,9 @@ impl Parts {
             .filter(|(_, (_, inbox))| !inbox.is_empty())
             .map(|(index, _)| Work::Lane(index))
             .collect();
+        let sidings = self.sidings.iter().enumerate();
+        let sidings = sidings.filter(|(_, (_, inbox))| !inbox.is_empty());
+        waiting.extend(sidings.map(|(index, _)| Work::Siding(index)));
         waiting.extend((!self.shipments.is_empty()).then_some(Work::Commit));
         waiting.extend((!self.loads.is_empty()).then_some(Work::Load));
         waiting.extend((!self.folds.is_empty()).then_some(Work::Refold));
@@ -134,6 +141,14 @@ impl Engine {
                     && let Ok(first) = inbox.try_recv()
                 {
                     lane.drain(first, inbox);
+                }
+                Ok(())
+            }
+            Work::Siding(index) => {
+                if let Some((siding, inbox)) = parts.sidings.get_mut(index)
+                    && let Ok(first) = inbox.try_recv()
+                {
+                    siding.drain(first, inbox);
                 }
                 Ok(())
             }

@@ -13,8 +13,8 @@ use crate::committer::{self, Shipment};
 use crate::controls::Controls;
 use crate::engine::{Config, lane_of, refresh_for_loader};
 use crate::error::EngineError;
-use crate::lane::{Lane, Message};
-use crate::limits::LOADER_THREADS;
+use crate::lane::{Lane, Message, Shunted, Siding, Ways};
+use crate::limits::{LOADER_THREADS, SIDINGS};
 use crate::loader::{self, Load};
 use crate::projection::{self, Status};
 use crate::rater;
@@ -27,6 +27,7 @@ pub(crate) struct Crew {
     pub shared: Arc<Shared>,
     pub inboxes: Vec<Sender<Message>>,
     pub lanes: Vec<(Lane, Receiver<Message>)>,
+    pub sidings: Vec<(Siding, Receiver<Shunted>)>,
     pub shipments: Receiver<Shipment>,
     pub loads: Receiver<(usize, Load)>,
     pub folds: Receiver<(usize, refold::Ask)>,
@@ -50,16 +51,34 @@ impl Crew {
         let (committer, shipments) = unbounded::<Shipment>();
         let (loader, loads) = unbounded::<(usize, Load)>();
         let (refolder, folds) = unbounded::<(usize, refold::Ask)>();
-        let lane = |index| {
-            let (committer, loader, refolder) = (committer.clone(), loader.clone(), refolder.clone());
-            Lane::new(index, round, Arc::clone(&shared), committer, loader, refolder)
+        let (sidings, shunted): (Vec<_>, Vec<_>) = (0..SIDINGS).map(|_| unbounded::<Shunted>()).unzip();
+        let to_sidings = Ways {
+            committer: committer.clone(),
+            loader,
+            refolder,
+            sidings,
         };
+        // A siding sends to none, so that all of them end when the lanes have.
+        let of_siding = Ways {
+            sidings: Vec::new(),
+            ..to_sidings.clone()
+        };
+        let lane = |index, ways: &Ways| {
+            let ways = ways.clone();
+            Lane::new((index, lanes), round, Arc::clone(&shared), ways)
+        };
+        let sidings = shunted.into_iter().map(|inbox| {
+            let siding = Siding::new(lane(0, &of_siding), inboxes.clone());
+            (siding, inbox)
+        });
+        let sidings = sidings.collect();
         let lanes = outboxes
             .into_iter()
             .enumerate()
-            .map(|(index, inbox)| (lane(index), inbox));
+            .map(|(index, inbox)| (lane(index, &to_sidings), inbox));
         let crew = Crew {
             lanes: lanes.collect(),
+            sidings,
             shared: Arc::clone(&shared),
             inboxes,
             shipments,
@@ -85,6 +104,12 @@ impl Crew {
         for (index, (lane, inbox)) in self.lanes.into_iter().enumerate() {
             threads.push(spawn(&shared, format!("lane-{index}"), move || {
                 lane.run(&inbox);
+                Ok(())
+            })?);
+        }
+        for (index, (siding, inbox)) in self.sidings.into_iter().enumerate() {
+            threads.push(spawn(&shared, format!("siding-{index}"), move || {
+                siding.run(&inbox);
                 Ok(())
             })?);
         }

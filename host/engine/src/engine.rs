@@ -1,7 +1,7 @@
 //! The handle: starts the threads, takes calls in, and stops.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::projection::Status;
 use crate::quarantine;
 use crate::request::{Ask, Collector, Rejected, Reply, ReplyTo, Request};
 use crate::shared::Shared;
+use crate::shares::{Full, Share, Shares};
 
 /// What the engine's own work waits for room on a lane before it asks again.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
@@ -105,8 +106,8 @@ struct Inner {
 
 struct LaneHandle {
     inbox: Sender<Message>,
-    /// Commands that it can still take in.
-    room: Arc<AtomicUsize>,
+    /// Commands that it can take in.
+    room: Shares,
 }
 
 impl Engine {
@@ -160,11 +161,11 @@ impl Engine {
         threads: Vec<JoinHandle<()>>,
         hands: Option<Hands>,
     ) -> Engine {
-        let room = || Arc::new(AtomicUsize::new(LANE_QUEUE_MAX));
-        let lanes = inboxes
-            .into_iter()
-            .map(|inbox| LaneHandle { inbox, room: room() })
-            .collect();
+        let lane = |inbox| LaneHandle {
+            inbox,
+            room: Shares::new(LANE_QUEUE_MAX),
+        };
+        let lanes = inboxes.into_iter().map(lane).collect();
         let inner = Inner {
             shared,
             lanes,
@@ -242,7 +243,7 @@ impl Engine {
                     let _ = woken.blocking_recv(); // a sender that is gone has left its replies behind
                     return Ok(collector.take());
                 }
-                Err(Rejected::Busy) => std::thread::sleep(BUSY_WAIT),
+                Err(Rejected::Busy | Rejected::TenantBusy) => std::thread::sleep(BUSY_WAIT),
                 Err(rejected) => return Err(rejected),
             }
         }
@@ -274,11 +275,12 @@ impl Engine {
             .iter()
             .map(|key| lane_of(key, self.inner.lanes.len()))
             .collect();
-        self.reserve(&lanes)?;
+        let mut rooms = self.reserve(tenant, &lanes)?;
         let (collector, woken) = Collector::new(count);
         let mut jobs: Vec<Vec<Job>> = self.inner.lanes.iter().map(|_| Vec::new()).collect();
         for (index, ((request, key), lane)) in requests.into_iter().zip(keys).zip(&lanes).enumerate() {
-            let reply = ReplyTo::new(&collector, index, &self.inner.lanes[*lane].room);
+            let room = rooms[*lane].as_mut().and_then(Share::split_one);
+            let reply = ReplyTo::new(&collector, index, room);
             let task = match request.ask {
                 Ask::Command(command) => Task::Command(command),
                 Ask::Read => Task::Read,
@@ -332,26 +334,23 @@ impl Engine {
     }
 
     /// Room for every command on its lane, or none at all.
-    fn reserve(&self, lanes: &[usize]) -> Result<(), Rejected> {
+    fn reserve(&self, tenant: &TenantId, lanes: &[usize]) -> Result<Vec<Option<Share>>, Rejected> {
         let mut wanted = vec![0; self.inner.lanes.len()];
         for lane in lanes {
             wanted[*lane] += 1;
         }
-        for (index, count) in wanted.iter().enumerate() {
-            let take = |room: usize| room.checked_sub(*count);
-            let room = &self.inner.lanes[index].room;
-            if room
-                .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
-                .is_err()
-            {
-                for (given, count) in wanted[..index].iter().enumerate() {
-                    self.inner.lanes[given].room.fetch_add(*count, Ordering::AcqRel);
-                }
-                metrics::counter!("farebox_engine_busy_total").increment(1);
-                return Err(Rejected::Busy);
+        let reserve = |(lane, count): (&LaneHandle, usize)| match count {
+            0 => Ok(None),
+            _ => lane.room.take(tenant, count).map(Some),
+        };
+        let rooms: Result<_, _> = self.inner.lanes.iter().zip(wanted).map(reserve).collect();
+        rooms.map_err(|full| {
+            metrics::counter!("farebox_engine_busy_total").increment(1);
+            match full {
+                Full::All => Rejected::Busy,
+                Full::Tenant => Rejected::TenantBusy,
             }
-        }
-        Ok(())
+        })
     }
 
     /// The control planes as last committed.
@@ -501,8 +500,8 @@ impl Engine {
         if self.inner.stopping.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        let full = |lane: &LaneHandle| lane.room.load(Ordering::Acquire) == LANE_QUEUE_MAX;
-        while !self.inner.shared.has_failed() && !self.inner.lanes.iter().all(full) {
+        let is_empty = |lane: &LaneHandle| lane.room.is_unused();
+        while !self.inner.shared.has_failed() && !self.inner.lanes.iter().all(is_empty) {
             if !self.settle_by_hand() {
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -211,7 +211,7 @@ impl From<Rejected> for ControlError {
         match rejected {
             Rejected::Stopped => ControlError::Stopped,
             full @ Rejected::DiskNearlyFull { .. } => ControlError::DiskNearlyFull(full),
-            other @ (Rejected::Busy | Rejected::TooMany { .. }) => {
+            other @ (Rejected::Busy | Rejected::TenantBusy | Rejected::TooMany { .. }) => {
                 ControlError::Engine(EngineError::State(other.to_string()))
             }
         }

@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use farebox_record::time::{Span, Timestamp};
 
-/// Commands that one lane takes in before it is called full (429, nothing done).
+/// Commands that one lane takes in before it is called full (429, nothing done). One tenant may have as many as it leaves to
+/// others: half, where it is alone.
 pub const LANE_QUEUE_MAX: usize = 65_536;
 /// Commands of one call.
 pub const COMMANDS_PER_CALL_MAX: usize = 10_000;
+/// Threads on which plans are asked that are slow, so that nobody else waits for them. A revision of a tenant has one of them.
+pub const SIDINGS: usize = 8;
+/// Commands that a siding handles before it sends their wallets back, and goes on to the next.
+pub const SIDING_COMMANDS_MAX: usize = 64;
 /// Commands that a lane handles before it hands its records to the committer.
 pub const LANE_ROUND_MAX: usize = 4_096;
 /// Bytes of records, estimated, that a lane makes before it ships them. With [`FRAME_BYTES_SOFT_MAX`] it stays below the

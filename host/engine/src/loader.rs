@@ -91,6 +91,22 @@ pub(crate) enum Load {
     },
 }
 
+impl Load {
+    /// Whose it is.
+    pub fn wallet(&self) -> &WalletKey {
+        match self {
+            Load::Wallet { wallet, .. }
+            | Load::Find { wallet, .. }
+            | Load::Subject { wallet, .. }
+            | Load::Subjects { wallet, .. }
+            | Load::Term { wallet, .. }
+            | Load::Original { wallet, .. }
+            | Load::Named { wallet, .. }
+            | Load::Unpriced { wallet, .. } => wallet,
+        }
+    }
+}
+
 /// An event as it stands; none where no record charges it.
 pub(crate) fn standing(
     store: &dyn Store,

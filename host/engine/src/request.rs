@@ -12,6 +12,8 @@ use farebox_record::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::shares::Share;
+
 /// A command or a read of one wallet.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -78,6 +80,12 @@ pub enum Rejected {
     /// A lane has no room for all of it.
     #[error("the server is busy; nothing was done. Try again (limit LANE_QUEUE_MAX)")]
     Busy,
+    /// The tenant has as many commands waiting on a lane as it leaves room for those of others.
+    #[error(
+        "too much of this tenant waits already; nothing was done. Try again (it may take half of the room that others leave: \
+         limit LANE_QUEUE_MAX)"
+    )]
+    TenantBusy,
     /// More than a call may carry.
     #[error("{count} commands in one call; the limit COMMANDS_PER_CALL_MAX is 10000")]
     TooMany {
@@ -144,29 +152,31 @@ impl Collector {
 pub(crate) struct ReplyTo {
     collector: Arc<Collector>,
     index: usize,
-    room: Arc<AtomicUsize>,
+    /// Given back when this is dropped.
+    room: Option<Share>,
     sent: bool,
 }
 
 impl ReplyTo {
-    pub fn new(collector: &Arc<Collector>, index: usize, room: &Arc<AtomicUsize>) -> ReplyTo {
+    pub fn new(collector: &Arc<Collector>, index: usize, room: Option<Share>) -> ReplyTo {
         ReplyTo {
             collector: Arc::clone(collector),
             index,
-            room: Arc::clone(room),
+            room,
             sent: false,
         }
     }
 
     pub fn send(mut self, reply: Reply) {
         self.sent = true;
+        self.room = None; // before the caller is woken: its next request finds the room
         self.collector.set(self.index, reply);
     }
 }
 
 impl Drop for ReplyTo {
     fn drop(&mut self) {
-        self.room.fetch_add(1, Ordering::AcqRel);
+        self.room = None;
         if !self.sent {
             self.collector.set(self.index, Reply::Stopped);
         }

@@ -13,6 +13,7 @@ use crate::columns::Columns;
 use crate::fault::Fault;
 use crate::health::{Counters, Quarantine};
 use crate::limits::Limits;
+use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
 
@@ -33,26 +34,18 @@ impl Runtime {
     /// Never fails as a whole: each trigger has its verdict.
     pub fn evaluate(&self, batch: &Batch) -> Evaluation {
         let mut run = Run::of(batch);
-        let verdicts = match batch.columns.triggers.len() {
-            0 => Vec::new(),
-            1 => vec![run.single(&batch.columns)],
-            _ if batch.revision().is_quarantined() => run.one_at_a_time(),
-            _ => match run.together() {
-                Ok(verdicts) if run.sample_agrees(&verdicts) => run.answered(verdicts),
-                Err(fault @ Fault::NoRoom { .. }) => run.all_failed(&fault),
-                _ => run.one_at_a_time(),
-            },
-        };
-        let (fuel, alone) = (run.fuel, run.alone);
-        Evaluation {
-            verdicts: with_refused(verdicts, batch),
-            fuel,
-            alone,
-        }
+        let verdicts = run.at_once().unwrap_or_else(|| run.one_at_a_time());
+        run.evaluation(verdicts)
     }
-}
 
-impl Runtime {
+    /// Prices a batch as [`Runtime::evaluate`] does, where that takes one call, or two. None where its triggers have to be
+    /// evaluated one at a time, each in a call that may run to its limit: that is for whoever has the time.
+    pub fn evaluate_at_once(&self, batch: &Batch) -> Option<Evaluation> {
+        let mut run = Run::of(batch);
+        let verdicts = run.at_once()?;
+        Some(run.evaluation(verdicts))
+    }
+
     /// Prices a batch in one call, or not at all: what [`Runtime::evaluate`] falls back from is told.
     ///
     /// # Errors
@@ -112,6 +105,7 @@ struct Run<'a> {
     batch: &'a Batch,
     plan: &'a Plan,
     counters: &'a Counters,
+    pace: &'a Pace,
     limits: &'a Limits,
     fuel: u64,
     alone: bool,
@@ -125,9 +119,32 @@ impl<'a> Run<'a> {
             batch,
             plan,
             counters: &revision.counters,
+            pace: &revision.pace,
             limits: &plan.limits,
             fuel: 0,
             alone: false,
+        }
+    }
+
+    fn evaluation(&self, verdicts: Vec<Verdict>) -> Evaluation {
+        Evaluation {
+            verdicts: with_refused(verdicts, self.batch),
+            fuel: self.fuel,
+            alone: self.alone,
+        }
+    }
+
+    /// All triggers, where they need not be evaluated one at a time.
+    fn at_once(&mut self) -> Option<Vec<Verdict>> {
+        match self.batch.columns.triggers.len() {
+            0 => Some(Vec::new()),
+            1 => Some(vec![self.single(&self.batch.columns)]),
+            _ if self.batch.revision().is_quarantined() => None,
+            _ => match self.together() {
+                Ok(verdicts) if self.sample_agrees(&verdicts) => Some(self.answered(verdicts)),
+                Err(fault @ Fault::NoRoom { .. }) => Some(self.all_failed(&fault)),
+                _ => None,
+            },
         }
     }
 
@@ -145,6 +162,7 @@ impl<'a> Run<'a> {
             .evaluate(columns.lower().batch(), fuel, self.limits);
         self.fuel = self.fuel.saturating_add(called.fuel);
         self.counters.called(called.fuel);
+        self.pace.took(called.fuel, self.plan);
         self.read(called.answer?, columns)
     }
 
@@ -172,7 +190,7 @@ impl<'a> Run<'a> {
         }
         match answer.map(|mut verdicts| verdicts.pop()) {
             Ok(Some(verdict)) => {
-                self.counters.answered(1);
+                self.has_answered(1);
                 verdict
             }
             Ok(None) => Verdict::Failed(Fault::rule("one-result-per-trigger", "there is none")),
@@ -271,8 +289,13 @@ impl<'a> Run<'a> {
     }
 
     fn answered(&self, verdicts: Vec<Verdict>) -> Vec<Verdict> {
-        self.counters.answered(verdicts.len());
+        self.has_answered(verdicts.len());
         verdicts
+    }
+
+    fn has_answered(&self, triggers: usize) {
+        self.counters.answered(triggers);
+        self.pace.answered(triggers, self.limits);
     }
 
     fn all_failed(&self, fault: &Fault) -> Vec<Verdict> {

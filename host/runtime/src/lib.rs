@@ -29,6 +29,7 @@ mod fault;
 mod health;
 mod inspect;
 mod limits;
+mod pace;
 mod plan;
 mod refused;
 mod runtime;

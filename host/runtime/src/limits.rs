@@ -126,6 +126,14 @@ pub struct Limits {
     pub faults_tolerated: u32,
     /// ... of which one is forgiven for each so many triggers that it answers.
     pub fault_forgiven_after_triggers: u32,
+
+    // ---- when a revision is slow -------------------------------------------------------------------------------
+    /// Fuel that a trigger may take on average. What a revision takes beyond it, it owes.
+    pub quick_fuel_per_trigger: u64,
+    /// Fuel that a revision may owe before it is slow ([`crate::Revision::is_slow`]): two calls that run to their limit.
+    pub owed_fuel_tolerated: u64,
+    /// Fuel that a revision owes at most, however much it took: so that one which became quick is quick again soon.
+    pub owed_fuel_max: u64,
 }
 
 impl Default for Limits {
@@ -184,6 +192,10 @@ impl Default for Limits {
             timeouts_per_batch_max: 1,
             faults_tolerated: 16,
             fault_forgiven_after_triggers: 1_024,
+
+            quick_fuel_per_trigger: 20_000,
+            owed_fuel_tolerated: 24_000_000,
+            owed_fuel_max: 96_000_000,
         }
     }
 }

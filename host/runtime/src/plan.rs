@@ -8,6 +8,7 @@ use farebox_record::plan::Description;
 use crate::call::Callable;
 use crate::health::{Counters, Health, Quarantine};
 use crate::limits::Limits;
+use crate::pace::Pace;
 use crate::tier::Tier;
 
 /// A component that was admitted: inspected, compiled, described. Immutable and shared.
@@ -66,6 +67,7 @@ pub struct Revision {
     pub(crate) plan: Arc<Plan>,
     pub(crate) prepared: Arc<[u8]>,
     pub(crate) counters: Counters,
+    pub(crate) pace: Pace,
 }
 
 impl Revision {
@@ -98,6 +100,12 @@ impl Revision {
     /// Why it should no longer serve.
     pub fn quarantine(&self) -> Option<&Quarantine> {
         self.counters.quarantine()
+    }
+
+    /// Whether its calls have taken so long of late that whoever waits for others should not wait for them. So is one that
+    /// has not answered anything yet: nobody knows.
+    pub fn is_slow(&self) -> bool {
+        self.pace.is_slow(&self.plan.limits)
     }
 
     /// What it did since it was prepared in this process.

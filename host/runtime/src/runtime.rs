@@ -14,6 +14,7 @@ use crate::error::RuntimeError;
 use crate::health::{Counters, Health};
 use crate::inspect::inspect;
 use crate::limits::Limits;
+use crate::pace::Pace;
 use crate::plan::{Plan, Revision};
 use crate::refused::{ParameterError, Refused};
 use crate::tier::{Bench, Tier};
@@ -197,6 +198,7 @@ impl Runtime {
             plan: plan.clone(),
             prepared: prepared.into(),
             counters: Counters::default(),
+            pace: Pace::unknown(limits),
         }))
     }
 

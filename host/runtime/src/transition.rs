@@ -184,10 +184,11 @@ fn twice_if_interrupted<R>(
     fuel: &mut u64,
     mut call: impl FnMut() -> Called<R>,
 ) -> Result<R, Fault> {
-    let counters = &revision.counters;
+    let (counters, limits) = (&revision.counters, &*revision.plan.limits);
     let mut once = || {
         let called = call();
         counters.called(called.fuel);
+        revision.pace.took(called.fuel, &revision.plan);
         *fuel = fuel.saturating_add(called.fuel);
         called.answer
     };
@@ -197,8 +198,11 @@ fn twice_if_interrupted<R>(
         answer = once();
     }
     match &answer {
-        Ok(_) => counters.answered(1),
-        Err(fault) if fault.is_of_the_plan() => counters.failed(fault, &revision.plan.limits),
+        Ok(_) => {
+            counters.answered(1);
+            revision.pace.answered(1, limits);
+        }
+        Err(fault) if fault.is_of_the_plan() => counters.failed(fault, limits),
         Err(_) => counters.interrupted(),
     }
     answer

@@ -3,6 +3,8 @@
 use axum::http::Method;
 use farebox_record::control::Role;
 
+use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
+
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -24,6 +26,22 @@ pub struct Endpoint {
     /// Who may call it.
     pub access: Access,
 }
+
+impl Endpoint {
+    /// Bytes of a body that it takes.
+    pub(crate) fn body_bytes_max(&self) -> usize {
+        match self.path {
+            EVENTS => EVENTS_BODY_BYTES_MAX,
+            COMPONENTS => COMPONENT_BODY_BYTES_MAX,
+            _ => BODY_BYTES_MAX,
+        }
+    }
+}
+
+/// Where usage is reported.
+pub(crate) const EVENTS: &str = "/v1/events";
+/// Where components are pushed.
+pub(crate) const COMPONENTS: &str = "/v1/plans/{plan}/components";
 
 use Role::{Admin, Authorize, Billing, Ingest, Operator, Read};
 
@@ -91,7 +109,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     post("/v1/holds/{hold}/settle", HOLD),
     post("/v1/holds/{hold}/extend", HOLD),
     post("/v1/holds/{hold}/release", HOLD),
-    post("/v1/events", SEND),
+    post(EVENTS, SEND),
     get("/v1/customers", READ),
     put("/v1/customers/{customer}", BILL),
     get("/v1/customers/{customer}", READ),
@@ -126,7 +144,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     get("/v1/changes", READ),
     get("/v1/plans", READ),
     get("/v1/plans/{plan}", READ),
-    post("/v1/plans/{plan}/components", ADMINISTER),
+    post(COMPONENTS, ADMINISTER),
     post("/v1/plans/{plan}/revisions", ADMINISTER),
     post("/v1/plans/{plan}/rollback", ADMINISTER),
     post("/v1/keys", ADMINISTER),

@@ -1,15 +1,18 @@
 //! What stands before every handler: room, time, key and role.
 
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use farebox_engine::{Full, Share};
+use farebox_record::ids::TenantId;
 
 use crate::access::{Access, ENDPOINTS, Endpoint, endpoint};
 use crate::auth::authenticate;
 use crate::code::Code;
 use crate::config::MetricsAccess;
-use crate::limits::{REQUEST_TIMEOUT, REQUESTS_IN_WORK_MAX};
+use crate::limits::REQUEST_TIMEOUT;
 use crate::problem::Problem;
 use crate::server::Server;
 
@@ -37,15 +40,18 @@ async fn admit(
     next: Next,
 ) -> Result<Response, Problem> {
     let public = found.access == Access::Metrics && server.config().metrics == MetricsAccess::Public;
+    let mut tenant = None;
     if !public {
         let controls = server.engine().controls();
         let caller = authenticate(request.headers(), found.access, &controls)?;
+        tenant = Some(caller.tenant.clone());
         request.extensions_mut().insert(caller);
     }
-    let Ok(_room) = server.in_work().try_acquire() else {
-        let detail = format!("{REQUESTS_IN_WORK_MAX} requests are in work already");
-        return Err(Problem::new(Code::Busy, detail).with("limit", "REQUESTS_IN_WORK_MAX"));
-    };
+    // Held until the request is answered. Metrics that are public have nobody to count, and next to no work.
+    let _room = tenant
+        .as_ref()
+        .map(|tenant| room(server, found, tenant, &request))
+        .transpose()?;
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => Ok(response),
         Err(_) => {
@@ -53,6 +59,33 @@ async fn admit(
             Err(Problem::new(Code::Timeout, detail).with("limit", "REQUEST_TIMEOUT"))
         }
     }
+}
+
+/// Room for a request and its body, which is not read before there is.
+fn room(
+    server: &Server,
+    found: &Endpoint,
+    tenant: &TenantId,
+    request: &Request,
+) -> Result<(Share, Share), Problem> {
+    let full = |full, limit: &str, what: &str| {
+        let detail = match full {
+            Full::All => format!("{what} are in work already"),
+            Full::Tenant => {
+                format!("{what} of this tenant are in work already, as many as it leaves to others")
+            }
+        };
+        Problem::new(Code::Busy, detail).with("limit", limit)
+    };
+    let one = server.in_work().take(tenant, 1);
+    let one = one.map_err(|why| full(why, "REQUESTS_IN_WORK_MAX", "too many requests"))?;
+    let bytes = request.body().size_hint().upper().unwrap_or(u64::MAX);
+    let bytes = usize::try_from(bytes)
+        .unwrap_or(usize::MAX)
+        .min(found.body_bytes_max());
+    let body = server.bodies().take(tenant, bytes);
+    let body = body.map_err(|why| full(why, "BODY_BYTES_IN_WORK_MAX", "too many bytes of requests"))?;
+    Ok((one, body))
 }
 
 fn no_endpoint(method: &Method, path: &str) -> Response {
@@ -86,17 +119,18 @@ mod tests {
     use std::sync::Arc;
 
     use farebox_engine::{Config as EngineConfig, Engine, SystemClock};
-    use farebox_record::control::Role;
+    use farebox_record::control::{NewTenant, Role};
     use farebox_record::ids::{CallId, TenantId};
     use farebox_runtime::{Config as RuntimeConfig, Runtime};
     use farebox_store::MemoryStore;
 
     use super::*;
     use crate::config::Config;
+    use crate::limits::REQUESTS_IN_WORK_MAX;
     use crate::secret::Secret;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_server_without_room_says_so_and_stays_alive() {
+    async fn a_tenant_without_room_is_told_so_and_others_are_served() {
         let config = EngineConfig {
             lanes: 1,
             on_failure: Box::new(|why| panic!("{why}")),
@@ -112,7 +146,13 @@ mod tests {
         .unwrap();
         let secret = Secret::random().unwrap();
         let (tenant, id) = (TenantId::new("default").unwrap(), CallId::new("k").unwrap());
-        engine.create_key(&tenant, id, secret.hash(), Role::Read).unwrap();
+        engine
+            .create_key(&tenant, id.clone(), secret.hash(), Role::Read)
+            .unwrap();
+        let (sandbox, other) = (TenantId::new("other").unwrap(), Secret::random().unwrap());
+        engine
+            .create_tenant(&sandbox, NewTenant::Live, id, other.hash())
+            .unwrap();
         let server = Server::new(engine, Config::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -120,23 +160,21 @@ mod tests {
             let server = server.clone();
             async move { server.serve(listener, std::future::pending::<()>()).await }
         });
-        let get = |path: &str| {
+        let get = |path: &str, secret: &Secret| {
             let request = reqwest::Client::new()
                 .get(format!("{url}{path}"))
                 .bearer_auth(secret.reveal());
             async move { request.send().await.unwrap() }
         };
-        let taken = server
-            .in_work()
-            .acquire_many(u32::try_from(REQUESTS_IN_WORK_MAX).unwrap())
-            .await
-            .unwrap();
-        let refused = get("/v1/plans").await;
+        // As many as it leaves to others.
+        let taken = server.in_work().take(&tenant, REQUESTS_IN_WORK_MAX / 2).unwrap();
+        let refused = get("/v1/plans", &secret).await;
         assert_eq!(refused.status(), 429);
         assert!(refused.headers().contains_key(header::RETRY_AFTER));
-        assert_eq!(get("/healthz").await.status(), 200);
+        assert_eq!(get("/healthz", &secret).await.status(), 200);
+        assert_eq!(get("/v1/plans", &other).await.status(), 200);
         drop(taken);
-        assert_eq!(get("/v1/plans").await.status(), 200);
+        assert_eq!(get("/v1/plans", &secret).await.status(), 200);
         serving.abort();
     }
 }

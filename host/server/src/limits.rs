@@ -5,8 +5,12 @@ use std::time::Duration;
 // ---- connections ---------------------------------------------------------------------------------------------
 /// Connections that are open at once; further ones wait in the operating system's queue.
 pub const CONNECTIONS_MAX: usize = 8_192;
-/// Requests in work at once; further ones are answered 429 and nothing is done.
+/// Requests in work at once; further ones are answered 429 and nothing is done. One tenant may have as many as it leaves to
+/// others.
 pub const REQUESTS_IN_WORK_MAX: usize = 4_096;
+/// Bytes of the bodies of requests in work, by what their heads announce; a body of unknown length counts as the largest one.
+/// Further ones are answered 429 before they are read. One tenant may have as many as it leaves to others.
+pub const BODY_BYTES_IN_WORK_MAX: usize = 256 << 20;
 /// Calls at once that wait for a disk or a compiler; further ones wait for their turn, within the request's time.
 pub const BLOCKING_CALLS_MAX: usize = 64;
 /// Statements that are read at once; further ones wait for their turn, within the request's time.

@@ -142,7 +142,9 @@ impl From<Rejected> for Problem {
     fn from(rejected: Rejected) -> Problem {
         let said = rejected.to_string();
         match rejected {
-            Rejected::Busy => Problem::new(Code::Busy, said).with("limit", "LANE_QUEUE_MAX"),
+            Rejected::Busy | Rejected::TenantBusy => {
+                Problem::new(Code::Busy, said).with("limit", "LANE_QUEUE_MAX")
+            }
             Rejected::TooMany { .. } => {
                 Problem::new(Code::TooManyEvents, said).with("limit", "COMMANDS_PER_CALL_MAX")
             }

@@ -9,6 +9,7 @@ use axum::{Router, handler::Handler};
 use farebox_engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access::{COMPONENTS, EVENTS};
 use crate::config::Config;
 use crate::limits::{BODY_BYTES_MAX, COMPONENT_BODY_BYTES_MAX, EVENTS_BODY_BYTES_MAX};
 use crate::refusal::internal;
@@ -35,7 +36,7 @@ impl Server {
             .route("/v1/holds/{hold}/settle", post(holds::settle))
             .route("/v1/holds/{hold}/extend", post(holds::extend))
             .route("/v1/holds/{hold}/release", post(holds::release))
-            .route("/v1/events", post(events))
+            .route(EVENTS, post(events))
             .route("/v1/customers", get(customers::list))
             .route(
                 "/v1/customers/{customer}",
@@ -82,7 +83,7 @@ impl Server {
             .route("/v1/changes", get(changes::list))
             .route("/v1/plans", get(plans::list))
             .route("/v1/plans/{plan}", get(plans::show))
-            .route("/v1/plans/{plan}/components", post(component))
+            .route(COMPONENTS, post(component))
             .route("/v1/plans/{plan}/revisions", post(plans::activate))
             .route("/v1/plans/{plan}/rollback", post(plans::roll_back))
             .route("/v1/keys", post(keys::create).get(keys::list))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use farebox_engine::projection::FeedCursor;
-use farebox_engine::{Ask, Done, Engine, Reply, Request};
+use farebox_engine::{Ask, Done, Engine, Reply, Request, Shares};
 use farebox_ledger::Wallet;
 use farebox_record::command::Command;
 use farebox_record::ids::{CustomerId, TenantId};
@@ -15,7 +15,8 @@ use crate::auth::Caller;
 use crate::code::Code;
 use crate::config::Config;
 use crate::limits::{
-    BLOCKING_CALLS_MAX, OVERDUE_WAIT_MAX, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX, STATEMENTS_AT_ONCE_MAX,
+    BLOCKING_CALLS_MAX, BODY_BYTES_IN_WORK_MAX, OVERDUE_WAIT_MAX, PROJECTION_WAIT_MAX, REQUESTS_IN_WORK_MAX,
+    STATEMENTS_AT_ONCE_MAX,
 };
 use crate::problem::Problem;
 use crate::refusal;
@@ -32,7 +33,8 @@ pub struct Server {
 struct Inner {
     engine: Engine,
     config: Config,
-    in_work: Arc<Semaphore>,
+    in_work: Shares,
+    bodies: Shares,
     blocking: Arc<Semaphore>,
     statements: Semaphore,
     streams: Streams,
@@ -45,7 +47,8 @@ impl Server {
         let inner = Inner {
             engine,
             config,
-            in_work: Arc::new(Semaphore::new(REQUESTS_IN_WORK_MAX)),
+            in_work: Shares::new(REQUESTS_IN_WORK_MAX),
+            bodies: Shares::new(BODY_BYTES_IN_WORK_MAX),
             blocking: Arc::new(Semaphore::new(BLOCKING_CALLS_MAX)),
             statements: Semaphore::new(STATEMENTS_AT_ONCE_MAX),
             streams: Streams::new(),
@@ -65,8 +68,13 @@ impl Server {
     }
 
     /// Room for requests in work.
-    pub(crate) fn in_work(&self) -> &Semaphore {
+    pub(crate) fn in_work(&self) -> &Shares {
         &self.inner.in_work
+    }
+
+    /// Room for the bytes of their bodies.
+    pub(crate) fn bodies(&self) -> &Shares {
+        &self.inner.bodies
     }
 
     /// Room for statements that are read.

@@ -54,6 +54,14 @@ fn handle() -> Option<&'static PrometheusHandle> {
             EVENTS,
             "Reported events by what became of them; replays are counted as `replayed`"
         );
+        describe_counter!(
+            "farebox_engine_busy_total",
+            "Calls that were refused because too many commands wait"
+        );
+        describe_counter!(
+            "farebox_engine_shunted_total",
+            "Times that a wallet left its lane because a plan of it is slow"
+        );
         installed.ok()
     });
     recorder.as_ref()

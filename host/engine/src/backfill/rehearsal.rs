@@ -2,7 +2,6 @@
 //! the real one whose records go nowhere. So one command sees what those before it did, as in truth.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use farebox_record::ids::TenantId;
@@ -12,7 +11,7 @@ use crate::committer::{self, Dead, Shipment};
 use crate::engine::Round;
 use crate::engine::refresh_for_loader;
 use crate::error::ControlError;
-use crate::lane::{Job, Lane, Message, Task};
+use crate::lane::{Job, Lane, Message, Task, Ways};
 use crate::loader::{self, Load};
 use crate::refold;
 use crate::request::{Ask, Collector, Reply, ReplyTo, Request};
@@ -49,15 +48,15 @@ impl Rehearsal {
         let (loader, loads) = unbounded();
         let (refolder, folds) = unbounded();
         let (inbox, messages) = unbounded();
+        // No caller waits behind it, so it asks slow plans itself.
+        let ways = Ways {
+            committer,
+            loader,
+            refolder,
+            sidings: Vec::new(),
+        };
         Ok(Rehearsal {
-            lane: Lane::new(
-                0,
-                Round::default(),
-                Arc::clone(&shared),
-                committer,
-                loader,
-                refolder,
-            ),
+            lane: Lane::new((0, 1), Round::default(), Arc::clone(&shared), ways),
             shared,
             tenant: tenant.clone(),
             store,
@@ -74,7 +73,6 @@ impl Rehearsal {
     /// # Errors
     /// What the store cannot read.
     pub(super) fn call(&mut self, requests: &[Request]) -> Result<Vec<Reply>, ControlError> {
-        let room = Arc::new(AtomicUsize::new(0));
         let (collector, _woken) = Collector::new(requests.len());
         let jobs = requests.iter().enumerate().map(|(index, request)| {
             let key = WalletKey::new(self.tenant.as_str(), request.customer.as_str());
@@ -84,7 +82,7 @@ impl Rehearsal {
                 Ask::ReadHold(hold) => Task::ReadHold(hold.clone()),
                 Ask::CatchUp => Task::CatchUp,
             };
-            Job::new(key, task, ReplyTo::new(&collector, index, &room))
+            Job::new(key, task, ReplyTo::new(&collector, index, None))
         });
         let _ = self.inbox.send(Message::Jobs(jobs.collect())); // its receiver is here
         let lanes = [self.inbox.clone()];

@@ -18,17 +18,23 @@ impl Lane {
     /// Handles what is overdue, before any command of this time: all of it, or as much as one turn handles.
     pub(super) fn run_agenda(&mut self, turn: &mut Turn, controls: &Controls) -> Agenda {
         let mut handled = 0;
+        let items_max = AGENDA_ITEMS_PER_TURN_MAX.min(self.room_commands);
         while let Some(due) = turn
             .slot
             .wallet
             .as_ref()
             .and_then(|wallet| wallet.overdue(turn.now))
         {
-            if handled == AGENDA_ITEMS_PER_TURN_MAX || (handled > 0 && self.room_bytes == 0) {
+            if handled == items_max || (handled > 0 && self.room_bytes == 0) {
                 return Agenda::Open;
             }
             if turn.slot.stuck.as_ref() == Some(&due) {
                 return Agenda::Empty;
+            }
+            let asks = Wallet::needs_plan(&due.item) || matches!(due.item, DueItem::HoldExpiry(_));
+            if asks && let Some(siding) = self.siding_of_wallet(turn, None, controls) {
+                turn.siding = Some(siding);
+                return Agenda::Waits;
             }
             let step = match self.due(turn, &due, controls) {
                 Ok(step) if turn.slot.oversized.as_ref() == Some(&due) => unanswered(step),

@@ -28,7 +28,7 @@ use farebox_runtime::{
 };
 
 use crate::lane::dearer::covering_both;
-use crate::lane::pricing::balances_for;
+use crate::lane::pricing::{Asking, balances_for};
 
 /// A worst case that is asked for.
 pub(crate) struct WorstCase<'a> {
@@ -84,7 +84,12 @@ pub(super) struct Fold {
 impl WorstCase<'_> {
     /// What is to be held, from the wallet and the subjects as they are.
     pub fn quote(&self, runtime: &Runtime, wallet: &Wallet, subjects: &States<'_>) -> Verdict {
-        Fold::new(self, self.basis(wallet), wallet).quote(self, runtime, wallet, subjects)
+        let asking = Asking {
+            runtime,
+            at_once: false,
+        };
+        let quote = Fold::new(self, self.basis(wallet), wallet).quote(self, &asking, wallet, subjects);
+        quote.unwrap_or_else(no_verdict)
     }
 
     pub(super) fn basis(&self, wallet: &Wallet) -> Basis {
@@ -207,14 +212,15 @@ impl Fold {
         missing.into_iter().map(str::to_string).collect()
     }
 
-    /// What is to be held. Folds what is left to fold, in as many calls as that needs.
+    /// What is to be held. Folds what is left to fold, in as many calls as that needs. None where that takes more time than
+    /// there is: what was folded until then stays so.
     pub(super) fn quote(
         &mut self,
         worst: &WorstCase<'_>,
-        runtime: &Runtime,
+        asking: &Asking<'_>,
         wallet: &Wallet,
         subjects: &States<'_>,
-    ) -> Verdict {
+    ) -> Option<Verdict> {
         let mut batch = Batch::new(worst.revision);
         let mut committed: Option<Priced> = None;
         loop {
@@ -228,29 +234,29 @@ impl Fold {
                 true => Pushed::default(),
                 false => self.push_folded(&mut batch, worst, wallet, subjects),
             };
-            let mut verdicts = runtime.evaluate(&batch).verdicts.into_iter();
+            let mut verdicts = asking.evaluate(&batch)?.into_iter();
             let mut next = || verdicts.next().unwrap_or_else(no_verdict);
             if is_first {
                 match next() {
-                    Verdict::Priced(priced) if alone => return Verdict::Priced(priced),
+                    Verdict::Priced(priced) if alone => return Some(Verdict::Priced(priced)),
                     Verdict::Priced(priced) => committed = Some(priced),
-                    decided => return decided,
+                    decided => return Some(decided),
                 }
             }
             for _ in 0..pushed.holds {
                 match next() {
-                    verdict @ Verdict::Failed(_) => return verdict,
+                    verdict @ Verdict::Failed(_) => return Some(verdict),
                     Verdict::Rejected(_) => self.went_by(worst, wallet, None),
                     Verdict::Priced(priced) => self.went_by(worst, wallet, Some(priced)),
                 }
             }
             if pushed.own {
-                return match (committed, next()) {
+                return Some(match (committed, next()) {
                     (Some(committed), Verdict::Priced(folded)) => {
                         Verdict::Priced(covering_both(committed, folded, wallet))
                     }
                     (_, decided) => decided,
-                };
+                });
             }
         }
     }

@@ -9,8 +9,10 @@ mod dearer;
 mod folded;
 mod folds;
 mod job;
+mod limit_bytes;
 mod pricing;
 mod quoting;
+mod siding;
 mod slot;
 mod stage;
 mod transition;
@@ -30,7 +32,7 @@ use farebox_record::state::{SubjectState, UnpricedState};
 use farebox_store::{IdHash, WalletKey};
 
 use crate::committer::{Landed, Shipment};
-use crate::engine::Round;
+use crate::engine::{Round, lane_of};
 use crate::limits::{UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
 use crate::loader::Load;
 use crate::refold::{self, Refolded};
@@ -39,6 +41,7 @@ use crate::shared::Shared;
 pub(crate) use folded::WorstCase;
 pub(crate) use job::{Job, Task, id_hashes};
 pub(crate) use pricing::{balances, balances_for, pricing};
+pub(crate) use siding::{Shunted, Siding};
 use slot::Slot;
 pub(crate) use transition::{change_of, state_before, told_then, wanted};
 
@@ -72,8 +75,31 @@ pub(crate) enum Message {
     Unpriced(WalletKey, Vec<(u64, UnpricedState)>),
     /// Flights came back.
     Landed(Vec<Landed>),
+    /// A wallet came back from a siding.
+    Back(WalletKey, Box<Slot>),
     /// Finish what is here, and end.
     Stop,
+}
+
+impl Message {
+    /// The one wallet that it is about, where it is about one.
+    fn wallet(&self) -> Option<&WalletKey> {
+        match self {
+            Message::Touch(key)
+            | Message::Rate(key)
+            | Message::Loaded(key, _)
+            | Message::Found(key, ..)
+            | Message::Subject(key, ..)
+            | Message::Subjects(key, ..)
+            | Message::Term(key, ..)
+            | Message::Original(key, ..)
+            | Message::Named(key, ..)
+            | Message::Refolded(key, ..)
+            | Message::Archived(key, _)
+            | Message::Unpriced(key, _) => Some(key),
+            Message::Jobs(_) | Message::Landed(_) | Message::Back(..) | Message::Stop => None,
+        }
+    }
 }
 
 /// What a loader was asked to look for.
@@ -84,13 +110,28 @@ pub(crate) enum Sought {
     Original(EventRef),
 }
 
+/// Where a lane sends what it does not do itself.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub committer: Sender<Shipment>,
+    /// With the lane that owns the wallet, and gets what is found.
+    pub loader: Sender<(usize, Load)>,
+    pub refolder: Sender<(usize, refold::Ask)>,
+    /// None for a lane that asks slow plans itself.
+    pub sidings: Vec<Sender<Shunted>>,
+}
+
 /// One lane's world.
 pub(crate) struct Lane {
     index: usize,
+    /// How many there are.
+    lanes: usize,
     shared: Arc<Shared>,
-    committer: Sender<Shipment>,
-    loader: Sender<(usize, Load)>,
-    refolder: Sender<(usize, refold::Ask)>,
+    ways: Ways,
+    /// Wallets that leave for a siding once what they decided is shipped.
+    shunted: Vec<(WalletKey, usize)>,
+    /// What came for wallets that are on a siding.
+    away: HashMap<WalletKey, Vec<Message>>,
     /// Each leaves and comes back in every round of its wallet, and is large.
     slots: HashMap<WalletKey, Box<Slot>>,
     /// Wallets with commands that can go on.
@@ -101,29 +142,27 @@ pub(crate) struct Lane {
     calls: pricing::Calls,
     /// Bytes of records, estimated, that may still be made before they are shipped.
     room_bytes: usize,
+    /// Commands that may still be staged. A lane has no bound here: messages have one.
+    room_commands: usize,
     round: Round,
 }
 
 impl Lane {
-    pub fn new(
-        index: usize,
-        round: Round,
-        shared: Arc<Shared>,
-        committer: Sender<Shipment>,
-        loader: Sender<(usize, Load)>,
-        refolder: Sender<(usize, refold::Ask)>,
-    ) -> Lane {
+    /// `index` of `lanes`.
+    pub fn new((index, lanes): (usize, usize), round: Round, shared: Arc<Shared>, ways: Ways) -> Lane {
         Lane {
             index,
+            lanes,
             shared,
-            committer,
-            loader,
-            refolder,
+            ways,
+            shunted: Vec::new(),
+            away: HashMap::new(),
             slots: HashMap::new(),
             runnable: Vec::new(),
             drain: 0,
             calls: pricing::Calls::default(),
             room_bytes: round.bytes,
+            room_commands: usize::MAX,
             round,
         }
     }
@@ -133,7 +172,7 @@ impl Lane {
         let mut stopping = false;
         while let Ok(first) = inbox.recv() {
             stopping |= self.drain(first, inbox);
-            if stopping && self.slots.values().all(|slot| slot.is_idle()) {
+            if stopping && self.away.is_empty() && self.slots.values().all(|slot| slot.is_idle()) {
                 return;
             }
         }
@@ -160,6 +199,9 @@ impl Lane {
 
     /// Takes a message in; tells how many commands it brought.
     fn take(&mut self, message: Message) -> usize {
+        let Some(message) = self.kept_for_away(message) else {
+            return 0;
+        };
         match message {
             Message::Jobs(jobs) => {
                 let count = jobs.len();
@@ -239,6 +281,7 @@ impl Lane {
                     self.landed(flight);
                 }
             }
+            Message::Back(key, slot) => self.came_back(key, slot),
             Message::Stop => {}
         }
         0
@@ -265,11 +308,13 @@ impl Lane {
     }
 
     fn ask(&self, load: Load) {
-        let _ = self.loader.send((self.index, load)); // loaders that are gone mean that the engine has stopped
+        let lane = lane_of(load.wallet(), self.lanes);
+        let _ = self.ways.loader.send((lane, load)); // loaders that are gone mean that the engine has stopped
     }
 
     fn ask_fold(&self, ask: refold::Ask) {
-        let _ = self.refolder.send((self.index, ask)); // gone: the engine has stopped
+        let lane = lane_of(&ask.wallet, self.lanes);
+        let _ = self.ways.refolder.send((lane, ask)); // gone: the engine has stopped
     }
 
     /// Asks for the events of a wallet that wait for a price, if it has any.
@@ -313,6 +358,7 @@ impl Lane {
             }
         }
         self.ship(&mut flying);
+        self.shunt();
         if self.slots.len() > WALLETS_PER_LANE_MAX {
             self.let_go();
         }
@@ -327,7 +373,7 @@ impl Lane {
             .filter_map(|key| self.slots.get_mut(&key).and_then(|slot| slot.take_off(&key)))
             .collect();
         if !flights.is_empty() {
-            let _ = self.committer.send(Shipment::Lane {
+            let _ = self.ways.committer.send(Shipment::Lane {
                 lane: self.index,
                 flights,
             }); // gone: the engine has stopped

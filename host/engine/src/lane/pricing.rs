@@ -434,12 +434,12 @@ impl Calls {
         Place { call, position }
     }
 
-    /// Evaluates everything that was asked.
-    pub fn evaluate(&mut self, runtime: &Runtime) -> Answers {
+    /// Evaluates everything that was asked, but for what takes more time than there is.
+    pub fn evaluate(&mut self, asking: &Asking<'_>) -> Answers {
         let mut answers = Vec::with_capacity(self.calls.len());
         for (_, mut batch) in self.calls.drain(..) {
-            let Evaluation { verdicts, .. } = runtime.evaluate(&batch);
-            answers.push(verdicts.into_iter().map(Some).collect());
+            let verdicts = asking.evaluate(&batch);
+            answers.push(verdicts.map(|verdicts| verdicts.into_iter().map(Some).collect()));
             batch.clear();
             self.spare.push(batch);
         }
@@ -447,15 +447,43 @@ impl Calls {
     }
 }
 
+/// How plans are asked: by whom, and how much time there is.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub runtime: &'a Runtime,
+    /// Whether others wait: then nobody is asked who is slow.
+    pub at_once: bool,
+}
+
+impl Asking<'_> {
+    /// The plan's answers; none where it takes more time than there is.
+    pub fn evaluate(&self, batch: &Batch) -> Option<Vec<farebox_runtime::Verdict>> {
+        let evaluation = match self.at_once {
+            // Calls of this round may have shown it to be so.
+            true if batch.revision().is_slow() => None,
+            true => self.runtime.evaluate_at_once(batch),
+            false => Some(self.runtime.evaluate(batch)),
+        };
+        evaluation.map(|Evaluation { verdicts, .. }| verdicts)
+    }
+}
+
 /// Answers to the questions of one round.
 pub(crate) struct Answers {
-    answers: Vec<Vec<Option<farebox_runtime::Verdict>>>,
+    /// Of each call; none for one that was left for whoever has the time.
+    answers: Vec<Option<Vec<Option<farebox_runtime::Verdict>>>>,
 }
 
 impl Answers {
+    /// Whether the call was made.
+    pub fn has(&self, place: Place) -> bool {
+        self.answers.get(place.call).is_some_and(Option::is_some)
+    }
+
     /// Takes an answer out; each is there once.
     pub fn take(&mut self, place: Place) -> Option<farebox_runtime::Verdict> {
-        self.answers.get_mut(place.call)?.get_mut(place.position)?.take()
+        let call = self.answers.get_mut(place.call)?.as_mut()?;
+        call.get_mut(place.position)?.take()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::controls::Controls;
 use crate::lane::Lane;
 use crate::lane::folded::WorstCase;
 use crate::lane::pricing::Question;
+use crate::lane::siding;
 use crate::lane::slot::Quote;
 use crate::lane::stage::Next;
 use crate::lane::turn::{Step, Turn};
@@ -24,9 +25,10 @@ impl Lane {
                 event: &question.event,
                 cost: question.event.cost_usd(),
             };
-            let verdict = match turn.slot.quote(&worst, &self.shared.runtime) {
+            let verdict = match turn.slot.quote(&worst, &self.asking()) {
                 None => return Next::NotYet,
                 Some(Quote::Of(verdict)) => verdict,
+                Some(Quote::Slow) => return Next::Slow(siding::of(&turn.tenant, &question.revision)),
                 Some(Quote::Needs(subjects)) => {
                     return Next::Wait(Load::Subjects {
                         wallet: turn.key.clone(),

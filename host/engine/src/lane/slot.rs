@@ -13,7 +13,7 @@ use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::state::{SliceSource, SubjectState};
 use farebox_record::time::Timestamp;
-use farebox_runtime::{Runtime, Verdict};
+use farebox_runtime::Verdict;
 use farebox_store::{Commit, IdHash, Keep, NewRecord, WalletKey};
 
 use crate::committer::{Flight, Landed};
@@ -21,6 +21,7 @@ use crate::lane::Sought;
 use crate::lane::folded::WorstCase;
 use crate::lane::folds::Folds;
 use crate::lane::job::{Job, Task, id_hashes_with};
+use crate::lane::pricing::Asking;
 use crate::limits::{EVENTS_AHEAD_MAX, SUBJECTS_PER_LOAD_MAX, UNPRICED_RATED_MAX};
 use crate::refold::Refolded;
 use crate::request::Reply;
@@ -126,6 +127,8 @@ pub(crate) enum Quote {
     Of(Verdict),
     /// Nothing yet: a loader must bring the states of these subjects, and of more maybe.
     Needs(Vec<String>),
+    /// Nothing: it takes more time than there is.
+    Slow,
 }
 
 impl Slot {
@@ -191,7 +194,7 @@ impl Slot {
     }
 
     /// What is to be held for a call; none while the wallet is not here.
-    pub fn quote(&mut self, worst: &WorstCase<'_>, runtime: &Runtime) -> Option<Quote> {
+    pub fn quote(&mut self, worst: &WorstCase<'_>, asking: &Asking<'_>) -> Option<Quote> {
         let wallet = self.wallet.as_ref()?;
         let subjects = &self.subjects;
         let state = |name: &str| subjects.get(&(worst.subscription.clone(), name.to_string()));
@@ -200,7 +203,8 @@ impl Slot {
         let quote = match missing.is_empty() {
             true => {
                 let states = |name: &str| state(name).cloned().unwrap_or_default();
-                Quote::Of(fold.quote(worst, runtime, wallet, &states))
+                let quote = fold.quote(worst, asking, wallet, &states);
+                quote.map_or(Quote::Slow, Quote::Of)
             }
             false => Quote::Needs(missing),
         };

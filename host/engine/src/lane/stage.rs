@@ -14,7 +14,9 @@ use crate::controls::Controls;
 use crate::ids;
 use crate::lane::Lane;
 use crate::lane::job::{Job, Task, customer_of, tenant_of};
+use crate::lane::limit_bytes::LimitBytes;
 use crate::lane::pricing::{self, Asked, Calls, Needs, Reported};
+use crate::lane::siding;
 use crate::lane::slot::{Known, Slot};
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Decided, Staged, Step, Turn};
@@ -26,29 +28,6 @@ static SAME_ATTRIBUTES: Attributes = Attributes::EMPTY;
 
 /// Commands that one wallet contributes to a round, so that one busy wallet does not hold up its lane.
 const STAGED_PER_WALLET_MAX: usize = 1_024;
-
-/// How large spending limits may make a wallet's records, roughly: each record counts towards each limit, and one of a
-/// round may announce its thresholds.
-#[derive(Default)]
-struct LimitBytes {
-    each: usize,
-    once: usize,
-}
-
-impl LimitBytes {
-    fn of(wallet: &Wallet) -> LimitBytes {
-        const BESIDES_NAMES: usize = 64;
-        let mut bytes = LimitBytes::default();
-        for (name, limit) in wallet.limits() {
-            let scope = limit.terms.scope.0.iter();
-            let level: usize = scope.map(|(name, value)| name.len() + value.len() + 2).sum();
-            let named = name.as_str().len() + BESIDES_NAMES;
-            bytes.each += named;
-            bytes.once += limit.terms.thresholds.len() * (named + level + BESIDES_NAMES);
-        }
-        bytes
-    }
-}
 
 /// What becomes of the head of a wallet's queue.
 pub(super) enum Next {
@@ -66,6 +45,8 @@ pub(super) enum Next {
     Aside(EventRef, Box<refold::Ask>),
     /// The few events that came while it was aside must be folded first.
     Fold(Box<refold::Ask>),
+    /// Its plan is slow: it is asked on this [siding](super::siding), where nobody else waits for it.
+    Slow(usize),
 }
 
 impl Lane {
@@ -74,18 +55,25 @@ impl Lane {
         let mut calls = std::mem::take(&mut self.calls);
         let mut turns = Vec::with_capacity(keys.len());
         for key in keys {
-            if self.room_bytes == 0 {
+            if self.room_bytes == 0 || self.room_commands == 0 {
                 self.runnable.push(key.clone());
             } else if let Some(turn) = self.turn(key, controls, &mut calls) {
                 turns.push(turn);
             }
         }
-        let mut answers = calls.evaluate(&self.shared.runtime);
+        let mut answers = calls.evaluate(&self.asking());
         self.calls = calls;
         for mut turn in turns {
             let mut staged = std::mem::take(&mut turn.staged).into_iter();
             while let Some(next) = staged.next() {
                 let id = next.id;
+                if let Step::Ask(question, place) = &next.step
+                    && !answers.has(*place)
+                {
+                    turn.siding = Some(siding::of(&turn.tenant, &question.revision));
+                    put_back(&mut turn.slot, Some((next.job, id)), staged);
+                    break;
+                }
                 match turn.decide(next, controls, |place| answers.take(place)) {
                     Decided::Done => {}
                     Decided::NotYet(job) => {
@@ -99,7 +87,9 @@ impl Lane {
                     }
                 }
             }
-            if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
+            if let Some(siding) = turn.siding {
+                self.shunted.push((turn.key.clone(), siding));
+            } else if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
                 self.runnable.push(turn.key.clone());
             }
             self.slots.insert(turn.key, turn.slot);
@@ -126,6 +116,7 @@ impl Lane {
             sandbox,
             staged: Vec::new(),
             agenda: Agenda::Empty,
+            siding: None,
             record_bytes_max: self.shared.store.record_bytes_max(),
         };
         // A wallet that only hears that its records are durable has nobody who asks for its present: its agenda can wait
@@ -144,6 +135,7 @@ impl Lane {
         // One command at least: what a wallet's limits take alone may be more than a round has room for.
         while turn.agenda == Agenda::Empty
             && turn.staged.len() < STAGED_PER_WALLET_MAX
+            && self.room_commands > 0
             && (self.room_bytes > 0 || turn.staged.is_empty())
             && let Some(job) = turn.slot.queue.pop_front()
         {
@@ -151,12 +143,17 @@ impl Lane {
             let bytes = job.record_bytes() + limits.each;
             match self.next(&mut turn, &job, id, controls, calls) {
                 Next::Ready(step) => {
-                    self.room_bytes = self.room_bytes.saturating_sub(bytes);
+                    self.takes_room(bytes);
                     turn.staged.push(Staged { job, id, step });
                 }
                 Next::Last(step) => {
-                    self.room_bytes = self.room_bytes.saturating_sub(bytes);
+                    self.takes_room(bytes);
                     turn.staged.push(Staged { job, id, step });
+                    break;
+                }
+                Next::Slow(siding) => {
+                    turn.slot.queue.push_front(job);
+                    turn.siding = Some(siding);
                     break;
                 }
                 Next::NotYet => {
@@ -186,6 +183,12 @@ impl Lane {
             }
         }
         Some(turn)
+    }
+
+    /// A command is staged whose record may have so many bytes.
+    fn takes_room(&mut self, bytes: usize) {
+        self.room_bytes = self.room_bytes.saturating_sub(bytes);
+        self.room_commands = self.room_commands.saturating_sub(1);
     }
 
     /// What was decided last cannot be kept: the wallet goes back to what was shipped, and what was decided since is decided
@@ -249,7 +252,9 @@ impl Lane {
             Task::ReadHold(hold) => self.hold_end(turn, hold, |end| Next::Ready(Step::ShowHold(end))),
             Task::Command(command) => self.next_command(turn, job, command, controls, calls),
         };
-        if let (Some(id), Next::Wait(_) | Next::NotYet | Next::Land | Next::Fold(_)) = (id, &next) {
+        if let (Some(id), Next::Wait(_) | Next::NotYet | Next::Land | Next::Fold(_) | Next::Slow(_)) =
+            (id, &next)
+        {
             // The look-up was for this command and may be needed again; nobody else asks in between. One that goes aside
             // is looked up again, because the same may have been asked, and carried out, meanwhile.
             turn.slot.keep_absent(id);
@@ -269,6 +274,9 @@ impl Lane {
             pricing: None,
             control,
         };
+        if let Some(siding) = self.siding_for(turn, command, controls) {
+            return Next::Slow(siding);
+        }
         match command {
             Command::PutCustomer(_)
             | Command::Grant(_)
@@ -511,6 +519,9 @@ impl Lane {
         };
         question.turn_to_reader(wallet, None, None, &turn.tenant, controls, turn.now);
         loop {
+            if let Some(siding) = self.siding_of(&turn.tenant, &question.revision) {
+                return Next::Slow(siding);
+            }
             // A price that depends on state or balances must see everything before it decided.
             let alone = !question.is_independent();
             if alone && !turn.staged.is_empty() {

@@ -34,6 +34,8 @@ pub(super) struct Turn {
     pub sandbox: Option<Timestamp>,
     pub staged: Vec<Staged>,
     pub agenda: Agenda,
+    /// Where the wallet goes on, because a plan of it is slow.
+    pub siding: Option<usize>,
     /// Largest record that the store takes.
     pub record_bytes_max: usize,
 }

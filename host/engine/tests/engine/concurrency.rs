@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use farebox_engine::{Ask, Rejected, Reply, Request};
-use farebox_record::ids::CustomerId;
+use farebox_engine::{Ask, Rejected, Reply, Request, Round};
+use farebox_ledger::Refusal;
+use farebox_record::ids::{CustomerId, TenantId};
 use farebox_store::MemoryStore;
 use tokio::time::timeout;
 
-use crate::house::{House, authorize, is_allowed, is_denied, usage};
+use crate::house::{FIRST, House, authorize, is_allowed, is_denied, usage};
 use crate::limping::Limping;
 
 /// 1,000 tokens in at 1 usd per million: 0.001 usd each, and 0.1 usd covers 100 of them.
@@ -67,38 +68,65 @@ async fn a_call_larger_than_a_lane_has_room_for_is_refused_whole() {
     assert_eq!(stopped.unwrap_err(), Rejected::Stopped);
 }
 
-/// A disk that does not answer: 65,536 commands wait, further ones are refused at once, and nothing of them is done.
+/// A disk that does not answer: as many commands of a tenant wait as it leaves room for, further ones are refused at once, and
+/// nothing of them is done. Other tenants have room, until there is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_that_is_full_refuses_whole_calls() {
     let store = Arc::new(Limping::default());
-    let house = House::over(store.clone());
+    let house = House::in_rounds(store.clone(), 1, Round::default());
+    house.push();
+    house.activate(FIRST);
     house.customer("ada", "10").await;
     store.holds.store(true, Ordering::SeqCst);
-    let call = |first: usize, count: usize| {
+    let others = ["b", "c", "d"].map(|name| TenantId::new(name).unwrap());
+    let [second, third, fourth] = &others;
+    let call = |tenant, first: usize, count: usize| {
         let requests = (first..first + count).map(|n| Request {
             customer: CustomerId::new("ada").unwrap(),
             ask: Ask::Command(Box::new(usage(&format!("e{n}"), "one", 100))),
         });
-        Box::pin(house.engine.call(&house.tenant, requests.collect()))
+        Box::pin(house.engine.call(tenant, requests.collect()))
     };
     let moment = Duration::from_millis(1);
-    let mut waiting: Vec<_> = (0..6).map(|nth| call(nth * 10_000, 10_000)).collect();
-    waiting.push(call(60_000, 5_535));
+    let first = &house.tenant;
+    let mut waiting: Vec<_> = (0..3).map(|nth| call(first, nth * 10_000, 10_000)).collect();
+    waiting.push(call(first, 30_000, 2_767));
     for call in &mut waiting {
         assert!(timeout(moment, call).await.is_err());
     }
-    assert_eq!(call(100_000, 2).await.unwrap_err(), Rejected::Busy);
-    let mut last = call(100_000, 1);
+    assert_eq!(call(first, 100_000, 2).await.unwrap_err(), Rejected::TenantBusy);
+    let mut last = call(first, 100_000, 1);
     assert!(timeout(moment, &mut last).await.is_err());
-    assert_eq!(call(200_000, 1).await.unwrap_err(), Rejected::Busy);
+    assert_eq!(call(first, 200_000, 1).await.unwrap_err(), Rejected::TenantBusy);
+    // 32,768 are left: half of them for the next tenant, and of the 16,384 behind that a half for the third.
+    let mut of_others = vec![
+        call(second, 0, 10_000),
+        call(second, 10_000, 6_384),
+        call(third, 0, 8_192),
+    ];
+    for call in &mut of_others {
+        assert!(timeout(moment, call).await.is_err());
+    }
+    assert_eq!(call(second, 20_000, 1).await.unwrap_err(), Rejected::TenantBusy);
+    assert_eq!(call(fourth, 0, 4_097).await.unwrap_err(), Rejected::TenantBusy);
+    assert_eq!(call(fourth, 0, 8_193).await.unwrap_err(), Rejected::Busy);
     store.holds.store(false, Ordering::SeqCst);
     for call in waiting.into_iter().chain([last]) {
         for reply in call.await.unwrap() {
             assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
         }
     }
-    // 65,536 calls of 100 tokens at a dollar per million.
-    assert_eq!(house.balance("ada").await.0, "3.4464");
+    for call in of_others {
+        let replies = call.await.unwrap();
+        let unknown = |reply: &Reply| matches!(reply, Reply::Refused(Refusal::UnknownCustomer));
+        assert!(
+            replies.iter().all(unknown),
+            "they have no such customer: {:?}",
+            replies[0]
+        );
+    }
+    // 32,768 calls of 100 tokens at a dollar per million.
+    assert_eq!(house.balance("ada").await.0, "6.7232");
     house.engine.stop().unwrap();
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use farebox_record::control::Role;
 use farebox_server::{Config, MetricsAccess};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, House, answer};
+use crate::support::{Client, House, answer, key};
 
 fn stranger(house: &House) -> Client {
     Client {
@@ -178,4 +179,57 @@ async fn an_engine_that_has_stopped_is_told() {
         .post("/v1/keys", json!({"id": "k", "role": "read"}))
         .await
         .problem(503, "stopped");
+}
+
+/// The head of a report of events whose body never comes.
+async fn announce(house: &House, bytes: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: {bytes}\r\n\r\n",
+        house.admin.key
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+/// 256 MiB of bodies may be in work, of which a tenant takes as much as it leaves: eight of 16 MiB. What is too much is
+/// refused by its head, before memory is taken for its body.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_too_much_at_once_are_refused_before_they_are_read() {
+    let house = House::with_customer("1").await;
+    let other = key(&house.engine, "other", "key", Role::Ingest, &house.url).await;
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        waiting.push(announce(&house, 16 << 20).await);
+    }
+    let mut refused = loop {
+        let mut stream = announce(&house, 16 << 20).await;
+        let mut head = [0; 12];
+        match tokio::time::timeout(Duration::from_millis(200), stream.read_exact(&mut head)).await {
+            Ok(read) => {
+                read.unwrap();
+                assert_eq!(&head, b"HTTP/1.1 429");
+                break stream;
+            }
+            Err(_) => drop(stream),
+        }
+    };
+    let mut rest = String::new();
+    refused.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("retry-after: 1"), "{rest}");
+    assert!(rest.contains("BODY_BYTES_IN_WORK_MAX"), "{rest}");
+    let event =
+        || json!({"id": "e", "customer": "nobody", "type": "llm.call", "measures": {"input_tokens": 1}});
+    house.admin.post("/v1/events", event()).await.problem(429, "busy");
+    other
+        .post("/v1/events", event())
+        .await
+        .problem(404, "unknown_customer");
+    // Who went away takes no room.
+    drop(waiting);
+    while house.admin.post("/v1/events", event()).await.status == 429 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    house.close().await.unwrap();
 }

@@ -194,12 +194,9 @@ pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) 
             });
         }
         // Honest, but a batch of many needs more fuel than one call has.
-        "heavy" => {
-            for step in 0..150_000_i64 {
-                amount = core::hint::black_box(amount ^ step);
-            }
-            amount = 1;
-        }
+        "heavy" => amount = work(amount, 150_000),
+        // Honest, and nearly all the fuel that a call has: some 10 ms.
+        "heaviest" => amount = work(amount, 900_000),
         _ => {}
     }
     if !matches!(
@@ -259,4 +256,13 @@ fn give_back(out: &mut Outcomes, id: &str) {
 fn deep(level: i64) -> i64 {
     let frame = core::hint::black_box([level; 4]);
     core::hint::black_box(deep(level + 1) + frame[0])
+}
+
+/// Takes its time; the price is one.
+fn work(amount: i64, steps: i64) -> i64 {
+    let mut amount = amount;
+    for step in 0..steps {
+        amount = core::hint::black_box(amount ^ step);
+    }
+    1
 }
