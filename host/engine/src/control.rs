@@ -222,6 +222,7 @@ impl Engine {
                 // Ids of a sandbox age by the machine's time, wherever its own clock stands.
                 at: wall().as_micros(),
                 ids: ids.collect(),
+                origin: Default::default(),
             }],
             parts,
             due: None,

@@ -41,6 +41,7 @@ fn put(store: &dyn Store, tenant: &str, wallet: &str, due: Timestamp) {
         body: b"opaque".to_vec(),
         at: 0,
         ids: Vec::new(),
+        origin: Default::default(),
     };
     let commit = Commit {
         wallet: WalletKey::new(tenant, wallet),

@@ -128,7 +128,10 @@ pub struct Limits {
     pub fault_forgiven_after_triggers: u32,
 
     // ---- when a revision is slow -------------------------------------------------------------------------------
-    /// Fuel that a trigger may take on average. What a revision takes beyond it, it owes.
+    /// Fuel that a call may take on average, whatever is in it ...
+    pub quick_fuel_per_call: u64,
+    /// ... and on top for each of its triggers. What a revision takes beyond, it owes. Standard plans take 8,000 to 60,000 for a
+    /// call of one trigger, most of it for their parameters, and 2,000 to 5,000 for each further one.
     pub quick_fuel_per_trigger: u64,
     /// Fuel that a revision may owe before it is slow ([`crate::Revision::is_slow`]): two calls that run to their limit.
     pub owed_fuel_tolerated: u64,
@@ -193,6 +196,7 @@ impl Default for Limits {
             faults_tolerated: 16,
             fault_forgiven_after_triggers: 1_024,
 
+            quick_fuel_per_call: 60_000,
             quick_fuel_per_trigger: 20_000,
             owed_fuel_tolerated: 24_000_000,
             owed_fuel_max: 96_000_000,

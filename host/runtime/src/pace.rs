@@ -1,7 +1,7 @@
 //! Whether a revision is slow: what tells whoever has others to serve to ask it where nobody else waits.
 //!
-//! A trigger may take [`Limits::quick_fuel_per_trigger`]; what a revision takes beyond that it owes, and what its triggers take
-//! less it makes good. One that owes more than [`Limits::owed_fuel_tolerated`] is slow. By fuel and not by the clock, so that
+//! A call may take [`Limits::quick_fuel_per_call`], and [`Limits::quick_fuel_per_trigger`] for each trigger; what a revision takes
+//! beyond that it owes, and what it takes less it makes good. One that owes more than [`Limits::owed_fuel_tolerated`] is slow. By fuel and not by the clock, so that
 //! the same calls are judged alike on each machine, and a run can be repeated.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -38,8 +38,12 @@ impl Pace {
     }
 
     fn owe(&self, taken: u64, limits: &Limits) {
-        let most = fuel(limits.owed_fuel_max);
-        self.change(|owed| owed.saturating_add(fuel(taken)).min(most));
+        let (most, allowed) = (fuel(limits.owed_fuel_max), fuel(limits.quick_fuel_per_call));
+        self.change(|owed| {
+            owed.saturating_add(fuel(taken))
+                .saturating_sub(allowed)
+                .clamp(0, most)
+        });
     }
 
     /// So many triggers were answered.
@@ -67,6 +71,7 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
+            quick_fuel_per_call: 10,
             quick_fuel_per_trigger: 100,
             owed_fuel_tolerated: 1_000,
             owed_fuel_max: 3_000,
@@ -84,7 +89,7 @@ mod tests {
     fn one_that_has_answered_nothing_is_slow_until_it_answers_quickly() {
         let pace = Pace::unknown(&limits());
         assert!(pace.is_slow(&limits()));
-        call(&pace, 99, 1);
+        call(&pace, 109, 1);
         assert!(!pace.is_slow(&limits()));
     }
 
@@ -92,9 +97,9 @@ mod tests {
     fn quick_triggers_save_nothing_up() {
         let pace = Pace::unknown(&limits());
         call(&pace, 0, 1_000);
-        call(&pace, 1_000, 0);
+        call(&pace, 1_010, 0);
         assert!(!pace.is_slow(&limits()));
-        call(&pace, 1, 0);
+        call(&pace, 11, 0);
         assert!(pace.is_slow(&limits()));
     }
 
@@ -102,13 +107,13 @@ mod tests {
     fn it_owes_so_much_and_no_more() {
         let pace = Pace::unknown(&limits());
         call(&pace, 1_000_000, 0);
-        // 3,000 are owed. A first trigger takes 50, which are more than can be owed, and makes good 100; 37 further ones make
+        // 3,000 are owed. A first trigger takes 50 beyond what a call may, which are more than can be owed, and makes good 100; 37 further ones make
         // good 50 each: 1,050 are left.
         for _ in 0..38 {
-            call(&pace, 50, 1);
+            call(&pace, 60, 1);
         }
         assert!(pace.is_slow(&limits()));
-        call(&pace, 50, 1);
+        call(&pace, 60, 1);
         assert!(!pace.is_slow(&limits()), "1,000 are tolerated");
     }
 
@@ -117,7 +122,7 @@ mod tests {
         let pace = Pace::unknown(&limits());
         call(&pace, 0, 1);
         for _ in 0..10_000 {
-            call(&pace, 900, 9);
+            call(&pace, 910, 9);
         }
         assert!(!pace.is_slow(&limits()));
     }

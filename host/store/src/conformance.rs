@@ -196,6 +196,7 @@ impl Draft {
                 body: postcard::to_allocvec(&body).unwrap(),
                 at: self.at,
                 ids,
+                origin: Default::default(),
             }
         });
         Commit {

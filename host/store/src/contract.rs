@@ -5,6 +5,7 @@
 //! in one step, [`Store::commit`], which compares versions first: whoever computed a change from a state that is no
 //! longer the newest loses, and nothing of the change is kept. So no code above may assume that it is the only process.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -132,7 +133,41 @@ pub struct NewRecord {
     pub at: i64,
     /// Ids that this record answers for. At most [`crate::limits::IDS_PER_RECORD_MAX`].
     pub ids: Vec<IdHash>,
+    /// What the body was encoded from, or nothing.
+    pub origin: Origin,
 }
+
+/// What a record's body was encoded from, for a reader in the same process that would decode it again. It is never stored, and says
+/// nothing that the body does not say: a reader that gets none decodes the body.
+#[derive(Clone, Default)]
+pub struct Origin(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Origin {
+    /// Of a body that decodes to this.
+    pub fn of<T: Any + Send + Sync>(origin: Arc<T>) -> Origin {
+        Origin(Some(origin))
+    }
+
+    /// What it is, where it is one of these.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "at hand" } else { "none" })
+    }
+}
+
+/// Records are compared by what is stored.
+impl PartialEq for Origin {
+    fn eq(&self, _: &Origin) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
 
 /// What became of a [`Commit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +187,8 @@ pub struct StoredRecord {
     pub sequence: Version,
     /// As it was committed.
     pub body: Vec<u8>,
+    /// What it was encoded from, where that is at hand: [`Store::tail`] of the newest records.
+    pub origin: Origin,
 }
 
 /// A wallet as it was last committed.

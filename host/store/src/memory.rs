@@ -7,7 +7,8 @@ use parking_lot::RwLock;
 
 use crate::admit;
 use crate::contract::{
-    Commit, Fate, IdHash, Image, ON_DEMAND, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+    Commit, Fate, IdHash, Image, ON_DEMAND, Origin, PartKey, Store, StoreError, StoredRecord, Version,
+    WalletKey,
 };
 use crate::limits::RECORD_BYTES_MAX;
 use crate::projections::{Map, Position, ProjectionChange, ProjectionRow, Projections, Tail};
@@ -134,6 +135,7 @@ impl Contents {
             wallet: wallet.clone(),
             sequence,
             body,
+            origin: Origin::default(),
         })
     }
 }

@@ -13,7 +13,8 @@ use parking_lot::RwLock;
 
 use crate::admit;
 use crate::contract::{
-    Commit, Fate, IdHash, Image, ON_DEMAND, PartKey, Store, StoreError, StoredRecord, Version, WalletKey,
+    Commit, Fate, IdHash, Image, ON_DEMAND, Origin, PartKey, Store, StoreError, StoredRecord, Version,
+    WalletKey,
 };
 use crate::memory::MemoryStore;
 use crate::projections::{Position, ProjectionChange, ProjectionRow, Projections, Tail};
@@ -132,6 +133,7 @@ impl Wallet {
             wallet: wallet.clone(),
             sequence,
             body: self.records.get(at)?.clone(),
+            origin: Origin::default(),
         })
     }
 

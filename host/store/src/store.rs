@@ -5,6 +5,7 @@ mod by_hand;
 mod commit;
 mod open;
 mod read;
+mod recent;
 mod replay;
 mod snapshot;
 mod tail;
@@ -41,6 +42,7 @@ use by_hand::{Behind, ByHand};
 use commit::Committer;
 use open::Folders;
 pub(crate) use open::Lock;
+use recent::Recent;
 
 pub(crate) use snapshot::take::lock as lock_snapshots;
 pub use snapshot::take::{Beginning, Proof, SnapshotPlan, SnapshotReport, snapshot};
@@ -117,6 +119,7 @@ pub struct JournalStore {
     state: Arc<State>,
     ids: Arc<IdIndex>,
     pending: Arc<Pending>,
+    recent: Recent,
     latch: Arc<Latch>,
     preparer: Arc<Preparer>,
     packer: Packer,

@@ -142,6 +142,7 @@ fn commit(store: &MemoryStore, wallet: WalletKey, records: Vec<(Vec<IdHash>, Sto
         body: stored.body,
         at,
         ids,
+        origin: Default::default(),
     });
     let commit = Commit {
         wallet,

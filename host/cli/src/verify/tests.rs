@@ -95,6 +95,7 @@ impl Story {
                 body: body.clone(),
                 at: record.at.as_micros(),
                 ids: ids(record),
+                origin: Default::default(),
             })
             .collect();
         let parts = self.parts.clone().into_iter().collect();
@@ -318,6 +319,7 @@ fn used_twice_in_a_sandbox(since: u64) -> Vec<(&'static str, Option<u64>)> {
         body,
         at: at.as_micros(),
         ids,
+        origin: Default::default(),
     };
     let commit = |wallet, records, parts| Commit {
         wallet,

@@ -82,6 +82,7 @@ fn old(folder: &Path) {
                 body,
                 at: at.as_micros(),
                 ids,
+                origin: Default::default(),
             }],
             parts: wallet.take_changes(),
             due: wallet.next_due().map(|(at, _)| at.as_micros()),

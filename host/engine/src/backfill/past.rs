@@ -175,6 +175,7 @@ mod tests {
                 body,
                 at: at.as_micros(),
                 ids: Vec::new(),
+                origin: Default::default(),
             }
         });
         let commit = Commit {

@@ -14,7 +14,7 @@ use farebox_record::record::Record;
 use farebox_record::state::{SliceSource, SubjectState};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Verdict;
-use farebox_store::{Commit, IdHash, Keep, NewRecord, WalletKey};
+use farebox_store::{Commit, IdHash, Keep, NewRecord, Origin, WalletKey};
 
 use crate::committer::{Flight, Landed};
 use crate::lane::Sought;
@@ -444,6 +444,7 @@ impl Slot {
             body,
             at: sandbox.unwrap_or(record.at).as_micros(),
             ids,
+            origin: Origin::of(record),
         });
         self.draft.answered.push((job, reply));
         self.draft.control = self.draft.control.max(control);

@@ -411,6 +411,7 @@ async fn put_part(house: &House, store: &dyn Store, key: &WalletKey, part: Vec<u
             body: newest.encode(),
             at: newest.at.as_micros(),
             ids: Vec::new(),
+            origin: Default::default(),
         }],
         parts: vec![(part, Some(farebox_record::codec::encode(kept)))],
         due: None,

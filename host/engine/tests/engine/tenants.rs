@@ -527,6 +527,7 @@ fn move_clock_behind_the_back_of(store: &dyn Store, tenant: &TenantId, to: &str)
             at: record.at.as_micros(),
             body,
             ids: vec![IdHash(record.identity().unwrap().hash(tenant))],
+            origin: Default::default(),
         }],
         due: None,
     };

@@ -93,6 +93,16 @@ impl Appender {
         Ok(sealed)
     }
 
+    /// Where the last frame ended.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Where the frame begins that is being made.
+    pub(crate) fn begins(&self) -> u64 {
+        self.position
+    }
+
     /// Adds a record to the frame; the answer is its position.
     pub(crate) fn push(
         &mut self,

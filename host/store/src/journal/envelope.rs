@@ -8,7 +8,7 @@
 
 use super::frame::{array_at, u32_at, u64_at};
 use super::place::Damage;
-use crate::contract::{IdHash, StoredRecord, Version, WalletKey};
+use crate::contract::{IdHash, Origin, StoredRecord, Version, WalletKey};
 use crate::limits::{IDS_PER_RECORD_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Bytes before names, ids and body.
@@ -62,6 +62,7 @@ impl Envelope<'_> {
             wallet: self.wallet_key(),
             sequence: self.sequence,
             body: self.body.to_vec(),
+            origin: Origin::default(),
         }
     }
 }

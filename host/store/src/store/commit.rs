@@ -1,10 +1,12 @@
 //! The commit path: decide, write one frame, sync it, and only then show it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::recent::Frame;
 use super::{Chore, JournalStore};
 use crate::admit;
-use crate::contract::{Commit, Fate, IdHash, StoreError, WalletKey};
+use crate::contract::{Commit, Fate, IdHash, StoreError, StoredRecord, WalletKey};
 use crate::heads::{Head, HeadCache};
 use crate::journal::append::{Appender, frame_bytes};
 use crate::journal::envelope::{Content, Envelope};
@@ -140,6 +142,8 @@ impl JournalStore {
         ids.clear();
         let sealed = appender.begin(bytes).map_err(stop)?;
         let mut changes: HashMap<WalletKey, Change> = HashMap::with_capacity(commits.len());
+        let (behind, begins) = (appender.end(), appender.begins());
+        let mut records = Vec::with_capacity(commits.iter().map(|commit| commit.records.len()).sum());
         for (commit, fate) in commits.into_iter().zip(fates) {
             if *fate == Fate::Lost {
                 continue;
@@ -147,7 +151,7 @@ impl JournalStore {
             let Some(head) = staged.get_mut(&commit.wallet) else {
                 continue;
             };
-            for record in &commit.records {
+            for record in commit.records {
                 let content = Content {
                     at: record.at,
                     ids: &record.ids,
@@ -158,6 +162,12 @@ impl JournalStore {
                     .map_err(stop)?;
                 head.push(position);
                 ids.extend(record.ids.iter().map(|id| (*id, position, record.at)));
+                records.push(StoredRecord {
+                    wallet: commit.wallet.clone(),
+                    sequence: head.version(),
+                    body: record.body,
+                    origin: record.origin,
+                });
             }
             head.due = commit.due;
             let change = changes.entry(commit.wallet).or_default();
@@ -174,6 +184,13 @@ impl JournalStore {
         for (wallet, head) in staged {
             heads.put(wallet, head);
         }
+        // Before it is shown, so that whoever reads on at once finds it here.
+        self.recent.add(Frame {
+            behind,
+            begins,
+            ends: end,
+            records: Arc::new(records),
+        });
         self.pending.add(changes.into_iter(), end);
         Ok(())
     }

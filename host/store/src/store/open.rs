@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::by_hand::{Behind, ByHand};
 use super::commit::Committer;
+use super::recent::Recent;
 use super::replay;
 use super::snapshot;
 use super::{JournalStore, Options, Threads};
@@ -272,6 +273,7 @@ fn start(
         segments,
         state,
         ids,
+        recent: Recent::default(),
         pending,
         latch,
         preparer,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
-use crate::contract::{Fold, Image, ON_DEMAND, StoreError, StoredRecord, WalletKey};
+use crate::contract::{Fold, Image, ON_DEMAND, Origin, StoreError, StoredRecord, WalletKey};
 use crate::heads::Head;
 use crate::journal::segments::Segments;
 use crate::journal::walk::{Frame, From, Tail};
@@ -121,6 +121,7 @@ impl<'a> Replay<'a> {
             wallet: wallet.clone(),
             sequence,
             body: body.to_vec(),
+            origin: Origin::default(),
         });
         self.bytes += body.len() + 128;
         Ok(())

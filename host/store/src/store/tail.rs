@@ -33,7 +33,7 @@ pub(super) fn place_of(position: Position) -> u64 {
     split(position).0
 }
 
-fn split(position: Position) -> (u64, u64) {
+pub(super) fn split(position: Position) -> (u64, u64) {
     let number = position.0 & ((1 << NUMBER_BITS) - 1);
     ((position.0 >> NUMBER_BITS).saturating_mul(BLOCK_BYTES), number)
 }
@@ -56,6 +56,9 @@ impl JournalStore {
         };
         if limit == 0 || place >= until {
             return Ok(tail);
+        }
+        if let Some(recent) = self.recent.tail(after, until, limit) {
+            return Ok(recent);
         }
         let mut bytes = 0;
         self.segments.frames(start, until, &mut |frame| {
@@ -88,7 +91,9 @@ impl Projections for JournalStore {
     fn project(&self, position: Position, changes: Vec<ProjectionChange>) -> Result<(), StoreError> {
         self.latch.check()?;
         admit::projection(&changes)?;
-        self.state.projection().apply(position, changes)
+        self.state.projection().apply(position, changes)?;
+        self.recent.forget(position);
+        Ok(())
     }
 
     fn projected(&self) -> Result<Position, StoreError> {
