@@ -73,7 +73,7 @@ impl Hands {
             shipments: crew.shipments,
             loads: crew.loads,
             folds: crew.folds,
-            dead: Dead::new(),
+            dead: Dead::default(),
             followers,
             woken,
             projector: Projector::new(crew.shared, crew.status),

@@ -1,11 +1,10 @@
 //! The committer: everything that all lanes produced while the last sync ran becomes one frame; once it is durable, the
 //! answers are released. Group commit without a timer.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use farebox_store::{Commit, Fate, IdHash, Store, StoreError, WalletKey};
+use farebox_store::{Commit, FastMap, Fate, IdHash, Store, StoreError, WalletKey};
 
 use crate::lane::{Job, Message};
 use crate::limits::FRAME_BYTES_SOFT_MAX;
@@ -68,7 +67,7 @@ pub(crate) fn run(
     lanes: &[Sender<Message>],
     followers: &Sender<()>,
 ) -> Result<(), StoreError> {
-    let mut dead = Dead::new();
+    let mut dead = Dead::default();
     while let Ok(first) = work.recv() {
         drain(store, first, work, lanes, followers, &mut dead)?;
     }
@@ -76,7 +75,7 @@ pub(crate) fn run(
 }
 
 /// Wallets of which a flight was lost, and up to which epoch everything of theirs is.
-pub(crate) type Dead = HashMap<WalletKey, u64>;
+pub(crate) type Dead = FastMap<WalletKey, u64>;
 
 /// Commits a shipment and what is queued behind it, up to a frame's worth, lands it, and wakes what follows the records.
 pub(crate) fn drain(

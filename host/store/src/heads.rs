@@ -1,8 +1,7 @@
 //! The newest end of each wallet's history: its version, and the positions from which every older record is reached.
 
-use std::collections::HashMap;
-
 use crate::contract::{Version, WalletKey};
+use crate::fast::FastMap;
 use crate::journal::envelope::Links;
 
 /// Where a wallet's history ends.
@@ -69,16 +68,16 @@ impl Head {
 /// long as it is asked for. A head that went is read again from what is pending or from the state.
 #[derive(Debug)]
 pub(crate) struct HeadCache {
-    young: HashMap<WalletKey, Head>,
-    old: HashMap<WalletKey, Head>,
+    young: FastMap<WalletKey, Head>,
+    old: FastMap<WalletKey, Head>,
     generation_max: usize,
 }
 
 impl HeadCache {
     pub(crate) fn new(max: usize) -> HeadCache {
         HeadCache {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: FastMap::default(),
+            old: FastMap::default(),
             generation_max: (max / 2).max(1),
         }
     }

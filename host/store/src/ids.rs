@@ -13,7 +13,6 @@ mod merge;
 mod past;
 mod run;
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ use std::sync::atomic::AtomicI64;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::contract::{IdHash, StoreError};
+use crate::fast::FastMap;
 use crate::journal::frame::JournalId;
 use crate::journal::place::refused;
 use crate::journal::segments::{Segments, Span};
@@ -65,7 +65,7 @@ struct Wake {
 /// The ids of one segment. Nearly every id has one position; the others are beside.
 #[derive(Debug, Default)]
 struct Ids {
-    first: HashMap<IdHash, u64>,
+    first: FastMap<IdHash, u64>,
     more: Vec<Entry>,
     times: Times,
 }

@@ -33,7 +33,7 @@ pub const PROJECTION_BYTES_MAX: usize = 1 << 20;
 pub const TAIL_BYTES_MAX: usize = 16 << 20;
 /// Bytes of the newest records that are kept in memory until the projections have them; further ones are read from the journal.
 /// What they were made from takes some five times as much.
-pub const RECENT_BYTES_MAX: usize = 16 << 20;
+pub const RECENT_BYTES_MAX: usize = 32 << 20;
 
 /// Smallest segment of a journal; tests use it, so that there are many.
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 10;

@@ -87,7 +87,7 @@ impl Rehearsal {
         let _ = self.inbox.send(Message::Jobs(jobs.collect())); // its receiver is here
         let lanes = [self.inbox.clone()];
         let (followers, _nobody) = bounded(1);
-        let mut dead = Dead::new();
+        let mut dead = Dead::default();
         let shared = Arc::clone(&self.shared);
         let again = |tenant: &_| refresh_for_loader(&shared, tenant);
         while let Ok(message) = self.messages.try_recv() {

@@ -18,7 +18,6 @@ mod stage;
 mod transition;
 mod turn;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -29,7 +28,7 @@ use farebox_record::lifecycle::TermState;
 use farebox_record::plan::EventRef;
 use farebox_record::record::Record;
 use farebox_record::state::{SubjectState, UnpricedState};
-use farebox_store::{IdHash, WalletKey};
+use farebox_store::{FastMap, IdHash, WalletKey};
 
 use crate::committer::{Landed, Shipment};
 use crate::engine::{Round, lane_of};
@@ -131,9 +130,9 @@ pub(crate) struct Lane {
     /// Wallets that leave for a siding once what they decided is shipped.
     shunted: Vec<(WalletKey, usize)>,
     /// What came for wallets that are on a siding.
-    away: HashMap<WalletKey, Vec<Message>>,
+    away: FastMap<WalletKey, Vec<Message>>,
     /// Each leaves and comes back in every round of its wallet, and is large.
-    slots: HashMap<WalletKey, Box<Slot>>,
+    slots: FastMap<WalletKey, Box<Slot>>,
     /// Wallets with commands that can go on.
     runnable: Vec<WalletKey>,
     /// Counts drains: tells which wallets rest.
@@ -156,8 +155,8 @@ impl Lane {
             shared,
             ways,
             shunted: Vec::new(),
-            away: HashMap::new(),
-            slots: HashMap::new(),
+            away: FastMap::default(),
+            slots: FastMap::default(),
             runnable: Vec::new(),
             drain: 0,
             calls: pricing::Calls::default(),

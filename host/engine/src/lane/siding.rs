@@ -6,7 +6,6 @@
 //! meanwhile is kept, and nothing about it is done twice or in another order. A revision that has answered nothing yet is
 //! asked on its siding too: nobody knows how long it takes.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -14,7 +13,7 @@ use farebox_record::command::Command;
 use farebox_record::ids::{PlanName, TenantId};
 use farebox_record::lifecycle::SubscriptionChange;
 use farebox_runtime::Revision;
-use farebox_store::WalletKey;
+use farebox_store::{FastMap, WalletKey};
 
 use crate::controls::Controls;
 use crate::engine::lane_of;
@@ -201,7 +200,7 @@ impl Lane {
 
 /// Keeps those that are about wallets that are away, each as a message of its own, and gives back the others.
 fn keep<T>(
-    away: &mut HashMap<WalletKey, Vec<Message>>,
+    away: &mut FastMap<WalletKey, Vec<Message>>,
     all: Vec<T>,
     wallet: impl Fn(&T) -> &WalletKey,
     message: impl Fn(T) -> Message,

@@ -1,6 +1,6 @@
 //! A wallet in a lane: its commands, what is known, and what is in flight.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use farebox_ledger::{Wallet, standing_of};
@@ -14,7 +14,7 @@ use farebox_record::record::Record;
 use farebox_record::state::{SliceSource, SubjectState};
 use farebox_record::time::Timestamp;
 use farebox_runtime::Verdict;
-use farebox_store::{Commit, IdHash, Keep, NewRecord, Origin, WalletKey};
+use farebox_store::{Commit, FastMap, IdHash, Keep, NewRecord, Origin, WalletKey};
 
 use crate::committer::{Flight, Landed};
 use crate::lane::Sought;
@@ -57,17 +57,17 @@ pub(crate) struct Slot {
     /// Flights that have not come back.
     in_flight: usize,
     /// Records that are not durable yet, by id.
-    flying: HashMap<IdHash, Arc<Record>>,
+    flying: FastMap<IdHash, Arc<Record>>,
     /// Answers of loaders about ids, until they are used.
-    known: HashMap<IdHash, Option<Arc<Record>>>,
+    known: FastMap<IdHash, Option<Arc<Record>>>,
     /// The id or subject that the head of the queue waits for.
     waiting: bool,
     /// States of subjects, as of the newest record.
-    subjects: HashMap<(SubscriptionId, String), SubjectState>,
+    subjects: FastMap<(SubscriptionId, String), SubjectState>,
     /// What its open holds leave behind where each turns out at its worst.
     folds: Folds,
     /// Closed terms of subscriptions, as of the newest record; none for those that are forgotten.
-    terms: HashMap<(SubscriptionId, u32), Option<TermState>>,
+    terms: FastMap<(SubscriptionId, u32), Option<TermState>>,
     /// The event that the head of the queue corrects, as a loader found it, with those that it gave back of.
     original: Option<(EventRef, Option<Box<Original>>, Vec<Original>)>,
     /// Events that the plan's answer about the head of the queue gives back of; a loader must bring them first.

@@ -8,7 +8,7 @@
 //! statements are cut, too: the books of a month are the sum of the statements of all customers in the accounts that are
 //! theirs, and beside them the accounts against those.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use farebox_ledger::Wallet;
@@ -17,7 +17,7 @@ use farebox_record::Record;
 use farebox_record::ids::TenantId;
 use farebox_record::outcome::{Account, Effect};
 use farebox_record::time::Timestamp;
-use farebox_store::{Position, ProjectionChange, Projections, Store, StoreError};
+use farebox_store::{FastMap, Position, ProjectionChange, Projections, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::pass::{decode, encode, read};
@@ -167,14 +167,14 @@ pub(crate) struct Reached<'s> {
     /// None: nothing is kept.
     store: Option<&'s dyn Projections>,
     /// Each with whether it was moved on.
-    days: HashMap<Vec<u8>, (Timestamp, bool)>,
+    days: FastMap<Vec<u8>, (Timestamp, bool)>,
 }
 
 impl<'s> Reached<'s> {
     pub(crate) fn new(store: Option<&'s dyn Projections>) -> Reached<'s> {
         Reached {
             store,
-            days: HashMap::new(),
+            days: FastMap::default(),
         }
     }
 

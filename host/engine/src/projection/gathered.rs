@@ -1,11 +1,10 @@
 //! Events that count in the same rows, added up before any row is looked for: a pass has thousands of events, and often many of
 //! one customer within a minute.
 
-use std::collections::HashMap;
-
 use farebox_record::event::Attributes;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::time::Timestamp;
+use farebox_store::FastMap;
 
 use super::rows::Every;
 use super::usage::{Counted, Totals};
@@ -24,7 +23,7 @@ struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     sums: Vec<Totals>,
-    places: HashMap<Place, usize>,
+    places: FastMap<Place, usize>,
 }
 
 impl Gathered {

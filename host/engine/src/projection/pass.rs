@@ -1,6 +1,6 @@
 //! One pass: from records to changed rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use farebox_record::Record;
 use farebox_record::codec::{self, CodecError};
@@ -8,7 +8,7 @@ use farebox_record::control::{ControlEffect, ControlRecord, TenantKind};
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::Timestamp;
-use farebox_store::{Position, ProjectionChange, Projections, StoreError, StoredRecord};
+use farebox_store::{FastMap, Position, ProjectionChange, Projections, StoreError, StoredRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -44,14 +44,14 @@ pub(crate) struct Pass<'s> {
     gathered: Gathered,
     /// Written as they are: items of feeds.
     items: Vec<ProjectionChange>,
-    notes: HashMap<Vec<u8>, Option<Counted>>,
-    usage: HashMap<Vec<u8>, UsageRow>,
-    books: HashMap<Vec<u8>, Accounts>,
+    notes: FastMap<Vec<u8>, Option<Counted>>,
+    usage: FastMap<Vec<u8>, UsageRow>,
+    books: FastMap<Vec<u8>, Accounts>,
     days: Reached<'s>,
     /// Attributes that revisions follow, and whether they are to be written.
-    subjects: HashMap<Vec<u8>, (String, bool)>,
+    subjects: FastMap<Vec<u8>, (String, bool)>,
     /// How many combinations each bucket has, where one was added.
-    combinations: HashMap<Vec<u8>, usize>,
+    combinations: FastMap<Vec<u8>, usize>,
     newest: Option<Timestamp>,
 }
 
@@ -64,12 +64,12 @@ impl<'s> Pass<'s> {
             asked: BTreeMap::new(),
             gathered: Gathered::default(),
             items: Vec::new(),
-            notes: HashMap::new(),
-            usage: HashMap::new(),
-            books: HashMap::new(),
+            notes: FastMap::default(),
+            usage: FastMap::default(),
+            books: FastMap::default(),
             days: Reached::new(Some(store)),
-            subjects: HashMap::new(),
-            combinations: HashMap::new(),
+            subjects: FastMap::default(),
+            combinations: FastMap::default(),
             newest: None,
         }
     }

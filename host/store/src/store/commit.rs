@@ -1,12 +1,12 @@
 //! The commit path: decide, write one frame, sync it, and only then show it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::recent::Frame;
 use super::{Chore, JournalStore};
 use crate::admit;
 use crate::contract::{Commit, Fate, IdHash, StoreError, StoredRecord, WalletKey};
+use crate::fast::FastMap;
 use crate::heads::{Head, HeadCache};
 use crate::journal::append::{Appender, frame_bytes};
 use crate::journal::envelope::{Content, Envelope};
@@ -24,7 +24,7 @@ pub(crate) struct Committer {
 }
 
 /// The heads of the wallets that a call touches, as they will be when it is done.
-type Staged = HashMap<WalletKey, Head>;
+type Staged = FastMap<WalletKey, Head>;
 
 impl Committer {
     /// `segment_bytes` is the size of the smallest segment that a frame may go to.
@@ -68,7 +68,7 @@ impl JournalStore {
         committer: &Committer,
         commits: &[Commit],
     ) -> Result<(Vec<Fate>, Staged, usize), StoreError> {
-        let (mut staged, mut ahead) = (Staged::new(), HashMap::new());
+        let (mut staged, mut ahead) = (Staged::default(), FastMap::default());
         let (mut fates, mut bytes) = (Vec::with_capacity(commits.len()), 0);
         for commit in commits {
             let version = self.version(committer, &mut staged, &ahead, &commit.wallet)?;
@@ -107,7 +107,7 @@ impl JournalStore {
         &self,
         committer: &Committer,
         staged: &mut Staged,
-        ahead: &HashMap<WalletKey, u64>,
+        ahead: &FastMap<WalletKey, u64>,
         wallet: &WalletKey,
     ) -> Result<u64, StoreError> {
         if let Some(version) = ahead.get(wallet) {
@@ -141,7 +141,8 @@ impl JournalStore {
         } = committer;
         ids.clear();
         let sealed = appender.begin(bytes).map_err(stop)?;
-        let mut changes: HashMap<WalletKey, Change> = HashMap::with_capacity(commits.len());
+        let mut changes: FastMap<WalletKey, Change> =
+            FastMap::with_capacity_and_hasher(commits.len(), Default::default());
         let (behind, begins) = (appender.end(), appender.begins());
         let mut records = Vec::with_capacity(commits.iter().map(|commit| commit.records.len()).sum());
         for (commit, fate) in commits.into_iter().zip(fates) {
