@@ -53,9 +53,17 @@ const MANY: &str = "many";
 /// Connections of the single requests.
 const CONNECTIONS: [usize; 3] = [1, 16, 256];
 /// Loads of events.
-const BATCHES: [Batches; 6] = [
+const BATCHES: [Batches; 8] = [
     Batches::of("events_16x500", 16, 500, SENDERS),
     Batches::of("events_4x2000", 4, 2_000, SENDERS),
+    Batches {
+        form: "json",
+        ..Batches::of("events_json_4x2000", 4, 2_000, SENDERS)
+    },
+    Batches {
+        form: "cloudevents",
+        ..Batches::of("events_cloudevents_4x2000", 4, 2_000, SENDERS)
+    },
     Batches::of("events_4x10000", 4, 10_000, SENDERS),
     Batches::of("events_hot_4x2000", 4, 2_000, HOT),
     Batches {
@@ -97,6 +105,8 @@ struct Batches {
     connections: usize,
     batch: usize,
     customers: Customers,
+    /// In which form the events come.
+    form: &'static str,
     /// Connections on which the same customers make calls meanwhile, whose holds stay open.
     beside_calls: Option<usize>,
 }
@@ -108,6 +118,7 @@ impl Batches {
             connections,
             batch,
             customers,
+            form: "ndjson",
             beside_calls: None,
         }
     }
@@ -276,7 +287,14 @@ impl Bench<'_> {
             };
             let mut command = self.against(server, "events", load.customers, &format!("{name}-{run}"));
             command.args(["--connections", &load.connections.to_string()]);
-            command.args(["--batch", &load.batch.to_string(), "--name", name]);
+            command.args([
+                "--batch",
+                &load.batch.to_string(),
+                "--form",
+                load.form,
+                "--name",
+                name,
+            ]);
             let mut told = self.ask(&mut command)?;
             if let Some(calls) = calls.take() {
                 let output = calls.wait_with_output()?;
@@ -297,17 +315,19 @@ impl Bench<'_> {
         self.device.as_ref().map(Device::written).transpose()
     }
 
+    /// A plan, and the choices of its sandbox.
     fn plan(&self, revisions: &Revisions) -> anyhow::Result<Vec<Measured>> {
         let parameters = self.folder.join("parameters.json");
         let (_, text) = revisions.plans.first().context("a plan without parameters")?;
         std::fs::write(&parameters, text)?;
-        let mut command = Command::new(&self.program);
-        command
-            .arg("plan")
-            .arg(&revisions.component)
-            .arg(parameters)
-            .args(["--model", Priced::PerToken.model()]);
-        self.ask(&mut command)
+        let mut plan = Command::new(&self.program);
+        plan.arg("plan").arg(&revisions.component).arg(&parameters);
+        plan.args(["--model", Priced::PerToken.model()]);
+        let mut choices = Command::new(&self.program);
+        choices.arg("choices").arg(&revisions.component).arg(&parameters);
+        let mut all = self.ask(&mut plan)?;
+        all.extend(self.ask(&mut choices)?);
+        Ok(all)
     }
 
     /// How many events a second the state is made anew with from the journal, as after a loss of all but the journal.

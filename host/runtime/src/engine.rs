@@ -31,6 +31,13 @@ pub(crate) fn engine(tier: Tier, limits: &Limits) -> Result<Engine, RuntimeError
     Ok(engine)
 }
 
+/// How the engine of native plans is set up, for whoever measures what each choice costs. Nobody else needs it.
+#[doc(hidden)]
+pub fn native_engine() -> (Config, PoolingAllocationConfig) {
+    let (tier, limits) = (Tier::Native, Limits::default());
+    (config(tier, &limits), pool(tier, &limits))
+}
+
 /// An engine that only compiles: the same code comes out, without the pool's terabyte of address space, so that the
 /// process can run under a memory limit.
 pub(crate) fn compiling_engine(tier: Tier, limits: &Limits) -> Result<Engine, RuntimeError> {

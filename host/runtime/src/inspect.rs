@@ -8,7 +8,7 @@ use crate::refused::Refused;
 use crate::tier::Tier;
 
 /// The interface that a plan exports.
-pub(crate) const INTERFACE: &str = "farebox:plan/pricing@0.1.0";
+pub const INTERFACE: &str = "farebox:plan/pricing@0.1.0";
 
 /// Its name without the version, to tell another version from another thing.
 const INTERFACE_UNVERSIONED: &str = "farebox:plan/pricing";

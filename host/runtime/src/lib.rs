@@ -42,10 +42,14 @@ pub use batch::{
 };
 pub use change::{Change, Proration, Replacement, ReversedCharge};
 pub use compile::{Compiler, compile_in_child};
+#[doc(hidden)]
+pub use engine::native_engine;
 pub use error::RuntimeError;
 pub use evaluate::Evaluation;
 pub use fault::Fault;
 pub use health::{Health, Quarantine};
+#[doc(hidden)]
+pub use inspect::INTERFACE;
 pub use limits::Limits;
 pub use plan::{Plan, Revision};
 pub use refused::{ParameterError, Refused};

@@ -1,8 +1,8 @@
 //! Whether a revision is slow: what tells whoever has others to serve to ask it where nobody else waits.
 //!
-//! A call may take [`Limits::quick_fuel_per_call`], and [`Limits::quick_fuel_per_trigger`] for each trigger; what a revision takes
-//! beyond that it owes, and what it takes less it makes good. One that owes more than [`Limits::owed_fuel_tolerated`] is slow. By fuel and not by the clock, so that
-//! the same calls are judged alike on each machine, and a run can be repeated.
+//! A call may take [`Limits::quick_fuel_per_call`], and [`Limits::quick_fuel_per_trigger`] for each trigger; what a revision
+//! takes beyond that it owes, and what it takes less it makes good. One that owes more than [`Limits::owed_fuel_tolerated`] is
+//! slow. By fuel and not by the clock, so that the same calls are judged alike on each machine, and a run can be repeated.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -107,8 +107,8 @@ mod tests {
     fn it_owes_so_much_and_no_more() {
         let pace = Pace::unknown(&limits());
         call(&pace, 1_000_000, 0);
-        // 3,000 are owed. A first trigger takes 50 beyond what a call may, which are more than can be owed, and makes good 100; 37 further ones make
-        // good 50 each: 1,050 are left.
+        // 3,000 are owed. A first trigger takes 50 beyond what a call may, which are more than can be owed, and makes good
+        // 100; 37 further ones make good 50 each: 1,050 are left.
         for _ in 0..38 {
             call(&pace, 60, 1);
         }

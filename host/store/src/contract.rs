@@ -137,8 +137,8 @@ pub struct NewRecord {
     pub origin: Origin,
 }
 
-/// What a record's body was encoded from, for a reader in the same process that would decode it again. It is never stored, and says
-/// nothing that the body does not say: a reader that gets none decodes the body.
+/// What a record's body was encoded from, for a reader in the same process that would decode it again. It is never stored, and
+/// says nothing that the body does not say: a reader that gets none decodes the body.
 #[derive(Clone, Default)]
 pub struct Origin(Option<Arc<dyn Any + Send + Sync>>);
 

@@ -1,5 +1,5 @@
-//! Maps for keys that are looked up for each event: hashed in a fraction of the time that the standard library's take, with a seed
-//! that differs from process to process, so that nobody who names customers can make them collide.
+//! Maps for keys that are looked up for each event: hashed in a fraction of the time that the standard library's take, with a
+//! seed that differs from process to process, so that nobody who names customers can make them collide.
 
 use std::collections::HashMap;
 

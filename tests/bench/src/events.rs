@@ -6,28 +6,34 @@ use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
 
 use crate::measured::{Measured, nanos_since, times};
-use crate::wire::{Connection, Target};
+use crate::wire::{Connection, Form, Target};
 
 /// Digits of the number in an id.
 const DIGITS: usize = 12;
 /// Share of the time that is not counted, at the start.
 const WARM_UP: u32 = 5;
 
+/// How events are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Calls {
+    /// Connections, each with one call at a time.
+    pub connections: usize,
+    /// Events of a call.
+    pub batch: usize,
+    /// Their form.
+    pub form: Form,
+}
+
 /// Events a second, and how many there were, those of the warm-up among them; times of a call; bytes of an event as it is sent.
-pub async fn run(
-    target: &Target,
-    connections: usize,
-    batch: usize,
-    name: &str,
-) -> anyhow::Result<Vec<Measured>> {
+pub async fn run(target: &Target, calls: Calls, name: &str) -> anyhow::Result<Vec<Measured>> {
     let start = Instant::now();
     let counted = start + target.time / WARM_UP;
     let end = counted + target.time;
     let mut tasks = Vec::new();
-    for index in 0..connections {
+    for index in 0..calls.connections {
         let target = target.clone();
         tasks.push(tokio::spawn(async move {
-            one(&target, index, batch, (counted, end)).await
+            one(&target, index, calls, (counted, end)).await
         }));
     }
     let (mut accepted, mut sent, mut last, mut all) = (0, 0, counted, times()?);
@@ -38,7 +44,7 @@ pub async fn run(
         last = last.max(one.last);
         all.add(one.times)?;
     }
-    let bytes = Body::new(target, 0, batch).bytes.len() / batch;
+    let bytes = Body::new(target, 0, calls).bytes.len() / calls.batch;
     // The call that is on its way at the end is counted, and so is its time.
     Ok(vec![
         Measured::per_second(name, accepted, last - counted),
@@ -64,11 +70,12 @@ struct Sent {
 async fn one(
     target: &Target,
     index: usize,
-    batch: usize,
+    calls: Calls,
     (counted, end): (Instant, Instant),
 ) -> anyhow::Result<Sent> {
-    let mut connection = Connection::open(target, "/v1/events", "application/x-ndjson").await?;
-    let mut body = Body::new(target, index, batch);
+    let mut connection = Connection::open(target, "/v1/events", calls.form.media_type()).await?;
+    let Calls { batch, .. } = calls;
+    let mut body = Body::new(target, index, calls);
     let mut all = Sent {
         accepted: 0,
         sent: 0,
@@ -125,23 +132,28 @@ struct Body {
 }
 
 impl Body {
-    fn new(target: &Target, index: usize, batch: usize) -> Body {
-        let mut bytes = Vec::new();
-        let fields = target.shape.fields(&target.model);
+    fn new(target: &Target, index: usize, calls: Calls) -> Body {
+        let Calls { batch, form, .. } = calls;
+        let [before, between, behind] = form.joints();
+        let mut bytes = before.as_bytes().to_vec();
         let mut places = Vec::with_capacity(batch);
         let mut customer = u32::try_from(index * 131).unwrap_or(0) % target.customers;
-        for _ in 0..batch {
-            bytes.extend_from_slice(format!("{{\"id\":\"{}-{index}-", target.run).as_bytes());
-            places.push(bytes.len());
-            let rest = format!(
-                "{:0width$}\",\"customer\":\"{}-{customer:06}\",{fields}}}\n",
-                0,
-                target.prefix,
-                width = DIGITS
+        for number in 0..batch {
+            if number > 0 {
+                bytes.extend_from_slice(between.as_bytes());
+            }
+            let (id, whose) = (
+                format!("{}-{index}-", target.run),
+                format!("{}-{customer:06}", target.prefix),
             );
+            let (front, rest) = form.event(&id, &whose, target.shape, &target.model);
+            bytes.extend_from_slice(front.as_bytes());
+            places.push(bytes.len());
+            bytes.extend_from_slice(&[b'0'; DIGITS]);
             bytes.extend_from_slice(rest.as_bytes());
             customer = (customer + 1) % target.customers;
         }
+        bytes.extend_from_slice(behind.as_bytes());
         let mut body = Body {
             bytes,
             places,
@@ -183,16 +195,30 @@ mod tests {
             run: "r".into(),
             time: Duration::from_secs(1),
         };
-        let mut body = Body::new(&target, 2, 10);
-        let mut seen = BTreeSet::new();
-        for _ in 0..3 {
-            for line in String::from_utf8(body.bytes.clone()).unwrap().lines() {
-                let event: serde_json::Value = serde_json::from_str(line).unwrap();
-                assert!(seen.insert(event["id"].as_str().unwrap().to_string()), "{event}");
+        for form in [Form::Ndjson, Form::Json, Form::Cloudevents] {
+            let calls = Calls {
+                connections: 1,
+                batch: 10,
+                form,
+            };
+            let mut body = Body::new(&target, 2, calls);
+            let mut seen = BTreeSet::new();
+            for _ in 0..3 {
+                let text = String::from_utf8(body.bytes.clone()).unwrap();
+                let events: Vec<serde_json::Value> = match form {
+                    Form::Ndjson => text
+                        .lines()
+                        .map(|line| serde_json::from_str(line).unwrap())
+                        .collect(),
+                    Form::Json | Form::Cloudevents => serde_json::from_str(&text).unwrap(),
+                };
+                for event in events {
+                    assert!(seen.insert(event["id"].as_str().unwrap().to_string()), "{event}");
+                }
+                body.next();
             }
-            body.next();
+            assert_eq!(seen.len(), 30);
         }
-        assert_eq!(seen.len(), 30);
     }
 
     #[test]

@@ -85,9 +85,10 @@ async fn one(
 
 fn authorize(target: &Target, customer: u32, index: usize, round: u64) -> String {
     format!(
-        "{{\"id\":\"{}-{index}-{round}\",\"customer\":\"{}-{customer:06}\",\"event\":{{{}}}}}",
+        "{{\"id\":\"{}-{index}-{round}\",\"customer\":\"{}-{customer:06}\",\"event\":{{\"type\":\"{}\",{}}}}}",
         target.run,
         target.prefix,
-        target.shape.fields(&target.model)
+        target.shape.event_type(),
+        target.shape.data(&target.model)
     )
 }

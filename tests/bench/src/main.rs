@@ -4,6 +4,7 @@
 //! generator is optimised: on two cores, a slow client is a slow server. Each command prints one JSON object a
 //! line: `{"name": ..., "value": ..., "unit": ...}`; targets are the business of the caller.
 
+mod choices;
 mod disk;
 mod events;
 mod load;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use measured::Measured;
-use wire::{Shape, Target};
+use wire::{Form, Shape, Target};
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -60,6 +61,9 @@ enum Command {
         /// Events of one call.
         #[arg(long)]
         batch: usize,
+        /// In which form they come.
+        #[arg(long, value_enum, default_value_t = Form::Ndjson)]
+        form: Form,
         /// What the measurement is called.
         #[arg(long)]
         name: String,
@@ -73,6 +77,13 @@ enum Command {
         /// The model of every event.
         #[arg(long)]
         model: String,
+    },
+    /// What each choice of the sandbox costs.
+    Choices {
+        /// The built component.
+        component: PathBuf,
+        /// Its parameters, as a file.
+        parameters: PathBuf,
     },
 }
 
@@ -132,13 +143,25 @@ fn main() -> anyhow::Result<()> {
             server,
             connections,
             batch,
+            form,
             name,
-        } => runtime()?.block_on(events::run(&server.target(), connections, batch, &name))?,
+        } => {
+            let calls = events::Calls {
+                connections,
+                batch,
+                form,
+            };
+            runtime()?.block_on(events::run(&server.target(), calls, &name))?
+        }
         Command::Plan {
             component,
             parameters,
             model,
         } => plan::run(&component, &parameters, &model)?,
+        Command::Choices {
+            component,
+            parameters,
+        } => choices::run(&component, &parameters)?,
     };
     for measured in all {
         println!("{}", measured.json());

@@ -20,18 +20,74 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Type, measures and attributes of an event, as JSON.
-    pub fn fields(self, model: &str) -> String {
+    /// What happened.
+    pub fn event_type(self) -> &'static str {
+        match self {
+            Shape::Llm => "llm.call",
+            Shape::Units => "api.call",
+        }
+    }
+
+    /// Measures and attributes of an event, as members of a JSON object.
+    pub fn data(self, model: &str) -> String {
         match self {
             Shape::Llm => format!(
-                "\"type\":\"llm.call\",\"measures\":{{\"input_tokens\":1200,\"cache_read_tokens\":6400,\
+                "\"measures\":{{\"input_tokens\":1200,\"cache_read_tokens\":6400,\
                  \"output_tokens\":350,\"reasoning_tokens\":128}},\
                  \"attributes\":{{\"model\":\"{model}\",\"team\":\"search-and-ranking\",\
                  \"feature\":\"answer-with-sources\",\"agent\":\"assistant-eu\"}}"
             ),
-            Shape::Units => "\"type\":\"api.call\",\"measures\":{\"units\":3},\
-                             \"attributes\":{\"region\":\"eu-central\"}"
-                .to_string(),
+            Shape::Units => {
+                "\"measures\":{\"units\":3},\"attributes\":{\"region\":\"eu-central\"}".to_string()
+            }
+        }
+    }
+}
+
+/// In which form events come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// An event a line.
+    Ndjson,
+    /// A JSON array.
+    Json,
+    /// A batch of CloudEvents.
+    Cloudevents,
+}
+
+impl Form {
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Form::Ndjson => "application/x-ndjson",
+            Form::Json => "application/json",
+            Form::Cloudevents => "application/cloudevents-batch+json",
+        }
+    }
+
+    /// What stands before all events, between two, and behind all.
+    pub fn joints(self) -> [&'static str; 3] {
+        match self {
+            Form::Ndjson => ["", "", ""],
+            Form::Json | Form::Cloudevents => ["[", ",", "]"],
+        }
+    }
+
+    /// An event, up to where its id ends, and what follows on that.
+    pub fn event(self, id: &str, customer: &str, shape: Shape, model: &str) -> (String, String) {
+        let (event_type, data) = (shape.event_type(), shape.data(model));
+        match self {
+            Form::Ndjson | Form::Json => {
+                let end = if self == Form::Ndjson { "\n" } else { "" };
+                (
+                    format!("{{\"id\":\"{id}"),
+                    format!("\",\"customer\":\"{customer}\",\"type\":\"{event_type}\",{data}}}{end}"),
+                )
+            }
+            Form::Cloudevents => (
+                format!("{{\"specversion\":\"1.0\",\"source\":\"gateway\",\"id\":\"{id}"),
+                format!("\",\"subject\":\"{customer}\",\"type\":\"{event_type}\",\"data\":{{{data}}}}}"),
+            ),
         }
     }
 }

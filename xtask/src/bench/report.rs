@@ -212,8 +212,14 @@ fn reference(name: &str) -> Option<String> {
     if let Some(load) = name.strip_suffix("_written") {
         return Some(format!("{load}_bytes"));
     }
-    if matches!(name, HOT | WALLETS | GRADUATED | DEALS) {
+    if matches!(name, HOT | WALLETS | GRADUATED | DEALS | JSON | CLOUDEVENTS) {
         return Some(EVENTS.to_string());
+    }
+    if let Some(choice) = name.strip_prefix("choice_") {
+        let part = ["instance", "prepare"]
+            .into_iter()
+            .find(|part| choice.ends_with(part))?;
+        return (!choice.starts_with("shipped")).then(|| format!("choice_shipped_{part}"));
     }
     name.strip_prefix("plan_sandboxed_")
         .map(|size| format!("plan_native_{size}"))
@@ -226,6 +232,9 @@ const HOT: &str = "events_hot_4x2000";
 const WALLETS: &str = "events_wallets_4x2000";
 const GRADUATED: &str = "events_graduated_4x2000";
 const DEALS: &str = "events_deals_4x2000";
+/// The same in other forms.
+const JSON: &str = "events_json_4x2000";
+const CLOUDEVENTS: &str = "events_cloudevents_4x2000";
 /// Ids that were known before the loads.
 const IDS: &str = "ids_sent";
 const REDIS: &str = "redis_64_rate";
