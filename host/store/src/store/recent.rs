@@ -179,13 +179,13 @@ mod tests {
     #[test]
     fn it_keeps_so_many_bytes() {
         let recent = Recent::default();
-        let half = RECENT_BYTES_MAX / 2;
-        for block in 1..=3 {
-            recent.add(frame(block, vec![stored(block, half)]));
+        let quarter = RECENT_BYTES_MAX / 4;
+        for block in 1..=5 {
+            recent.add(frame(block, vec![stored(block, quarter)]));
         }
-        let until = 4 * BLOCK_BYTES;
+        let until = 6 * BLOCK_BYTES;
         assert!(recent.tail(between(BLOCK_BYTES), until, 10).is_none());
-        let left = recent.tail(between(2 * BLOCK_BYTES), until, 10).unwrap();
+        let left = recent.tail(between(2 * BLOCK_BYTES), until, 2).unwrap();
         assert_eq!(sequences(&left), [2, 3]);
     }
 }
