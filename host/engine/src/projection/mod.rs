@@ -38,7 +38,7 @@ use farebox_store::{StoreError, Tail};
 
 use crate::limits::{
     PROJECTION_PASS_INTERVAL, PROJECTION_PASS_RECORDS_MAX, PROJECTION_REST_MAX, PROJECTION_RETRY_INTERVAL,
-    PROJECTION_UPKEEP_INTERVAL,
+    PROJECTION_STOP_MAX, PROJECTION_UPKEEP_INTERVAL,
 };
 use crate::shared::Shared;
 use pass::Pass;
@@ -71,7 +71,7 @@ pub(crate) fn run(shared: Arc<Shared>, status: Arc<Status>, stop: &AtomicBool, w
     loop {
         let upkeep = looked.elapsed() >= PROJECTION_UPKEEP_INTERVAL;
         let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let took = projector.follow_some()?;
+            let took = projector.follow_some(stop)?;
             if upkeep {
                 projector.tidy()?;
             }
@@ -93,7 +93,8 @@ pub(crate) fn run(shared: Arc<Shared>, status: Arc<Status>, stop: &AtomicBool, w
             Ok(()) => std::thread::sleep(rest),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) if stop.load(Ordering::SeqCst) => {
-                let _ = projector.follow(); // what this does not reach comes with the next start
+                let end = Instant::now() + PROJECTION_STOP_MAX;
+                let _ = projector.follow_until(end); // what this does not reach comes with the next start
                 return;
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -147,12 +148,18 @@ impl Projector {
         Ok(())
     }
 
-    /// Reads on until less than a pass is left to read. The answer is how long the last pass took: who rests for as long
-    /// gathers more for the next one, which costs less then, and is never far behind.
-    fn follow_some(&mut self) -> Result<Duration, StoreError> {
+    /// Reads on until nothing is left to read, or it is this late.
+    fn follow_until(&mut self, end: Instant) -> Result<(), StoreError> {
+        while Instant::now() < end && self.pass()? != Found::Nothing {}
+        Ok(())
+    }
+
+    /// Reads on until less than a pass is left to read, or the engine stops. The answer is how long the last pass took: who
+    /// rests for as long gathers more for the next one, which costs less then, and is never far behind.
+    fn follow_some(&mut self, stop: &AtomicBool) -> Result<Duration, StoreError> {
         loop {
             let begun = Instant::now();
-            if self.pass()? != Found::Much {
+            if self.pass()? != Found::Much || stop.load(Ordering::SeqCst) {
                 return Ok(begun.elapsed());
             }
         }
