@@ -11,6 +11,7 @@ pub mod raw;
 use std::sync::Arc;
 
 use farebox_money::Nanos;
+use farebox_record::command::default_source;
 use farebox_record::event::{Attributes, Measures};
 use farebox_record::ids::EventType;
 use farebox_record::time::{Period, Timestamp};
@@ -100,4 +101,20 @@ pub fn batch(revision: &Arc<Revision>, attacks: &[&[&str]]) -> anyhow::Result<Ba
         }
     }
     Ok(batch)
+}
+
+/// The same as it is reported: an event of one token under this id.
+///
+/// # Errors
+/// When the id is none.
+pub fn reported(id: &str, attack: &str) -> anyhow::Result<farebox_record::event::Event> {
+    let attribute = |name: &str, value: &str| (name.to_string(), value.to_string());
+    Ok(farebox_record::event::Event {
+        source: default_source(),
+        id: id.parse()?,
+        event_type: "llm.call".parse()?,
+        time: None,
+        measures: [("input_tokens".to_string(), Nanos::units(1))].into(),
+        attributes: [attribute("model", "m"), attribute("attack", attack)].into(),
+    })
 }

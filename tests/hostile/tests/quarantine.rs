@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use farebox_engine::projection::{FeedQuery, Kind, What};
 use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, NewRevision, Reply, Request};
-use farebox_hostile::{guest, runtime};
-use farebox_money::Nanos;
-use farebox_record::command::{Command, PutCustomer, Subscribe, default_source};
-use farebox_record::event::Event;
+use farebox_hostile::{guest, reported, runtime};
+use farebox_record::command::{Command, PutCustomer, Subscribe};
 use farebox_record::ids::{CustomerId, PlanName, TenantId};
 use farebox_record::outcome::Answer;
 use farebox_record::state::Cadence;
@@ -39,15 +37,7 @@ async fn ask(engine: &Engine, tenant: &TenantId, command: Command) -> Answer {
 }
 
 fn usage(id: &str, attack: &str) -> Command {
-    let attribute = |name: &str, value: &str| (name.to_string(), value.to_string());
-    Command::Usage(Event {
-        source: default_source(),
-        id: id.parse().unwrap(),
-        event_type: "llm.call".parse().unwrap(),
-        time: None,
-        measures: [("input_tokens".to_string(), Nanos::units(1))].into(),
-        attributes: [attribute("model", "m"), attribute("attack", attack)].into(),
-    })
+    Command::Usage(reported(id, attack).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

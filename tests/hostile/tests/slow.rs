@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use farebox_engine::{Ask, Config, Engine, LedgerFold, ManualClock, NewRevision, Reply, Request};
-use farebox_hostile::{guest, runtime};
-use farebox_money::Nanos;
-use farebox_record::command::{Authorize, AuthorizeMode, Command, PutCustomer, Subscribe, default_source};
+use farebox_hostile::{guest, reported, runtime};
+use farebox_record::command::{Authorize, AuthorizeMode, Command, PutCustomer, Subscribe};
 use farebox_record::event::Event;
 use farebox_record::ids::{CustomerId, PlanName, TenantId};
 use farebox_record::outcome::Answer;
@@ -94,15 +93,7 @@ async fn answers(engine: Engine, tenant: TenantId, customer: &str, commands: Vec
 }
 
 fn event(id: &str, attack: &str) -> Event {
-    let attribute = |name: &str, value: &str| (name.to_string(), value.to_string());
-    Event {
-        source: default_source(),
-        id: id.parse().unwrap(),
-        event_type: "llm.call".parse().unwrap(),
-        time: None,
-        measures: [("input_tokens".to_string(), Nanos::units(1))].into(),
-        attributes: [attribute("model", "m"), attribute("attack", attack)].into(),
-    }
+    reported(id, attack).unwrap()
 }
 
 fn authorize(id: &str, attack: &str) -> Command {

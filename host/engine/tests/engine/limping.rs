@@ -26,6 +26,8 @@ pub struct Limping {
     pub has_past: AtomicBool,
     /// Whether what is to be written waits.
     pub holds: AtomicBool,
+    /// Whether there are always more records to follow.
+    endless: AtomicBool,
     fails: AtomicBool,
     failures: AtomicUsize,
     /// The instant before which ids of usage were last given up.
@@ -127,7 +129,14 @@ impl Store for Limping {
         self.inner.tenants(after, limit)
     }
     fn tail(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
-        self.inner.tail(after, limit)
+        if !self.endless.load(Ordering::SeqCst) {
+            return self.inner.tail(after, limit);
+        }
+        let all = self.inner.tail(Position::default(), usize::MAX)?.records;
+        let more = all.into_iter().map(|(_, record)| record).cycle().take(limit);
+        let records: Vec<_> = (after.0 + 1..).map(Position).zip(more).collect();
+        let reached = records.last().map_or(after, |(position, _)| *position);
+        Ok(Tail { records, reached })
     }
     fn end(&self) -> Result<Position, StoreError> {
         self.inner.end()
@@ -213,4 +222,18 @@ async fn ids_age_by_the_time_of_the_machine_wherever_sandboxes_stand() {
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
     panic!("after 10 s: {}", store.horizon.load(Ordering::SeqCst));
+}
+
+/// A server that is told to stop, and is as far behind as can be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_what_follows_the_records() {
+    let store = Arc::new(Limping::default());
+    let house = House::over(store.clone());
+    house.customer("ada", "1").await;
+    store.endless.store(true, Ordering::SeqCst);
+    house.done("ada", usage("e1", "one", 1_000)).await;
+    let engine = house.engine.clone();
+    let stopped = tokio::task::spawn_blocking(move || engine.stop());
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), stopped).await;
+    stopped.expect("it follows for ever").unwrap().unwrap();
 }
