@@ -235,5 +235,6 @@ async fn a_stop_does_not_wait_for_what_follows_the_records() {
     let engine = house.engine.clone();
     let stopped = tokio::task::spawn_blocking(move || engine.stop());
     let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), stopped).await;
+    store.endless.store(false, Ordering::SeqCst); // or a test that fails never ends
     stopped.expect("it follows for ever").unwrap().unwrap();
 }
