@@ -133,8 +133,15 @@ impl Server {
         bail!("farebox serve did not end by itself within 60 s")
     }
 
-    /// Asks it to end, and waits until it has.
-    pub fn stop(mut self) -> Result<()> {
+    /// Asks it to end, and waits until it has, as it should.
+    pub fn stop(self) -> Result<()> {
+        let code = self.stopped()?;
+        ensure!(code == Some(0), "farebox serve ended with {code:?}");
+        Ok(())
+    }
+
+    /// Asks it to end, and waits until it has; with which exit code (none: by a signal).
+    pub fn stopped(mut self) -> Result<Option<i32>> {
         let pid = libc::pid_t::try_from(self.child.id())?;
         // SAFETY: a signal to a child that has not been waited for, so the id is its own.
         let refused = unsafe { libc::kill(pid, libc::SIGTERM) };
@@ -142,8 +149,7 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "farebox serve ended with {status}");
-                return Ok(());
+                return Ok(status.code());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
