@@ -143,11 +143,15 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         device: Device::of(folder.path())?,
         options,
     };
-    let report = Report::new(&bench.everything(&priced)?);
+    let mut measured = Vec::new();
+    let done = bench.everything(&priced, &mut measured);
+    // What was measured before something failed took its time, and is true all the same.
+    let report = Report::new(&measured);
     match options.json {
         true => report.lines().iter().for_each(|line| println!("{line}")),
         false => println!("{}", report.text()),
     }
+    done.context("the rest was not measured")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -163,9 +167,10 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn everything(&self, priced: &[(Priced, Revisions)]) -> anyhow::Result<Vec<Measured>> {
+    /// Measures into `measured`, so that what was measured is there whatever fails behind it.
+    fn everything(&self, priced: &[(Priced, Revisions)], measured: &mut Vec<Measured>) -> anyhow::Result<()> {
         let part = Part::silent("disk");
-        let mut measured = self.disk()?;
+        measured.extend(self.disk()?);
         part.done();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let (data, log) = (self.folder.join("data"), self.folder.join("server.log"));
@@ -195,7 +200,8 @@ impl Bench<'_> {
             "s",
         ));
         server.stop()?;
-        measured.push(self.rebuild(&data, &measured)?);
+        let rebuilt = self.rebuild(&data, measured)?;
+        measured.push(rebuilt);
         part.done();
         if !self.options.alone {
             measured.extend(peers::run(&self.folder, self.options.seconds)?);
@@ -208,7 +214,7 @@ impl Bench<'_> {
             measured.extend(self.plan(revisions)?);
         }
         part.done();
-        Ok(measured)
+        Ok(())
     }
 
     /// Those of `--wallets`.
