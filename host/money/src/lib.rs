@@ -9,5 +9,5 @@ mod nanos;
 mod ratio;
 
 pub use asset::{ASSET_BYTES_MAX, Asset, AssetError};
-pub use nanos::{AmountError, NANOS_PER_UNIT, Nanos};
+pub use nanos::{AmountError, NANOS_PER_UNIT, Nanos, NanosText};
 pub use ratio::{Rounding, multiply_divide};

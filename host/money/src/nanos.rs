@@ -224,22 +224,42 @@ fn shift(mut digits: i128, places: i32) -> Result<i128, AmountError> {
 impl fmt::Display for Nanos {
     /// The shortest decimal that parses back to the same amount.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = digits(self.0.unsigned_abs());
+        let mut text = NanosText::default();
+        let text = text.write(*self);
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        f.pad_integral(self.0 >= 0, "", unsigned)
+    }
+}
+
+/// Room for an amount as text: for whoever writes many, and needs nothing of what a formatter can do.
+pub struct NanosText([u8; DIGITS_MAX + 2]);
+
+impl Default for NanosText {
+    fn default() -> NanosText {
+        NanosText([0; DIGITS_MAX + 2])
+    }
+}
+
+impl NanosText {
+    /// The shortest decimal that parses back to the amount, as its `Display` says it.
+    pub fn write(&mut self, amount: Nanos) -> &str {
+        let digits = digits(amount.0.unsigned_abs());
         let (units, decimals) = digits.split_at(DIGITS_MAX - DECIMALS);
         let first = units.iter().position(|digit| *digit != b'0');
         let units = &units[first.unwrap_or(units.len() - 1)..];
         let last = decimals.iter().rposition(|digit| *digit != b'0');
         let decimals = &decimals[..last.map_or(0, |last| last + 1)];
-        let mut text = [b'.'; DIGITS_MAX + 1];
-        text[..units.len()].copy_from_slice(units);
-        let behind = &mut text[units.len() + 1..];
-        behind[..decimals.len()].copy_from_slice(decimals);
-        let length = match decimals.len() {
-            0 => units.len(),
-            decimals => units.len() + 1 + decimals,
-        };
-        let text = std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?;
-        f.pad_integral(self.0 >= 0, "", text)
+        let (sign, point): (&[u8], &[u8]) = (
+            if amount.0 < 0 { b"-" } else { b"" },
+            if decimals.is_empty() { b"" } else { b"." },
+        );
+        let mut length = 0;
+        for part in [sign, units, point, decimals] {
+            self.0[length..length + part.len()].copy_from_slice(part);
+            length += part.len();
+        }
+        // Digits, a sign and a point: always text.
+        std::str::from_utf8(&self.0[..length]).unwrap_or_default()
     }
 }
 
@@ -254,14 +274,25 @@ fn digits(mut number: u128) -> [u8; DIGITS_MAX] {
     const AT_ONCE: u128 = 1_000_000_000_000_000_000;
     let mut digits = [b'0'; DIGITS_MAX];
     for some in digits.rchunks_mut(18) {
-        let Ok(mut rest) = u64::try_from(number % AT_ONCE) else {
+        // Most amounts have no more than eighteen, and are not divided at all.
+        let (rest, more) = match number < AT_ONCE {
+            true => (number, 0),
+            false => (number % AT_ONCE, number / AT_ONCE),
+        };
+        let Ok(mut rest) = u64::try_from(rest) else {
             break;
         };
         for digit in some.iter_mut().rev() {
+            if rest == 0 {
+                break;
+            }
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        number /= AT_ONCE;
+        number = more;
+        if number == 0 {
+            break;
+        }
         if number == 0 {
             break;
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use farebox_money::{Asset, Nanos};
+use farebox_money::{Asset, Nanos, NanosText};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
@@ -18,7 +18,7 @@ pub struct Amount(pub Nanos);
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(NanosText::default().write(self.0))
     }
 }
 
