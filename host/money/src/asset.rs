@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Longest name of an asset.
@@ -96,8 +97,22 @@ impl fmt::Debug for Asset {
 
 impl<'de> Deserialize<'de> for Asset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Asset, D::Error> {
-        let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Asset::new(&name).map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(ReadAsset)
+    }
+}
+
+/// Reads a name from text as it lies there.
+struct ReadAsset;
+
+impl Visitor<'_> for ReadAsset {
+    type Value = Asset;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Asset, E> {
+        Asset::new(name).map_err(E::custom)
     }
 }
 
