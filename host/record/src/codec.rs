@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use farebox_money::Asset;
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::ids::{EventId, GrantId, LimitName, Source, SubscriptionId};
@@ -81,13 +82,35 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
         clippy::expect_used,
         reason = "plain data into a growing buffer; postcard has nothing to refuse"
     )]
-    let buffer = postcard::to_extend(value, buffer).expect("plain data encodes");
+    let buffer = postcard::serialize_with_flavor(value, Buffer(buffer)).expect("plain data encodes");
     // Of just its size, for as long as it is kept.
     let bytes = buffer.as_slice().to_vec();
     if buffer.capacity() <= WRITING_BYTES_MAX {
         WRITING.set(buffer);
     }
     bytes
+}
+
+/// Where encoded bytes go. Texts are copied as a whole; the library's own form for a buffer that is there already takes each
+/// byte by itself.
+struct Buffer(Vec<u8>);
+
+impl Flavor for Buffer {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 /// The bytes of a value that are hashed into a name, under which something is found again: the same whatever format the rest
