@@ -265,26 +265,21 @@ struct Link<'c> {
 
 impl<'c> Open<'c> {
     fn new(index: u16, charge: &'c Charge) -> Result<Open<'c>, Uncoverable> {
-        let prices: Vec<&Price> = std::iter::once(&charge.price).chain(&charge.otherwise).collect();
-        if prices.len() > CHAIN_PRICES_MAX {
+        let prices = || std::iter::once(&charge.price).chain(&charge.otherwise);
+        if charge.otherwise.len() >= CHAIN_PRICES_MAX {
             return Err(Uncoverable::Chain);
         }
-        let mut amounts = Vec::with_capacity(prices.len());
-        for price in &prices {
+        let mut amounts = [U256::ONE; CHAIN_PRICES_MAX];
+        for (amount, price) in amounts.iter_mut().zip(prices()) {
             // 63 bits each: the product of four fits in 256 with room for rounding.
-            let amount = price
-                .amount
-                .to_plan()
-                .filter(|a| *a > 0)
-                .ok_or(Uncoverable::Chain)?;
-            amounts.push(U256::from(amount.unsigned_abs()));
+            let whole = price.amount.to_plan().filter(|a| *a > 0);
+            *amount = U256::from(whole.ok_or(Uncoverable::Chain)?.unsigned_abs());
         }
         let product_without = |skipped: usize| {
             let others = amounts.iter().enumerate().filter(|(i, _)| *i != skipped);
             others.fold(U256::ONE, |product, (_, amount)| product * *amount)
         };
-        let links = prices
-            .iter()
+        let links = prices()
             .enumerate()
             .map(|(i, price)| Link {
                 price,
@@ -312,6 +307,10 @@ impl<'c> Open<'c> {
         let Link { worth, taken, .. } = self.links[link];
         // Until it is done, no more was taken than the whole: a link's total is rounded up only by its last part.
         let exact = self.whole - elsewhere;
+        // A price that stands alone, as most do: nothing is divided, and nothing rounded.
+        if worth == U256::ONE {
+            return Nanos::new((exact - taken).as_i128());
+        }
         let (quotient, remainder) = (exact / worth, exact % worth);
         let up = match (remainder + remainder).cmp(&worth) {
             std::cmp::Ordering::Less => false,

@@ -16,6 +16,9 @@ use crate::portions::is_remembered;
 use crate::refusal::Refusal;
 use crate::wallet::Wallet;
 
+/// How many effects room is made for: those of an event with three charges.
+const EFFECTS_EXPECTED: usize = 8;
+
 /// Changes of one command. Started only when the command is known to succeed: there is no way back.
 pub(crate) struct Draft<'w> {
     pub wallet: &'w mut Wallet,
@@ -35,7 +38,7 @@ impl<'w> Draft<'w> {
         let forgettable = wallet.forgettable(at);
         let mut draft = Draft {
             wallet,
-            effects: Vec::new(),
+            effects: Vec::with_capacity(EFFECTS_EXPECTED),
             touched: Vec::new(),
             returned: BTreeMap::new(),
             answered: 0,

@@ -265,6 +265,9 @@ pub(crate) fn carry_out(
             draft.put(Effect::GrantGiven(id, giver));
         }
     }
+    if priced.state.is_none() && priced.timers.is_empty() && priced.subject.is_none() {
+        return; // A plan without a memory, as most events have: the subscription stays as it is.
+    }
     let Some(subscription) = draft.wallet.subscription(&pricing.subscription) else {
         return;
     };
