@@ -188,7 +188,3 @@ pub(crate) fn id_hashes_with(record: &Record, known: Option<IdHash>) -> Vec<IdHa
 pub(crate) fn tenant_of(key: &WalletKey) -> Option<TenantId> {
     TenantId::new(key.tenant()).ok()
 }
-
-pub(crate) fn customer_of(key: &WalletKey) -> Option<CustomerId> {
-    CustomerId::new(key.wallet()).ok()
-}

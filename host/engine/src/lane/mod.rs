@@ -14,6 +14,7 @@ mod pricing;
 mod quoting;
 mod siding;
 mod slot;
+mod slots;
 mod stage;
 mod transition;
 mod turn;
@@ -42,6 +43,7 @@ pub(crate) use job::{Job, Task, id_hashes};
 pub(crate) use pricing::{balances, balances_for, pricing};
 pub(crate) use siding::{Shunted, Siding};
 use slot::Slot;
+use slots::{SlotId, Slots};
 pub(crate) use transition::{change_of, state_before, told_then, wanted};
 
 /// What a lane is told.
@@ -128,13 +130,10 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
     ways: Ways,
     /// Wallets that leave for a siding once what they decided is shipped.
-    shunted: Vec<(WalletKey, usize)>,
+    shunted: Vec<(SlotId, usize)>,
     /// What came for wallets that are on a siding.
     away: FastMap<WalletKey, Vec<Message>>,
-    /// Each leaves and comes back in every round of its wallet, and is large.
-    slots: FastMap<WalletKey, Box<Slot>>,
-    /// Wallets with commands that can go on.
-    runnable: Vec<WalletKey>,
+    slots: Slots,
     /// Counts drains: tells which wallets rest.
     drain: u64,
     /// Questions to plans, kept for their memory.
@@ -156,8 +155,7 @@ impl Lane {
             ways,
             shunted: Vec::new(),
             away: FastMap::default(),
-            slots: FastMap::default(),
-            runnable: Vec::new(),
+            slots: Slots::default(),
             drain: 0,
             calls: pricing::Calls::default(),
             room_bytes: round.bytes,
@@ -171,7 +169,7 @@ impl Lane {
         let mut stopping = false;
         while let Ok(first) = inbox.recv() {
             stopping |= self.drain(first, inbox);
-            if stopping && self.away.is_empty() && self.slots.values().all(|slot| slot.is_idle()) {
+            if stopping && self.away.is_empty() && self.slots.iter().all(Slot::is_idle) {
                 return;
             }
         }
@@ -205,97 +203,96 @@ impl Lane {
             Message::Jobs(jobs) => {
                 let count = jobs.len();
                 for job in jobs {
-                    let key = job.wallet.clone();
-                    self.slot(&key).take_in(job);
-                    self.runnable.push(key);
+                    self.wakes(&job.wallet.clone(), |slot| slot.take_in(job));
                 }
                 return count;
             }
-            Message::Touch(key) => {
-                self.slot(&key).touched = true;
-                self.runnable.push(key);
-            }
+            Message::Touch(key) => self.wakes(&key, |slot| slot.touched = true),
             Message::Rate(key) => self.want_unpriced(&key),
             Message::Loaded(key, wallet) => {
-                let slot = self.slot(&key);
-                slot.loaded(*wallet);
-                if slot.rate_when_loaded() {
+                let mut rates = false;
+                self.wakes(&key, |slot| {
+                    slot.loaded(*wallet);
+                    rates = slot.rate_when_loaded();
+                });
+                if rates {
                     self.want_unpriced(&key);
                 }
-                self.runnable.push(key);
             }
-            Message::Found(key, id, record) => {
-                self.slot(&key).found(id, record);
-                self.runnable.push(key);
-            }
+            Message::Found(key, id, record) => self.wakes(&key, |slot| slot.found(id, record)),
             Message::Subject(key, subscription, subject, state) => {
-                self.slot(&key).subject_loaded(subscription, subject, state);
-                self.runnable.push(key);
+                self.wakes(&key, |slot| slot.subject_loaded(subscription, subject, state));
             }
-            Message::Subjects(key, subscription, states) => {
-                let slot = self.slot(&key);
+            Message::Subjects(key, subscription, states) => self.wakes(&key, |slot| {
                 for (subject, state) in states {
                     slot.subject_loaded(subscription.clone(), subject, state);
                 }
-                self.runnable.push(key);
-            }
+            }),
             Message::Term(key, subscription, number, term) => {
-                self.slot(&key).term_loaded(subscription, number, term);
-                self.runnable.push(key);
+                self.wakes(&key, |slot| slot.term_loaded(subscription, number, term));
             }
             Message::Original(key, event, original, named) => {
-                self.slot(&key).original_loaded(event, original, named);
-                self.runnable.push(key);
+                self.wakes(&key, |slot| slot.original_loaded(event, original, named));
             }
-            Message::Named(key, events, named) => {
-                self.slot(&key).named_loaded(events, named);
-                self.runnable.push(key);
-            }
-            Message::Refolded(key, event, folded) => {
-                self.slot(&key).refolded(&event, folded);
-                self.runnable.push(key);
-            }
-            Message::Archived(key, sought) => {
-                self.slot(&key).is_archived(sought);
-                self.runnable.push(key);
-            }
-            Message::Unpriced(key, waiting) => {
-                let slot = self.slot(&key);
-                let last = waiting.last().map(|(sequence, _)| *sequence);
-                let more = waiting.len() == UNPRICED_RATED_MAX;
-                for (sequence, unpriced) in waiting {
-                    slot.queue.push_back(Job::retry(&key, sequence, unpriced));
-                }
-                match more {
-                    true => self.ask(Load::Unpriced {
-                        wallet: key.clone(),
-                        after: last,
-                    }),
-                    false => slot.unpriced_arrived(),
-                }
-                self.runnable.push(key);
-            }
+            Message::Named(key, events, named) => self.wakes(&key, |slot| slot.named_loaded(events, named)),
+            Message::Refolded(key, event, folded) => self.wakes(&key, |slot| slot.refolded(&event, folded)),
+            Message::Archived(key, sought) => self.wakes(&key, |slot| slot.is_archived(sought)),
+            Message::Unpriced(key, waiting) => self.take_unpriced(&key, waiting),
             Message::Landed(flights) => {
                 for flight in flights {
                     self.landed(flight);
                 }
             }
-            Message::Back(key, slot) => self.came_back(key, slot),
+            Message::Back(key, slot) => self.came_back(&key, slot),
             Message::Stop => {}
         }
         0
     }
 
-    /// The slot of a wallet; asks for the wallet where it is not here.
-    fn slot(&mut self, key: &WalletKey) -> &mut Slot {
-        if !self.slots.contains_key(key) {
-            self.load(key, false);
-            self.slots.insert(key.clone(), Box::default());
+    /// Changes the slot of a wallet by what came for it, and has the wallet go on.
+    fn wakes(&mut self, key: &WalletKey, change: impl FnOnce(&mut Slot)) {
+        let (id, slot) = self.slot(key);
+        change(slot);
+        self.slots.wake(id);
+    }
+
+    /// Takes in events of a wallet that wait for a price, and asks for more of them where there may be more.
+    fn take_unpriced(&mut self, key: &WalletKey, waiting: Vec<(u64, UnpricedState)>) {
+        let last = waiting.last().map(|(sequence, _)| *sequence);
+        let more = waiting.len() == UNPRICED_RATED_MAX;
+        self.wakes(key, |slot| {
+            for (sequence, unpriced) in waiting {
+                slot.queue.push_back(Job::retry(key, sequence, unpriced));
+            }
+            if !more {
+                slot.unpriced_arrived();
+            }
+        });
+        if more {
+            self.ask(Load::Unpriced {
+                wallet: key.clone(),
+                after: last,
+            });
         }
+    }
+
+    /// The slot of a wallet; asks for the wallet where it is not here.
+    fn slot(&mut self, key: &WalletKey) -> (SlotId, &mut Slot) {
+        let id = match self.slots.id(key) {
+            Some(id) => id,
+            None => {
+                self.load(key, false);
+                self.slots.insert(key, Box::default())
+            }
+        };
         let drain = self.drain;
-        let slot = self.slots.entry(key.clone()).or_default();
+        #[expect(
+            clippy::expect_used,
+            reason = "slots are out only within a round, which takes nothing in"
+        )]
+        let slot = self.slots.get_mut(id).expect("a slot is here between rounds");
         slot.used = drain;
-        slot
+        (id, slot)
     }
 
     fn load(&self, key: &WalletKey, lost: bool) {
@@ -318,8 +315,7 @@ impl Lane {
 
     /// Asks for the events of a wallet that wait for a price, if it has any.
     fn want_unpriced(&mut self, key: &WalletKey) {
-        let slot = self.slot(key);
-        if slot.wants_unpriced() {
+        if self.slot(key).1.wants_unpriced() {
             self.ask(Load::Unpriced {
                 wallet: key.clone(),
                 after: None,
@@ -330,7 +326,7 @@ impl Lane {
     fn landed(&mut self, flight: Landed) {
         let key = flight.wallet.clone();
         let plan_changed = flight.plan_changed;
-        let slot = self.slot(&key);
+        let (id, slot) = self.slot(&key);
         let arrived = slot.take_arrived();
         if slot.landed(flight) {
             self.load(&key, true);
@@ -338,39 +334,43 @@ impl Lane {
         if plan_changed || arrived {
             self.want_unpriced(&key);
         }
-        self.runnable.push(key);
+        self.slots.wake(id);
     }
 
     /// Carries out everything that can be carried out now, and ships it.
     fn work(&mut self) {
         self.drain += 1;
         let controls = self.shared.controls.load_full();
-        let mut flying: Vec<WalletKey> = Vec::new();
-        while !self.runnable.is_empty() {
-            let mut keys = std::mem::take(&mut self.runnable);
-            keys.sort_unstable();
-            keys.dedup();
-            self.round(&controls, &keys);
-            flying.extend(keys);
+        loop {
+            let ids = self.slots.take_runnable();
+            if ids.is_empty() {
+                break;
+            }
+            self.round(&controls, &ids);
+            for id in ids {
+                self.slots.flies(id);
+            }
             if self.room_bytes == 0 {
-                self.ship(&mut flying);
+                self.ship();
             }
         }
-        self.ship(&mut flying);
+        self.ship();
         self.shunt();
         if self.slots.len() > WALLETS_PER_LANE_MAX {
             self.let_go();
         }
     }
 
-    /// Hands what these wallets decided to the committer.
-    fn ship(&mut self, flying: &mut Vec<WalletKey>) {
-        flying.sort_unstable();
-        flying.dedup();
-        let flights: Vec<_> = flying
-            .drain(..)
-            .filter_map(|key| self.slots.get_mut(&key).and_then(|slot| slot.take_off(&key)))
-            .collect();
+    /// Hands what was decided since the last time to the committer.
+    fn ship(&mut self) {
+        let flying = self.slots.take_flying();
+        let mut flights = Vec::with_capacity(flying.len());
+        for id in flying {
+            let key = self.slots.owner(id).map(|owner| owner.key.clone());
+            if let (Some(key), Some(slot)) = (key, self.slots.get_mut(id)) {
+                flights.extend(slot.take_off(&key));
+            }
+        }
         if !flights.is_empty() {
             let _ = self.ways.committer.send(Shipment::Lane {
                 lane: self.index,
@@ -382,17 +382,12 @@ impl Lane {
 
     /// Lets go of the wallets that rest longest, an eighth at a time.
     fn let_go(&mut self) {
-        let mut resting: Vec<u64> = self
-            .slots
-            .values()
-            .filter(|s| s.is_idle())
-            .map(|s| s.used)
-            .collect();
+        let resting = self.slots.iter().filter(|slot| slot.is_idle());
+        let mut resting: Vec<u64> = resting.map(|slot| slot.used).collect();
         resting.sort_unstable();
         let Some(&edge) = resting.get(resting.len() / 8) else {
             return;
         };
-        self.slots
-            .retain(|_, slot| !(slot.is_idle() && slot.used <= edge));
+        self.slots.retain(|slot| !slot.is_idle() || slot.used > edge);
     }
 }

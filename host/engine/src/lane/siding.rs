@@ -63,12 +63,11 @@ impl Siding {
     /// Takes in a wallet and those that are queued behind it, up to a round's worth, carries out what can be, and sends them
     /// back.
     pub fn drain(&mut self, first: Shunted, inbox: &Receiver<Shunted>) {
-        let (mut keys, mut commands) = (Vec::new(), 0);
+        let (mut ids, mut commands) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(Shunted { key, slot }) = next {
             commands += slot.queue.len().max(1);
-            self.lane.slots.insert(key.clone(), slot);
-            keys.push(key);
+            ids.push(self.lane.slots.insert(&key, slot));
             next = match commands < SIDING_COMMANDS_MAX {
                 true => inbox.try_recv().ok(),
                 false => None,
@@ -77,11 +76,12 @@ impl Siding {
         let controls = self.lane.shared.controls.load_full();
         self.lane.room_commands = SIDING_COMMANDS_MAX;
         self.lane.room_bytes = self.lane.round.bytes;
-        self.lane.round(&controls, &keys);
+        self.lane.round(&controls, &ids);
         // Its lane sees for itself what can go on.
-        self.lane.runnable.clear();
-        for key in keys {
-            if let Some(slot) = self.lane.slots.remove(&key) {
+        self.lane.slots.take_runnable();
+        for id in ids {
+            let key = self.lane.slots.owner(id).map(|owner| owner.key.clone());
+            if let (Some(key), Some(slot)) = (key, self.lane.slots.remove(id)) {
                 let lane = lane_of(&key, self.lanes.len());
                 let _ = self.lanes[lane].send(Message::Back(key, slot)); // gone: the engine has stopped
             }
@@ -147,15 +147,15 @@ impl Lane {
 
     /// Sends wallets to their sidings, with nothing of theirs left to ship.
     pub(super) fn shunt(&mut self) {
-        for (key, siding) in std::mem::take(&mut self.shunted) {
-            let Some(slot) = self.slots.remove(&key) else {
-                continue;
-            };
-            if !slot.can_run() {
-                // What it waits for wakes it, and it comes here again.
-                self.slots.insert(key, slot);
+        for (id, siding) in std::mem::take(&mut self.shunted) {
+            // What it waits for wakes it, and it comes here again.
+            if !self.slots.get(id).is_some_and(Slot::can_run) {
                 continue;
             }
+            let key = self.slots.owner(id).map(|owner| owner.key.clone());
+            let (Some(key), Some(slot)) = (key, self.slots.remove(id)) else {
+                continue;
+            };
             metrics::counter!("farebox_engine_shunted_total").increment(1);
             self.away.insert(key.clone(), Vec::new());
             let _ = self.ways.sidings[siding].send(Shunted { key, slot }); // gone: the engine has stopped
@@ -163,13 +163,14 @@ impl Lane {
     }
 
     /// A wallet is back: what was decided about it is shipped before anything else about it is taken in.
-    pub(super) fn came_back(&mut self, key: WalletKey, slot: Box<Slot>) {
-        self.slots.insert(key.clone(), slot);
-        self.ship(&mut vec![key.clone()]);
-        for message in self.away.remove(&key).unwrap_or_default() {
+    pub(super) fn came_back(&mut self, key: &WalletKey, slot: Box<Slot>) {
+        let id = self.slots.insert(key, slot);
+        self.slots.flies(id);
+        self.ship();
+        for message in self.away.remove(key).unwrap_or_default() {
             self.take(message);
         }
-        self.runnable.push(key);
+        self.slots.wake(id);
     }
 
     /// Keeps what is about wallets that are away, and gives back the rest; none: that was all.

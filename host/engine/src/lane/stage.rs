@@ -8,16 +8,17 @@ use farebox_record::plan::EventRef;
 use farebox_record::record::identity_hash;
 use farebox_record::time::Timestamp;
 use farebox_runtime::Purpose;
-use farebox_store::{IdHash, WalletKey};
+use farebox_store::IdHash;
 
 use crate::controls::Controls;
 use crate::ids;
 use crate::lane::Lane;
-use crate::lane::job::{Job, Task, customer_of, tenant_of};
+use crate::lane::job::{Job, Task};
 use crate::lane::limit_bytes::LimitBytes;
 use crate::lane::pricing::{self, Asked, Calls, Needs, Reported};
 use crate::lane::siding;
 use crate::lane::slot::{Known, Slot};
+use crate::lane::slots::{Owner, SlotId};
 use crate::lane::transition::{self, Told};
 use crate::lane::turn::{Agenda, Decided, Staged, Step, Turn};
 use crate::loader::Load;
@@ -51,13 +52,13 @@ pub(super) enum Next {
 
 impl Lane {
     /// One round for these wallets; those that can go on after it are runnable again.
-    pub(super) fn round(&mut self, controls: &Controls, keys: &[WalletKey]) {
+    pub(super) fn round(&mut self, controls: &Controls, ids: &[SlotId]) {
         let mut calls = std::mem::take(&mut self.calls);
-        let mut turns = Vec::with_capacity(keys.len());
-        for key in keys {
+        let mut turns = Vec::with_capacity(ids.len());
+        for id in ids {
             if self.room_bytes == 0 || self.room_commands == 0 {
-                self.runnable.push(key.clone());
-            } else if let Some(turn) = self.turn(key, controls, &mut calls) {
+                self.slots.wake(*id);
+            } else if let Some(turn) = self.turn(*id, controls, &mut calls) {
                 turns.push(turn);
             }
         }
@@ -88,27 +89,29 @@ impl Lane {
                 }
             }
             if let Some(siding) = turn.siding {
-                self.shunted.push((turn.key.clone(), siding));
+                self.shunted.push((turn.id, siding));
             } else if turn.agenda == Agenda::Empty && turn.slot.can_run() && !turn.slot.queue.is_empty() {
-                self.runnable.push(turn.key.clone());
+                self.slots.wake(turn.id);
             }
-            self.slots.insert(turn.key, turn.slot);
+            self.slots.put_back(turn.id, turn.slot);
         }
     }
 
-    /// Takes what can be decided now from a wallet's queue. The slot leaves the lane's map until the round is over.
-    fn turn(&mut self, key: &WalletKey, controls: &Controls, calls: &mut Calls) -> Option<Turn> {
-        if !self.slots.get(key)?.can_run() {
+    /// Takes what can be decided now from a wallet's queue. The slot leaves its place until the round is over.
+    fn turn(&mut self, id: SlotId, controls: &Controls, calls: &mut Calls) -> Option<Turn> {
+        if !self.slots.get(id)?.can_run() {
             return None;
         }
-        let (tenant, customer) = (tenant_of(key)?, customer_of(key)?);
-        let slot = self.slots.remove(key)?;
+        let Owner { key, names } = self.slots.owner(id)?.clone();
+        let (tenant, customer) = names?;
+        let slot = self.slots.take(id)?;
         let clock = controls.now(&*self.shared.clock, &tenant);
         let now = slot.wallet.as_ref().map_or(clock, |w| clock.max(w.header().at));
         let sandbox = controls.sandbox_clock(&tenant);
         let sandbox = sandbox.map(|_| self.shared.clock.now(&tenant));
         let mut turn = Turn {
-            key: key.clone(),
+            id,
+            key,
             tenant,
             customer,
             slot,

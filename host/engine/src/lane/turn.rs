@@ -19,12 +19,14 @@ use crate::controls::Controls;
 use crate::lane::job::Job;
 use crate::lane::pricing::{Place, Question};
 use crate::lane::slot::Slot;
+use crate::lane::slots::SlotId;
 use crate::lane::transition::retried_at;
 use crate::loader::Load;
 use crate::request::{Done, Reply};
 
 /// A wallet's part in a round.
 pub(super) struct Turn {
+    pub id: SlotId,
     pub key: WalletKey,
     pub tenant: TenantId,
     pub customer: CustomerId,
