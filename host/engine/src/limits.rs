@@ -62,6 +62,8 @@ pub const PROJECTION_PASS_RECORDS_MAX: usize = 16_384;
 pub const PROJECTION_PASS_INTERVAL: Duration = Duration::from_millis(2);
 /// Most time between two passes of a busy server, which rests as long as the last one took: many records at once cost less.
 pub const PROJECTION_REST_MAX: Duration = Duration::from_millis(100);
+/// Rows of usage, and wallets, that the projections know from the passes before; beyond, all are read again.
+pub const PROJECTION_KNOWN_MAX: usize = 32_768;
 /// How long a server that stops goes on following the records; what is left then comes with the next start.
 pub const PROJECTION_STOP_MAX: Duration = Duration::from_secs(5);
 /// Rest after a pass failed before it is tried again.

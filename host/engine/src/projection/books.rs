@@ -163,38 +163,49 @@ pub fn day_of(record: &Record, reached: Timestamp) -> Timestamp {
 }
 
 /// The days that wallets have come to: as they are kept, and as the records that were taken in since move them on.
-pub(crate) struct Reached<'s> {
-    /// None: nothing is kept.
-    store: Option<&'s dyn Projections>,
-    /// Each with whether it was moved on.
-    days: FastMap<Vec<u8>, (Timestamp, bool)>,
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    days: FastMap<Vec<u8>, Timestamp>,
+    /// Those that were moved on since they were written, once for each step.
+    moved: Vec<Vec<u8>>,
 }
 
-impl<'s> Reached<'s> {
-    pub(crate) fn new(store: Option<&'s dyn Projections>) -> Reached<'s> {
-        Reached {
-            store,
-            days: FastMap::default(),
-        }
-    }
-
-    /// Takes the next record of its wallet in; the day on which it counts.
-    pub(crate) fn next(&mut self, record: &Record) -> Result<Timestamp, StoreError> {
+impl Reached {
+    /// Takes the next record of its wallet in; the day on which it counts. Without a store nothing is kept of what came before.
+    pub(crate) fn next(
+        &mut self,
+        store: Option<&dyn Projections>,
+        record: &Record,
+    ) -> Result<Timestamp, StoreError> {
         let key = rows::wallet_day(&record.tenant, &record.customer);
-        let (reached, moved) = match (self.days.get(&key), self.store) {
+        let reached = match (self.days.get(&key), store) {
             (Some(known), _) => *known,
-            (None, Some(store)) => (read(store, &key)?.unwrap_or(BEFORE_ALL), false),
-            (None, None) => (BEFORE_ALL, false),
+            (None, Some(store)) => read(store, &key)?.unwrap_or(BEFORE_ALL),
+            (None, None) => BEFORE_ALL,
         };
         let day = day_of(record, reached);
-        self.days.insert(key, (day, moved || day > reached));
+        if day > reached {
+            self.moved.push(key.clone());
+        }
+        self.days.insert(key, day);
         Ok(day)
     }
 
-    /// What of it is to be kept.
-    pub(crate) fn changes(self) -> impl Iterator<Item = ProjectionChange> {
-        let moved = self.days.into_iter().filter(|(_, (_, moved))| *moved);
-        moved.map(|(key, (day, _))| (key, Some(encode(&day))))
+    /// What of it is to be kept, since this was last asked.
+    pub(crate) fn changes(&mut self) -> Vec<ProjectionChange> {
+        let mut moved = std::mem::take(&mut self.moved);
+        moved.sort_unstable();
+        moved.dedup();
+        let day = |key: Vec<u8>| {
+            let day = self.days.get(&key).map(encode)?;
+            Some((key, Some(day)))
+        };
+        moved.into_iter().filter_map(day).collect()
+    }
+
+    /// How many wallets are known.
+    pub(crate) fn len(&self) -> usize {
+        self.days.len()
     }
 }
 
@@ -264,10 +275,11 @@ pub(crate) fn between(
 /// What the store cannot read; among it records that are in an archive, where none of the books are kept.
 pub fn days_of_all(store: &dyn Store) -> Result<BTreeMap<TenantId, Days>, StoreError> {
     let is_kept = store.projection(rows::FORMAT_KEY)?.as_deref() == Some(rows::FORMAT);
-    let (mut books, mut position, mut reached) = match is_kept {
-        true => (kept(store)?, store.projected()?, Reached::new(Some(store))),
-        false => (BTreeMap::new(), Position::default(), Reached::new(None)),
+    let (mut books, mut position) = match is_kept {
+        true => (kept(store)?, store.projected()?),
+        false => (BTreeMap::new(), Position::default()),
     };
+    let mut reached = Reached::default();
     loop {
         let tail = store.tail(position, CHUNK)?;
         if tail.reached == position {
@@ -282,7 +294,8 @@ pub fn days_of_all(store: &dyn Store) -> Result<BTreeMap<TenantId, Days>, StoreE
             let record = Record::decode(&stored.body).map_err(|error| StoreError::State {
                 what: format!("a record: {error}"),
             })?;
-            let day = reached.next(&record)?;
+            let known: Option<&dyn Projections> = if is_kept { Some(store) } else { None };
+            let day = reached.next(known, &record)?;
             let own = books.entry(record.tenant.clone()).or_default();
             for (asset, moved) in booked(&record) {
                 *own.entry((day, asset)).or_default() += &moved;

@@ -2,6 +2,7 @@
 
 use farebox_store::{Follow, Position, ProjectionChange, Projections, StoreError, StoredRecord};
 
+use super::known::Known;
 use super::pass::Pass;
 use super::rows;
 use super::upkeep::{Round, Upkeep};
@@ -25,11 +26,12 @@ impl Follow for RecordFollow {
         space: &dyn Projections,
         records: &[(Position, StoredRecord)],
     ) -> Result<Vec<ProjectionChange>, StoreError> {
-        let mut pass = Pass::new(space, &self.clock);
+        let mut pass = Pass::new(space, &self.clock, Known::default());
         for (position, record) in records {
             pass.take(*position, record)?;
         }
-        pass.finish()
+        let (changes, _) = pass.finish()?;
+        Ok(changes)
     }
 
     fn tidy(&self, space: &dyn Projections) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ mod charge;
 mod feed;
 mod follow;
 mod gathered;
+mod known;
 mod pass;
 mod rows;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use crate::limits::{
     PROJECTION_STOP_MAX, PROJECTION_UPKEEP_INTERVAL,
 };
 use crate::shared::Shared;
+use known::Known;
 use pass::Pass;
 use upkeep::Upkeep;
 
@@ -130,6 +132,7 @@ pub(crate) struct Projector {
     /// None until it is known what the store has.
     reached: Option<Position>,
     upkeep: Upkeep,
+    known: Known,
 }
 
 impl Projector {
@@ -139,6 +142,7 @@ impl Projector {
             status,
             reached: None,
             upkeep: Upkeep::default(),
+            known: Known::default(),
         }
     }
 
@@ -177,12 +181,13 @@ impl Projector {
             self.status.reached(reached, None);
             return Ok(Found::Nothing);
         }
-        let mut pass = Pass::new(&*self.shared.store, &*self.shared.clock);
+        let known = std::mem::take(&mut self.known);
+        let mut pass = Pass::new(&*self.shared.store, &*self.shared.clock, known);
         for (position, record) in &tail.records {
             pass.take(*position, record)?;
         }
         let at = pass.newest();
-        let changes = pass.finish()?;
+        let (changes, known) = pass.finish()?;
         // Should this fail in the middle, what the store has is asked again.
         self.reached = None;
         {
@@ -190,6 +195,7 @@ impl Projector {
             self.shared.store.project(tail.reached, changes)?;
         }
         self.reached = Some(tail.reached);
+        self.known = known;
         self.status.reached(tail.reached, at);
         metrics::histogram!("farebox_projection_pass_seconds").record(begun.elapsed().as_secs_f64());
         metrics::counter!("farebox_projection_records_total").increment(tail.records.len() as u64);
@@ -198,6 +204,7 @@ impl Projector {
 
     /// Looks for what is no longer kept, a little at a time. Nothing before it is known what the store has.
     pub(crate) fn tidy(&mut self) -> Result<(), StoreError> {
+        self.known = Known::default(); // rows of it may go
         match self.reached {
             Some(reached) => self
                 .upkeep

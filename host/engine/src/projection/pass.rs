@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use farebox_record::Record;
 use farebox_record::codec::{self, CodecError};
 use farebox_record::control::{ControlEffect, ControlRecord, TenantKind};
+use farebox_record::event::Attributes;
 use farebox_record::ids::{CustomerId, TenantId};
 use farebox_record::plan::EventRef;
 use farebox_record::time::Timestamp;
@@ -12,10 +13,11 @@ use farebox_store::{FastMap, Position, ProjectionChange, Projections, StoreError
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::books::{Accounts, Reached, booked};
+use super::books::{Accounts, booked};
 use super::change::{Change, FeedCursor};
 use super::changes_of::{changes_of, control_changes_of};
 use super::gathered::Gathered;
+use super::known::Known;
 use super::rows::{self, Every, UsageRow};
 use super::usage::{Counted, Keeps, Sign, continued, revisions_of, usage_of};
 use crate::clock::Clock;
@@ -45,9 +47,8 @@ pub(crate) struct Pass<'s> {
     /// Written as they are: items of feeds.
     items: Vec<ProjectionChange>,
     notes: FastMap<Vec<u8>, Option<Counted>>,
-    usage: FastMap<Vec<u8>, UsageRow>,
+    known: Known,
     books: FastMap<Vec<u8>, Accounts>,
-    days: Reached<'s>,
     /// Attributes that revisions follow, and whether they are to be written.
     subjects: FastMap<Vec<u8>, (String, bool)>,
     /// How many combinations each bucket has, where one was added.
@@ -56,7 +57,8 @@ pub(crate) struct Pass<'s> {
 }
 
 impl<'s> Pass<'s> {
-    pub(crate) fn new(store: &'s dyn Projections, clock: &'s dyn Clock) -> Pass<'s> {
+    /// `known` is what the pass before left.
+    pub(crate) fn new(store: &'s dyn Projections, clock: &'s dyn Clock, known: Known) -> Pass<'s> {
         Pass {
             store,
             clock,
@@ -65,9 +67,8 @@ impl<'s> Pass<'s> {
             gathered: Gathered::default(),
             items: Vec::new(),
             notes: FastMap::default(),
-            usage: FastMap::default(),
+            known,
             books: FastMap::default(),
-            days: Reached::new(Some(store)),
             subjects: FastMap::default(),
             combinations: FastMap::default(),
             newest: None,
@@ -108,11 +109,11 @@ impl<'s> Pass<'s> {
         self.newest
     }
 
-    /// What the pass changes.
+    /// What the pass changes, and what the next one can know once that is written.
     ///
     /// # Errors
     /// What the store cannot read.
-    pub(crate) fn finish(mut self) -> Result<Vec<ProjectionChange>, StoreError> {
+    pub(crate) fn finish(mut self) -> Result<(Vec<ProjectionChange>, Known), StoreError> {
         self.add_gathered()?;
         let mut changes = self.items;
         let clocks = self.clocks.iter();
@@ -123,10 +124,8 @@ impl<'s> Pass<'s> {
         changes.extend(subjects.map(|(key, (name, _))| (key, Some(encode(&name)))));
         let books = self.books.into_iter();
         changes.extend(books.map(|(key, moved)| (key, Some(encode(&moved)))));
-        changes.extend(self.days.changes());
-        let rows = self.usage.into_iter();
-        changes.extend(rows.map(|(key, row)| (key, Some(codec::encode(&row)))));
-        Ok(changes)
+        changes.extend(self.known.changes());
+        Ok((changes, self.known.bounded()))
     }
 
     fn feed(&mut self, tenant: &TenantId, position: Position, changes: Vec<Change>) {
@@ -138,7 +137,7 @@ impl<'s> Pass<'s> {
 
     /// Adds what a record posted to the books of its day.
     fn book(&mut self, record: &Record) -> Result<(), StoreError> {
-        let day = self.days.next(record)?;
+        let day = self.known.days.next(Some(self.store), record)?;
         for (asset, moved) in booked(record) {
             let key = rows::booked(&record.tenant, day, &asset);
             if !self.books.contains_key(&key) {
@@ -253,13 +252,14 @@ impl<'s> Pass<'s> {
         counted: &Counted,
     ) -> Result<(), StoreError> {
         let now = self.now(tenant)?;
+        let combination = counted.attributes.as_ref().map(rows::combination);
         for every in Every::ALL {
             let time = every.floor(counted.time);
             if every.oldest_kept(now).is_some_and(|oldest| time < oldest) {
                 continue;
             }
             let bucket = rows::bucket(every, tenant, customer, time);
-            let row = self.row(&bucket, counted)?;
+            let row = self.row(bucket, combination, counted.attributes.as_ref())?;
             row.totals.change(sign, &counted.totals);
         }
         Ok(())
@@ -267,31 +267,29 @@ impl<'s> Pass<'s> {
 
     /// The row that an event counts in. A bucket that has told enough combinations apart tells no further ones apart, so an
     /// event that is taken out of it again is found where it was put in.
-    fn row(&mut self, bucket: &[u8], counted: &Counted) -> Result<&mut UsageRow, StoreError> {
-        let own = counted
-            .attributes
-            .as_ref()
-            .map(|attributes| (rows::combination(bucket, attributes), attributes));
-        let (key, attributes) = match own {
-            Some((key, attributes)) if self.is_told_apart(bucket, &key)? => (key, Some(attributes)),
-            _ => (rows::other(bucket), None),
-        };
-        if !self.usage.contains_key(&key) {
-            let fresh = || UsageRow {
-                attributes: attributes.cloned(),
-                ..UsageRow::default()
-            };
-            let row = read(self.store, &key)?.unwrap_or_else(fresh);
-            self.usage.insert(key.clone(), row);
+    fn row(
+        &mut self,
+        bucket: Vec<u8>,
+        combination: Option<rows::Combination>,
+        attributes: Option<&Attributes>,
+    ) -> Result<&mut UsageRow, StoreError> {
+        if let Some(combination) = combination {
+            let key = rows::own(&bucket, &combination);
+            if self.known.has(self.store, &key)? || self.has_room(&bucket)? {
+                let fresh = || UsageRow {
+                    attributes: attributes.cloned(),
+                    ..UsageRow::default()
+                };
+                return Ok(self.known.row(key, fresh));
+            }
         }
-        Ok(self.usage.entry(key).or_default())
+        let key = rows::other(&bucket);
+        self.known.has(self.store, &key)?;
+        Ok(self.known.row(key, UsageRow::default))
     }
 
-    /// Whether a combination has a row of its own, or may have one from now on.
-    fn is_told_apart(&mut self, bucket: &[u8], key: &[u8]) -> Result<bool, StoreError> {
-        if self.usage.contains_key(key) || self.store.projection(key)?.is_some() {
-            return Ok(true);
-        }
+    /// Whether a combination that is new to a bucket may have a row of its own from now on.
+    fn has_room(&mut self, bucket: &[u8]) -> Result<bool, StoreError> {
         let known = match self.combinations.get(bucket) {
             Some(known) => *known,
             None => {

@@ -204,12 +204,24 @@ fn timed(mut key: Vec<u8>, time: Timestamp) -> Vec<u8> {
     key
 }
 
-/// The row of a combination of attributes within a bucket.
-pub(crate) fn combination(bucket: &[u8], attributes: &Attributes) -> Vec<u8> {
+/// What tells a combination of attributes apart: the same in each bucket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Combination([u8; 16]);
+
+/// That of these attributes.
+pub(crate) fn combination(attributes: &Attributes) -> Combination {
     let hash = blake3::hash(&farebox_record::codec::naming(attributes));
-    let mut key = bucket.to_vec();
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash.as_bytes()[..16]);
+    Combination(first)
+}
+
+/// The row of a combination within a bucket.
+pub(crate) fn own(bucket: &[u8], combination: &Combination) -> Vec<u8> {
+    let mut key = Vec::with_capacity(bucket.len() + 1 + combination.0.len());
+    key.extend_from_slice(bucket);
     key.push(COMBINATION);
-    key.extend_from_slice(&hash.as_bytes()[..16]);
+    key.extend_from_slice(&combination.0);
     key
 }
 
@@ -287,7 +299,7 @@ mod tests {
                 amount: farebox_money::Nanos::new(370_368_000),
                 quantity: sum,
             };
-            totals.measures.insert(name.to_string(), sum);
+            totals.measures.insert(name.into(), sum);
             totals
                 .charges
                 .insert((code.into(), "usd".parse().unwrap()), charged);
@@ -307,7 +319,7 @@ mod tests {
             &"acme".parse().unwrap(),
             Timestamp::EPOCH,
         );
-        let key = combination(&bucket, &attributes).len();
+        let key = own(&bucket, &combination(&attributes)).len();
         let row = UsageRow {
             attributes: Some(attributes),
             totals,
