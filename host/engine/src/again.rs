@@ -33,7 +33,7 @@ pub fn ask_again(
     let original = record.seen.original.as_ref().map(|original| &original.standing);
     let followed = |event: &Event| -> Option<(String, SubjectState)> {
         let name = event.attributes.get(pricing.subject_attribute.as_ref()?)?;
-        Some((name.clone(), subjects(&pricing.subscription, name)))
+        Some((name.to_string(), subjects(&pricing.subscription, name)))
     };
     let asked = priced_event(&record.command, wallet);
     let free = match (&record.command, &asked) {
@@ -172,7 +172,7 @@ struct Behind<'r> {
     /// Whether the question is about the same subscription.
     same: bool,
     /// What the event before was about.
-    subject: Option<&'r String>,
+    subject: Option<&'r str>,
 }
 
 impl<'r> Behind<'r> {
@@ -198,7 +198,8 @@ impl<'r> Behind<'r> {
             same: reversal.is_some_and(|reversal| reversal.subscription == pricing.subscription),
             subject: attribute
                 .zip(standing)
-                .and_then(|(attribute, standing)| standing.event.attributes.get(attribute)),
+                .and_then(|(attribute, standing)| standing.event.attributes.get(attribute))
+                .map(|name| name.as_str()),
         }
     }
 

@@ -117,8 +117,11 @@ impl Said {
 
 /// An event in the form in which the API takes it.
 pub fn to_json(event: &Event) -> Value {
-    let measures: BTreeMap<&String, String> =
-        event.measures.iter().map(|(k, v)| (k, v.to_string())).collect();
+    let measures: BTreeMap<&str, String> = event
+        .measures
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.to_string()))
+        .collect();
     let mut json = json!({
         "id": event.id.as_str(), "type": event.event_type.as_str(), "measures": measures, "attributes": event.attributes,
     });

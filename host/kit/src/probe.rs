@@ -203,7 +203,7 @@ impl<'r> Probe<'r> {
     /// Who an event is about, where the plan follows anybody.
     pub fn subject_of<'e>(&self, event: &'e Event) -> Option<&'e str> {
         let attribute = self.revision.description().subject_attribute.as_ref()?;
-        event.attributes.get(attribute).map(String::as_str)
+        event.attributes.get(attribute).map(|name| name.as_str())
     }
 
     fn context(&self) -> Context<'_> {

@@ -66,7 +66,7 @@ impl Portion {
         }
         let amount = Nanos::new(portions.each.amount.get().min(grant.available.get()));
         let mut applies_to = grant.applies_to.clone();
-        applies_to.attributes.insert(attribute.clone(), value.clone());
+        applies_to.attributes.insert(attribute.clone(), value.to_string());
         let state = GrantState {
             asset: grant.asset.clone(),
             amount,

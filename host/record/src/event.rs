@@ -3,7 +3,7 @@
 use farebox_money::Nanos;
 use serde::{Deserialize, Serialize};
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Text};
 use crate::ids::{EventId, EventType, Source};
 use crate::plan::EventRef;
 use crate::time::Timestamp;
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 pub type Measures = Fields<Nanos>;
 
 /// Texts by name, none of them empty: `model`.
-pub type Attributes = Fields<String>;
+pub type Attributes = Fields<Text>;
 
 /// One usage report, normalised: measures are exact, attributes are never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,16 +8,21 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use smol_str::SmolStr;
+
+/// The name of a field, or a text in it. A usual one (at most 23 bytes) is read and copied without the allocator: each event
+/// has a dozen of them.
+pub type Text = SmolStr;
 
 /// A small map from names to values, in order of name; each name once.
 ///
 /// An event is copied on its way through the host: the question to its plan, its record, its answer. So a clone shares the
 /// values, and a change of one makes all of them anew. There are few of either.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fields<V>(Option<Arc<[(String, V)]>>);
+pub struct Fields<V>(Option<Arc<[(Text, V)]>>);
 
 /// In order of name.
-pub type Iter<'a, V> = std::iter::Map<std::slice::Iter<'a, (String, V)>, fn(&(String, V)) -> (&String, &V)>;
+pub type Iter<'a, V> = std::iter::Map<std::slice::Iter<'a, (Text, V)>, fn(&(Text, V)) -> (&Text, &V)>;
 
 /// Most fields for which room is made before they are read.
 const FIELDS_EXPECTED_MAX: usize = 64;
@@ -26,7 +31,7 @@ impl<V> Fields<V> {
     /// Nothing.
     pub const EMPTY: Fields<V> = Fields(None);
 
-    fn all(&self) -> &[(String, V)] {
+    fn all(&self) -> &[(Text, V)] {
         self.0.as_deref().unwrap_or_default()
     }
 
@@ -61,7 +66,7 @@ impl<V> Fields<V> {
     }
 
     /// The names, in order.
-    pub fn keys(&self) -> impl Iterator<Item = &String> {
+    pub fn keys(&self) -> impl Iterator<Item = &Text> {
         self.all().iter().map(|(name, _)| name)
     }
 
@@ -71,7 +76,7 @@ impl<V> Fields<V> {
     }
 
     /// In whatever order, and of a name that is there twice the last.
-    fn of(mut all: Vec<(String, V)>) -> Fields<V> {
+    fn of(mut all: Vec<(Text, V)>) -> Fields<V> {
         if all.is_empty() {
             return Fields::EMPTY;
         }
@@ -88,7 +93,7 @@ impl<V> Fields<V> {
 
 impl<V: Clone> Fields<V> {
     /// Sets the value of a name; what it was before.
-    pub fn insert(&mut self, name: String, value: V) -> Option<V> {
+    pub fn insert(&mut self, name: Text, value: V) -> Option<V> {
         let before = self.get(&name).cloned();
         self.extend([(name, value)]);
         before
@@ -103,7 +108,7 @@ impl<V: Clone> Fields<V> {
             Ok(place) => place,
             Err(place) => {
                 let (before, behind) = self.all().split_at(place);
-                let added = std::iter::once((name.to_string(), V::default()));
+                let added = std::iter::once((Text::new(name), V::default()));
                 let all = before.iter().cloned().chain(added).chain(behind.iter().cloned());
                 self.0 = Some(all.collect());
                 place
@@ -151,8 +156,8 @@ impl<V: fmt::Debug> fmt::Debug for Fields<V> {
     }
 }
 
-impl<V: Clone> Extend<(String, V)> for Fields<V> {
-    fn extend<I: IntoIterator<Item = (String, V)>>(&mut self, more: I) {
+impl<V: Clone> Extend<(Text, V)> for Fields<V> {
+    fn extend<I: IntoIterator<Item = (Text, V)>>(&mut self, more: I) {
         let mut more = more.into_iter().peekable();
         if more.peek().is_some() {
             *self = Fields::of(self.all().iter().cloned().chain(more).collect());
@@ -160,8 +165,8 @@ impl<V: Clone> Extend<(String, V)> for Fields<V> {
     }
 }
 
-impl<'a, V: Clone + 'a> Extend<(&'a String, &'a V)> for Fields<V> {
-    fn extend<I: IntoIterator<Item = (&'a String, &'a V)>>(&mut self, more: I) {
+impl<'a, V: Clone + 'a> Extend<(&'a Text, &'a V)> for Fields<V> {
+    fn extend<I: IntoIterator<Item = (&'a Text, &'a V)>>(&mut self, more: I) {
         self.extend(
             more.into_iter()
                 .map(|(name, value)| (name.clone(), value.clone())),
@@ -169,32 +174,35 @@ impl<'a, V: Clone + 'a> Extend<(&'a String, &'a V)> for Fields<V> {
     }
 }
 
-impl<V> FromIterator<(String, V)> for Fields<V> {
-    fn from_iter<I: IntoIterator<Item = (String, V)>>(all: I) -> Fields<V> {
-        Fields::of(all.into_iter().collect())
+impl<N: Into<Text>, W: Into<V>, V> FromIterator<(N, W)> for Fields<V> {
+    fn from_iter<I: IntoIterator<Item = (N, W)>>(all: I) -> Fields<V> {
+        let all = all.into_iter();
+        Fields::of(all.map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 
-impl<V, const N: usize> From<[(String, V); N]> for Fields<V> {
-    fn from(all: [(String, V); N]) -> Fields<V> {
+impl<N: Into<Text>, W: Into<V>, V, const K: usize> From<[(N, W); K]> for Fields<V> {
+    fn from(all: [(N, W); K]) -> Fields<V> {
         all.into_iter().collect()
     }
 }
 
-impl<V> From<BTreeMap<String, V>> for Fields<V> {
-    fn from(all: BTreeMap<String, V>) -> Fields<V> {
+impl<N: Into<Text>, W: Into<V>, V> From<BTreeMap<N, W>> for Fields<V> {
+    fn from(all: BTreeMap<N, W>) -> Fields<V> {
         all.into_iter().collect()
     }
 }
 
-impl<V: Clone> From<&Fields<V>> for BTreeMap<String, V> {
-    fn from(fields: &Fields<V>) -> BTreeMap<String, V> {
-        fields.all().iter().cloned().collect()
+impl<V: Clone + Into<W>, W> From<&Fields<V>> for BTreeMap<String, W> {
+    fn from(fields: &Fields<V>) -> BTreeMap<String, W> {
+        let all = fields.iter();
+        all.map(|(name, value)| (name.to_string(), value.clone().into()))
+            .collect()
     }
 }
 
 impl<'a, V> IntoIterator for &'a Fields<V> {
-    type Item = (&'a String, &'a V);
+    type Item = (&'a Text, &'a V);
     type IntoIter = Iter<'a, V>;
 
     fn into_iter(self) -> Iter<'a, V> {
@@ -258,9 +266,7 @@ mod tests {
     use crate::codec;
 
     fn fields(all: &[(&str, u32)]) -> Fields<u32> {
-        all.iter()
-            .map(|(name, value)| ((*name).to_string(), *value))
-            .collect()
+        all.iter().copied().collect()
     }
 
     fn shown(fields: &Fields<u32>) -> String {
@@ -277,7 +283,7 @@ mod tests {
         assert_eq!((all.get("ab"), all.get("aa"), all.len()), (Some(&7), None, 4));
         assert_eq!((all.remove("a"), all.remove("x")), (Some(5), None));
         assert!(!all.contains_key("a") && all.contains_key("c"));
-        assert_eq!(all.keys().map(String::as_str).collect::<String>(), "abbc");
+        assert_eq!(all.keys().map(Text::as_str).collect::<String>(), "abbc");
         *all.value("b") += 1;
         *all.value("aa") += 9;
         all.values_mut().for_each(|value| *value *= 10);
@@ -291,7 +297,7 @@ mod tests {
     fn a_clone_does_not_change_along() {
         let first = fields(&[("a", 1)]);
         let mut second = first.clone();
-        second.extend([("a".to_string(), 2), ("b".to_string(), 3)]);
+        second.extend([(Text::new("a"), 2), (Text::new("b"), 3)]);
         assert_eq!(shown(&first), r#"{"a": 1}"#);
         assert_eq!(shown(&second), r#"{"a": 2, "b": 3}"#);
         second.extend(&Fields::EMPTY);

@@ -199,7 +199,7 @@ impl AppliesTo {
             && self
                 .attributes
                 .iter()
-                .all(|(name, value)| attributes.get(name) == Some(value))
+                .all(|(name, value)| attributes.get(name).is_some_and(|own| own == value))
     }
 }
 

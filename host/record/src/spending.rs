@@ -39,7 +39,7 @@ impl Scope {
     pub fn holds(&self, attributes: &Attributes) -> bool {
         self.0
             .iter()
-            .all(|(name, value)| attributes.get(name) == Some(value))
+            .all(|(name, value)| attributes.get(name).is_some_and(|own| own == value))
     }
 }
 

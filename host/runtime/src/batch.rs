@@ -98,7 +98,7 @@ impl<'a> Trigger<'a> {
         match name {
             EVENT_SOURCE => self.source,
             EVENT_ID => self.id,
-            name => self.attributes.get(name).map_or("", String::as_str),
+            name => self.attributes.get(name).map_or("", |text| text.as_str()),
         }
     }
 }

@@ -66,8 +66,8 @@ impl Event {
     pub fn new(tokens: i128, attack: &str) -> anyhow::Result<Event> {
         Ok(Event {
             event_type: EventType::new("llm.call")?,
-            measures: Measures::from([("input_tokens".into(), Nanos::new(tokens))]),
-            attributes: Attributes::from([("model".into(), "m".into()), ("attack".into(), attack.into())]),
+            measures: Measures::from([("input_tokens", Nanos::new(tokens))]),
+            attributes: Attributes::from([("model", "m"), ("attack", attack)]),
         })
     }
 

@@ -275,11 +275,11 @@ impl Scene<'_> {
         if event_type.as_str() == "llm.call" {
             for kind in ["input_tokens", "output_tokens"] {
                 let tokens = self.random.random_range(0..=most * 1_000);
-                measures.insert(kind.to_string(), Nanos::units(tokens));
+                measures.insert(kind.into(), Nanos::units(tokens));
             }
         } else {
             let steps = self.random.random_range(0..=most / 4);
-            measures.insert("steps".to_string(), Nanos::units(steps));
+            measures.insert("steps".into(), Nanos::units(steps));
         }
         if self.one_in(60) {
             measures.clear(); // no plan can price it
@@ -295,11 +295,11 @@ impl Scene<'_> {
         if llm {
             // The third is in no price list, the second only in some.
             let model = ["one", "one", "one", "one", "two", "three"].choose(self.random);
-            attributes.insert("model".to_string(), model.copied().unwrap_or("one").to_string());
+            attributes.insert("model".into(), model.copied().unwrap_or("one").into());
         } else if self.one_in(2) {
             attributes.insert(
-                "task".to_string(),
-                format!("task-{}", self.random.random_range(0..3)),
+                "task".into(),
+                format!("task-{}", self.random.random_range(0..3)).into(),
             );
         }
         Event {
@@ -469,7 +469,7 @@ fn settle(scene: &mut Scene<'_>) -> Vec<Command> {
     let mut attributes = Attributes::EMPTY;
     if event_type.as_str() == "llm.call" && scene.one_in(6) {
         let model = ["one", "two"].choose(scene.random).copied().unwrap_or("one");
-        attributes.insert("model".to_string(), model.to_string());
+        attributes.insert("model".into(), model.into());
     }
     vec![Command::Settle(Settle {
         hold,

@@ -112,7 +112,8 @@ impl Ledger {
     fn price(&mut self, event: &Event, at: Timestamp) -> anyhow::Result<()> {
         let name = event.reference();
         let talk = event.attributes.get("conversation").context("about nothing")?;
-        let kind = event.attributes.get("outcome").cloned();
+        let talk = &talk.to_string();
+        let kind = event.attributes.get("outcome").map(|kind| kind.to_string());
         self.events.insert(name.clone(), (0, talk.clone()));
         let known = self.talks.entry(talk.clone()).or_default();
         match event.event_type.as_str() {

@@ -385,7 +385,7 @@ impl Book {
 
 impl Counted {
     fn attribute(&self, name: &str) -> Option<String> {
-        self.attributes.get(name).cloned()
+        Some(self.attributes.get(name)?.to_string())
     }
 }
 

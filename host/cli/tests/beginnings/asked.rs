@@ -45,12 +45,12 @@ impl Model {
         };
         for measure in measures {
             if let Some(amount) = any_amount(chance) {
-                event.measures.insert((*measure).to_string(), amount);
+                event.measures.insert((*measure).into(), amount);
             }
         }
         if let Some((name, values)) = attribute.filter(|_| chance.random_bool(0.97)) {
             let value = values[chance.random_range(0..values.len())];
-            event.attributes.insert(name.to_string(), value.to_string());
+            event.attributes.insert(name.into(), value.into());
         }
         event
     }

@@ -46,7 +46,7 @@ impl Reach {
             None => None,
         };
         match (description.order, &description.subject_attribute, subject) {
-            (_, Some(_), Some(subject)) => Reach::Subject(by.clone(), Some(subject.clone())),
+            (_, Some(_), Some(subject)) => Reach::Subject(by.clone(), Some(subject.to_string())),
             (Order::Independent, ..) => Reach::Event,
             (_, Some(_), None) => Reach::Subject(by.clone(), None),
             (_, None, _) => Reach::Term,

@@ -107,7 +107,7 @@ impl WorstCase<'_> {
 
     fn subject<'e>(&self, event: &'e Event) -> Option<&'e str> {
         let attribute = self.revision.description().subject_attribute.as_ref()?;
-        event.attributes.get(attribute).map(String::as_str)
+        event.attributes.get(attribute).map(|name| name.as_str())
     }
 
     /// Open holds that the same state stands behind, in their order, without the event's own. None for a plan that has no

@@ -49,7 +49,7 @@ impl Question {
     /// The subject that the event is about, for plans that follow one.
     pub fn subject(&self) -> Option<&str> {
         let name = self.revision.description().subject_attribute.as_ref()?;
-        self.event.attributes.get(name).map(String::as_str)
+        self.event.attributes.get(name).map(|name| name.as_str())
     }
 
     /// A revision cannot read a state that a later one has taken over into a version of its own. What is asked of it then (an

@@ -116,7 +116,7 @@ impl Found<'_> {
             return;
         }
         let attributes = counted.attributes.as_ref();
-        let value = |name: &String| attributes.and_then(|attributes| attributes.get(name).cloned());
+        let value = |name: &String| Some(attributes?.get(name)?.to_string());
         let group = (false, self.query.by.iter().map(value).collect());
         let totals = self.groups.entry((time, group)).or_default();
         totals.change(sign, &counted.totals);

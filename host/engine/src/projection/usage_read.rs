@@ -137,7 +137,11 @@ impl Sums<'_> {
             (_, true) => (false, Vec::new()),
             (None, false) => (true, Vec::new()),
             (Some(attributes), false) => {
-                let values = self.query.by.iter().map(|name| attributes.get(name).cloned());
+                let values = self
+                    .query
+                    .by
+                    .iter()
+                    .map(|name| attributes.get(name).map(|value| value.to_string()));
                 (false, values.collect())
             }
         };

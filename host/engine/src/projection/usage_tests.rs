@@ -337,10 +337,10 @@ fn identifiers_tell_no_rows_apart_and_long_attributes_are_other() {
     };
     assert_eq!(of(used.clone()), Some(attributes(&[("model", "one")])));
     used.attributes
-        .insert("note".into(), "n".repeat(USAGE_COMBINATION_BYTES_MAX - 12));
+        .insert("note".into(), "n".repeat(USAGE_COMBINATION_BYTES_MAX - 12).into());
     assert!(of(used.clone()).is_some(), "model, one and note are 12 bytes");
     used.attributes
-        .insert("note".into(), "n".repeat(USAGE_COMBINATION_BYTES_MAX - 11));
+        .insert("note".into(), "n".repeat(USAGE_COMBINATION_BYTES_MAX - 11).into());
     assert_eq!(of(used), None);
 }
 

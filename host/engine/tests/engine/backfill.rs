@@ -404,7 +404,9 @@ async fn where_one_cannot_be_taken_back_none_is() {
     // So many bytes that a record has no room to price twenty of them again.
     let large = |id: String| {
         let (customer, mut event) = on("2026-01-20", &id, 1);
-        event.attributes.insert("note".into(), "n".repeat(12 << 10));
+        event
+            .attributes
+            .insert("note".into(), "n".repeat(12 << 10).into());
         (customer, event)
     };
     // In order: 500 usd in January, 1 in February; then 20 events in January of 0.05, which would cost 0.10 without the first.

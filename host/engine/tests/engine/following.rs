@@ -9,6 +9,7 @@ use farebox_engine::projection::{Every, Totals, UsageGroup, UsageQuery};
 use farebox_money::Nanos;
 use farebox_record::command::{AboveHold, Command, Finality, Release, Settle};
 use farebox_record::correction::{Amend, Refund, RefundTarget, Void};
+use farebox_record::fields::Text;
 use farebox_record::ids::{CallId, CustomerId};
 use farebox_record::outcome::{Account, Answer, Effect};
 use farebox_store::{JournalStore, MemoryStore, Options, Projections as _, Store as _};
@@ -63,8 +64,8 @@ struct Books {
 }
 
 /// The same said by a name that tells rows apart, and by one that is taken for an identifier.
-fn featured(feature: &str) -> [(String, String); 2] {
-    ["feature", "feature_id"].map(|name| (name.to_string(), feature.to_string()))
+fn featured(feature: &str) -> [(Text, Text); 2] {
+    ["feature", "feature_id"].map(|name| (Text::new(name), Text::new(feature)))
 }
 
 fn part(id: &str, n: u32, tokens: i64, feature: Option<&str>, finality: Finality) -> Command {
@@ -89,7 +90,7 @@ async fn live_at_random(house: &House, seed: u64, steps: u32) -> Books {
                 let mut used = event(&id, "one", &[("input_tokens", tokens)]);
                 used.attributes
                     .extend(featured(["chat", "search"].choose(&mut random).unwrap()));
-                used.attributes.insert("request_id".into(), id.clone());
+                used.attributes.insert("request_id".into(), id.as_str().into());
                 house.done("ada", Command::Usage(used)).await;
                 books.used.insert(id, tokens);
             }
@@ -305,7 +306,8 @@ async fn what_is_found_in_the_records_is_bounded() {
     let calls = |from: usize, to: usize| {
         (from..to).map(|n| {
             let mut used = event(&format!("e{n}"), "one", &[("input_tokens", 1)]);
-            used.attributes.insert("user_id".into(), format!("u{}", n % 2));
+            used.attributes
+                .insert("user_id".into(), format!("u{}", n % 2).into());
             Command::Usage(used)
         })
     };
@@ -436,7 +438,7 @@ async fn more_combinations_than_a_minute_tells_apart_are_summed_up_as_other() {
     let (last, count) = (1_030, 1_031);
     let requests = (0..count).map(|n| {
         let mut used = event(&format!("e{n}"), "one", &[("input_tokens", 1_000)]);
-        used.attributes.insert("page".into(), format!("p{n}"));
+        used.attributes.insert("page".into(), format!("p{n}").into());
         farebox_engine::Request {
             customer: ada(),
             ask: farebox_engine::Ask::Command(Box::new(Command::Usage(used))),

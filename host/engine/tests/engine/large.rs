@@ -27,7 +27,7 @@ fn with_notes(mut command: Command, bytes: usize) -> Command {
         for index in 0..bytes / 1_000 {
             event
                 .attributes
-                .insert(format!("note-{index}"), "x".repeat(1_000));
+                .insert(format!("note-{index}").into(), "x".repeat(1_000).into());
         }
     }
     command

@@ -14,7 +14,7 @@ async fn send_many(house: &House, count: usize, note: usize) {
     let one = |n: usize| {
         let mut event = units(&format!("e{n}"), 1);
         if note > 0 {
-            event.attributes.insert("note".into(), "n".repeat(note));
+            event.attributes.insert("note".into(), "n".repeat(note).into());
         }
         Request {
             customer: CustomerId::new("ada").unwrap(),

@@ -93,9 +93,9 @@ pub async fn customer(house: &House, name: &str, credits: &str, usd: &str) {
 pub fn call(id: &str, task: Option<&str>, steps: i64) -> Event {
     let mut event = event(id, "any", &[("steps", steps)]);
     event.event_type = "tool.call".parse().unwrap();
-    event
-        .attributes
-        .extend(task.map(|task| ("task".to_string(), task.to_string())));
+    if let Some(task) = task {
+        event.attributes.insert("task".into(), task.into());
+    }
     event
 }
 

@@ -36,7 +36,10 @@ impl Generator {
     pub fn new(seed: u64, description: &Description, examples: &[Event], began: Timestamp) -> Generator {
         let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (name, value) in examples.iter().flat_map(|event| &event.attributes) {
-            values.entry(name.clone()).or_default().insert(value.clone());
+            values
+                .entry(name.to_string())
+                .or_default()
+                .insert(value.to_string());
         }
         let values = values.into_iter();
         Generator {
@@ -82,7 +85,7 @@ impl Generator {
             && self.rng.random_ratio(9, 10)
         {
             let name = format!("subject-{}", self.below(SUBJECTS));
-            event.attributes.insert(subject, name);
+            event.attributes.insert(subject.into(), name.into());
         }
         self.named(event)
     }
@@ -142,13 +145,13 @@ impl Generator {
         for name in self.description.measures.clone() {
             if self.rng.random_ratio(1, 2) {
                 let amount = self.number(None);
-                event.measures.insert(name, amount);
+                event.measures.insert(name.into(), amount);
             }
         }
         for name in self.description.attributes.clone() {
             if self.rng.random_ratio(4, 5) {
                 let value = self.value(&name);
-                event.attributes.insert(name, value);
+                event.attributes.insert(name.into(), value.into());
             }
         }
         event
@@ -161,7 +164,7 @@ impl Generator {
             0..5 => {
                 if let Some(name) = measures.choose(&mut self.rng) {
                     let amount = self.number(event.measures.get(name).copied());
-                    event.measures.insert(name.clone(), amount);
+                    event.measures.insert(name.into(), amount);
                 }
             }
             5 => {
@@ -172,7 +175,7 @@ impl Generator {
             6..8 => {
                 if let Some(name) = attributes.choose(&mut self.rng) {
                     let value = self.value(name);
-                    event.attributes.insert(name.clone(), value);
+                    event.attributes.insert(name.into(), value.into());
                 }
             }
             8 => {

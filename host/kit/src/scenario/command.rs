@@ -324,7 +324,7 @@ pub(super) fn used(usage: &action::Use, number: usize) -> Result<Event, Unsuppor
     let made = format!("step-{number}");
     let mut measures = measures(&usage.measures);
     if let Some(Count(cost)) = usage.cost {
-        measures.insert("cost_usd".to_string(), cost);
+        measures.insert("cost_usd".into(), cost);
     }
     Ok(Event {
         source: match &usage.source {

@@ -231,7 +231,7 @@ fn hands_on_what_an_event_carries_as_it_was_sent(echo: &[u8]) {
                     };
                     said.push(told.to_string());
                     if is_there {
-                        event.attributes.insert(name.to_string(), text.to_string());
+                        event.attributes.insert(name.into(), text.into());
                     }
                 }
                 event.measures.clear();
@@ -245,7 +245,7 @@ fn hands_on_what_an_event_carries_as_it_was_sent(echo: &[u8]) {
                     ][chance.random_range(0..5)];
                     said.push(told.to_string());
                     if let Some(amount) = amount {
-                        event.measures.insert(name.to_string(), Nanos::new(amount));
+                        event.measures.insert(name.into(), Nanos::new(amount));
                     }
                 }
                 expected.push(said.join("|"));

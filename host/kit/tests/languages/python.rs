@@ -89,7 +89,7 @@ fn numbers_are_exact_up_to_the_largest_that_crosses_and_sums_beyond_it() {
     for nanos in [(1 << 53) + 1, 8_999_999_999_999_999_999, half, half] {
         let units = Nanos::new(nanos);
         let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
-        event.measures.insert("units".to_string(), units);
+        event.measures.insert("units".into(), units);
         let told = pair.each_mut().map(|probe| probe.price(&event).unwrap().verdict);
         assert_eq!(told[0], told[1], "{units}");
         let Verdict::Priced(priced) = &told[1] else {
@@ -101,7 +101,7 @@ fn numbers_are_exact_up_to_the_largest_that_crosses_and_sums_beyond_it() {
     let deal = deal.replace("\"credits_per_dollar\": 1", "\"credits_per_dollar\": 2");
     let both = crate::beside_rust(python(), &deal);
     let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
-    event.measures.insert("units".to_string(), Nanos::new(half));
+    event.measures.insert("units".into(), Nanos::new(half));
     let told = both.map(|revision| {
         let mut probe = Probe::begin(runtime(), revision, began, 1).unwrap();
         probe.price(&event).unwrap().verdict

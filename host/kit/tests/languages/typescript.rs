@@ -85,7 +85,7 @@ fn what_a_double_does_not_hold_is_refused_and_never_rounded() {
     let mut probe = Probe::begin(runtime, revision, began, 1).unwrap();
     let mut asked = |units: i128| {
         let mut event = event(0, began, &mut SmallRng::seed_from_u64(0));
-        event.measures.insert("units".to_string(), Nanos::new(units));
+        event.measures.insert("units".into(), Nanos::new(units));
         format!("{:?}", probe.price(&event).unwrap().verdict)
     };
     assert!(

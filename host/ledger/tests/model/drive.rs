@@ -550,7 +550,7 @@ fn event(call: &Call) -> Event {
         attributes: call.labels.attributes(),
         measures: call
             .tokens
-            .map(|n| ("tokens".into(), Nanos::new(n.into())))
+            .map(|n| ("tokens", Nanos::new(n.into())))
             .into_iter()
             .collect(),
         ..words::event(&call.id)

@@ -138,7 +138,7 @@ fn usage_and_authorize() {
                 e.attributes.insert("model".into(), "other".into());
             }),
             ("attributes.agent", |e| {
-                e.attributes.insert("agent".into(), String::new());
+                e.attributes.insert("agent".into(), "".into());
             }),
         ],
     );

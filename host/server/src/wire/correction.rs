@@ -453,7 +453,7 @@ impl StandingView {
 pub(crate) fn shown(measures: &event::Measures) -> BTreeMap<String, Amount> {
     measures
         .iter()
-        .map(|(name, n)| (name.clone(), Amount(*n)))
+        .map(|(name, n)| (name.to_string(), Amount(*n)))
         .collect()
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use farebox_record::event;
+use farebox_record::fields::Text;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -13,6 +14,9 @@ use crate::limits::{
     ATTRIBUTE_BYTES_MAX, ATTRIBUTES_PER_EVENT_MAX, FIELD_NAME_BYTES_MAX, MEASURES_PER_EVENT_MAX,
 };
 use crate::wire::amount::Exact;
+
+/// How many fields room is made for before they are read: a usual event has fewer.
+const FIELDS_EXPECTED: usize = 8;
 
 /// Numbers by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +33,7 @@ impl<'de> Deserialize<'de> for Measures {
             name: "MEASURES_PER_EVENT_MAX",
             max: MEASURES_PER_EVENT_MAX,
         };
-        let read: Vec<(String, Exact)> = deserializer.deserialize_map(Fields {
+        let read: Vec<(Text, Exact)> = deserializer.deserialize_map(Fields {
             limit,
             of: PhantomData,
         })?;
@@ -46,7 +50,7 @@ impl<'de> Deserialize<'de> for Attributes {
             name: "ATTRIBUTES_PER_EVENT_MAX",
             max: ATTRIBUTES_PER_EVENT_MAX,
         };
-        let read: Vec<(String, Text)> = deserializer.deserialize_map(Fields {
+        let read: Vec<(Text, Value)> = deserializer.deserialize_map(Fields {
             limit,
             of: PhantomData,
         })?;
@@ -68,7 +72,7 @@ struct Fields<T> {
 }
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
-    type Value = Vec<(String, T)>;
+    type Value = Vec<(Text, T)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "an object of {}", self.limit.what)
@@ -80,8 +84,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
             name: limit,
             max,
         } = self.limit;
-        let mut fields: Vec<(String, T)> = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
+        let mut fields: Vec<(Text, T)> = Vec::with_capacity(FIELDS_EXPECTED);
+        while let Some(name) = map.next_key::<Text>()? {
             check_name(&name).map_err(A::Error::custom)?;
             if fields.iter().any(|(known, _)| *known == name) {
                 return Err(A::Error::custom(format!("{name} is given twice")));
@@ -115,13 +119,13 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// An attribute's text.
-struct Text(String);
+struct Value(Text);
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        let text = Text::deserialize(deserializer)?;
         check_text(&text).map_err(D::Error::custom)?;
-        Ok(Text(text))
+        Ok(Value(text))
     }
 }
 

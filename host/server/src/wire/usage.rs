@@ -142,7 +142,7 @@ pub(crate) fn measures_of(
             return Err(Problem::field(format!("{at}/measures/{name}"), detail));
         }
     }
-    all.extend(pools.into_iter().map(|(name, tokens)| (name.to_string(), tokens)));
+    all.extend(pools.into_iter().map(|(name, tokens)| (name.into(), tokens)));
     Ok(all)
 }
 
@@ -156,7 +156,7 @@ mod tests {
         measures_of("", Some(measures), Some(&usage))
             .map(|all| {
                 all.iter()
-                    .map(|(name, n)| (name.clone(), n.to_string()))
+                    .map(|(name, n)| (name.to_string(), n.to_string()))
                     .collect()
             })
             .map_err(|p| {

@@ -81,7 +81,7 @@ impl UsageRowView {
     /// `by` names the attributes in the order of the group's values.
     pub fn new(by: &[String], group: UsageGroup) -> UsageRowView {
         let mut measures: BTreeMap<String, Amount> = (group.totals.measures.iter())
-            .map(|(name, sum)| (name.clone(), Amount(*sum)))
+            .map(|(name, sum)| (name.to_string(), Amount(*sum)))
             .collect();
         let cost_usd = measures.remove(COST);
         let charges = group.totals.charges.into_iter();

@@ -91,7 +91,7 @@ pub(super) fn amend(scene: &mut Scene<'_>) -> Vec<Command> {
         let model = ["one", "two", "three"].choose(scene.random).copied();
         event
             .attributes
-            .insert("model".into(), model.unwrap_or("one").to_string());
+            .insert("model".into(), model.unwrap_or("one").into());
     }
     vec![Command::Amend(Amend {
         event,

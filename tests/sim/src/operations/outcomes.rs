@@ -1,7 +1,7 @@
 //! Outcomes of conversations: claimed, confirmed, objected to. Few conversations, so that all of it happens to each.
 
 use farebox_record::command::{AboveHold, Command, Subscribe, default_source};
-use farebox_record::event::Event;
+use farebox_record::event::{Event, Measures};
 use farebox_record::ids::{EventId, EventType, SubscriptionId};
 use farebox_record::state::Cadence;
 use rand::Rng as _;
@@ -63,7 +63,7 @@ fn outcome(scene: &mut Scene<'_>, event_type: &str, kind: Option<&str>) -> Vec<C
         id: name(EventId::new(&format!("e{number}"))),
         event_type: name(EventType::new(event_type)),
         time: None,
-        measures: [].into(),
+        measures: Measures::EMPTY,
         attributes: [("conversation".to_string(), conversation)]
             .into_iter()
             .chain(kind)

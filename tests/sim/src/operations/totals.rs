@@ -3,7 +3,7 @@
 use farebox_money::Nanos;
 use farebox_record::command::{AboveHold, Command, Subscribe, default_source};
 use farebox_record::correction::Amend;
-use farebox_record::event::{Event, Measures};
+use farebox_record::event::{Attributes, Event, Measures};
 use farebox_record::ids::{EventId, EventType, SubscriptionId};
 use farebox_record::state::Cadence;
 use farebox_record::time::Span;
@@ -42,7 +42,7 @@ pub(super) fn units(scene: &mut Scene<'_>) -> Vec<Command> {
             event_type: name(EventType::new("api.call")),
             time: late,
             measures: measures(scene),
-            attributes: [].into(),
+            attributes: Attributes::EMPTY,
         }));
     }
     commands

@@ -16,7 +16,7 @@ pub(super) fn is_within(scope: &Scope, attributes: &Attributes) -> bool {
     let missing = scope
         .0
         .iter()
-        .find(|(name, value)| attributes.get(name) != Some(value));
+        .find(|(name, value)| attributes.get(name).is_none_or(|own| own != value));
     missing.is_none()
 }
 

@@ -22,7 +22,7 @@ impl Sums {
         self.events += i64::from(counted.measures.is_some());
         self.unpriced += i64::from(counted.unpriced);
         for (name, amount) in counted.measures.iter().flatten() {
-            *self.measures.entry(name.clone()).or_default() += amount.get();
+            *self.measures.entry(name.to_string()).or_default() += amount.get();
         }
         for (code, amount) in &counted.amounts {
             self.charges.entry(code.clone()).or_default().0 += amount;
@@ -45,7 +45,9 @@ impl Sums {
         let mut sums = Sums {
             events: totals.events,
             unpriced: totals.unpriced,
-            measures: measures.map(|(name, sum)| (name.clone(), sum.get())).collect(),
+            measures: measures
+                .map(|(name, sum)| (name.to_string(), sum.get()))
+                .collect(),
             charges: charges
                 .map(|(code, sum)| (code.clone(), (sum.amount.get(), sum.quantity.get())))
                 .collect(),

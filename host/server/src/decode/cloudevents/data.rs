@@ -38,12 +38,12 @@ impl Data {
                 serde_json::Value::Number(number) => {
                     let Exact(exact) =
                         json(number.to_string().as_bytes(), &format!("{at}/{}", escaped(&name)))?;
-                    measures.0.insert(name, exact);
+                    measures.0.insert(name.into(), exact);
                 }
                 serde_json::Value::String(text) => {
                     check_text(&text).map_err(refuse)?;
                     if !text.is_empty() {
-                        attributes.0.insert(name, text);
+                        attributes.0.insert(name.into(), text.into());
                     }
                 }
                 other => {
