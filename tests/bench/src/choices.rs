@@ -13,6 +13,7 @@ use farebox_runtime::{INTERFACE, native_engine};
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, InstancePre, Lift, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
+use crate::crossing;
 use crate::measured::{Measured, nanos_since};
 
 /// Instances of a round.
@@ -20,9 +21,9 @@ const INSTANCES: u64 = 2_000;
 /// Calls of `prepare` of a round.
 const PREPARED: u64 = 20;
 /// Rounds; the median is told.
-const ROUNDS: usize = 9;
+pub(crate) const ROUNDS: usize = 9;
 /// Fuel and time that never run out here.
-const PLENTY: u64 = 1 << 40;
+pub(crate) const PLENTY: u64 = 1 << 40;
 /// Bytes of a page of memory.
 const PAGE: usize = 64 << 10;
 /// The largest memory that is tried.
@@ -218,6 +219,7 @@ pub fn run(component: &Path, parameters: &Path) -> anyhow::Result<Vec<Measured>>
     }
     all.push(Measured::nanos("choice_reused_instance", median(reused)));
     all.extend(memories()?);
+    all.extend(crossing::run()?);
     Ok(all)
 }
 
@@ -259,7 +261,7 @@ fn memories() -> anyhow::Result<Vec<Measured>> {
 }
 
 /// Nanoseconds of each of so many calls.
-fn each(calls: u64, mut call: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<u64> {
+pub(crate) fn each(calls: u64, mut call: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<u64> {
     let start = Instant::now();
     for _ in 0..calls {
         call()?;
@@ -267,7 +269,7 @@ fn each(calls: u64, mut call: impl FnMut() -> anyhow::Result<()>) -> anyhow::Res
     Ok(nanos_since(start) / calls)
 }
 
-fn median(mut rounds: Vec<u64>) -> u64 {
+pub(crate) fn median(mut rounds: Vec<u64>) -> u64 {
     rounds.sort_unstable();
     rounds[rounds.len() / 2]
 }

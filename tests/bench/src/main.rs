@@ -5,6 +5,7 @@
 //! line: `{"name": ..., "value": ..., "unit": ...}`; targets are the business of the caller.
 
 mod choices;
+mod crossing;
 mod disk;
 mod events;
 mod load;

@@ -215,6 +215,9 @@ fn reference(name: &str) -> Option<String> {
     if matches!(name, HOT | WALLETS | GRADUATED | DEALS | JSON | CLOUDEVENTS) {
         return Some(EVENTS.to_string());
     }
+    if name == ROWS {
+        return Some("choice_columns_crossing".to_string());
+    }
     if let Some(choice) = name.strip_prefix("choice_") {
         let part = ["instance", "prepare"]
             .into_iter()
@@ -235,6 +238,8 @@ const DEALS: &str = "events_deals_4x2000";
 /// The same in other forms.
 const JSON: &str = "events_json_4x2000";
 const CLOUDEVENTS: &str = "events_cloudevents_4x2000";
+/// What it costs that an event crosses into a plan's memory as a row of its own.
+const ROWS: &str = "choice_rows_crossing";
 /// Ids that were known before the loads.
 const IDS: &str = "ids_sent";
 const REDIS: &str = "redis_64_rate";
