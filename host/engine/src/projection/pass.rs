@@ -259,7 +259,7 @@ impl<'s> Pass<'s> {
                 continue;
             }
             let bucket = rows::bucket(every, tenant, customer, time);
-            let row = self.row(bucket, combination, counted.attributes.as_ref())?;
+            let row = self.row(&bucket, combination, counted.attributes.as_ref())?;
             row.totals.change(sign, &counted.totals);
         }
         Ok(())
@@ -269,13 +269,13 @@ impl<'s> Pass<'s> {
     /// event that is taken out of it again is found where it was put in.
     fn row(
         &mut self,
-        bucket: Vec<u8>,
+        bucket: &[u8],
         combination: Option<rows::Combination>,
         attributes: Option<&Attributes>,
     ) -> Result<&mut UsageRow, StoreError> {
         if let Some(combination) = combination {
-            let key = rows::own(&bucket, &combination);
-            if self.known.has(self.store, &key)? || self.has_room(&bucket)? {
+            let key = rows::own(bucket, &combination);
+            if self.known.has(self.store, &key)? || self.has_room(bucket)? {
                 let fresh = || UsageRow {
                     attributes: attributes.cloned(),
                     ..UsageRow::default()
@@ -283,7 +283,7 @@ impl<'s> Pass<'s> {
                 return Ok(self.known.row(key, fresh));
             }
         }
-        let key = rows::other(&bucket);
+        let key = rows::other(bucket);
         self.known.has(self.store, &key)?;
         Ok(self.known.row(key, UsageRow::default))
     }
