@@ -34,8 +34,8 @@ pub const SANDBOX_CLOCK_MAX: Timestamp = Timestamp::from_micros(7_258_118_400_00
 pub const CATCH_UP_WALLETS_MAX: usize = 1_024;
 /// Overdue items that one wallet handles before others have their turn and the disk has what it made.
 pub const AGENDA_ITEMS_PER_TURN_MAX: usize = 256;
-/// Wallets that one lane keeps in memory; beyond, those that rest longest are let go.
-pub const WALLETS_PER_LANE_MAX: usize = 200_000;
+/// Wallets that all lanes together keep in memory, some 4 KB each; beyond, those that rest longest are let go.
+pub const WALLETS_IN_MEMORY_MAX: usize = 200_000;
 /// Threads that fetch wallets and records for the lanes.
 pub const LOADER_THREADS: usize = 2;
 /// Wallets that one sweep wakes, of all tenants; each gets at most half of what those before it have left.

@@ -94,7 +94,10 @@ pub(crate) fn owned_by(wallet: &Wallet, hold: &HoldState) -> Vec<Owned> {
     });
     let mut owned: Vec<Owned> = taken.chain(pins).collect();
     let grant = |own: &Owned| match &own.from {
-        SliceSource::Grant(id) => wallet.grants.get_key_value(id),
+        SliceSource::Grant(id) => {
+            let known = wallet.grants.get_key_value(id);
+            known.map(|(id, grant)| (id, &**grant))
+        }
         SliceSource::Debt | SliceSource::Receivable => None,
     };
     owned.sort_by(|a, b| {
@@ -184,7 +187,7 @@ impl<'w> Grants<'w> {
 
     fn get(&self, id: &GrantId) -> Option<&'w GrantState> {
         let ended = || self.ended.and_then(|ended| ended.get(id));
-        self.wallet.grants.get(id).or_else(ended)
+        self.wallet.grant(id).or_else(ended)
     }
 }
 

@@ -13,7 +13,12 @@ use crate::pins::per_asset;
 use crate::wallet::Wallet;
 
 pub(crate) fn totals(wallet: &Wallet, asset: &Asset) -> AssetTotals {
-    wallet.header.assets.get(asset).copied().unwrap_or_default()
+    wallet
+        .header
+        .assets
+        .get(asset)
+        .map(|totals| **totals)
+        .unwrap_or_default()
 }
 
 fn shortfall(wallet: &Wallet, asset: &Asset) -> Shortfall {

@@ -214,7 +214,7 @@ impl<'w> Draft<'w> {
             if more.label.as_ref() != Some(&label) {
                 more.label = Some("Returned from several events".to_string());
             }
-            self.put(Effect::GrantReopened(id.clone(), Box::new(more)));
+            self.put(Effect::GrantReopened(id.clone(), more));
             return Some(id);
         }
         let sequence = self.wallet.header.sequence + 1;
@@ -263,7 +263,7 @@ impl<'w> Draft<'w> {
         let empty =
             |g: &GrantState| g.available.is_zero() && g.held.is_zero() && !is_remembered(self.wallet, id, g);
         let source = SliceSource::Grant(id.clone());
-        self.wallet.grants.get(id).is_some_and(empty)
+        self.wallet.grant(id).is_some_and(empty)
             && !self
                 .wallet
                 .holds
@@ -286,7 +286,7 @@ impl<'w> Draft<'w> {
                 .header
                 .assets
                 .get(&entry.asset)
-                .copied()
+                .map(|totals| **totals)
                 .unwrap_or_default();
             assert!(!totals.debt.is_positive(), "debt of {} is overpaid", entry.asset);
             assert!(

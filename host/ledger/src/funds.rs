@@ -67,7 +67,7 @@ impl<'w> Funds<'w> {
             .filter(|(_, grant)| grant.portions.is_some())
             .filter_map(|(id, grant)| Portion::unopened(wallet, id, grant, purpose.attributes))
             .collect();
-        let whole = wallet.grants.iter().map(|(id, grant)| (id, grant, None));
+        let whole = wallet.grants().map(|(id, grant)| (id, grant, None));
         let portions = unopened.iter().map(|new| (&new.id, &new.state, Some(new)));
         let mut open: Vec<(&GrantId, &GrantState, Option<&Portion>)> = whole
             .chain(portions)

@@ -200,7 +200,7 @@ pub(crate) fn check_room<'a>(
 ) -> Result<(), Refusal> {
     // What has expired in this command, and nobody holds, is gone at its end.
     let is_over = |grant: &&GrantState| grant.phase == GrantPhase::Expired && grant.held.is_zero();
-    let over = wallet.grants.values().filter(is_over).count();
+    let over = wallet.grants().map(|(_, grant)| grant).filter(is_over).count();
     if grants > 0 && wallet.grants.len() - over + grants > limits::GRANTS_PER_WALLET_MAX {
         return Err(too_many(
             "grants",

@@ -58,7 +58,7 @@ impl Portion {
         };
         if wallet.grants.contains_key(&id)
             || had((of, grant))
-            || (wallet.grants.iter())
+            || (wallet.grants())
                 .filter(|other| are_one(wallet, (of, grant), *other))
                 .any(had)
         {

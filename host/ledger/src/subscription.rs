@@ -88,8 +88,7 @@ pub(crate) fn start_subscription(
 impl Wallet {
     /// The subscription that prices events of this type: one that has not ended.
     pub fn owner(&self, event_type: &EventType) -> Option<(&SubscriptionId, &SubscriptionState)> {
-        self.subscriptions
-            .iter()
+        self.subscriptions()
             .find(|(_, s)| !has_ended(s) && s.event_types.contains(event_type))
     }
 
@@ -111,10 +110,10 @@ impl Wallet {
             let past = subscription.past.first();
             past.map_or(subscription.since, |past| past.since)
         };
-        let mut subscriptions = self.subscriptions.iter();
+        let mut subscriptions = self.subscriptions();
         subscriptions
             .find(|(_, s)| ran(s, s.started))
-            .or_else(|| self.subscriptions.iter().find(|(_, s)| ran(s, first_term(s))))
+            .or_else(|| self.subscriptions().find(|(_, s)| ran(s, first_term(s))))
             .or_else(|| self.owner(event_type))
     }
 

@@ -29,9 +29,10 @@ use crate::timers::Timers;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wallet {
     pub(crate) header: Header,
-    pub(crate) grants: BTreeMap<GrantId, GrantState>,
-    pub(crate) holds: BTreeMap<EventRef, HoldState>,
-    pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionState>,
+    // In boxes: a map has room for eleven at once, and most wallets have one of each.
+    pub(crate) grants: BTreeMap<GrantId, Box<GrantState>>,
+    pub(crate) holds: BTreeMap<EventRef, Box<HoldState>>,
+    pub(crate) subscriptions: BTreeMap<SubscriptionId, Box<SubscriptionState>>,
     pub(crate) limits: BTreeMap<LimitName, LimitState>,
     /// What held calls used so far that were settled in part.
     pub(crate) used: BTreeMap<EventRef, HoldUsage>,
@@ -97,11 +98,11 @@ impl Wallet {
                 Part::Grant(id) => {
                     let grant: GrantState = codec::decode(value).map_err(codec)?;
                     wallet.enter_grant(&id, &grant);
-                    wallet.grants.insert(id, grant);
+                    wallet.grants.insert(id, Box::new(grant));
                 }
                 Part::Hold(event) => {
                     let hold: HoldState = codec::decode(value).map_err(codec)?;
-                    wallet.holds.insert(event, hold);
+                    wallet.holds.insert(event, Box::new(hold));
                 }
                 Part::HoldUsage(event) => {
                     wallet.used.insert(event, codec::decode(value).map_err(codec)?);
@@ -109,7 +110,7 @@ impl Wallet {
                 Part::Subscription(id) => {
                     let subscription: SubscriptionState = codec::decode(value).map_err(codec)?;
                     wallet.enter_subscription(&id, &subscription);
-                    wallet.subscriptions.insert(id, subscription);
+                    wallet.subscriptions.insert(id, Box::new(subscription));
                 }
                 Part::Limit(name) => {
                     wallet.limits.insert(name, codec::decode(value).map_err(codec)?);
@@ -155,17 +156,22 @@ impl Wallet {
 
     /// Grants that are not used up.
     pub fn grants(&self) -> impl Iterator<Item = (&GrantId, &GrantState)> {
-        self.grants.iter()
+        self.grants.iter().map(|(id, grant)| (id, &**grant))
+    }
+
+    /// One grant.
+    pub(crate) fn grant(&self, id: &GrantId) -> Option<&GrantState> {
+        self.grants.get(id).map(|grant| &**grant)
     }
 
     /// Open holds, and expired ones within their grace.
     pub fn holds(&self) -> impl Iterator<Item = (&EventRef, &HoldState)> {
-        self.holds.iter()
+        self.holds.iter().map(|(event, hold)| (event, &**hold))
     }
 
     /// One hold.
     pub fn hold(&self, event: &EventRef) -> Option<&HoldState> {
-        self.holds.get(event)
+        self.holds.get(event).map(|hold| &**hold)
     }
 
     /// What happens to a price above a hold of the subscription: what the settlement says, else what the subscription says,
@@ -185,12 +191,13 @@ impl Wallet {
 
     /// Subscriptions.
     pub fn subscriptions(&self) -> impl Iterator<Item = (&SubscriptionId, &SubscriptionState)> {
-        self.subscriptions.iter()
+        let all = self.subscriptions.iter();
+        all.map(|(id, subscription)| (id, &**subscription))
     }
 
     /// One subscription.
     pub fn subscription(&self, id: &SubscriptionId) -> Option<&SubscriptionState> {
-        self.subscriptions.get(id)
+        self.subscriptions.get(id).map(|subscription| &**subscription)
     }
 
     /// Spending limits, in order of name.
@@ -223,7 +230,7 @@ impl Wallet {
             Effect::GrantOpened(id, grant) | Effect::GrantReopened(id, grant) => {
                 self.enter_grant(id, grant);
                 self.note_portion(id, grant);
-                self.grants.insert(id.clone(), (**grant).clone());
+                self.grants.insert(id.clone(), grant.clone());
                 self.dirty.insert(Part::Grant(id.clone()));
             }
             Effect::GrantActivated(id) => self.set_phase(id, GrantPhase::Active)?,
@@ -247,7 +254,7 @@ impl Wallet {
                 if !self.limits.is_empty() {
                     hold_put(&mut self.limits, &mut self.dirty, hold);
                 }
-                self.holds.insert(event.clone(), (**hold).clone());
+                self.holds.insert(event.clone(), hold.clone());
                 self.dirty.insert(Part::Hold(event.clone()));
             }
             Effect::HoldEnded(event, end) => self.end_hold(event, *end)?,
@@ -264,7 +271,7 @@ impl Wallet {
             Effect::SubscriptionPut(id, subscription) => {
                 self.leave_subscription(id);
                 self.enter_subscription(id, subscription);
-                self.subscriptions.insert(id.clone(), (**subscription).clone());
+                self.subscriptions.insert(id.clone(), subscription.clone());
                 self.dirty.insert(Part::Subscription(id.clone()));
             }
             Effect::SubjectTimerPut(timer, state) => {

@@ -27,8 +27,8 @@ pub struct Header {
     pub at: Timestamp,
     /// None until the customer is created.
     pub customer: Option<Customer>,
-    /// Totals per asset.
-    pub assets: BTreeMap<Asset, AssetTotals>,
+    /// Totals per asset. In boxes: a map has room for eleven at once, and most wallets have one.
+    pub assets: BTreeMap<Asset, Box<AssetTotals>>,
     /// How many events wait for a price.
     pub unpriced: u64,
 }

@@ -33,7 +33,7 @@ use farebox_store::{FastMap, IdHash, WalletKey};
 
 use crate::committer::{Landed, Shipment};
 use crate::engine::{Round, lane_of};
-use crate::limits::{UNPRICED_RATED_MAX, WALLETS_PER_LANE_MAX};
+use crate::limits::{UNPRICED_RATED_MAX, WALLETS_IN_MEMORY_MAX};
 use crate::loader::Load;
 use crate::refold::{self, Refolded};
 use crate::shared::Shared;
@@ -356,7 +356,7 @@ impl Lane {
         }
         self.ship();
         self.shunt();
-        if self.slots.len() > WALLETS_PER_LANE_MAX {
+        if self.slots.len() > WALLETS_IN_MEMORY_MAX / self.lanes {
             self.let_go();
         }
     }

@@ -92,7 +92,7 @@ fn same_totals(world: &World, model: &Model) -> Result<(), TestCaseError> {
         let (debt, receivable) = (of(&model.debt, asset), of(&model.receivable, asset));
         let expected = [free, pinned + credit, debt, receivable];
         prop_assert_eq!(world.balance(asset), expected.map(Nanos::new), "{}", asset);
-        let totals = world.wallet.header().assets.get(asset).copied();
+        let totals = world.wallet.header().assets.get(asset).map(|totals| **totals);
         let totals = totals.unwrap_or_default();
         let [promotional, included, paid] = [0, 1, 2].map(|category| of(&model.given[category], asset));
         for (name, stored, expected) in [
