@@ -74,3 +74,52 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use farebox_store::{MemoryStore, Position};
+
+    use super::*;
+
+    fn row(events: i64) -> UsageRow {
+        let mut row = UsageRow::default();
+        row.totals.events = events;
+        row
+    }
+
+    fn events(changes: Vec<ProjectionChange>) -> Vec<(Vec<u8>, i64)> {
+        let read = |bytes: Option<Vec<u8>>| codec::decode::<UsageRow>(&bytes.unwrap()).unwrap();
+        let told = changes.into_iter();
+        told.map(|(key, row)| (key, read(row).totals.events)).collect()
+    }
+
+    #[test]
+    fn a_row_is_read_once_and_told_once_after_each_pass_that_changed_it() {
+        let store = MemoryStore::new();
+        store
+            .project(Position(1), vec![(b"a".to_vec(), Some(codec::encode(&row(3))))])
+            .unwrap();
+        let mut known = Known::default();
+        assert!(known.has(&store, b"a").unwrap() && !known.has(&store, b"b").unwrap());
+        known.row(b"a".to_vec(), || row(100)).totals.events += 1;
+        known.row(b"b".to_vec(), || row(10)).totals.events += 1;
+        known.row(b"a".to_vec(), || row(100)).totals.events += 1;
+        assert_eq!(events(known.changes()), [(b"a".to_vec(), 5), (b"b".to_vec(), 11)]);
+        // Written or not: what is known is what stands.
+        assert!(known.has(&store, b"b").unwrap());
+        known.row(b"b".to_vec(), || row(100)).totals.events += 1;
+        assert_eq!(events(known.changes()), [(b"b".to_vec(), 12)]);
+        assert!(known.changes().is_empty());
+    }
+
+    #[test]
+    fn a_great_deal_is_not_kept() {
+        let store = MemoryStore::new();
+        let mut known = Known::default();
+        for n in 0..=PROJECTION_KNOWN_MAX {
+            known.row(n.to_be_bytes().to_vec(), || row(1));
+        }
+        assert_eq!(known.changes().len(), PROJECTION_KNOWN_MAX + 1);
+        assert!(!known.bounded().has(&store, &0_usize.to_be_bytes()).unwrap());
+    }
+}
