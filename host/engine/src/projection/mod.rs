@@ -231,6 +231,7 @@ impl Projector {
     /// Says why it is behind. What the store has is asked again, after a rest of this length.
     pub(crate) fn failed(&mut self, why: &str) -> Duration {
         self.reached = None;
+        self.known = Known::default();
         metrics::counter!("farebox_projection_failures_total").increment(1);
         tracing::error!(
             reason = why,
