@@ -32,10 +32,46 @@ struct Kept {
     owner: Owner,
     /// None while the wallet takes its turn. Each leaves and comes back in every round of its wallet, and is large.
     slot: Option<Box<Slot>>,
-    /// Whether it stands in the list of those that can go on.
-    runnable: bool,
-    /// Whether it stands in the list of those that may have something to ship.
-    flying: bool,
+}
+
+/// Slots in the order in which they came, each once.
+#[derive(Default)]
+struct Once {
+    ids: Vec<SlotId>,
+    /// By number: whether it is among them.
+    has: Vec<bool>,
+}
+
+impl Once {
+    fn has(&self, id: SlotId) -> bool {
+        self.has.get(id.0).is_some_and(|has| *has)
+    }
+
+    fn push(&mut self, id: SlotId) {
+        if self.has(id) {
+            return;
+        }
+        if self.has.len() <= id.0 {
+            self.has.resize(id.0 + 1, false);
+        }
+        self.has[id.0] = true;
+        self.ids.push(id);
+    }
+
+    fn remove(&mut self, id: SlotId) {
+        if self.has(id) {
+            self.has[id.0] = false;
+            self.ids.retain(|other| *other != id);
+        }
+    }
+
+    fn take(&mut self) -> Vec<SlotId> {
+        let ids = std::mem::take(&mut self.ids);
+        for id in &ids {
+            self.has[id.0] = false;
+        }
+        ids
+    }
 }
 
 /// See the module.
@@ -44,10 +80,10 @@ pub(super) struct Slots {
     ids: FastMap<WalletKey, SlotId>,
     kept: Vec<Option<Kept>>,
     free: Vec<SlotId>,
-    /// Wallets with commands that may go on, each once, in the order in which they were woken.
-    runnable: Vec<SlotId>,
-    /// Those that had a turn since something was shipped last, each once.
-    flying: Vec<SlotId>,
+    /// Wallets with commands that may go on.
+    runnable: Once,
+    /// Those that had a turn since something was shipped last.
+    flying: Once,
 }
 
 impl Slots {
@@ -69,8 +105,6 @@ impl Slots {
         let kept = Some(Kept {
             owner: Owner::of(key),
             slot: Some(slot),
-            runnable: false,
-            flying: false,
         });
         let id = match self.free.pop() {
             Some(id) => {
@@ -115,21 +149,22 @@ impl Slots {
         let Kept { owner, slot, .. } = self.kept.get_mut(id.0)?.take()?;
         self.ids.remove(&owner.key);
         // What still names it finds nothing; whoever comes next must not be found there.
-        self.runnable.retain(|other| *other != id);
-        self.flying.retain(|other| *other != id);
+        self.runnable.remove(id);
+        self.flying.remove(id);
         self.free.push(id);
         slot
     }
 
-    /// Lets go of all that are not wanted. None of them may be runnable or flying.
+    /// Lets go of all that are not wanted, and neither may go on nor have something to ship.
     pub fn retain(&mut self, mut wanted: impl FnMut(&Slot) -> bool) {
         for (index, place) in self.kept.iter_mut().enumerate() {
             let Some(kept) = place else { continue };
-            let rests = !kept.runnable && !kept.flying;
+            let id = SlotId(index);
+            let rests = !self.runnable.has(id) && !self.flying.has(id);
             if rests && kept.slot.as_deref().is_some_and(|slot| !wanted(slot)) {
                 self.ids.remove(&kept.owner.key);
                 *place = None;
-                self.free.push(SlotId(index));
+                self.free.push(id);
             }
         }
     }
@@ -140,42 +175,22 @@ impl Slots {
 
     /// Something came for it: it may go on.
     pub fn wake(&mut self, id: SlotId) {
-        if let Some(Some(kept)) = self.kept.get_mut(id.0)
-            && !std::mem::replace(&mut kept.runnable, true)
-        {
-            self.runnable.push(id);
-        }
+        self.runnable.push(id);
     }
 
     /// Those that may go on. They are to be woken again where they still can behind their turn.
     pub fn take_runnable(&mut self) -> Vec<SlotId> {
-        let ids = std::mem::take(&mut self.runnable);
-        for id in &ids {
-            if let Some(Some(kept)) = self.kept.get_mut(id.0) {
-                kept.runnable = false;
-            }
-        }
-        ids
+        self.runnable.take()
     }
 
     /// It may have something to ship.
     pub fn flies(&mut self, id: SlotId) {
-        if let Some(Some(kept)) = self.kept.get_mut(id.0)
-            && !std::mem::replace(&mut kept.flying, true)
-        {
-            self.flying.push(id);
-        }
+        self.flying.push(id);
     }
 
     /// Those that may have something to ship.
     pub fn take_flying(&mut self) -> Vec<SlotId> {
-        let ids = std::mem::take(&mut self.flying);
-        for id in &ids {
-            if let Some(Some(kept)) = self.kept.get_mut(id.0) {
-                kept.flying = false;
-            }
-        }
-        ids
+        self.flying.take()
     }
 }
 

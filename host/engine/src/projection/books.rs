@@ -165,8 +165,9 @@ pub fn day_of(record: &Record, reached: Timestamp) -> Timestamp {
 /// The days that wallets have come to: as they are kept, and as the records that were taken in since move them on.
 #[derive(Debug, Default)]
 pub(crate) struct Reached {
-    days: FastMap<Vec<u8>, Timestamp>,
-    /// Those that were moved on since they were written, once for each step.
+    /// Each with whether it was moved on since it was written.
+    days: FastMap<Vec<u8>, (Timestamp, bool)>,
+    /// Those that were, each once, however many days went by.
     moved: Vec<Vec<u8>>,
 }
 
@@ -178,29 +179,29 @@ impl Reached {
         record: &Record,
     ) -> Result<Timestamp, StoreError> {
         let key = rows::wallet_day(&record.tenant, &record.customer);
-        let reached = match (self.days.get(&key), store) {
+        let (reached, moved) = match (self.days.get(&key), store) {
             (Some(known), _) => *known,
-            (None, Some(store)) => read(store, &key)?.unwrap_or(BEFORE_ALL),
-            (None, None) => BEFORE_ALL,
+            (None, Some(store)) => (read(store, &key)?.unwrap_or(BEFORE_ALL), false),
+            (None, None) => (BEFORE_ALL, false),
         };
         let day = day_of(record, reached);
-        if day > reached {
+        if day > reached && !moved {
             self.moved.push(key.clone());
         }
-        self.days.insert(key, day);
+        self.days.insert(key, (day, moved || day > reached));
         Ok(day)
     }
 
     /// What of it is to be kept, since this was last asked.
     pub(crate) fn changes(&mut self) -> Vec<ProjectionChange> {
-        let mut moved = std::mem::take(&mut self.moved);
-        moved.sort_unstable();
-        moved.dedup();
-        let day = |key: Vec<u8>| {
-            let day = self.days.get(&key).map(encode)?;
+        let moved = std::mem::take(&mut self.moved).into_iter();
+        let told = moved.filter_map(|key| {
+            let (day, moved) = self.days.get_mut(&key)?;
+            *moved = false;
+            let day = encode(day);
             Some((key, Some(day)))
-        };
-        moved.into_iter().filter_map(day).collect()
+        });
+        told.collect()
     }
 
     /// How many wallets are known.
@@ -370,7 +371,11 @@ fn balanced(books: Books) -> Result<Books, EngineError> {
 
 #[cfg(test)]
 mod tests {
+    use farebox_record::command::AuthorizeMode;
+    use farebox_record::time::Span;
+
     use super::*;
+    use crate::projection::sample::{answered, authorize, noon, record};
 
     #[test]
     fn accounts_stand_in_the_order_in_which_they_are_listed() {
@@ -380,6 +385,26 @@ mod tests {
             assert_eq!(account as usize, place);
             assert_eq!(accounts.0[place], Nanos::units(3), "{account:?}");
         }
+    }
+
+    /// Whoever reads a whole journal never asks what is to be kept.
+    #[test]
+    fn a_wallet_is_kept_once_however_many_days_it_has_come_to() {
+        let mut reached = Reached::default();
+        let mut record = record(authorize(AuthorizeMode::Settle), answered(), Vec::new());
+        let mut day = |days: u32| {
+            record.at = noon().saturating_add(Span::days(days));
+            reached.next(None, &record).unwrap()
+        };
+        let first = day(0);
+        assert_eq!(day(2), first.saturating_add(Span::days(2)));
+        assert_eq!(day(1), first.saturating_add(Span::days(2)), "it never goes back");
+        let kept = |changes: Vec<ProjectionChange>| {
+            let days = changes.into_iter().map(|(_, day)| decode(&day.unwrap()).unwrap());
+            days.collect::<Vec<Timestamp>>()
+        };
+        assert_eq!(kept(reached.changes()), [first.saturating_add(Span::days(2))]);
+        assert_eq!(kept(reached.changes()), []);
     }
 
     #[test]
