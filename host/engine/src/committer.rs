@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use farebox_store::{Commit, FastMap, Fate, IdHash, Store, StoreError, WalletKey};
 
+use crate::bell::{Bell, Rings};
 use crate::lane::{Job, Message};
 use crate::limits::FRAME_BYTES_SOFT_MAX;
 use crate::request::Reply;
@@ -28,6 +29,18 @@ pub(crate) enum Shipment {
         /// Told what became of it.
         done: Sender<Fate>,
     },
+    /// A shipment is on its way.
+    Soon,
+}
+
+impl Rings for Shipment {
+    fn ring() -> Shipment {
+        Shipment::Soon
+    }
+
+    fn is_ring(&self) -> bool {
+        matches!(self, Shipment::Soon)
+    }
 }
 
 /// One wallet's commands on their way to the disk, with their answers.
@@ -64,11 +77,12 @@ pub(crate) struct Landed {
 pub(crate) fn run(
     store: &Arc<dyn Store>,
     work: &Receiver<Shipment>,
+    bell: &Bell,
     lanes: &[Sender<Message>],
     followers: &Sender<()>,
 ) -> Result<(), StoreError> {
     let mut dead = Dead::default();
-    while let Ok(first) = work.recv() {
+    while let Some(first) = bell.next(work) {
         drain(store, first, work, lanes, followers, &mut dead)?;
     }
     Ok(())
@@ -128,6 +142,7 @@ fn commit(
                 }
             }
             Shipment::Control { commit, .. } => commits.push(commit.clone()),
+            Shipment::Soon => {}
         }
     }
     let mut fates = match commits.is_empty() {
@@ -151,6 +166,7 @@ fn commit(
                     .collect();
                 let _ = lanes[lane].send(Message::Landed(landed)); // a lane that is gone needs no news
             }
+            Shipment::Soon => {}
         }
     }
     Ok(())
@@ -202,6 +218,7 @@ impl Shipment {
         match self {
             Shipment::Lane { flights, .. } => flights.iter().filter_map(|f| f.commit.as_ref()).map(of).sum(),
             Shipment::Control { commit, .. } => of(commit),
+            Shipment::Soon => 0,
         }
     }
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use farebox_runtime::Runtime;
 use farebox_store::{Store, StoreError};
 
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::committer::{self, Shipment};
 use crate::controls::Controls;
@@ -29,6 +30,8 @@ pub(crate) struct Crew {
     pub lanes: Vec<(Lane, Receiver<Message>)>,
     pub sidings: Vec<(Siding, Receiver<Shunted>)>,
     pub shipments: Receiver<Shipment>,
+    /// The committer's.
+    pub bell: Arc<Bell>,
     pub loads: Receiver<(usize, Load)>,
     pub folds: Receiver<(usize, refold::Ask)>,
     pub status: Arc<Status>,
@@ -52,8 +55,10 @@ impl Crew {
         let (loader, loads) = unbounded::<(usize, Load)>();
         let (refolder, folds) = unbounded::<(usize, refold::Ask)>();
         let (sidings, shunted): (Vec<_>, Vec<_>) = (0..SIDINGS).map(|_| unbounded::<Shunted>()).unzip();
+        let bell = Arc::<Bell>::default();
         let to_sidings = Ways {
             committer: committer.clone(),
+            bell: Arc::clone(&bell),
             loader,
             refolder,
             sidings,
@@ -82,6 +87,7 @@ impl Crew {
             shared: Arc::clone(&shared),
             inboxes,
             shipments,
+            bell,
             loads,
             folds,
             status: Arc::new(Status::new()),
@@ -113,7 +119,12 @@ impl Crew {
                 Ok(())
             })?);
         }
-        threads.push(start_committer(&shared, &inboxes, self.shipments, followers)?);
+        threads.push(start_committer(
+            &shared,
+            &inboxes,
+            (self.shipments, self.bell),
+            followers,
+        )?);
         for index in 0..LOADER_THREADS {
             threads.push(start_loader(&shared, &inboxes, &self.loads, index)?);
         }
@@ -147,12 +158,12 @@ fn spawn(
 fn start_committer(
     shared: &Arc<Shared>,
     inboxes: &[Sender<Message>],
-    shipments: Receiver<Shipment>,
+    (shipments, bell): (Receiver<Shipment>, Arc<Bell>),
     followers: Sender<()>,
 ) -> Result<JoinHandle<()>, EngineError> {
     let (store, lanes) = (Arc::clone(&shared.store), inboxes.to_vec());
     spawn(shared, "committer".into(), move || {
-        committer::run(&store, &shipments, &lanes, &followers)
+        committer::run(&store, &shipments, &bell, &lanes, &followers)
     })
 }
 

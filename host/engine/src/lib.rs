@@ -10,6 +10,7 @@
 
 mod again;
 mod backfill;
+mod bell;
 mod by_hand;
 mod carried;
 mod catching_up;

@@ -36,6 +36,8 @@ pub const CATCH_UP_WALLETS_MAX: usize = 1_024;
 pub const AGENDA_ITEMS_PER_TURN_MAX: usize = 256;
 /// Wallets that all lanes together keep in memory, some 4 KB each; beyond, those that rest longest are let go.
 pub const WALLETS_IN_MEMORY_MAX: usize = 200_000;
+/// How long a thread that was woken ahead of its work looks out for it before it rests again.
+pub const BELL_PATIENCE: Duration = Duration::from_micros(100);
 /// Threads that fetch wallets and records for the lanes.
 pub const LOADER_THREADS: usize = 2;
 /// Wallets that one sweep wakes, of all tenants; each gets at most half of what those before it have left.

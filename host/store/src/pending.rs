@@ -104,6 +104,7 @@ impl Pending {
     /// Adds what a frame changed; `end` is where the frame ends.
     pub(crate) fn add(&self, changes: impl Iterator<Item = (WalletKey, Change)>, end: u64) {
         let mut layers = self.layers.lock();
+        let (was_empty, bytes_before) = (layers.filling.is_empty(), layers.filling_bytes);
         for (wallet, change) in changes {
             let names = WALLET_BYTES + wallet.tenant().len() + wallet.wallet().len();
             let (mut more, mut less) = (0, 0);
@@ -127,7 +128,11 @@ impl Pending {
         layers.reached = end;
         #[expect(clippy::cast_precision_loss, reason = "a gauge; far below 2^52")]
         metrics::gauge!("farebox_store_pending_bytes").set(layers.bytes() as f64);
-        self.work.notify_one();
+        // Whoever takes waits for the first change, or pauses until much is here; each wake costs the caller's answer time.
+        let much = self.much();
+        if was_empty || (bytes_before < much && layers.filling_bytes >= much) {
+            self.work.notify_one();
+        }
     }
 
     /// Where the newest durable frame ends.
@@ -222,11 +227,16 @@ impl Pending {
     pub(crate) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut layers = self.layers.lock();
-        while layers.end.is_none() && layers.filling_bytes < self.bytes_max / 4 {
+        while layers.end.is_none() && layers.filling_bytes < self.much() {
             if self.work.wait_until(&mut layers, until).timed_out() {
                 break;
             }
         }
+    }
+
+    /// Bytes with which a pass no longer waits for more.
+    fn much(&self) -> usize {
+        self.bytes_max / 4
     }
 
     /// Keeps readers out while a pass is applied. Call [`Pending::applied`] before letting go.

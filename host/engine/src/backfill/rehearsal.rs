@@ -51,6 +51,7 @@ impl Rehearsal {
         // No caller waits behind it, so it asks slow plans itself.
         let ways = Ways {
             committer,
+            bell: Arc::default(),
             loader,
             refolder,
             sidings: Vec::new(),

@@ -31,6 +31,7 @@ use farebox_record::record::Record;
 use farebox_record::state::{SubjectState, UnpricedState};
 use farebox_store::{FastMap, IdHash, WalletKey};
 
+use crate::bell::Bell;
 use crate::committer::{Landed, Shipment};
 use crate::engine::{Round, lane_of};
 use crate::limits::{UNPRICED_RATED_MAX, WALLETS_IN_MEMORY_MAX};
@@ -115,6 +116,8 @@ pub(crate) enum Sought {
 #[derive(Clone)]
 pub(crate) struct Ways {
     pub committer: Sender<Shipment>,
+    /// The committer's.
+    pub bell: Arc<Bell>,
     /// With the lane that owns the wallet, and gets what is found.
     pub loader: Sender<(usize, Load)>,
     pub refolder: Sender<(usize, refold::Ask)>,
@@ -189,6 +192,10 @@ impl Lane {
             } else {
                 None
             };
+        }
+        // What only came back makes nothing new.
+        if taken > 0 {
+            self.ways.bell.ring(&self.ways.committer);
         }
         self.work();
         stopping
