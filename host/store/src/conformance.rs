@@ -18,7 +18,7 @@ mod tail;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    Commit, Fate, Fold, Folded, IdHash, Image, NewRecord, PartKey, Store, StoredRecord, Version, WalletKey,
+    Commit, Fate, Fold, Folded, FoldedRecord, IdHash, Image, NewRecord, PartKey, Store, Version, WalletKey,
 };
 
 pub use commits::{
@@ -97,13 +97,13 @@ struct Body {
 pub struct BodyFold;
 
 impl Fold for BodyFold {
-    fn fold(&self, _: &WalletKey, image: &Image, records: &[StoredRecord]) -> Result<Folded, String> {
+    fn fold(&self, _: &WalletKey, image: &Image, records: &[FoldedRecord<'_>]) -> Result<Folded, String> {
         let mut folded = Folded::default();
         for (expected, record) in (image.version + 1..).zip(records) {
             if record.sequence != expected {
                 return Err(format!("record {} in place of {expected}", record.sequence));
             }
-            let body: Body = postcard::from_bytes(&record.body).map_err(|error| error.to_string())?;
+            let body: Body = postcard::from_bytes(record.body).map_err(|error| error.to_string())?;
             folded.parts.extend(body.parts);
             folded.due = body.due;
         }

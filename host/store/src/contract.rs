@@ -204,7 +204,26 @@ pub struct Image {
 /// records, so that a store can replay without knowing what it replays.
 pub trait Fold: Send + Sync {
     /// The parts that `records` (which follow on `image`, oldest first) change, and the wallet's next due instant.
-    fn fold(&self, wallet: &WalletKey, image: &Image, records: &[StoredRecord]) -> Result<Folded, String>;
+    fn fold(&self, wallet: &WalletKey, image: &Image, records: &[FoldedRecord<'_>])
+    -> Result<Folded, String>;
+}
+
+/// A record that is folded, with its place in its wallet's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoldedRecord<'a> {
+    /// 1 for a wallet's first record, then without a gap.
+    pub sequence: Version,
+    /// As it was committed.
+    pub body: &'a [u8],
+}
+
+impl<'a> From<&'a StoredRecord> for FoldedRecord<'a> {
+    fn from(stored: &'a StoredRecord) -> FoldedRecord<'a> {
+        FoldedRecord {
+            sequence: stored.sequence,
+            body: &stored.body,
+        }
+    }
 }
 
 /// What [`Fold::fold`] found.

@@ -3,6 +3,7 @@
 mod base;
 mod by_hand;
 mod commit;
+mod gather;
 mod open;
 mod read;
 mod recent;

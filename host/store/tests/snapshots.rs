@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use farebox_store::conformance::BodyFold;
 use farebox_store::{
-    Beginning, Fold, Folded, Follow, Image, JournalStore, Position, ProjectionChange, Projections, Proof,
-    SnapshotPlan, SnapshotReport, Store, StoreError, StoredRecord, WalletKey, snapshot,
+    Beginning, Fold, Folded, FoldedRecord, Follow, Image, JournalStore, Position, ProjectionChange,
+    Projections, Proof, SnapshotPlan, SnapshotReport, Store, StoreError, StoredRecord, WalletKey, snapshot,
 };
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -24,7 +24,12 @@ use scratch::{options, scratch_dir};
 struct CountingFold(Arc<AtomicU64>);
 
 impl Fold for CountingFold {
-    fn fold(&self, wallet: &WalletKey, image: &Image, records: &[StoredRecord]) -> Result<Folded, String> {
+    fn fold(
+        &self,
+        wallet: &WalletKey,
+        image: &Image,
+        records: &[FoldedRecord<'_>],
+    ) -> Result<Folded, String> {
         self.0.fetch_add(records.len() as u64, Ordering::SeqCst);
         BodyFold.fold(wallet, image, records)
     }
@@ -129,7 +134,12 @@ fn the_state_is_made_from_the_snapshot_and_the_journal_behind_it() {
 struct Moody(AtomicU64);
 
 impl Fold for Moody {
-    fn fold(&self, wallet: &WalletKey, image: &Image, records: &[StoredRecord]) -> Result<Folded, String> {
+    fn fold(
+        &self,
+        wallet: &WalletKey,
+        image: &Image,
+        records: &[FoldedRecord<'_>],
+    ) -> Result<Folded, String> {
         let mut folded = BodyFold.fold(wallet, image, records)?;
         let mood = self.0.fetch_add(1, Ordering::SeqCst).to_le_bytes();
         folded.parts.push((vec![1], Some(mood.to_vec())));

@@ -18,7 +18,7 @@ use farebox_record::time::Timestamp;
 use farebox_record::{Record, identity_hash};
 use farebox_runtime::Runtime;
 use farebox_store::{
-    Commit, Fold as _, IdHash, Image, MemoryStore, NewRecord, Store, StoredRecord, WalletKey,
+    Commit, Fold as _, FoldedRecord, IdHash, Image, MemoryStore, NewRecord, Store, StoredRecord, WalletKey,
 };
 
 use super::tests::{acme, grant, put_customer, tenant};
@@ -135,7 +135,7 @@ fn ids(record: &Record) -> Vec<IdHash> {
 
 /// Keeps a history with the state that follows from it.
 fn commit(store: &MemoryStore, wallet: WalletKey, records: Vec<(Vec<IdHash>, StoredRecord)>) {
-    let stored: Vec<StoredRecord> = records.iter().map(|(_, stored)| stored.clone()).collect();
+    let stored: Vec<FoldedRecord<'_>> = records.iter().map(|(_, stored)| stored.into()).collect();
     let folded = LedgerFold.fold(&wallet, &Image::default(), &stored).unwrap();
     let at = now().as_micros();
     let records = records.into_iter().map(|(ids, stored)| NewRecord {

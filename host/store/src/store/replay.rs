@@ -1,20 +1,20 @@
-//! Folding the journal's tail into the state: what a crash left behind, or all of it into a fresh state.
+//! Folding the journal's tail into the state: what a crash left tailing, or all of it into a fresh state.
 //!
-//! Records are gathered by wallet, as many as fit into memory, so that a wallet is read, folded and written once for all of
-//! them; wallets are folded on all processors.
+//! The journal is read, checked and unpacked by one thread while what it read before is folded and written: as many records
+//! at once as [`REPLAY_BATCH_BYTES`](crate::limits::REPLAY_BATCH_BYTES) says, wallets on all processors.
 
-use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
-use crate::contract::{Fold, Image, ON_DEMAND, Origin, StoreError, StoredRecord, WalletKey};
-use crate::heads::Head;
+use super::gather::{Gathered, Tailing};
+use crate::contract::{Fold, Image, ON_DEMAND, StoreError, WalletKey};
 use crate::journal::segments::Segments;
-use crate::journal::walk::{Frame, From, Tail};
-use crate::limits::REPLAY_BATCH_BYTES;
+use crate::journal::walk::{From, Tail};
 use crate::state::{Change, Changes, Meta, State};
 
-/// Wallets for which a thread is worth its start.
-const SHARE_MIN: usize = 64;
+/// Wallets that a thread takes to fold at a time.
+const SHARE: usize = 64;
 
 /// Brings the state up to the journal's end. Each batch is atomic and says how far it reaches, so a crash in the middle
 /// only means that the next open goes on from there.
@@ -29,25 +29,62 @@ pub(super) fn replay(
     let mut replay = Replay::from(state, fold, meta);
     progress(meta.applied, tail.end);
     if meta.applied < tail.end {
-        let from = From {
-            position: meta.applied,
-            link: None,
-            durable: meta.applied,
-            until: None,
-        };
-        segments.walk(from, &mut |frame| {
-            replay.frame(frame, segments)?;
-            if replay.is_full() {
-                replay.apply(frame.end())?;
-                progress(frame.end(), tail.end);
-            }
-            Ok(())
-        })?;
-        replay.apply(tail.end)?;
+        // Nothing waits in between: one batch is read while another is folded, and that is all the memory there is.
+        let (batches, read) = sync_channel(0);
+        let (spare, spares) = channel();
+        let reached = std::thread::scope(|scope| {
+            let reading = scope.spawn(move || gather(segments, meta.applied, tail.end, &batches, &spares));
+            let folded = read.iter().try_for_each(|(mut gathered, end)| {
+                replay.apply(&mut gathered, end)?;
+                let _ = spare.send(gathered); // nobody needs it once all is read
+                progress(end, tail.end);
+                Ok(())
+            });
+            drop(read); // a reader that still reads stops
+            let read = reading.join().map_err(|_| StoreError::State {
+                what: "reading the journal panicked".into(),
+            });
+            folded.and_then(|()| read?)
+        });
+        reached?;
         state.sync()?;
-        progress(tail.end, tail.end);
     }
     Ok(replay.meta)
+}
+
+/// Reads the journal from a position on, a batch at a time, each with how far it reaches; until nobody takes them any more.
+/// Batches come back as spares, for their memory.
+fn gather(
+    segments: &Segments,
+    position: u64,
+    end: u64,
+    batches: &SyncSender<(Gathered, u64)>,
+    spares: &Receiver<Gathered>,
+) -> Result<(), StoreError> {
+    let from = From {
+        position,
+        link: None,
+        durable: position,
+        until: None,
+    };
+    // Why nobody takes them is what is told then.
+    let send = |gathered, end| {
+        batches.send((gathered, end)).map_err(|_| StoreError::State {
+            what: "nobody folds what is read".into(),
+        })
+    };
+    let mut gathered = Gathered::default();
+    segments.walk(from, &mut |frame| {
+        gathered.frame(frame, segments)?;
+        match gathered.is_full() {
+            true => {
+                let spare = spares.try_recv().unwrap_or_default();
+                send(std::mem::replace(&mut gathered, spare), frame.end())
+            }
+            false => Ok(()),
+        }
+    })?;
+    send(gathered, end)
 }
 
 /// Folds records into a state, a batch at a time.
@@ -55,149 +92,84 @@ pub(super) struct Replay<'a> {
     state: &'a State,
     fold: &'a dyn Fold,
     meta: Meta,
-    wallets: BTreeMap<WalletKey, Tailing>,
-    bytes: usize,
-}
-
-/// A wallet's records that its state lacks.
-struct Tailing {
-    head: Head,
-    records: Vec<StoredRecord>,
 }
 
 impl<'a> Replay<'a> {
     /// Goes on where the state is.
     pub(super) fn from(state: &'a State, fold: &'a dyn Fold, meta: Meta) -> Replay<'a> {
-        Replay {
-            state,
-            fold,
-            meta,
-            wallets: BTreeMap::new(),
-            bytes: 0,
-        }
+        Replay { state, fold, meta }
     }
 
-    /// Adds the records of the next frame.
-    pub(super) fn frame(&mut self, frame: &Frame<'_>, segments: &Segments) -> Result<(), StoreError> {
-        frame.records(segments, &mut |position, envelope| {
-            self.add(&envelope.wallet_key(), envelope.sequence, position, envelope.body)
+    /// Applies records, which are all that the state lacks up to this position; none are left.
+    pub(super) fn apply(&mut self, gathered: &mut Gathered, applied: u64) -> Result<(), StoreError> {
+        self.meta.applied = applied;
+        self.meta.durable = self.meta.durable.max(applied);
+        let changes = self.fold_all(&gathered.by_wallet())?;
+        gathered.clear();
+        self.state.apply(&changes, &self.meta)
+    }
+
+    /// Folds wallets on all processors: whoever is done takes the next few.
+    fn fold_all(&self, wallets: &[Tailing<'_>]) -> Result<Changes, StoreError> {
+        let next = AtomicUsize::new(0);
+        let shares = || wallets.chunks(SHARE).nth(next.fetch_add(1, Ordering::Relaxed));
+        let fold = || {
+            let mut folded = Vec::new();
+            while let Some(share) = shares() {
+                for tailing in share {
+                    folded.push(self.fold_one(tailing)?);
+                }
+            }
+            Ok(folded)
+        };
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let others = processors.min(wallets.len().div_ceil(SHARE)).saturating_sub(1);
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (0..others).map(|_| scope.spawn(fold)).collect();
+            let mut changes: Changes = fold()?.into_iter().collect();
+            for other in others {
+                let folded = other.join().map_err(|_| StoreError::State {
+                    what: "folding records panicked".into(),
+                })?;
+                changes.extend(folded?);
+            }
+            Ok(changes)
         })
     }
 
-    /// Whether it is time to apply what was added.
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes >= REPLAY_BATCH_BYTES
-    }
-
-    fn add(
-        &mut self,
-        wallet: &WalletKey,
-        sequence: u64,
-        position: u64,
-        body: &[u8],
-    ) -> Result<(), StoreError> {
-        if !self.wallets.contains_key(wallet) {
-            let head = self.state.head(wallet)?.unwrap_or_default();
-            self.wallets.insert(
-                wallet.clone(),
-                Tailing {
-                    head,
-                    records: Vec::new(),
-                },
-            );
-        }
-        let Some(tailing) = self.wallets.get_mut(wallet) else {
-            return Ok(());
-        };
-        let next = tailing.head.version() + 1;
-        if sequence != next {
-            let what = format!(
-                "the next record of {wallet:?} should be {next}, and the journal goes on with {sequence}"
-            );
-            return Err(StoreError::State { what });
-        }
-        tailing.head.push(position);
-        tailing.records.push(StoredRecord {
-            wallet: wallet.clone(),
-            sequence,
-            body: body.to_vec(),
-            origin: Origin::default(),
-        });
-        self.bytes += body.len() + 128;
-        Ok(())
-    }
-
-    /// Applies what was added, which is everything up to this position.
-    pub(super) fn apply(&mut self, applied: u64) -> Result<(), StoreError> {
-        let wallets: Vec<_> = std::mem::take(&mut self.wallets).into_iter().collect();
-        self.bytes = 0;
-        self.meta.applied = applied;
-        self.meta.durable = self.meta.durable.max(applied);
-        let changes = fold_all(self.state, self.fold, wallets)?;
-        self.state.apply(&changes, &self.meta)
-    }
-}
-
-/// Folds wallets, a share of them on each processor.
-fn fold_all(
-    state: &State,
-    fold: &dyn Fold,
-    mut wallets: Vec<(WalletKey, Tailing)>,
-) -> Result<Changes, StoreError> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = wallets.len().div_ceil(threads).max(SHARE_MIN);
-    std::thread::scope(|scope| {
-        let mut folding = Vec::new();
-        while wallets.len() > share {
-            let others = wallets.split_off(wallets.len() - share);
-            folding.push(scope.spawn(move || fold_each(state, fold, others)));
-        }
-        let mut changes = fold_each(state, fold, wallets)?;
-        for others in folding {
-            let others = others.join().map_err(|_| StoreError::State {
-                what: "folding records panicked".into(),
-            })?;
-            changes.extend(others?);
-        }
-        Ok(changes)
-    })
-}
-
-/// Folds one wallet after the other.
-fn fold_each(
-    state: &State,
-    fold: &dyn Fold,
-    wallets: Vec<(WalletKey, Tailing)>,
-) -> Result<Changes, StoreError> {
-    let mut changes = Changes::new();
-    for (wallet, Tailing { mut head, records }) in wallets {
+    fn fold_one(&self, tailing: &Tailing<'_>) -> Result<(WalletKey, Change), StoreError> {
+        let (state, wallet) = (self.state, tailing.wallet);
+        let mut head = state.head(wallet)?.unwrap_or_default();
         let mut image = Image {
-            version: head.version() - records.len() as u64,
+            version: head.version(),
             parts: Vec::new(),
         };
-        state.parts(&wallet, &[], None, &mut |key, value| {
+        for (sequence, position) in tailing.places() {
+            let next = head.version() + 1;
+            if sequence != next {
+                let what = format!(
+                    "the next record of {wallet:?} should be {next}, and the journal goes on with {sequence}"
+                );
+                return Err(StoreError::State { what });
+            }
+            head.push(position);
+        }
+        state.parts(wallet, &[], None, &mut |key, value| {
             let loaded = key.first().is_none_or(|&byte| byte < ON_DEMAND);
             if loaded {
                 image.parts.push((key, value));
             }
             loaded
         })?;
-        let folded = fold
-            .fold(&wallet, &image, &records)
-            .map_err(|reason| StoreError::State {
-                what: format!(
-                    "the records of {wallet:?} after {} cannot be folded: {reason}",
-                    image.version
-                ),
-            })?;
+        let folded = self.fold.fold(wallet, &image, &tailing.records());
+        let folded = folded.map_err(|reason| StoreError::State {
+            what: format!(
+                "the records of {wallet:?} after {} cannot be folded: {reason}",
+                image.version
+            ),
+        })?;
         head.due = folded.due;
-        changes.insert(
-            wallet,
-            Change {
-                head,
-                parts: folded.parts.into_iter().collect(),
-            },
-        );
+        let parts = folded.parts.into_iter().collect();
+        Ok((wallet.clone(), Change { head, parts }))
     }
-    Ok(changes)
 }

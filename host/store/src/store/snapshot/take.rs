@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use super::{fill_from, list, newest, read, write};
 use crate::admit;
-use crate::contract::{Fold, Image, ON_DEMAND, PartKey, StoreError, StoredRecord, WalletKey};
+use crate::contract::{Fold, FoldedRecord, Image, ON_DEMAND, PartKey, StoreError, StoredRecord, WalletKey};
 use crate::disk::{Disk, OsDisk};
 use crate::heads::Head;
 use crate::journal::frame::Link;
@@ -32,6 +32,7 @@ use crate::limits::SNAPSHOT_CACHE_BYTES;
 use crate::projections::{Follow, Position, ProjectionChange, ProjectionRow, Projections};
 use crate::room::DiskRoom;
 use crate::state::{Meta, State};
+use crate::store::gather::Gathered;
 use crate::store::open::Lock;
 use crate::store::read::history;
 use crate::store::replay::Replay;
@@ -232,6 +233,7 @@ impl Taking<'_> {
             .as_ref()
             .map_or(meta.applied, |f| f.at.min(meta.applied));
         let mut replay = Replay::from(&self.state, self.plan.fold, meta);
+        let mut gathered = Gathered::default();
         let (mut link, mut records): (Option<Link>, u64) = (None, 0);
         self.segments.frames(Start::Behind(begin), end, &mut |frame| {
             if link.is_some_and(|link| link != frame.header.previous) {
@@ -241,22 +243,22 @@ impl Taking<'_> {
             }
             link = Some(frame.link());
             if frame.header.position >= meta.applied {
-                replay.frame(frame, self.segments)?;
+                gathered.frame(frame, self.segments)?;
                 records += u64::from(frame.header.records);
             }
             if let Some(following) = &mut following {
                 following.frame(frame, &space, self.segments)?;
             }
-            if replay.is_full() {
+            if gathered.is_full() {
                 self.room.look();
                 self.room.check()?;
-                replay.apply(frame.end())?;
+                replay.apply(&mut gathered, frame.end())?;
                 progress("folding", frame.end(), end);
             }
             Ok(ControlFlow::Continue(()))
         })?;
         if end > meta.applied {
-            replay.apply(end)?;
+            replay.apply(&mut gathered, end)?;
         }
         if let Some(following) = following {
             following.finish(&space, end)?;
@@ -363,8 +365,9 @@ fn refold(
         version,
         parts: loaded.map(|(key, value)| (key.clone(), value.clone())).collect(),
     };
+    let records: Vec<_> = records.iter().map(FoldedRecord::from).collect();
     let folded = fold
-        .fold(wallet, &image, records)
+        .fold(wallet, &image, &records)
         .map_err(|reason| unusable(&format!("{wallet:?}: {reason}")))?;
     for (key, value) in folded.parts {
         match value {
