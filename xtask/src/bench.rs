@@ -10,6 +10,7 @@ mod device;
 mod peers;
 mod report;
 mod runs;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -23,7 +24,7 @@ use crate::terminal::Part;
 use crate::workspace::{self, Build};
 use customers::{Customers, Priced, Revisions};
 use device::Device;
-use report::{Measured, Report};
+use report::{EVENTS, Measured, Report};
 
 /// Wallets that share a load. Those of batches are others than those of single requests, whose holds stay open.
 const CALLERS: Customers = Customers {
@@ -55,7 +56,7 @@ const CONNECTIONS: [usize; 3] = [1, 16, 256];
 /// Loads of events.
 const BATCHES: [Batches; 8] = [
     Batches::of("events_16x500", 16, 500, SENDERS),
-    Batches::of("events_4x2000", 4, 2_000, SENDERS),
+    Batches::of(EVENTS, 4, 2_000, SENDERS),
     Batches {
         form: "json",
         ..Batches::of("events_json_4x2000", 4, 2_000, SENDERS)
@@ -93,6 +94,9 @@ pub struct Options {
     /// Measure a load of events of so many customers, too. Making a million takes some minutes.
     #[arg(long, value_name = "N", default_value_t = 0)]
     wallets: u32,
+    /// Send events for so many minutes behind the loads, at four fifths of the rate of `events_4x2000`, and measure that again.
+    #[arg(long, value_name = "MINUTES", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1440))]
+    soak: u64,
     /// Leave Redis and PostgreSQL out, though they are installed.
     #[arg(long)]
     alone: bool,
@@ -185,6 +189,8 @@ impl Bench<'_> {
         for load in BATCHES {
             measured.extend(self.events(&server, load)?);
         }
+        let soaked = self.soak(&server, measured)?;
+        measured.extend(soaked);
         if let Some(many) = self.many() {
             measured.extend(self.events(&server, Batches::of("events_wallets_4x2000", 4, 2_000, many))?);
         }
@@ -313,6 +319,7 @@ impl Bench<'_> {
             let sent = value_of(&measured, &format!("{name}_sent"))?;
             measured.push(written_each(name, now.saturating_sub(before), sent));
         }
+        measured.extend(throughput(&measured, name));
         part.done();
         Ok(measured)
     }
@@ -386,6 +393,14 @@ fn measurements(said: &str) -> anyhow::Result<Vec<Measured>> {
 #[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
 fn written_each(name: &str, written: u64, sent: f64) -> Measured {
     Measured::new(format!("{name}_written"), float(written) / sent.max(1.0), "bytes")
+}
+
+/// A load's bytes a second, to be shown beside what the disk takes when there is nothing else to do.
+#[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
+fn throughput(measured: &[Measured], name: &str) -> Option<Measured> {
+    let bytes = value_of(measured, &format!("{name}_bytes")).ok()?;
+    let kib = value_of(measured, name).ok()? * bytes / 1024.0;
+    Some(Measured::new(format!("{name}_throughput"), kib, "KiB/s"))
 }
 
 #[expect(clippy::float_arithmetic, reason = "a measurement, no money")]

@@ -1,6 +1,7 @@
 //! Usage events, many in a call: how many a second are priced, debited and durable.
 
-use std::time::Instant;
+use std::num::NonZero;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
@@ -22,6 +23,17 @@ pub struct Calls {
     pub batch: usize,
     /// Their form.
     pub form: Form,
+    /// Events a second over all connections; none: as many as the server takes.
+    pub rate: Option<NonZero<u32>>,
+}
+
+impl Calls {
+    /// When a connection makes its call of a number; none: as soon as the one before is answered. Connections take turns.
+    fn planned(&self, begun: Instant, index: usize, number: u64) -> Option<Instant> {
+        let calls = number * self.connections as u64 + index as u64;
+        let nanos = u128::from(calls) * self.batch as u128 * 1_000_000_000 / u128::from(self.rate?.get());
+        Some(begun + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
 }
 
 /// Events a second, and how many there were, those of the warm-up among them; times of a call; bytes of an event as it is sent.
@@ -33,7 +45,7 @@ pub async fn run(target: &Target, calls: Calls, name: &str) -> anyhow::Result<Ve
     for index in 0..calls.connections {
         let target = target.clone();
         tasks.push(tokio::spawn(async move {
-            one(&target, index, calls, (counted, end)).await
+            one(&target, index, calls, (start, counted, end)).await
         }));
     }
     let (mut accepted, mut sent, mut last, mut all) = (0, 0, counted, times()?);
@@ -71,7 +83,7 @@ async fn one(
     target: &Target,
     index: usize,
     calls: Calls,
-    (counted, end): (Instant, Instant),
+    (begun, counted, end): (Instant, Instant, Instant),
 ) -> anyhow::Result<Sent> {
     let mut connection = Connection::open(target, "/v1/events", calls.form.media_type()).await?;
     let Calls { batch, .. } = calls;
@@ -82,10 +94,15 @@ async fn one(
         last: counted,
         times: times()?,
     };
-    loop {
-        let start = Instant::now();
+    for number in 0.. {
+        let planned = calls.planned(begun, index, number);
+        if let Some(planned) = planned {
+            tokio::time::sleep_until(planned.into()).await;
+        }
+        // One that has to wait for the call before it began when it was planned.
+        let start = planned.unwrap_or_else(Instant::now);
         if start >= end {
-            return Ok(all);
+            break;
         }
         let (status, answer) = connection.post(&body.bytes).await?;
         if status != 200 {
@@ -106,6 +123,7 @@ async fn one(
         }
         body.next();
     }
+    Ok(all)
 }
 
 /// The member `accepted` of an answer, which stands behind the results.
@@ -184,6 +202,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn calls_at_a_rate_are_planned_in_turns() {
+        let calls = Calls {
+            connections: 2,
+            batch: 100,
+            form: Form::Ndjson,
+            rate: NonZero::new(1_000),
+        };
+        let begun = Instant::now();
+        let planned = |index, number| {
+            calls
+                .planned(begun, index, number)
+                .map(|at| (at - begun).as_millis())
+        };
+        // Ten calls a second: every second one of them on each connection.
+        assert_eq!(
+            [planned(0, 0), planned(1, 0), planned(0, 1), planned(1, 7)],
+            [Some(0), Some(100), Some(200), Some(1_500)]
+        );
+        let free = Calls { rate: None, ..calls };
+        assert_eq!(free.planned(begun, 0, 5), None);
+    }
+
+    #[test]
     fn no_id_is_sent_twice() {
         let target = Target {
             address: "127.0.0.1:1".parse().unwrap(),
@@ -200,6 +241,7 @@ mod tests {
                 connections: 1,
                 batch: 10,
                 form,
+                rate: None,
             };
             let mut body = Body::new(&target, 2, calls);
             let mut seen = BTreeSet::new();

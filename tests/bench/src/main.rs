@@ -14,6 +14,7 @@ mod plan;
 mod wire;
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ enum Command {
         /// In which form they come.
         #[arg(long, value_enum, default_value_t = Form::Ndjson)]
         form: Form,
+        /// Events a second, over all connections, where they are fewer than there could be.
+        #[arg(long)]
+        rate: Option<NonZero<u32>>,
         /// What the measurement is called.
         #[arg(long)]
         name: String,
@@ -145,12 +149,14 @@ fn main() -> anyhow::Result<()> {
             connections,
             batch,
             form,
+            rate,
             name,
         } => {
             let calls = events::Calls {
                 connections,
                 batch,
                 form,
+                rate,
             };
             runtime()?.block_on(events::run(&server.target(), calls, &name))?
         }

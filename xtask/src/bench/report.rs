@@ -90,12 +90,15 @@ enum Target {
 impl Report {
     /// Puts references and targets beside the numbers.
     pub fn new(measured: &[Measured]) -> Report {
-        let sync = middle(measured, "fdatasync_p50");
+        // Measured before and after the loads.
+        let disk = ["fdatasync_p50", "raw_append"].map(|name| middle(measured, name));
         let told = measured.iter().filter(|m| !m.is_sum() || m.name == IDS);
         let rows = told.map(|m| {
-            let reference = reference(&m.name).and_then(|name| match name.as_str() {
-                "fdatasync_p50" => sync.clone(),
-                name => measured.iter().find(|m| m.name == name).cloned(),
+            let reference = reference(&m.name).and_then(|name| {
+                let of_disk = disk.iter().flatten().find(|m| m.name == name);
+                of_disk
+                    .or_else(|| measured.iter().find(|m| m.name == name))
+                    .cloned()
             });
             Row {
                 target: target(&m.name, reference.as_ref()),
@@ -147,6 +150,7 @@ impl Report {
         format!(
             "{table}\nempty_post: POST /v1/authorize without a body, refused once the key was checked.\n\
              fdatasync: 4 KiB over zeros on the disk of the data folder, before and after the loads. raw_append: 1 MiB each.\n\
+             _throughput: bytes of events a second, beside a raw append. soak: at four fifths of events_4x2000.\n\
              _written: bytes that the disk wrote for an event of _bytes, journal, state and all that is made of them.\n\
              _records_a_sync: calls that shared a sync. redis, postgresql: the same debit without a price."
         )
@@ -209,10 +213,16 @@ fn reference(name: &str) -> Option<String> {
             rest => format!("empty_post_{rest}"),
         });
     }
+    if name.ends_with("_throughput") {
+        return Some("raw_append".to_string());
+    }
     if let Some(load) = name.strip_suffix("_written") {
         return Some(format!("{load}_bytes"));
     }
-    if matches!(name, HOT | WALLETS | GRADUATED | DEALS | JSON | CLOUDEVENTS) {
+    if matches!(
+        name,
+        HOT | WALLETS | GRADUATED | DEALS | JSON | CLOUDEVENTS | AGAIN
+    ) {
         return Some(EVENTS.to_string());
     }
     if name == ROWS {
@@ -229,7 +239,7 @@ fn reference(name: &str) -> Option<String> {
 }
 
 /// The load of events that targets are about, and the same for one customer.
-const EVENTS: &str = "events_4x2000";
+pub const EVENTS: &str = "events_4x2000";
 const HOT: &str = "events_hot_4x2000";
 /// The same for many customers, for plans with a memory, and for many plans.
 const WALLETS: &str = "events_wallets_4x2000";
@@ -238,6 +248,8 @@ const DEALS: &str = "events_deals_4x2000";
 /// The same in other forms.
 const JSON: &str = "events_json_4x2000";
 const CLOUDEVENTS: &str = "events_cloudevents_4x2000";
+/// The same behind a soak.
+const AGAIN: &str = "events_again_4x2000";
 /// What it costs that an event crosses into a plan's memory as a row of its own.
 const ROWS: &str = "choice_rows_crossing";
 /// Ids that were known before the loads.
@@ -319,6 +331,9 @@ mod tests {
             measured("events_4x2000_sent", 2_000_000.0, ""),
             measured("events_4x2000_bytes", 350.0, ""),
             measured("events_4x2000_written", 1_051.0, "bytes"),
+            measured("raw_append", 1_000_000.0, "KiB/s"),
+            measured("events_4x2000_throughput", 140_000.0, "KiB/s"),
+            measured("raw_append", 400_000.0, "KiB/s"),
             measured("events_hot_4x2000", 205_000.0, "1/s"),
             measured("empty_post_256_rate", 90_000.0, "1/s"),
             measured("authorize_256_rate", 53_999.0, "1/s"),
@@ -341,6 +356,7 @@ mod tests {
         assert_eq!(line(&report, "events_4x2000")["holds"], true);
         assert_eq!(line(&report, "events_4x2000_written")["target"], "<= 1050");
         assert_eq!(line(&report, "events_4x2000_written")["holds"], false);
+        assert_eq!(line(&report, "events_4x2000_throughput")["ratio"], 0.2); // of 700,000 in the middle
         assert_eq!(line(&report, "events_hot_4x2000")["holds"], true); // half of 410,000
         assert_eq!(line(&report, "authorize_256_rate")["holds"], false); // 60 % are 54,000
         assert_eq!(line(&report, "redis_64_rate")["holds"], false); // 53,999 is less than twice as much
