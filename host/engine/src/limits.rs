@@ -35,7 +35,7 @@ pub const CATCH_UP_WALLETS_MAX: usize = 1_024;
 /// Overdue items that one wallet handles before others have their turn and the disk has what it made.
 pub const AGENDA_ITEMS_PER_TURN_MAX: usize = 256;
 /// Wallets that all lanes together keep in memory, some 4 KB each; beyond, those that rest longest are let go.
-pub const WALLETS_IN_MEMORY_MAX: usize = 200_000;
+pub const WALLETS_IN_MEMORY_MAX: usize = 150_000;
 /// How long a thread that was woken ahead of its work looks out for it before it rests again.
 pub const BELL_PATIENCE: Duration = Duration::from_micros(100);
 /// Threads that fetch wallets and records for the lanes.
