@@ -94,8 +94,10 @@ pub struct Options {
     /// Measure a load of events of so many customers, too. Making a million takes some minutes.
     #[arg(long, value_name = "N", default_value_t = 0)]
     wallets: u32,
-    /// Send events for so many minutes behind the loads, at four fifths of the rate of `events_4x2000`, and measure that again.
-    #[arg(long, value_name = "MINUTES", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1440))]
+    /// Send events for so many minutes behind the loads, at four fifths of the rate of `events_4x2000`, and measure that
+    /// again. Ten million events take some 2 GB of disk.
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=1440))]
     soak: u64,
     /// Leave Redis and PostgreSQL out, though they are installed.
     #[arg(long)]
@@ -189,8 +191,7 @@ impl Bench<'_> {
         for load in BATCHES {
             measured.extend(self.events(&server, load)?);
         }
-        let soaked = self.soak(&server, measured)?;
-        measured.extend(soaked);
+        self.soak(&server, measured)?;
         if let Some(many) = self.many() {
             measured.extend(self.events(&server, Batches::of("events_wallets_4x2000", 4, 2_000, many))?);
         }
@@ -360,6 +361,18 @@ impl Bench<'_> {
 
     /// A command with a server. The key goes through the environment, where no list of processes shows it.
     fn against(&self, server: &Server, command: &str, customers: Customers, run: &str) -> Command {
+        self.against_for(self.options.seconds, server, command, customers, run)
+    }
+
+    /// The same, for so many seconds.
+    fn against_for(
+        &self,
+        seconds: u64,
+        server: &Server,
+        command: &str,
+        customers: Customers,
+        run: &str,
+    ) -> Command {
         let mut all = Command::new(&self.program);
         all.env("FAREBOX_KEY", server.key()).arg(command);
         all.args(["--address", server.address().trim_start_matches("http://")]);
@@ -375,7 +388,7 @@ impl Bench<'_> {
             "--model",
             customers.priced.model(),
         ]);
-        all.args(["--run", run, "--seconds", &self.options.seconds.to_string()]);
+        all.args(["--run", run, "--seconds", &seconds.to_string()]);
         all
     }
 

@@ -113,6 +113,7 @@ fn gather(first: Shipment, work: &Receiver<Shipment>) -> Vec<Shipment> {
     let mut shipments = vec![first];
     while bytes < FRAME_BYTES_SOFT_MAX {
         match work.try_recv() {
+            Ok(ring) if ring.is_ring() => {}
             Ok(shipment) => {
                 bytes += shipment.bytes();
                 shipments.push(shipment);
@@ -142,7 +143,7 @@ fn commit(
                 }
             }
             Shipment::Control { commit, .. } => commits.push(commit.clone()),
-            Shipment::Soon => {}
+            Shipment::Soon => {} // nothing to commit
         }
     }
     let mut fates = match commits.is_empty() {

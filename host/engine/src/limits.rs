@@ -38,6 +38,8 @@ pub const AGENDA_ITEMS_PER_TURN_MAX: usize = 256;
 pub const WALLETS_IN_MEMORY_MAX: usize = 150_000;
 /// How long a thread that was woken ahead of its work looks out for it before it rests again.
 pub const BELL_PATIENCE: Duration = Duration::from_micros(100);
+/// Commands of a round for which the committer is woken ahead.
+pub const BELL_COMMANDS_MAX: usize = 16;
 /// Threads that fetch wallets and records for the lanes.
 pub const LOADER_THREADS: usize = 2;
 /// Wallets that one sweep wakes, of all tenants; each gets at most half of what those before it have left.

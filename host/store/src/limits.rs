@@ -70,7 +70,8 @@ pub const SEGMENTS_OPEN_MAX: usize = 64;
 pub const PENDING_BYTES_MAX: usize = 64 << 20;
 /// Wallets whose version and newest positions stay in memory.
 pub const HEADS_CACHED_MAX: usize = 200_000;
-/// Bytes of records that are folded into the state at once when a journal is replayed.
+/// Bytes of records that are folded into the state at once when a journal is replayed. Twice as much is in memory: what is
+/// folded, and what is read meanwhile.
 pub const REPLAY_BATCH_BYTES: usize = 64 << 20;
 
 /// Cache of the state.

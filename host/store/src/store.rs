@@ -29,8 +29,8 @@ use crate::journal::prepare::Preparer;
 use crate::journal::segments::{Access, Segments};
 use crate::latch::Latch;
 use crate::limits::{
-    DISK_FREE_BYTES_MIN, HEADS_CACHED_MAX, ID_FILTER_BYTES_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN, STATE_CACHE_BYTES,
+    DISK_FREE_BYTES_MIN, HEADS_CACHED_MAX, ID_FILTER_BYTES_MAX, PENDING_BYTES_MAX, REPLAY_BATCH_BYTES,
+    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, STATE_CACHE_BYTES,
 };
 use crate::pending::{Ending, Pending};
 use crate::projections::{Position, Tail};
@@ -61,6 +61,8 @@ pub struct Options {
     pub pending_bytes_max: usize,
     /// Wallets whose newest end stays in memory.
     pub heads_cached_max: usize,
+    /// Bytes of records that are folded into the state at once when a journal is replayed.
+    pub replay_batch_bytes: usize,
     /// Bytes of memory for the filters of ids.
     pub id_filter_bytes_max: usize,
     /// Whether sealed segments are compressed.
@@ -78,6 +80,7 @@ impl Default for Options {
             state_cache_bytes: STATE_CACHE_BYTES,
             pending_bytes_max: PENDING_BYTES_MAX,
             heads_cached_max: HEADS_CACHED_MAX,
+            replay_batch_bytes: REPLAY_BATCH_BYTES,
             id_filter_bytes_max: ID_FILTER_BYTES_MAX,
             packing: Packing::On,
             disk_free_bytes_min: DISK_FREE_BYTES_MIN,

@@ -74,6 +74,7 @@ fn journal_store_with_hardly_any_memory() {
     journal_suite(&Options {
         heads_cached_max: 2,
         pending_bytes_max: 4096,
+        replay_batch_bytes: 1,
         ..options()
     });
 }

@@ -134,7 +134,8 @@ proptest! {
     #[test]
     fn the_journal_store_is_the_model(ops in prop::collection::vec(op(), 1..50), small in any::<bool>()) {
         let dir = scratch_dir();
-        let options = if small { Options { heads_cached_max: 2, pending_bytes_max: 1, ..options() } } else { options() };
+        let little = Options { heads_cached_max: 2, pending_bytes_max: 1, replay_batch_bytes: 1, ..options() };
+        let options = if small { little } else { options() };
         let open = || JournalStore::open(dir.path(), options.clone(), Arc::new(BodyFold)).unwrap();
         let model = MemoryStore::new();
         let mut store = Some(open());

@@ -96,13 +96,13 @@ async fn one(
     };
     for number in 0.. {
         let planned = calls.planned(begun, index, number);
-        if let Some(planned) = planned {
-            tokio::time::sleep_until(planned.into()).await;
-        }
         // One that has to wait for the call before it began when it was planned.
         let start = planned.unwrap_or_else(Instant::now);
         if start >= end {
             break;
+        }
+        if planned.is_some() {
+            tokio::time::sleep_until(start.into()).await;
         }
         let (status, answer) = connection.post(&body.bytes).await?;
         if status != 200 {

@@ -129,11 +129,15 @@ impl World {
     /// # Errors
     /// What the store or the engine say.
     pub fn start(&mut self, random: &mut SmallRng) -> anyhow::Result<()> {
+        let segment_bytes = [256 << 10, 256 << 10, 1 << 20][random.random_range(0..3)];
+        let pending_bytes_max = [4 << 10, 64 << 20][random.random_range(0..2)];
+        let memory = random.random_range(0..2);
         let options = Options {
-            segment_bytes: [256 << 10, 256 << 10, 1 << 20][random.random_range(0..3)],
+            segment_bytes,
             state_cache_bytes: 2 << 20,
-            pending_bytes_max: [4 << 10, 64 << 20][random.random_range(0..2)],
-            heads_cached_max: [2, 1_000][random.random_range(0..2)],
+            pending_bytes_max,
+            heads_cached_max: [2, 1_000][memory],
+            replay_batch_bytes: [1, 64 << 20][memory],
             id_filter_bytes_max: [0, 1 << 20][random.random_range(0..2)],
             packing: [Packing::On, Packing::On, Packing::Off][random.random_range(0..3)],
             disk_free_bytes_min: FREE_BYTES_MIN,

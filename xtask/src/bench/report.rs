@@ -150,7 +150,8 @@ impl Report {
         format!(
             "{table}\nempty_post: POST /v1/authorize without a body, refused once the key was checked.\n\
              fdatasync: 4 KiB over zeros on the disk of the data folder, before and after the loads. raw_append: 1 MiB each.\n\
-             _throughput: bytes of events a second, beside a raw append. soak: at four fifths of events_4x2000.\n\
+             _throughput: bytes of events a second, beside a raw append. soak: at four fifths of events_4x2000, times\n\
+             from when a call was planned.\n\
              _written: bytes that the disk wrote for an event of _bytes, journal, state and all that is made of them.\n\
              _records_a_sync: calls that shared a sync. redis, postgresql: the same debit without a price."
         )
@@ -225,6 +226,9 @@ fn reference(name: &str) -> Option<String> {
     ) {
         return Some(EVENTS.to_string());
     }
+    if let Some(part) = name.strip_prefix("soak_") {
+        return part.parse::<u32>().is_ok().then(|| SOAK.to_string());
+    }
     if name == ROWS {
         return Some("choice_columns_crossing".to_string());
     }
@@ -249,7 +253,9 @@ const DEALS: &str = "events_deals_4x2000";
 const JSON: &str = "events_json_4x2000";
 const CLOUDEVENTS: &str = "events_cloudevents_4x2000";
 /// The same behind a soak.
-const AGAIN: &str = "events_again_4x2000";
+pub const AGAIN: &str = "events_again_4x2000";
+/// The rate of a soak, and its parts are `soak_01` and so on.
+pub const SOAK: &str = "soak_rate";
 /// What it costs that an event crosses into a plan's memory as a row of its own.
 const ROWS: &str = "choice_rows_crossing";
 /// Ids that were known before the loads.
@@ -333,6 +339,9 @@ mod tests {
             measured("events_4x2000_written", 1_051.0, "bytes"),
             measured("raw_append", 1_000_000.0, "KiB/s"),
             measured("events_4x2000_throughput", 140_000.0, "KiB/s"),
+            measured("soak_rate", 320_000.0, "1/s"),
+            measured("soak_10", 288_000.0, "1/s"),
+            measured("soak_10_p50", 288.0, "us"),
             measured("raw_append", 400_000.0, "KiB/s"),
             measured("events_hot_4x2000", 205_000.0, "1/s"),
             measured("empty_post_256_rate", 90_000.0, "1/s"),
@@ -357,6 +366,8 @@ mod tests {
         assert_eq!(line(&report, "events_4x2000_written")["target"], "<= 1050");
         assert_eq!(line(&report, "events_4x2000_written")["holds"], false);
         assert_eq!(line(&report, "events_4x2000_throughput")["ratio"], 0.2); // of 700,000 in the middle
+        assert_eq!(line(&report, "soak_10")["ratio"], 0.9);
+        assert_eq!(line(&report, "soak_10_p50")["ratio"], Value::Null);
         assert_eq!(line(&report, "events_hot_4x2000")["holds"], true); // half of 410,000
         assert_eq!(line(&report, "authorize_256_rate")["holds"], false); // 60 % are 54,000
         assert_eq!(line(&report, "redis_64_rate")["holds"], false); // 53,999 is less than twice as much

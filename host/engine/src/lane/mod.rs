@@ -34,7 +34,7 @@ use farebox_store::{FastMap, IdHash, WalletKey};
 use crate::bell::Bell;
 use crate::committer::{Landed, Shipment};
 use crate::engine::{Round, lane_of};
-use crate::limits::{UNPRICED_RATED_MAX, WALLETS_IN_MEMORY_MAX};
+use crate::limits::{BELL_COMMANDS_MAX, UNPRICED_RATED_MAX, WALLETS_IN_MEMORY_MAX};
 use crate::loader::Load;
 use crate::refold::{self, Refolded};
 use crate::shared::Shared;
@@ -84,6 +84,14 @@ pub(crate) enum Message {
 }
 
 impl Message {
+    /// Commands that it brings, which may change something.
+    fn changes(&self) -> usize {
+        match self {
+            Message::Jobs(jobs) => jobs.iter().filter(|job| job.command().is_some()).count(),
+            _ => 0,
+        }
+    }
+
     /// The one wallet that it is about, where it is about one.
     fn wallet(&self) -> Option<&WalletKey> {
         match self {
@@ -183,9 +191,10 @@ impl Lane {
     pub fn drain(&mut self, first: Message, inbox: &Receiver<Message>) -> bool {
         let mut stopping = false;
         let mut next = Some(first);
-        let mut taken = 0;
+        let (mut taken, mut changes) = (0, 0);
         while let Some(message) = next {
             stopping |= matches!(message, Message::Stop);
+            changes += message.changes();
             taken += self.take(message);
             next = if taken < self.round.commands {
                 inbox.try_recv().ok()
@@ -193,8 +202,8 @@ impl Lane {
                 None
             };
         }
-        // What only came back makes nothing new.
-        if taken > 0 {
+        // What many make takes longer than anybody looks out for it, and what is only read makes nothing.
+        if (1..=BELL_COMMANDS_MAX).contains(&changes) {
             self.ways.bell.ring(&self.ways.committer);
         }
         self.work();

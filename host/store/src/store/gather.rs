@@ -9,12 +9,14 @@ use crate::fast::FastMap;
 use crate::journal::envelope::Envelope;
 use crate::journal::segments::Segments;
 use crate::journal::walk::Frame;
-use crate::limits::REPLAY_BATCH_BYTES;
+
+/// What a wallet takes besides its records, about: its names, and where it is found by them.
+const WALLET_BYTES: usize = 200;
 
 /// As many records as are folded at once, in the order of the journal. Their bytes lie in one piece, and nothing is allocated
 /// for a record.
-#[derive(Default)]
 pub(super) struct Gathered {
+    bytes_max: usize,
     /// Where a wallet stands in `wallets`.
     numbers: FastMap<Named, usize>,
     wallets: Vec<WalletKey>,
@@ -39,6 +41,17 @@ pub(super) struct Tailing<'a> {
 }
 
 impl Gathered {
+    /// Nothing yet, of at most about so many bytes.
+    pub fn new(bytes_max: usize) -> Gathered {
+        Gathered {
+            bytes_max,
+            numbers: FastMap::default(),
+            wallets: Vec::new(),
+            records: Vec::new(),
+            bodies: Vec::new(),
+        }
+    }
+
     /// Adds the records of a frame.
     pub fn frame(&mut self, frame: &Frame<'_>, segments: &Segments) -> Result<(), StoreError> {
         frame.records(segments, &mut |position, envelope| {
@@ -78,7 +91,8 @@ impl Gathered {
 
     /// Whether it is time to fold them.
     pub fn is_full(&self) -> bool {
-        self.bodies.len() + self.records.len() * size_of::<Gathering>() >= REPLAY_BATCH_BYTES
+        let records = self.records.len() * size_of::<Gathering>();
+        self.bodies.len() + records + self.wallets.len() * WALLET_BYTES >= self.bytes_max
     }
 
     /// Brings the records of each wallet together.
@@ -164,51 +178,72 @@ mod tests {
     use super::*;
     use crate::journal::envelope::{Content, Links, decode, encode};
 
+    fn add(gathered: &mut Gathered, wallet: &WalletKey, (sequence, position): (u64, u64), body: &[u8]) {
+        let links = Links {
+            sequence,
+            previous: 0,
+            skip: 0,
+        };
+        let content = Content {
+            at: 0,
+            ids: &[],
+            body,
+        };
+        let mut bytes = Vec::new();
+        encode(&mut bytes, position, wallet, links, content);
+        let (envelope, _) = decode(&bytes, position).unwrap();
+        gathered.add(&envelope, position);
+    }
+
+    type Seen = (WalletKey, Vec<(u64, u64)>, Vec<Vec<u8>>);
+
+    fn seen(gathered: &mut Gathered) -> Vec<Seen> {
+        let wallets = gathered.by_wallet();
+        let seen = wallets.iter().map(|tailing| {
+            let bodies = tailing
+                .records()
+                .iter()
+                .map(|record| record.body.to_vec())
+                .collect();
+            (tailing.wallet.clone(), tailing.places().collect(), bodies)
+        });
+        seen.collect()
+    }
+
     #[test]
-    fn records_come_by_wallet_each_in_order() {
-        let mut gathered = Gathered::default();
-        let (a, b) = (WalletKey::new("t", "a"), WalletKey::new("t", "b"));
-        let order = [(&a, 1, b"one"), (&b, 5, b"six"), (&a, 2, b"two"), (&b, 6, b"ten")];
+    fn records_come_by_wallet_each_in_order_also_in_memory_that_was_used_before() {
+        let mut gathered = Gathered::new(usize::MAX);
+        let [a, b, c] = ["a", "b", "c"].map(|name| WalletKey::new("t", name));
+        add(&mut gathered, &c, (9, 99), b"old");
+        add(&mut gathered, &b, (4, 99), b"older");
+        gathered.clear();
+        assert!(seen(&mut gathered).is_empty());
+        let order = [(&a, 1, "one"), (&b, 5, "six"), (&a, 2, "two"), (&b, 6, "ten")];
         for (position, (wallet, sequence, body)) in (100..).zip(order) {
-            let links = Links {
-                sequence,
-                previous: 0,
-                skip: 0,
-            };
-            let content = Content {
-                at: 0,
-                ids: &[],
-                body,
-            };
-            let mut bytes = Vec::new();
-            encode(&mut bytes, position, wallet, links, content);
-            let (envelope, _) = decode(&bytes, position).unwrap();
-            gathered.add(&envelope, position);
+            add(&mut gathered, wallet, (sequence, position), body.as_bytes());
         }
-        assert!(!gathered.is_full());
-        let seen: Vec<_> = gathered
-            .by_wallet()
-            .iter()
-            .map(|tailing| {
-                let bodies: Vec<_> = tailing
-                    .records()
-                    .iter()
-                    .map(|r| (r.sequence, r.body.to_vec()))
-                    .collect();
-                (
-                    tailing.wallet.clone(),
-                    tailing.places().collect::<Vec<_>>(),
-                    bodies,
-                )
-            })
-            .collect();
-        let bodies = |of: [(u64, &[u8]); 2]| of.map(|(sequence, body)| (sequence, body.to_vec())).to_vec();
-        assert_eq!(
-            seen,
-            [
-                (a, vec![(1, 100), (2, 102)], bodies([(1, b"one"), (2, b"two")])),
-                (b, vec![(5, 101), (6, 103)], bodies([(5, b"six"), (6, b"ten")])),
-            ]
-        );
+        let bodies = |bodies: [&str; 2]| bodies.map(|body| body.as_bytes().to_vec()).to_vec();
+        let expected = [
+            (a, vec![(1, 100), (2, 102)], bodies(["one", "two"])),
+            (b, vec![(5, 101), (6, 103)], bodies(["six", "ten"])),
+        ];
+        assert_eq!(seen(&mut gathered), expected);
+    }
+
+    #[test]
+    fn it_is_full_by_bodies_by_records_and_by_wallets() {
+        let full = |wallets: u64, records: u64, body: usize| {
+            let mut gathered = Gathered::new(100_000);
+            for wallet in 0..wallets {
+                let key = WalletKey::new("t", &format!("w{wallet}"));
+                for sequence in 1..=records {
+                    add(&mut gathered, &key, (sequence, sequence), &vec![1; body]);
+                }
+            }
+            gathered.is_full()
+        };
+        assert!(full(1, 1, 100_000) && !full(1, 1, 90_000));
+        assert!(full(1, 10_000, 0) && !full(1, 100, 0));
+        assert!(full(1_000, 1, 0) && !full(100, 1, 0));
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::by_hand::{Behind, ByHand};
 use super::commit::Committer;
 use super::recent::Recent;
-use super::replay;
+use super::replay::Replay;
 use super::snapshot;
 use super::{JournalStore, Options, Threads};
 use crate::blobs::Blobs;
@@ -147,7 +147,8 @@ pub(super) fn open(
     let tail = find_end(&segments, &ids, &meta)?;
     segments.clear(&tail, meta.durable.max(meta.applied))?;
     segments.renew_ahead(tail.end)?;
-    let meta = replay::replay(&segments, &state, fold, meta, &tail, progress)?;
+    let replaying = Replay::from(&state, fold, meta);
+    let meta = replaying.run(&segments, &tail, options.replay_batch_bytes, progress)?;
     if state.projection().position() > super::tail::between(tail.end) {
         tracing::warn!("what is made of the records is ahead of the journal; it is made again");
         state.projection().forget()?;

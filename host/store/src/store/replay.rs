@@ -1,4 +1,4 @@
-//! Folding the journal's tail into the state: what a crash left tailing, or all of it into a fresh state.
+//! Folding the journal's tail into the state: what a crash left behind, or all of it into a fresh state.
 //!
 //! The journal is read, checked and unpacked by one thread while what it read before is folded and written: as many records
 //! at once as [`REPLAY_BATCH_BYTES`](crate::limits::REPLAY_BATCH_BYTES) says, wallets on all processors.
@@ -16,50 +16,14 @@ use crate::state::{Change, Changes, Meta, State};
 /// Wallets that a thread takes to fold at a time.
 const SHARE: usize = 64;
 
-/// Brings the state up to the journal's end. Each batch is atomic and says how far it reaches, so a crash in the middle
-/// only means that the next open goes on from there.
-pub(super) fn replay(
-    segments: &Segments,
-    state: &State,
-    fold: &dyn Fold,
-    meta: Meta,
-    tail: &Tail,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Meta, StoreError> {
-    let mut replay = Replay::from(state, fold, meta);
-    progress(meta.applied, tail.end);
-    if meta.applied < tail.end {
-        // Nothing waits in between: one batch is read while another is folded, and that is all the memory there is.
-        let (batches, read) = sync_channel(0);
-        let (spare, spares) = channel();
-        let reached = std::thread::scope(|scope| {
-            let reading = scope.spawn(move || gather(segments, meta.applied, tail.end, &batches, &spares));
-            let folded = read.iter().try_for_each(|(mut gathered, end)| {
-                replay.apply(&mut gathered, end)?;
-                let _ = spare.send(gathered); // nobody needs it once all is read
-                progress(end, tail.end);
-                Ok(())
-            });
-            drop(read); // a reader that still reads stops
-            let read = reading.join().map_err(|_| StoreError::State {
-                what: "reading the journal panicked".into(),
-            });
-            folded.and_then(|()| read?)
-        });
-        reached?;
-        state.sync()?;
-    }
-    Ok(replay.meta)
-}
-
 /// Reads the journal from a position on, a batch at a time, each with how far it reaches; until nobody takes them any more.
-/// Batches come back as spares, for their memory.
+/// A batch comes back once it is folded, and is used again.
 fn gather(
     segments: &Segments,
-    position: u64,
-    end: u64,
+    (position, end): (u64, u64),
+    batch_bytes: usize,
     batches: &SyncSender<(Gathered, u64)>,
-    spares: &Receiver<Gathered>,
+    folded: &Receiver<Gathered>,
 ) -> Result<(), StoreError> {
     let from = From {
         position,
@@ -73,16 +37,20 @@ fn gather(
             what: "nobody folds what is read".into(),
         })
     };
-    let mut gathered = Gathered::default();
+    let next = || {
+        let used = folded.try_recv();
+        used.unwrap_or_else(|_| Gathered::new(batch_bytes))
+    };
+    let mut gathered = next();
     segments.walk(from, &mut |frame| {
         gathered.frame(frame, segments)?;
-        match gathered.is_full() {
-            true => {
-                let spare = spares.try_recv().unwrap_or_default();
-                send(std::mem::replace(&mut gathered, spare), frame.end())
-            }
-            false => Ok(()),
+        if gathered.is_full() {
+            let full = std::mem::replace(&mut gathered, Gathered::new(batch_bytes));
+            send(full, frame.end())?;
+            // Whoever took it has given the one before back: so there are two.
+            gathered = next();
         }
+        Ok(())
     })?;
     send(gathered, end)
 }
@@ -98,6 +66,43 @@ impl<'a> Replay<'a> {
     /// Goes on where the state is.
     pub(super) fn from(state: &'a State, fold: &'a dyn Fold, meta: Meta) -> Replay<'a> {
         Replay { state, fold, meta }
+    }
+
+    /// Brings the state up to the journal's end. Each batch is atomic and says how far it reaches, so a crash in the middle
+    /// only means that the next open goes on from there.
+    pub(super) fn run(
+        mut self,
+        segments: &Segments,
+        tail: &Tail,
+        batch_bytes: usize,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Meta, StoreError> {
+        let begin = self.meta.applied;
+        progress(begin, tail.end);
+        if begin >= tail.end {
+            return Ok(self.meta);
+        }
+        // Nothing waits in between: one batch is read while another is folded.
+        let (batches, read) = sync_channel(0);
+        let (used, folded) = channel();
+        std::thread::scope(|scope| {
+            let places = (begin, tail.end);
+            let reading = scope.spawn(move || gather(segments, places, batch_bytes, &batches, &folded));
+            let applied = read.iter().try_for_each(|(mut gathered, end)| {
+                self.apply(&mut gathered, end)?;
+                let _ = used.send(gathered); // nobody needs it once all is read
+                progress(end, tail.end);
+                Ok(())
+            });
+            drop(read); // a reader that still reads stops
+            let read = reading.join().map_err(|_| StoreError::State {
+                what: "reading the journal panicked".into(),
+            });
+            applied.and_then(|()| read?)
+        })?;
+        self.state.sync()?;
+        progress(tail.end, tail.end);
+        Ok(self.meta)
     }
 
     /// Applies records, which are all that the state lacks up to this position; none are left.

@@ -28,7 +28,7 @@ use crate::journal::place::{Damage, refused};
 use crate::journal::segments::Segments;
 use crate::journal::tail::Start;
 use crate::journal::walk::Frame;
-use crate::limits::SNAPSHOT_CACHE_BYTES;
+use crate::limits::{REPLAY_BATCH_BYTES, SNAPSHOT_CACHE_BYTES};
 use crate::projections::{Follow, Position, ProjectionChange, ProjectionRow, Projections};
 use crate::room::DiskRoom;
 use crate::state::{Meta, State};
@@ -233,7 +233,7 @@ impl Taking<'_> {
             .as_ref()
             .map_or(meta.applied, |f| f.at.min(meta.applied));
         let mut replay = Replay::from(&self.state, self.plan.fold, meta);
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered::new(REPLAY_BATCH_BYTES);
         let (mut link, mut records): (Option<Link>, u64) = (None, 0);
         self.segments.frames(Start::Behind(begin), end, &mut |frame| {
             if link.is_some_and(|link| link != frame.header.previous) {
