@@ -104,7 +104,7 @@ impl Push {
             Some(Some(file)) => Some(parameters(file)?),
             Some(None) => {
                 let named = source.parameters().ok_or_else(|| {
-                    Failure::usage("--activate needs parameters, and plan.toml names none")
+                    Failure::usage("--activate needs parameters, and no plan.toml names any")
                         .hint("name a file: --activate prices.json")
                 })?;
                 Some(parameters(&named)?)
