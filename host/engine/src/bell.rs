@@ -1,45 +1,38 @@
-//! Waking a thread ahead of its work, so that it is awake when the work comes.
+//! Waking the committer ahead of a shipment, so that it is awake when that comes.
 //!
-//! A sleeping thread takes tens of microseconds to wake up, about as long as a lane takes for one command. So whoever begins
-//! what will be work for a thread that rests rings its bell: it wakes up while the work is being made, looks out for it for a
-//! moment, and rests again where nothing comes. Where nobody rests nothing is rung: a bell is one atomic that is read.
+//! A sleeping thread takes tens of microseconds to wake up, about as long as a lane takes for one command. So a lane that begins
+//! a round of few commands rings: the committer wakes up while the round is made, looks out for it for a moment, and rests again
+//! where nothing comes. Where it does not rest nothing is rung: a bell is one atomic that is read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::committer::Shipment;
 use crate::limits::BELL_PATIENCE;
 
-/// What a thread takes from its queue, and the ring of its bell among it.
-pub(crate) trait Rings {
-    /// Wakes the thread, and is no work.
-    fn ring() -> Self;
-    /// Whether this is a ring.
-    fn is_ring(&self) -> bool;
-}
-
-/// Tells whether the thread behind a queue rests. See the module.
+/// Tells whether the committer rests. See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     resting: AtomicBool,
 }
 
 impl Bell {
-    /// Wakes the thread that takes from this queue, where it rests.
-    pub fn ring<T: Rings>(&self, queue: &Sender<T>) {
+    /// Wakes the committer that takes from this queue, where it rests.
+    pub fn ring(&self, queue: &Sender<Shipment>) {
         if self.resting.load(Ordering::Relaxed) && self.resting.swap(false, Ordering::Relaxed) {
-            let _ = queue.send(T::ring()); // gone: there will be no work either
+            let _ = queue.send(Shipment::Soon); // gone: there will be no work either
         }
     }
 
-    /// The next work of a queue; none once every sender is gone.
-    pub fn next<T: Rings>(&self, queue: &Receiver<T>) -> Option<T> {
+    /// The next shipment of a queue, which is none that only announces one; none once every sender is gone.
+    pub fn next(&self, queue: &Receiver<Shipment>) -> Option<Shipment> {
         let mut next = queue.try_recv().ok();
         loop {
             match next {
-                Some(work) if !work.is_ring() => return Some(work),
-                Some(_) => next = watched(queue, BELL_PATIENCE),
+                Some(Shipment::Soon) => next = watched(queue, BELL_PATIENCE),
+                Some(shipment) => return Some(shipment),
                 None => {
                     self.resting.store(true, Ordering::Relaxed);
                     let woken = queue.recv();
@@ -52,11 +45,11 @@ impl Bell {
 }
 
 /// What comes within so long. Whoever else wants the processor has it meanwhile.
-fn watched<T>(queue: &Receiver<T>, patience: Duration) -> Option<T> {
+fn watched(queue: &Receiver<Shipment>, patience: Duration) -> Option<Shipment> {
     let begun = Instant::now();
     loop {
         match queue.try_recv() {
-            Ok(work) => return Some(work),
+            Ok(shipment) => return Some(shipment),
             Err(_) if begun.elapsed() > patience => return None,
             Err(_) => std::thread::yield_now(),
         }
@@ -65,21 +58,35 @@ fn watched<T>(queue: &Receiver<T>, patience: Duration) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
 
-    #[derive(Debug, PartialEq)]
-    enum Thing {
-        Work(u8),
-        Ring,
+    use farebox_record::command::{Command, PutCustomer};
+    use farebox_record::ids::CallId;
+    use farebox_record::time::Timestamp;
+    use farebox_runtime::Runtime;
+    use farebox_store::{MemoryStore, WalletKey};
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::crew::Crew;
+    use crate::engine::Config;
+    use crate::lane::{Job, Message, Task};
+    use crate::limits::BELL_COMMANDS_MAX;
+    use crate::request::{Collector, ReplyTo};
+
+    /// Of a lane, by whose number it is known again.
+    fn shipment(lane: usize) -> Shipment {
+        Shipment::Lane {
+            lane,
+            flights: Vec::new(),
+        }
     }
 
-    impl Rings for Thing {
-        fn ring() -> Thing {
-            Thing::Ring
-        }
-
-        fn is_ring(&self) -> bool {
-            *self == Thing::Ring
+    fn lane(shipment: &Shipment) -> Option<usize> {
+        match shipment {
+            Shipment::Lane { lane, .. } => Some(*lane),
+            Shipment::Control { .. } | Shipment::Soon => None,
         }
     }
 
@@ -101,8 +108,8 @@ mod tests {
                 std::thread::yield_now();
             }
             assert!(receiver.is_empty(), "the ring was taken");
-            sender.send(Thing::Work(1)).unwrap();
-            assert_eq!(works.join().unwrap(), Some(Thing::Work(1)));
+            sender.send(shipment(1)).unwrap();
+            assert_eq!(works.join().unwrap().as_ref().and_then(lane), Some(1));
         });
     }
 
@@ -110,17 +117,48 @@ mod tests {
     fn rings_among_the_work_change_nothing() {
         let (sender, receiver) = crossbeam_channel::unbounded();
         let bell = Bell::default();
-        for thing in [
-            Thing::Ring,
-            Thing::Work(1),
-            Thing::Ring,
-            Thing::Ring,
-            Thing::Work(2),
-        ] {
-            sender.send(thing).unwrap();
+        let soon = || Shipment::Soon;
+        for shipment in [soon(), shipment(1), soon(), soon(), shipment(2)] {
+            sender.send(shipment).unwrap();
         }
         drop(sender);
         let taken: Vec<_> = std::iter::from_fn(|| bell.next(&receiver)).collect();
-        assert_eq!(taken, [Thing::Work(1), Thing::Work(2)]);
+        assert_eq!(taken.iter().map(lane).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    }
+
+    /// Whether a lane rings for a resting committer that takes in so many commands, and so many reads.
+    fn is_rung_for(commands: usize, reads: usize) -> bool {
+        let store = Arc::new(MemoryStore::new());
+        let runtime = Runtime::new(farebox_runtime::Config::default()).unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let (crew, _committer) = Crew::gather(Config::default(), store, runtime, clock).unwrap();
+        crew.bell.resting.store(true, Ordering::Relaxed);
+        let wallet = WalletKey::new("default", "acme");
+        let command = |n: usize| {
+            let named = PutCustomer {
+                id: CallId::new(&format!("put-{n}")).unwrap(),
+                name: None,
+                shortfall: BTreeMap::new(),
+            };
+            Task::Command(Box::new(Command::PutCustomer(named)))
+        };
+        let tasks = (0..commands).map(command).chain((0..reads).map(|_| Task::Read));
+        let (collector, _woken) = Collector::new(commands + reads);
+        let jobs = tasks
+            .enumerate()
+            .map(|(index, task)| Job::new(wallet.clone(), task, ReplyTo::new(&collector, index, None)));
+        let (mut lane, inbox) = crew.lanes.into_iter().next().unwrap();
+        lane.drain(Message::Jobs(jobs.collect()), &inbox);
+        matches!(crew.shipments.try_recv(), Ok(Shipment::Soon))
+    }
+
+    #[test]
+    fn a_lane_rings_for_a_few_commands() {
+        assert!(is_rung_for(1, 0) && is_rung_for(BELL_COMMANDS_MAX, 30));
+        assert!(
+            !is_rung_for(BELL_COMMANDS_MAX + 1, 0),
+            "they take longer than anybody looks out"
+        );
+        assert!(!is_rung_for(0, 1), "what is only read is shipped to nobody");
     }
 }

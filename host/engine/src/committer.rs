@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use farebox_store::{Commit, FastMap, Fate, IdHash, Store, StoreError, WalletKey};
 
-use crate::bell::{Bell, Rings};
+use crate::bell::Bell;
 use crate::lane::{Job, Message};
 use crate::limits::FRAME_BYTES_SOFT_MAX;
 use crate::request::Reply;
@@ -29,18 +29,8 @@ pub(crate) enum Shipment {
         /// Told what became of it.
         done: Sender<Fate>,
     },
-    /// A shipment is on its way.
+    /// Nothing yet, but one is on its way: see [`Bell`].
     Soon,
-}
-
-impl Rings for Shipment {
-    fn ring() -> Shipment {
-        Shipment::Soon
-    }
-
-    fn is_ring(&self) -> bool {
-        matches!(self, Shipment::Soon)
-    }
 }
 
 /// One wallet's commands on their way to the disk, with their answers.
@@ -113,7 +103,7 @@ fn gather(first: Shipment, work: &Receiver<Shipment>) -> Vec<Shipment> {
     let mut shipments = vec![first];
     while bytes < FRAME_BYTES_SOFT_MAX {
         match work.try_recv() {
-            Ok(ring) if ring.is_ring() => {}
+            Ok(Shipment::Soon) => {}
             Ok(shipment) => {
                 bytes += shipment.bytes();
                 shipments.push(shipment);

@@ -36,7 +36,7 @@ pub const CATCH_UP_WALLETS_MAX: usize = 1_024;
 pub const AGENDA_ITEMS_PER_TURN_MAX: usize = 256;
 /// Wallets that all lanes together keep in memory, some 4 KB each; beyond, those that rest longest are let go.
 pub const WALLETS_IN_MEMORY_MAX: usize = 150_000;
-/// How long a thread that was woken ahead of its work looks out for it before it rests again.
+/// How long the committer, woken ahead of a shipment, looks out for it before it rests again.
 pub const BELL_PATIENCE: Duration = Duration::from_micros(100);
 /// Commands of a round for which the committer is woken ahead.
 pub const BELL_COMMANDS_MAX: usize = 16;

@@ -309,3 +309,49 @@ pub(crate) fn overlay(
     }
     all.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than any test lasts: whoever waits so long was not woken.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Adds a part of so many bytes to a wallet.
+    fn add(pending: &Pending, wallet: &str, bytes: usize) {
+        let parts = BTreeMap::from([(vec![1], Some(vec![0; bytes]))]);
+        let change = Change {
+            head: Head::default(),
+            parts,
+        };
+        pending.add(std::iter::once((WalletKey::new("t", wallet), change)), 1);
+    }
+
+    /// Whether it ends, soon, while somebody does this.
+    fn ends(wait: impl FnOnce() + Send, act: impl FnOnce()) -> bool {
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(wait);
+            std::thread::sleep(Duration::from_millis(50)); // it waits by now, or does not need to
+            act();
+            let until = Instant::now() + Duration::from_secs(20);
+            while !waiting.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            waiting.is_finished()
+        })
+    }
+
+    #[test]
+    fn the_first_change_and_a_quarter_of_the_limit_wake() {
+        let pending = Arc::new(Pending::new(0, 100_000));
+        let (taker, pauser) = (Arc::clone(&pending), Arc::clone(&pending));
+        let take = move || assert!(matches!(taker.take(PATIENCE), Taken::Pass(_)));
+        assert!(ends(take, || add(&pending, "a", 10)), "the first change");
+        pending.applied();
+        // A pause outlasts little changes, the first of which finds nothing there.
+        add(&pending, "a", 10);
+        add(&pending, "b", 10);
+        let pause = move || pauser.pause(PATIENCE);
+        assert!(ends(pause, || add(&pending, "c", 25_000)), "a quarter");
+    }
+}

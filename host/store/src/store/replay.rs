@@ -1,7 +1,7 @@
 //! Folding the journal's tail into the state: what a crash left behind, or all of it into a fresh state.
 //!
 //! The journal is read, checked and unpacked by one thread while what it read before is folded and written: as many records
-//! at once as [`REPLAY_BATCH_BYTES`](crate::limits::REPLAY_BATCH_BYTES) says, wallets on all processors.
+//! at once as [`replay_batch_bytes`](crate::Options::replay_batch_bytes) says, wallets on all processors.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
