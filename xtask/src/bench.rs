@@ -11,6 +11,7 @@ mod peers;
 mod report;
 mod runs;
 mod soak;
+mod spent;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -25,6 +26,7 @@ use crate::workspace::{self, Build};
 use customers::{Customers, Priced, Revisions};
 use device::Device;
 use report::{EVENTS, Measured, Report};
+use spent::Spent;
 
 /// Wallets that share a load. Those of batches are others than those of single requests, whose holds stay open.
 const CALLERS: Customers = Customers {
@@ -286,7 +288,7 @@ impl Bench<'_> {
     fn events(&self, server: &Server, load: Batches) -> anyhow::Result<Vec<Measured>> {
         let name = load.name;
         let part = Part::silent(name);
-        let before = self.written()?;
+        let before = self.spent(server)?;
         let mut measured = runs::repeat(self.options.runs, |run| {
             let mut calls = match load.beside_calls {
                 None => None,
@@ -316,17 +318,15 @@ impl Bench<'_> {
             Ok(told)
         })?;
         std::thread::sleep(SETTLING);
-        if let (Some(before), Some(now)) = (before, self.written()?) {
-            let sent = value_of(&measured, &format!("{name}_sent"))?;
-            measured.push(written_each(name, now.saturating_sub(before), sent));
-        }
+        let sent = value_of(&measured, &format!("{name}_sent"))?;
+        measured.extend(self.spent(server)?.since(&before, name, sent));
         measured.extend(throughput(&measured, name));
         part.done();
         Ok(measured)
     }
 
-    fn written(&self) -> anyhow::Result<Option<u64>> {
-        self.device.as_ref().map(Device::written).transpose()
+    fn spent(&self, server: &Server) -> anyhow::Result<Spent> {
+        Spent::now(self.device.as_ref(), server)
     }
 
     /// A plan, and the choices of its sandbox.
@@ -401,11 +401,6 @@ fn measurements(said: &str) -> anyhow::Result<Vec<Measured>> {
     said.lines()
         .map(|line| serde_json::from_str(line).with_context(|| format!("not a measurement: {line}")))
         .collect()
-}
-
-#[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
-fn written_each(name: &str, written: u64, sent: f64) -> Measured {
-    Measured::new(format!("{name}_written"), float(written) / sent.max(1.0), "bytes")
 }
 
 /// A load's bytes a second, to be shown beside what the disk takes when there is nothing else to do.

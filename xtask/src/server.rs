@@ -98,6 +98,16 @@ impl Server {
         Ok(self.told_by_system("status", "VmRSS:")? >> 10)
     }
 
+    /// Time of processors that all its threads took so far, as fine as the system counts it (a hundredth of a second).
+    pub fn processor_time(&self) -> anyhow::Result<Duration> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        // SAFETY: `sysconf` reads a constant of the system.
+        let each_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) })?.max(1);
+        let ticks = ticks_of(&text).with_context(|| format!("no times in {path}: {text}"))?;
+        Ok(Duration::from_micros(ticks * 1_000_000 / each_second))
+    }
+
     /// A number that the system tells of the process, by the name that stands before it.
     fn told_by_system(&self, file: &str, name: &str) -> anyhow::Result<u64> {
         let path = format!("/proc/{}/{file}", self.child.id());
@@ -165,4 +175,28 @@ fn first_line(stdout: std::process::ChildStdout) -> anyhow::Result<Value> {
     });
     let line = receive.recv_timeout(START_TIMEOUT).context("no first line")?;
     serde_json::from_str(&line).with_context(|| format!("the first line is no JSON: {line}"))
+}
+
+/// Ticks that a process had in its own code and in the system (`proc_pid_stat(5)`). Its name comes before them, in
+/// parentheses, and may hold anything.
+fn ticks_of(statistics: &str) -> Option<u64> {
+    const USER: usize = 11;
+    let (_, behind_name) = statistics.rsplit_once(')')?;
+    let mut numbers = behind_name.split_whitespace().skip(USER);
+    let user: u64 = numbers.next()?.parse().ok()?;
+    let system: u64 = numbers.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_found_behind_any_name() {
+        let text = "4711 (a) b (c) S 1 4711 4711 0 -1 4194304 900 0 3 0 250 75 9 9 20 0 12 0 100 1 2";
+        assert_eq!(ticks_of(text), Some(325));
+        assert_eq!(ticks_of("4711 (a) S 1 2"), None);
+        assert_eq!(ticks_of(""), None);
+    }
 }

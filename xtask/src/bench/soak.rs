@@ -1,5 +1,5 @@
-//! A soak: for as long as one has time, at four fifths of what the server can do, in parts, each with its rate, times and memory.
-//! What is flat is well; what grows tells itself.
+//! A soak: for as long as one has time, at four fifths of what the server can do, in parts, each with its rate and times, and
+//! with what it took of memory, processors and the disk. What is flat is well; what grows tells itself.
 
 use super::report::{AGAIN, EVENTS, Measured, SOAK};
 use super::{BATCHES, Batches, Bench, SENDERS, SETTLING, float, value_of};
@@ -31,8 +31,11 @@ impl Bench<'_> {
             let mut command = self.against_for(seconds, server, "events", SENDERS, &name);
             command.args(["--connections", "4", "--batch", "2000", "--name", &name]);
             command.args(["--rate", &rate.to_string()]);
+            let before = self.spent(server)?;
             let told = self.ask(&mut command)?;
-            measured.extend(told.into_iter().filter(|one| !one.name.ends_with("_bytes")));
+            let events = value_of(&told, &format!("{name}_sent"))?;
+            measured.extend(told);
+            measured.extend(self.spent(server)?.since(&before, &name, events));
             let resident = float(server.resident_mib()?);
             measured.push(Measured::new(format!("{name}_resident"), resident, "MiB"));
             part.now(&format!("{number} of {PARTS}, {:.0} events", sent(measured)));
