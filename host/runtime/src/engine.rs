@@ -81,25 +81,28 @@ fn config(tier: Tier, limits: &Limits) -> Config {
         .native_unwind_info(false);
     // One compilation takes one core: the others belong to those who pay.
     config.parallel_compilation(false);
-    // Memories of native plans are small: resetting them costs less than remapping them, above all with many plans. The heap of
-    // a language runtime is large, and most of it is never written.
-    config.memory_init_cow(tier == Tier::Interpreted);
+    // What a memory begins with is mapped, not copied: the copy takes as long as all the rest of a small instance, and several
+    // times that where source and destination lie badly to each other, which is luck of each plan's layout.
+    config.memory_init_cow(true);
     config
 }
 
 /// Slots for instances, reserved once, so that a fresh instance per batch costs no system call.
 fn pool(tier: Tier, limits: &Limits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    let resident = match tier {
-        Tier::Native => limits.memory_bytes_max.max(1 << 20),
-        Tier::Interpreted => 1 << 20, // pages beyond are given back, and mapped anew from the image
+    let (resident, warm) = match tier {
+        // A slot goes back to the plan that had it: another one would have to map its own memory there, which takes five times
+        // as long as an instance. Slots of plans that are not used wait until all are taken.
+        Tier::Native => (limits.memory_bytes_max.max(1 << 20), limits.instances_max),
+        // Pages beyond are given back, and mapped anew from the image. Memories are large and calls are long: the slot that was
+        // just left is taken, whichever plan had it.
+        Tier::Interpreted => (1 << 20, 1),
     };
     pool.linear_memory_keep_resident(resident)
         .table_keep_resident(64 << 10)
         // Resets the pages that were written and no others; off by itself where the kernel is too old (before 6.7).
         .pagemap_scan(Enabled::Auto)
-        // The slot that was just left is warm in the cache, whichever plan had it.
-        .max_unused_warm_slots(1)
+        .max_unused_warm_slots(warm)
         .total_component_instances(limits.instances_max)
         .total_core_instances(limits.instances_max.saturating_mul(limits.core_instances_max))
         .total_memories(limits.instances_max.saturating_mul(limits.memories_max))

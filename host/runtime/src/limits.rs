@@ -59,7 +59,8 @@ pub struct Limits {
     pub stack_bytes: usize,
     /// Bytes that one answer may make the host allocate, while it is read.
     pub lifted_bytes_max: usize,
-    /// Instances alive at once in this process: at least one per thread that evaluates.
+    /// Instances alive at once in this process: at least one per thread that evaluates. So many plans also keep a place of their
+    /// own between their calls. From 128 on `wasmtime` deals the places out among the threads, so that each thread has few.
     pub instances_max: u32,
 
     // ---- what goes in ----------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ impl Default for Limits {
             epoch_deadline_ms: 500,
             stack_bytes: 256 << 10,
             lifted_bytes_max: 1 << 20,
-            instances_max: 64,
+            instances_max: 127,
 
             parameters_bytes_max: 64 << 10,
             triggers_per_batch_max: 256,
@@ -229,6 +230,7 @@ impl Limits {
             prepare_fuel: 1_000_000_000,
             epoch_deadline_ms: 5_000,
             stack_bytes: 512 << 10,
+            instances_max: 64,
 
             triggers_per_batch_max: 64,
             ..Limits::default()

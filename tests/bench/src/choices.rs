@@ -14,6 +14,7 @@ use wasmtime::component::{Component, ComponentExportIndex, ComponentType, Instan
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::crossing;
+use crate::many;
 use crate::measured::{Measured, nanos_since};
 
 /// Instances of a round.
@@ -30,15 +31,15 @@ const PAGE: usize = 64 << 10;
 const MEMORY_MAX: usize = 16 << 20;
 
 /// One choice taken back.
-struct Choice {
-    name: &'static str,
-    set: fn(&mut Config, &mut PoolingAllocationConfig),
-    pooled: bool,
-    fuel: bool,
-    epochs: bool,
+pub(crate) struct Choice {
+    pub(crate) name: &'static str,
+    pub(crate) set: fn(&mut Config, &mut PoolingAllocationConfig),
+    pub(crate) pooled: bool,
+    pub(crate) fuel: bool,
+    pub(crate) epochs: bool,
 }
 
-const SHIPPED: Choice = Choice {
+pub(crate) const SHIPPED: Choice = Choice {
     name: "shipped",
     set: |_, _| {},
     pooled: true,
@@ -84,9 +85,9 @@ const CHOICES: [Choice; 8] = [
         ..SHIPPED
     },
     Choice {
-        name: "with_copy_on_write",
+        name: "with_copied_memory",
         set: |config, _| {
-            config.memory_init_cow(true);
+            config.memory_init_cow(false);
         },
         ..SHIPPED
     },
@@ -100,6 +101,17 @@ const CHOICES: [Choice; 8] = [
     },
 ];
 
+impl Choice {
+    pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
+        let (mut config, mut pool) = native_engine();
+        (self.set)(&mut config, &mut pool);
+        if self.pooled {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        }
+        Ok(Engine::new(&config)?)
+    }
+}
+
 /// An error of `prepare`.
 #[derive(ComponentType, Lift)]
 #[component(record)]
@@ -110,7 +122,7 @@ struct ParameterError {
 }
 
 /// A plan under one choice.
-struct Tried {
+pub(crate) struct Tried {
     choice: &'static Choice,
     engine: Engine,
     instance: InstancePre<()>,
@@ -120,13 +132,17 @@ struct Tried {
 
 impl Tried {
     fn new(choice: &'static Choice, bytes: &[u8]) -> anyhow::Result<Tried> {
-        let (mut config, mut pool) = native_engine();
-        (choice.set)(&mut config, &mut pool);
-        if choice.pooled {
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        }
-        let engine = Engine::new(&config)?;
+        let engine = choice.engine()?;
         let component = Component::new(&engine, bytes)?;
+        Tried::on(choice, engine, &component)
+    }
+
+    /// A component that is compiled already.
+    pub(crate) fn on(
+        choice: &'static Choice,
+        engine: Engine,
+        component: &Component,
+    ) -> anyhow::Result<Tried> {
         let interface = component.get_export_index(None, INTERFACE).context("no plan")?;
         let find = |name: &str| {
             let found = component.get_export_index(Some(&interface), name);
@@ -136,7 +152,7 @@ impl Tried {
             choice,
             migrate: find("migrate")?,
             prepare: find("prepare")?,
-            instance: Linker::new(&engine).instantiate_pre(&component)?,
+            instance: Linker::new(&engine).instantiate_pre(component)?,
             engine,
         })
     }
@@ -153,7 +169,7 @@ impl Tried {
     }
 
     /// A fresh instance and a call that does next to nothing.
-    fn call(&self) -> anyhow::Result<()> {
+    pub(crate) fn call(&self) -> anyhow::Result<()> {
         let mut store = self.store()?;
         let instance = self.instance.instantiate(&mut store)?;
         let migrate =
@@ -218,6 +234,7 @@ pub fn run(component: &Path, parameters: &Path) -> anyhow::Result<Vec<Measured>>
         all.push(Measured::nanos(format!("choice_{name}_prepare"), median(compute)));
     }
     all.push(Measured::nanos("choice_reused_instance", median(reused)));
+    all.extend(many::run(&bytes)?);
     all.extend(memories()?);
     all.extend(crossing::run()?);
     Ok(all)

@@ -9,6 +9,7 @@ mod crossing;
 mod disk;
 mod events;
 mod load;
+mod many;
 mod measured;
 mod plan;
 mod wire;

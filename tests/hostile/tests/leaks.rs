@@ -39,6 +39,37 @@ fn nothing_is_kept_from_batch_to_batch() {
     assert_eq!(amounts(&runtime.evaluate(&shared)), [10, 12, 14]);
 }
 
+/// The same component with a section more: to the runtime a plan of its own, which has everything at the same addresses.
+fn another(component: &[u8], number: u8) -> Vec<u8> {
+    let custom = [0, 2, 1, number]; // a custom section of two bytes: its name, of one
+    [component, &custom].concat()
+}
+
+#[test]
+fn plans_that_share_slots_see_nothing_of_each_other() {
+    // More plans than slots: each call takes a slot that another plan left, or one of its own.
+    let runtime = runtime(|limits| {
+        limits.sample_every_triggers = 0;
+        limits.instances_max = 3;
+    })
+    .unwrap();
+    let component = guest::hostile("").unwrap();
+    let revisions: Vec<Arc<Revision>> = (b'a'..=b'e')
+        .map(|number| {
+            let plan = runtime.admit(&another(&component, number)).unwrap();
+            runtime.prepare(&plan, "count").unwrap()
+        })
+        .collect();
+    // In turn, then each three times in a row.
+    let turns = (0..25)
+        .map(|turn| turn % 5)
+        .chain((0..45).map(|turn| turn / 3 % 5));
+    for turn in turns {
+        let one = batch(&revisions[turn], &[&["", "", ""]]).unwrap();
+        assert_eq!(amounts(&runtime.evaluate(&one)), [10, 12, 14], "plan {turn}");
+    }
+}
+
 /// A revision that leaks must be found out within `batches`, and be answered one at a time from then on.
 fn find_out(parameters: &str, batches: usize, honest: &[i128]) {
     let runtime = runtime(|_| {}).unwrap();

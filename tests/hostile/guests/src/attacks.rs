@@ -6,7 +6,9 @@ use crate::exports::farebox::plan::pricing::*;
 use crate::{CODE, CREDITS, USD, attack, slice, spin, total};
 
 /// Lives as long as the instance. An honest plan has none of these.
-static KEPT: AtomicI64 = AtomicI64::new(0);
+static KEPT: AtomicI64 = AtomicI64::new(FIRST);
+/// Not zero, so that it is in the memory that a fresh instance begins with.
+const FIRST: i64 = 7;
 
 /// Prices one trigger, or attacks.
 pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) -> Result<Priced, Rejection> {
@@ -161,7 +163,7 @@ pub fn trigger(batch: &Batch, i: usize, totals: &mut [i64], out: &mut Outcomes) 
             });
         }
         // Counts the calls and triggers that this instance has seen.
-        "count" => amount += KEPT.fetch_add(1, Ordering::Relaxed),
+        "count" => amount += KEPT.fetch_add(1, Ordering::Relaxed) - FIRST,
         // Charges one customer for the events of all.
         "peek" => amount = batch.measures.iter().step_by(2).sum(),
         // Follows the conversation: its state is how many events it had.
