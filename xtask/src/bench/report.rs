@@ -153,7 +153,7 @@ impl Report {
              _throughput: bytes of events a second, beside a raw append. soak: at four fifths of events_4x2000, times\n\
              from when a call was planned.\n\
              _written: bytes that the disk wrote for an event of _bytes, journal, state and all that is made of them.\n\
-             _processor: time of processors that the server took for an event. _stolen: of the machine's, what its host gave to others.\n\
+             _processor: time of processors that the server took for an event. _stolen: of the machine's, what others had.\n\
              _records_a_sync: calls that shared a sync. redis, postgresql: the same debit without a price."
         )
     }
