@@ -212,7 +212,8 @@ async fn bodies_that_are_too_much_at_once_are_refused_before_they_are_read() {
                 assert_eq!(&head, b"HTTP/1.1 429");
                 break stream;
             }
-            Err(_) => drop(stream),
+            // It took room before one of the eight did, on a slow machine: it keeps it, so that all is taken in the end.
+            Err(_) => waiting.push(stream),
         }
     };
     let mut rest = String::new();
