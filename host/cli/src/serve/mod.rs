@@ -5,6 +5,7 @@
 
 mod first_key;
 mod log;
+mod open_files;
 mod signals;
 mod welcome;
 
@@ -60,6 +61,7 @@ impl Serve {
         }
         let form = Form::of(global.json);
         log::start(&settings.log)?;
+        open_files::raise();
         farebox_server::install_metrics();
         let listener = listen(&settings)?;
         data::make(&settings.data)?;

@@ -66,7 +66,12 @@ impl Server {
 
     /// The same, with more flags.
     pub fn start_with(folder: &Path, flags: &[&str]) -> Server {
-        let mut child = farebox(folder)
+        Server::spawned(farebox(folder), flags)
+    }
+
+    /// The same, by a command that runs the program.
+    pub fn spawned(mut command: Command, flags: &[&str]) -> Server {
+        let mut child = command
             .args([
                 "serve",
                 "--json",
@@ -87,6 +92,11 @@ impl Server {
             .unwrap();
         let first_line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
         Server { child, first_line }
+    }
+
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn url(&self) -> String {

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
-use crate::program::{Server, run};
+use crate::program::{Server, farebox, run};
 
 #[test]
 fn the_first_start_prints_a_key_once_and_it_works() {
@@ -39,6 +40,31 @@ fn the_first_start_prints_a_key_once_and_it_works() {
     );
     assert_eq!(keys.code(), 0, "{}", keys.stderr());
     assert!(!keys.stdout().contains("fbx_"));
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_server_takes_as_many_open_files_as_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = farebox(folder.path());
+    let mut limited = Command::new("sh");
+    limited
+        .current_dir(folder.path())
+        .args(["-c", "ulimit -Sn 200 && ulimit -Hn 900 && exec \"$0\" \"$@\""])
+        .arg(program.get_program());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let server = Server::spawned(limited, &[]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.process())).unwrap();
+    let files = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let files: Vec<_> = files.unwrap().split_whitespace().collect();
+    assert_eq!(files, ["900", "900", "files"]);
     assert_eq!(server.stop(), 0);
 }
 
