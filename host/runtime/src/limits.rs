@@ -59,8 +59,8 @@ pub struct Limits {
     pub stack_bytes: usize,
     /// Bytes that one answer may make the host allocate, while it is read.
     pub lifted_bytes_max: usize,
-    /// Instances alive at once in this process: at least one per thread that evaluates. So many plans also keep a place of their
-    /// own between their calls. From 128 on `wasmtime` deals the places out among the threads, so that each thread has few.
+    /// Instances alive at once in this process: at least one per thread that evaluates. So many plans also keep a slot of their
+    /// own between their calls. From 128 on `wasmtime` deals the slots out among the threads, so that each thread has few.
     pub instances_max: u32,
 
     // ---- what goes in ----------------------------------------------------------------------------------------

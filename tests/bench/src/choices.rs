@@ -47,6 +47,14 @@ pub(crate) const SHIPPED: Choice = Choice {
     epochs: true,
 };
 
+pub(crate) const COPIED: Choice = Choice {
+    name: "with_copied_memory",
+    set: |config, _| {
+        config.memory_init_cow(false);
+    },
+    ..SHIPPED
+};
+
 const CHOICES: [Choice; 8] = [
     SHIPPED,
     Choice {
@@ -84,13 +92,7 @@ const CHOICES: [Choice; 8] = [
         },
         ..SHIPPED
     },
-    Choice {
-        name: "with_copied_memory",
-        set: |config, _| {
-            config.memory_init_cow(false);
-        },
-        ..SHIPPED
-    },
+    COPIED,
     Choice {
         name: "with_backtraces",
         set: |config, _| {

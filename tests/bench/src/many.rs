@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 use wasmtime::component::Component;
 
-use crate::choices::{Choice, ROUNDS, SHIPPED, Tried, each, median};
+use crate::choices::{COPIED, Choice, ROUNDS, SHIPPED, Tried, each, median};
 use crate::measured::Measured;
 
 /// Plans that take turns, each a component of its own.
@@ -21,10 +21,7 @@ static CHOICES: [Choice; 3] = [
     },
     Choice {
         name: "many_plans_copied_memory",
-        set: |config, _| {
-            config.memory_init_cow(false);
-        },
-        ..SHIPPED
+        ..COPIED
     },
     Choice {
         name: "many_plans_without_slots_of_their_own",

@@ -36,15 +36,17 @@ struct Ticks {
 impl Spent {
     /// Up to now.
     pub fn now(device: Option<&Device>, server: &Server) -> anyhow::Result<Spent> {
+        // First: it waits until the disk has everything.
+        let written = device.map(Device::written).transpose()?;
         let statistics = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
         Ok(Spent {
-            written: device.map(Device::written).transpose()?,
+            written,
             server: server.processor_time()?,
             machine: Ticks::of(&statistics)?,
         })
     }
 
-    /// What was spent from `before` until this, by a load of so many events.
+    /// What was spent from `before` until this, by a load of so many events, calls beside it and work behind it among it.
     #[expect(clippy::float_arithmetic, reason = "a measurement, no money")]
     pub fn since(&self, before: &Spent, name: &str, events: f64) -> Vec<Measured> {
         let events = events.max(1.0);
