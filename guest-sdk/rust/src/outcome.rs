@@ -65,6 +65,7 @@ impl Outcome {
     }
 
     /// Begins a line of the statement.
+    #[inline]
     pub fn charge(&mut self, code: ChargeCode, asset: Asset) -> Charge<'_> {
         Charge {
             outcome: self,
@@ -177,6 +178,7 @@ impl<'o> Charge<'o> {
     }
 
     /// Posts `quantity` at `rate`, rounded once. `why` names the rate for an explanation: "claude-opus-5, in a batch".
+    #[inline]
     pub fn at(
         self,
         rate: Rate,
@@ -184,6 +186,18 @@ impl<'o> Charge<'o> {
         why: impl FnOnce() -> String,
     ) -> Result<Posted<'o>, Rejection> {
         let amount = rate.price(quantity)?;
+        self.priced(rate, amount, quantity, why)
+    }
+
+    /// The same with the amount that it comes to.
+    #[inline]
+    pub(crate) fn priced(
+        self,
+        rate: Rate,
+        amount: Nanos,
+        quantity: Nanos,
+        why: impl FnOnce() -> String,
+    ) -> Result<Posted<'o>, Rejection> {
         let mut posted = self.post(amount, quantity)?;
         posted.words(|asset| {
             let (exact, per) = (rate.is_exact_for_whole_units(), rate.natural());
@@ -215,54 +229,54 @@ impl<'o> Charge<'o> {
         Ok(posted)
     }
 
+    #[inline]
     fn post(self, amount: Nanos, quantity: Nanos) -> Result<Posted<'o>, Rejection> {
-        if amount.is_negative() {
-            return Err(Rejection::Unpriceable(format!(
-                "this plan made a negative charge for {}",
-                self.code.name()
-            )));
-        }
-        let outcome = self.outcome;
-        let amount = amount.to_plan().ok_or(Overflow)?;
-        let index = span::index(outcome.charges.len() - outcome.first_charge);
-        if let Some(event) = &self.gives_back {
-            outcome.give_backs.push(wit::GiveBack {
-                charge: span::index(outcome.charges.len()),
-                event: wit::EventRef {
-                    source: event.source.clone(),
-                    id: event.id.clone(),
-                },
-            });
-        }
-        let sign = if self.gives_back.is_some() { -1 } else { 1 };
-        let posted = wit::Charge {
-            code: self.code.index(),
-            asset: self.asset.index(),
-            amount: sign * amount,
-            quantity: quantity
-                .to_plan()
-                .and_then(|q| q.checked_mul(sign))
-                .ok_or(Overflow)?,
-            collect: self.collect,
-            otherwise: false,
-        };
-        outcome.charges.push(posted);
-        Ok(Posted {
+        let Charge {
             outcome,
-            posted,
-            asset: self.asset,
-            index,
-        })
+            code,
+            asset,
+            collect,
+            gives_back,
+        } = self;
+        if amount.is_negative() {
+            return Err(negative(code));
+        }
+        let (mut amount, mut quantity) = (
+            amount.to_plan().ok_or(Overflow)?,
+            quantity.to_plan().ok_or(Overflow)?,
+        );
+        let at = outcome.charges.len();
+        if let Some(EventRef { source, id }) = gives_back {
+            outcome.give_backs.push(wit::GiveBack {
+                charge: span::index(at),
+                event: wit::EventRef { source, id },
+            });
+            (amount, quantity) = (-amount, quantity.checked_neg().ok_or(Overflow)?);
+        }
+        outcome.charges.push(wit::Charge {
+            code: code.index(),
+            asset: asset.index(),
+            amount,
+            quantity,
+            collect,
+            otherwise: false,
+        });
+        Ok(Posted { outcome, asset, at })
     }
+}
+
+#[cold]
+fn negative(code: ChargeCode) -> Rejection {
+    Rejection::Unpriceable(format!("this plan made a negative charge for {}", code.name()))
 }
 
 /// A charge that was posted, for what can follow it.
 #[derive(Debug)]
 pub struct Posted<'o> {
     outcome: &'o mut Outcome,
-    posted: wit::Charge,
     asset: Asset,
-    index: u32,
+    /// Where it stands among the charges of the batch.
+    at: usize,
 }
 
 impl<'o> Posted<'o> {
@@ -272,7 +286,7 @@ impl<'o> Posted<'o> {
     /// An amount that was rounded to nothing counts as the smallest there is, 10^-9, so that nothing goes beyond the pool for
     /// free. Of a charge of nothing, nothing is left for another asset.
     pub fn otherwise(self, asset: Asset, amount: Nanos) -> Result<Posted<'o>, Rejection> {
-        let collect = self.posted.collect;
+        let collect = self.posted().collect;
         self.link(asset, amount, collect)
     }
 
@@ -282,20 +296,21 @@ impl<'o> Posted<'o> {
     }
 
     fn link(self, asset: Asset, amount: Nanos, collect: wit::Collect) -> Result<Posted<'o>, Rejection> {
-        if amount.is_negative() || self.posted.amount < 0 {
+        let posted = self.posted();
+        if amount.is_negative() || posted.amount < 0 {
             return Err(Rejection::Unpriceable(format!(
                 "this plan gave a negative charge another price, in {}",
                 asset.name()
             )));
         }
-        if self.posted.amount > 0 {
+        if posted.amount > 0 {
             let amount = amount.max(Nanos::new(1)).to_plan().ok_or(Overflow)?;
             self.outcome.charges.push(wit::Charge {
                 asset: asset.index(),
                 amount,
                 collect,
                 otherwise: true,
-                ..self.posted
+                ..posted
             });
         }
         Ok(self)
@@ -303,16 +318,26 @@ impl<'o> Posted<'o> {
 
     /// Says something more about this charge, while somebody wants an explanation.
     pub fn explain(self, what: &str, words: impl FnOnce() -> (String, String)) -> Posted<'o> {
-        self.outcome.step(Some(self.index), what, words);
+        self.outcome.step(Some(self.index()), what, words);
         self
     }
 
+    fn posted(&self) -> wit::Charge {
+        self.outcome.charges[self.at]
+    }
+
+    /// Which charge of its trigger it is.
+    fn index(&self) -> u32 {
+        span::index(self.at - self.outcome.first_charge)
+    }
+
+    #[inline]
     fn words<const N: usize>(&mut self, steps: impl FnOnce(&str) -> [(&'static str, String, String); N]) {
         if self.outcome.steps.is_none() {
             return;
         }
         for (what, value, why) in steps(self.asset.name()) {
-            self.outcome.step(Some(self.index), what, || (value, why));
+            self.outcome.step(Some(self.index()), what, || (value, why));
         }
     }
 }

@@ -93,25 +93,24 @@ impl<'a> Usage<'a> {
     }
 
     /// A measure that cannot be negative, if it came.
+    #[inline]
     pub fn quantity(&self, measure: Measure) -> Result<Option<Nanos>, Rejection> {
-        match self.measure(measure) {
-            Some(value) if value.is_negative() => Err(Rejection::out_of_range(
-                measure.name(),
-                format!("expected 0 or more, found {value}"),
-            )),
-            value => Ok(value),
+        match self.raw(measure) {
+            ABSENT => Ok(None),
+            value if value < 0 => Err(wrong(measure, "0 or more", value)),
+            value => Ok(Some(Nanos::from(value))),
         }
     }
 
     /// A measure that counts whole things, if it came.
+    #[inline]
     pub fn whole(&self, measure: Measure) -> Result<Option<Nanos>, Rejection> {
-        match self.quantity(measure)? {
+        match self.raw(measure) {
+            ABSENT => Ok(None),
+            value if value < 0 => Err(wrong(measure, "0 or more", value)),
             // In 64 bits, in which measures cross: dividing 128 would be the slowest thing that most plans do.
-            Some(value) if self.raw(measure) % UNIT != 0 => Err(Rejection::out_of_range(
-                measure.name(),
-                format!("expected a whole number, found {value}"),
-            )),
-            value => Ok(value),
+            value if value % UNIT != 0 => Err(wrong(measure, "a whole number", value)),
+            value => Ok(Some(Nanos::from(value))),
         }
     }
 
@@ -157,6 +156,12 @@ impl<'a> Usage<'a> {
         self.attribute(attribute)
             .ok_or_else(|| Rejection::missing(attribute.name(), "this plan prices by it"))
     }
+}
+
+#[cold]
+fn wrong(measure: Measure, expected: &str, found: i64) -> Rejection {
+    let found = Nanos::from(found);
+    Rejection::out_of_range(measure.name(), format!("expected {expected}, found {found}"))
 }
 
 /// A period of the contract.

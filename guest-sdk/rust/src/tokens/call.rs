@@ -32,10 +32,11 @@ impl Line<'_> {
     }
 
     /// Posts the line as this charge.
+    #[inline]
     pub fn post<'o>(&self, charge: Charge<'o>) -> Result<Posted<'o>, Rejection> {
         match self.at_most {
             true => charge.amount(self.amount, self.quantity, || self.why()),
-            false => charge.at(self.rate, self.quantity, || self.why()),
+            false => charge.priced(self.rate, self.amount, self.quantity, || self.why()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The price list in the form in which events meet it: checked, exact, and looked up by name.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::rc::Rc;
 
 use farebox_money::Nanos;
@@ -8,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::{ALL, KINDS, Kind, TokenNames};
 use super::price_list::{Bracket, Model, Provider, ServiceTier, TokenList};
 use crate::{
-    Brackets, Decimal, Entries, Measure, Outcome, ParameterError, Per, Pointer, Quoted, Rate, Rejection,
-    Table, Usage,
+    Brackets, Decimal, Entries, Outcome, ParameterError, Per, Pointer, Quoted, Rate, Rejection, Table, Usage,
 };
 
 /// The terms of the price list itself, by name.
@@ -29,13 +30,12 @@ type Rates = [Option<Rate>; KINDS];
 pub(crate) struct PricedModel {
     name: String,
     brackets: Brackets<Rates>,
-    /// By name; the standard one is not among them.
-    service_tiers: Vec<(String, [Decimal; KINDS])>,
+    /// By name; the standard one is not among them. A table, as few events name one: what none names is not decoded.
+    service_tiers: Table<[Decimal; KINDS]>,
     /// By name.
-    regions: Vec<(String, Decimal)>,
+    regions: Table<Decimal>,
     /// What a quote assumes where the event is silent.
-    pub(crate) max_input: Option<Nanos>,
-    pub(crate) max_output: Option<Nanos>,
+    assumed: Assumed,
 }
 
 /// The prices of one request.
@@ -44,13 +44,21 @@ pub(crate) struct RequestRates<'m> {
     model: &'m str,
     /// The threshold that its prompt lies above.
     above: Option<Nanos>,
-    rates: Rates,
-    terms: String,
-    measures: [Measure; KINDS],
+    /// Those of the price list, or of the terms below.
+    rates: Cow<'m, Rates>,
+    terms: Terms<'m>,
+    names: &'m TokenNames,
+}
+
+/// Other terms than those of the price list, where an event asks for them.
+#[derive(Debug, Clone, Copy)]
+struct Terms<'m> {
+    service_tier: Option<&'m str>,
+    region: Option<&'m str>,
 }
 
 /// What a quote assumes where neither the event nor the model says it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Assumed {
     /// Instead of `input_tokens`.
     pub input_tokens: Option<u32>,
@@ -83,6 +91,10 @@ impl TokenPrices {
             for (name, model) in provider.models.iter() {
                 let place = models.key(name);
                 let priced = PricedModel::prepare(name, model, provider, assumed, &place, &mut errors);
+                let Some(priced) = priced else {
+                    errors.push(place.error("its service tiers and regions are too large"));
+                    continue;
+                };
                 let aliases = model.aliases.iter().map(String::as_str);
                 for taken in table.insert(std::iter::once(name).chain(aliases), &priced) {
                     errors.push(place.error(format!("the name {:?} is taken by another model", taken.name)));
@@ -115,6 +127,7 @@ impl TokenPrices {
 }
 
 impl PricedModel {
+    /// None where its terms are too large to be encoded.
     fn prepare(
         name: &str,
         model: &Model,
@@ -122,66 +135,30 @@ impl PricedModel {
         assumed: Assumed,
         place: &Pointer,
         errors: &mut Vec<ParameterError>,
-    ) -> PricedModel {
-        let priced = PricedModel {
+    ) -> Option<PricedModel> {
+        let brackets = brackets(model, place, errors);
+        let (service_tiers, regions) = (service_tiers(model, provider), regions(model, provider));
+        check_terms(&brackets, &service_tiers, &regions, place, errors);
+        Some(PricedModel {
             name: name.to_string(),
-            brackets: brackets(model, place, errors),
-            service_tiers: service_tiers(model, provider),
-            regions: regions(model, provider),
-            max_input: model
-                .max_input_tokens
-                .or(assumed.input_tokens)
-                .map(|tokens| Nanos::units(tokens.into())),
-            max_output: model
-                .max_output_tokens
-                .or(assumed.output_tokens)
-                .map(|tokens| Nanos::units(tokens.into())),
-        };
-        priced.check_terms(place, errors);
-        priced
-    }
-
-    /// Multiplies out every combination once, so that none can fail while an event waits.
-    fn check_terms(&self, place: &Pointer, errors: &mut Vec<ParameterError>) {
-        let ones = (STANDARD.to_string(), [Decimal::ONE; KINDS]);
-        let anywhere = (String::new(), Decimal::ONE);
-        for (tier, multipliers) in std::iter::once(&ones).chain(&self.service_tiers) {
-            if tier == STANDARD && multipliers != &ones.1 {
-                errors.push(
-                    place
-                        .key("service_tiers")
-                        .error("\"standard\" is the price list itself"),
-                );
-            }
-            for (region, factor) in std::iter::once(&anywhere).chain(&self.regions) {
-                let fits = self
-                    .brackets
-                    .up_to(Nanos::units(i64::from(u32::MAX)))
-                    .all(|(_, rates)| {
-                        ALL.iter().all(|kind| match rates[*kind as usize] {
-                            None => true,
-                            Some(rate) => multiplied(rate, multipliers[*kind as usize], Some(*factor))
-                                .is_ok_and(|rate| !rate.is_negative()),
-                        })
-                    });
-                if !fits {
-                    let terms = format!("service tier {tier:?}, inference region {region:?}");
-                    errors.push(place.error(format!(
-                        "{terms}: a price is negative, or has too many digits to be exact"
-                    )));
-                }
-            }
-        }
+            brackets,
+            service_tiers: table(&service_tiers)?,
+            regions: table(&regions)?,
+            assumed: Assumed {
+                input_tokens: model.max_input_tokens.or(assumed.input_tokens),
+                output_tokens: model.max_output_tokens.or(assumed.output_tokens),
+            },
+        })
     }
 
     /// The prices of a request whose prompt has that size.
-    pub(crate) fn rates(
-        &self,
-        names: &TokenNames,
+    pub(crate) fn rates<'m>(
+        &'m self,
+        names: &'m TokenNames,
         prompt: Nanos,
-        usage: &Usage<'_>,
+        usage: &Usage<'m>,
         outcome: &mut Outcome,
-    ) -> Result<RequestRates<'_>, Rejection> {
+    ) -> Result<RequestRates<'m>, Rejection> {
         let (above, rates) = self.brackets.at(prompt);
         let request = self.with_terms(names, above, rates, usage)?;
         outcome.explain("prompt", || (format!("{prompt} tokens"), request.bracket()));
@@ -191,9 +168,9 @@ impl PricedModel {
     /// The prices of every bracket that a prompt of at most that size can meet, each with the largest such size.
     pub(crate) fn rates_up_to<'m>(
         &'m self,
-        names: &TokenNames,
+        names: &'m TokenNames,
         prompt: Nanos,
-        usage: &Usage<'_>,
+        usage: &Usage<'m>,
     ) -> impl Iterator<Item = Result<(Nanos, RequestRates<'m>), Rejection>> {
         self.brackets.up_to(prompt).map(move |(end, rates)| {
             Ok((
@@ -204,49 +181,69 @@ impl PricedModel {
     }
 
     /// Puts the multipliers on that the event asks for.
-    fn with_terms(
-        &self,
-        names: &TokenNames,
+    #[inline]
+    fn with_terms<'m>(
+        &'m self,
+        names: &'m TokenNames,
         above: Option<Nanos>,
-        rates: &Rates,
-        usage: &Usage<'_>,
-    ) -> Result<RequestRates<'_>, Rejection> {
-        let tier = usage
-            .attribute(names.service_tier)
-            .filter(|tier| *tier != STANDARD);
-        let region = usage.attribute(names.inference_region);
-        let mut request = RequestRates {
+        rates: &'m Rates,
+        usage: &Usage<'m>,
+    ) -> Result<RequestRates<'m>, Rejection> {
+        let terms = Terms {
+            service_tier: usage
+                .attribute(names.service_tier)
+                .filter(|tier| *tier != STANDARD),
+            region: usage.attribute(names.inference_region),
+        };
+        Ok(RequestRates {
             model: &self.name,
             above,
-            rates: *rates,
-            terms: String::new(),
-            measures: names.measures,
-        };
-        if tier.is_none() && region.is_none() {
-            return Ok(request);
-        }
-        let multipliers = match tier {
+            rates: match terms.are_none() {
+                true => Cow::Borrowed(rates),
+                false => Cow::Owned(self.multiplied(*rates, terms)?),
+            },
+            terms,
+            names,
+        })
+    }
+
+    fn multiplied(&self, mut rates: Rates, terms: Terms<'_>) -> Result<Rates, Rejection> {
+        let multipliers = match terms.service_tier {
             None => [Decimal::ONE; KINDS],
-            Some(tier) => {
-                *named(&self.service_tiers, tier).ok_or_else(|| self.not_offered("service tier", tier))?
-            }
+            Some(tier) => *self
+                .service_tiers
+                .get(tier)
+                .ok_or_else(|| self.not_offered("service tier", tier))?,
         };
-        let factor = region
-            .map(|region| {
-                named(&self.regions, region).ok_or_else(|| self.not_offered("inference region", region))
-            })
-            .transpose()?;
-        for kind in ALL {
-            if let Some(rate) = &mut request.rates[kind as usize] {
-                *rate = multiplied(*rate, multipliers[kind as usize], factor.copied())?;
+        let factor = match terms.region {
+            None => None,
+            Some(region) => Some(
+                *self
+                    .regions
+                    .get(region)
+                    .ok_or_else(|| self.not_offered("inference region", region))?,
+            ),
+        };
+        for (rate, multiplier) in rates.iter_mut().zip(multipliers) {
+            if let Some(rate) = rate {
+                *rate = multiplied(*rate, multiplier, factor)?;
             }
         }
-        let terms = [("service tier", tier), ("inference region", region)];
-        request.terms = terms
-            .iter()
-            .filter_map(|(what, name)| Some(format!(", {what} {}", (*name)?)))
-            .collect();
-        Ok(request)
+        Ok(rates)
+    }
+
+    /// How long a prompt a quote assumes where the event is silent.
+    pub(crate) fn max_input(&self) -> Option<Nanos> {
+        self.assumed
+            .input_tokens
+            .map(|tokens| Nanos::units(tokens.into()))
+    }
+
+    /// How much it writes, likewise.
+    pub(crate) fn max_output(&self) -> Option<Nanos> {
+        self.assumed
+            .output_tokens
+            .map(|tokens| Nanos::units(tokens.into()))
     }
 
     /// Whether it writes text at all.
@@ -265,14 +262,18 @@ impl PricedModel {
 
 impl RequestRates<'_> {
     /// The price of a kind.
+    #[inline]
     pub(crate) fn of(&self, kind: Kind) -> Result<Rate, Rejection> {
-        self.rates[kind as usize].ok_or_else(|| {
-            Rejection::Unpriceable(format!(
-                "{} has no price for {}",
-                self.model,
-                self.measures[kind as usize].name()
-            ))
-        })
+        self.rates[kind as usize].ok_or_else(|| self.no_price(kind))
+    }
+
+    #[cold]
+    fn no_price(&self, kind: Kind) -> Rejection {
+        Rejection::Unpriceable(format!(
+            "{} has no price for {}",
+            self.model,
+            self.names.measure(kind).name()
+        ))
     }
 
     /// The price of a kind, if it has one.
@@ -299,10 +300,69 @@ impl RequestRates<'_> {
     }
 }
 
-fn named<'l, V>(list: &'l [(String, V)], name: &str) -> Option<&'l V> {
-    list.iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value)
+impl Terms<'_> {
+    fn are_none(&self) -> bool {
+        self.service_tier.is_none() && self.region.is_none()
+    }
+}
+
+impl fmt::Display for Terms<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let terms = [
+            ("service tier", self.service_tier),
+            ("inference region", self.region),
+        ];
+        terms.iter().try_for_each(|(what, name)| match name {
+            None => Ok(()),
+            Some(name) => write!(f, ", {what} {name}"),
+        })
+    }
+}
+
+/// Multiplies out every combination once, so that none can fail while an event waits.
+fn check_terms(
+    brackets: &Brackets<Rates>,
+    service_tiers: &[(String, [Decimal; KINDS])],
+    regions: &[(String, Decimal)],
+    place: &Pointer,
+    errors: &mut Vec<ParameterError>,
+) {
+    let ones = (STANDARD.to_string(), [Decimal::ONE; KINDS]);
+    let anywhere = (String::new(), Decimal::ONE);
+    for (tier, multipliers) in std::iter::once(&ones).chain(service_tiers) {
+        if tier == STANDARD && multipliers != &ones.1 {
+            errors.push(
+                place
+                    .key("service_tiers")
+                    .error("\"standard\" is the price list itself"),
+            );
+        }
+        for (region, factor) in std::iter::once(&anywhere).chain(regions) {
+            let fits = brackets
+                .up_to(Nanos::units(i64::from(u32::MAX)))
+                .all(|(_, rates)| {
+                    ALL.iter().all(|kind| match rates[*kind as usize] {
+                        None => true,
+                        Some(rate) => multiplied(rate, multipliers[*kind as usize], Some(*factor))
+                            .is_ok_and(|rate| !rate.is_negative()),
+                    })
+                });
+            if !fits {
+                let terms = format!("service tier {tier:?}, inference region {region:?}");
+                errors.push(place.error(format!(
+                    "{terms}: a price is negative, or has too many digits to be exact"
+                )));
+            }
+        }
+    }
+}
+
+fn table<V: Serialize>(entries: &[(String, V)]) -> Option<Table<V>> {
+    let mut table = Table::builder();
+    for (name, value) in entries {
+        table.insert(std::iter::once(name.as_str()), value);
+    }
+    table.build()
 }
 
 fn multiplied(rate: Rate, multiplier: Decimal, factor: Option<Decimal>) -> Result<Rate, Rejection> {

@@ -87,10 +87,14 @@ fn maximums(
         Rejection::missing(names.measure(kind).name(), message)
     };
     let input = &mut maximums[Kind::Input as usize];
-    *input = Some(input.or(model.max_input).ok_or_else(|| missing(Kind::Input))?);
+    *input = Some(input.or(model.max_input()).ok_or_else(|| missing(Kind::Input))?);
     if model.writes() {
         let output = &mut maximums[Kind::Output as usize];
-        *output = Some(output.or(model.max_output).ok_or_else(|| missing(Kind::Output))?);
+        *output = Some(
+            output
+                .or(model.max_output())
+                .ok_or_else(|| missing(Kind::Output))?,
+        );
     }
     Ok(maximums)
 }
