@@ -35,6 +35,10 @@ impl fmt::Display for ParametersRefused {
 
 impl std::error::Error for ParametersRefused {}
 
+/// Events as they cross to a plan: made once, priced as often as a measurement likes.
+#[derive(Debug, Clone)]
+pub struct Columns(wit::Batch);
+
 /// One subscription to a plan, without a host.
 pub struct Harness<P> {
     /// The time of events and changes that say none.
@@ -101,8 +105,20 @@ impl<P: Plan> Harness<P> {
 
     /// Prices several events in one batch, as the host would. Changes nothing.
     pub fn batch_of(&self, events: &[Event]) -> Vec<Result<Bill, Rejection>> {
+        self.bills(Exported::<P>::evaluate(self.columns_of(events).0))
+    }
+
+    /// Several events as they cross to the plan.
+    pub fn columns_of(&self, events: &[Event]) -> Columns {
         let rows: Vec<_> = events.iter().map(|event| (event, Purpose::Usage)).collect();
-        self.bills(Exported::<P>::evaluate(self.batch(&rows)))
+        Columns(self.batch(&rows))
+    }
+
+    /// What [`Harness::batch_of`] does without names: the plan gets a copy of the columns, and of its answer only is counted how
+    /// many events have a price. For measuring the plan itself. Changes nothing.
+    pub fn price_columns(&self, columns: &Columns) -> usize {
+        let outcomes = Exported::<P>::evaluate(columns.0.clone());
+        outcomes.results.iter().filter(|result| result.is_ok()).count()
     }
 
     /// Quotes several events in one batch, each as if the worst case of those before it had happened. Changes nothing.

@@ -36,7 +36,8 @@ const ATTRIBUTES: [(&str, &str); 3] = [
     ("agent", "assistant-eu"),
 ];
 
-/// Nanoseconds per event by size of the batch, sandboxed and native.
+/// Nanoseconds per event by size of the batch: sandboxed and native, both from an event with its names to what it costs by name,
+/// and of the native plan the part that is its own, from columns to columns.
 pub fn run(component: &Path, parameters: &Path, model: &str) -> anyhow::Result<Vec<Measured>> {
     let bytes = std::fs::read(component).with_context(|| format!("cannot read {}", component.display()))?;
     let parameters = std::fs::read_to_string(parameters)?;
@@ -51,6 +52,10 @@ pub fn run(component: &Path, parameters: &Path, model: &str) -> anyhow::Result<V
         all.push(Measured::nanos(
             format!("plan_native_{size}"),
             natively(&native, model, size)?,
+        ));
+        all.push(Measured::nanos(
+            format!("plan_native_columns_{size}"),
+            columns_natively(&native, model, size)?,
         ));
     }
     Ok(all)
@@ -124,14 +129,7 @@ fn sandboxed(runtime: &Runtime, revision: &Arc<Revision>, model: &str, size: usi
 }
 
 fn natively(plan: &Harness<PerToken>, model: &str, size: usize) -> anyhow::Result<u64> {
-    let mut event = Event::new("llm.call").attribute("model", model);
-    for (name, value) in ATTRIBUTES {
-        event = event.attribute(name, value);
-    }
-    for (name, value) in MEASURES {
-        event = event.measure(name, value);
-    }
-    let events = vec![event; size];
+    let events = events(model, size);
     median(size, || {
         let bills = black_box(plan.batch_of(black_box(&events)));
         match bills.iter().all(Result::is_ok) {
@@ -139,4 +137,25 @@ fn natively(plan: &Harness<PerToken>, model: &str, size: usize) -> anyhow::Resul
             false => bail!("the plan does not price natively: {bills:?}"),
         }
     })
+}
+
+fn columns_natively(plan: &Harness<PerToken>, model: &str, size: usize) -> anyhow::Result<u64> {
+    let columns = plan.columns_of(&events(model, size));
+    median(size, || {
+        match black_box(plan.price_columns(black_box(&columns))) {
+            priced if priced == size => Ok(()),
+            priced => bail!("the plan prices {priced} of {size} natively"),
+        }
+    })
+}
+
+fn events(model: &str, size: usize) -> Vec<Event> {
+    let mut event = Event::new("llm.call").attribute("model", model);
+    for (name, value) in ATTRIBUTES {
+        event = event.attribute(name, value);
+    }
+    for (name, value) in MEASURES {
+        event = event.measure(name, value);
+    }
+    vec![event; size]
 }

@@ -154,7 +154,8 @@ impl Report {
              from when a call was planned.\n\
              _written: bytes that the disk wrote for an event of _bytes, journal, state and all that is made of them.\n\
              _processor: time of processors that the server took for an event. _stolen: of the machine's, what others had.\n\
-             _records_a_sync: calls that shared a sync. redis, postgresql: the same debit without a price."
+             _records_a_sync: calls that shared a sync. redis, postgresql: the same debit without a price.\n\
+             plan_: from events with names to prices with names. plan_native_columns: the plan's own part of it."
         )
     }
 }
