@@ -1,41 +1,39 @@
 //! A soak: for as long as one has time, at four fifths of what the server can do, in parts, each with its rate and times, and
 //! with what it took of memory, processors and the disk. What is flat is well; what grows tells itself.
 
-use super::report::{AGAIN, EVENTS, Measured, SOAK};
+use super::report::{AGAIN, EVENTS, MOST, Measured, SOAK};
 use super::{BATCHES, Batches, Bench, SENDERS, SETTLING, float, value_of};
 use crate::server::Server;
 use crate::terminal::Part;
 
 /// Parts that are told.
 const PARTS: u64 = 10;
-/// Of the rate that was measured before, this many percent are sent.
+/// Of the rate at full speed, this many percent are sent.
 const PERCENT: u64 = 80;
+/// For so many seconds events are sent at full speed before: long enough that what answers leave for later falls into it, which a
+/// load of two seconds is too short for.
+const MOST_SECONDS: u64 = 30;
 /// A load lasts a fifth longer than it is told, because it warms up first.
 const WITHOUT_WARM_UP: (u64, u64) = (5, 6);
 
 impl Bench<'_> {
-    /// Sends events for so many minutes, at four fifths of the rate that was measured; then that is measured again, behind all
-    /// of them.
+    /// Sends events at full speed for half a minute, then for so many minutes at four fifths of that rate; then what
+    /// `events_4x2000` measures is measured again, behind all of them.
     pub(super) fn soak(&self, server: &Server, measured: &mut Vec<Measured>) -> anyhow::Result<()> {
         let minutes = self.options.soak;
         if minutes == 0 {
             return Ok(());
         }
-        let rate = (whole(value_of(measured, EVENTS)?) * PERCENT / 100).max(1);
-        measured.push(Measured::new(SOAK, float(rate), "1/s"));
         let part = Part::silent("soak");
+        let most = self.stretch(server, MOST, MOST_SECONDS, None, measured)?;
+        std::thread::sleep(SETTLING);
+        let rate = (whole(most) * PERCENT / 100).max(1);
+        measured.push(Measured::new(SOAK, float(rate), "1/s"));
         let (share, of) = WITHOUT_WARM_UP;
         let seconds = (minutes * 60 * share / of / PARTS).max(1);
         for number in 1..=PARTS {
             let name = format!("soak_{number:02}");
-            let mut command = self.against_for(seconds, server, "events", SENDERS, &name);
-            command.args(["--connections", "4", "--batch", "2000", "--name", &name]);
-            command.args(["--rate", &rate.to_string()]);
-            let before = self.spent(server)?;
-            let told = self.ask(&mut command)?;
-            let events = value_of(&told, &format!("{name}_sent"))?;
-            measured.extend(told);
-            measured.extend(self.spent(server)?.since(&before, &name, events));
+            self.stretch(server, &name, seconds, Some(rate), measured)?;
             let resident = float(server.resident_mib()?);
             measured.push(Measured::new(format!("{name}_resident"), resident, "MiB"));
             part.now(&format!("{number} of {PARTS}, {:.0} events", sent(measured)));
@@ -48,6 +46,28 @@ impl Bench<'_> {
         }
         measured.push(Measured::new("ids_in_the_end", sent(measured), ""));
         Ok(())
+    }
+
+    /// Sends events at this rate, or as fast as it goes, and tells what that took. Gives the rate that there was.
+    fn stretch(
+        &self,
+        server: &Server,
+        name: &str,
+        seconds: u64,
+        rate: Option<u64>,
+        measured: &mut Vec<Measured>,
+    ) -> anyhow::Result<f64> {
+        let mut command = self.against_for(seconds, server, "events", SENDERS, name);
+        command.args(["--connections", "4", "--batch", "2000", "--name", name]);
+        if let Some(rate) = rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
+        let before = self.spent(server)?;
+        let told = self.ask(&mut command)?;
+        let (rate, events) = (value_of(&told, name)?, value_of(&told, &format!("{name}_sent"))?);
+        measured.extend(told);
+        measured.extend(self.spent(server)?.since(&before, name, events));
+        Ok(rate)
     }
 }
 
