@@ -32,8 +32,8 @@ fn operations() -> u64 {
 #[test]
 fn fixed_seeds() {
     let mut all = Tally::default();
-    // With 4 and 5 states are taken over, with 19 something is answered late.
-    for seed in (2..=6).chain([19]) {
+    // With 4 and 5 states are taken over, with 12 something is answered late.
+    for seed in (2..=6).chain([12]) {
         all.add(&simulate(seed, operations()).0);
     }
     // Everything that is there to go wrong did, or this proves nothing.
