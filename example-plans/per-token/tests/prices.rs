@@ -55,6 +55,22 @@ fn refuse(result: Result<farebox_plan::testing::Bill, Rejection>, name: &str, pr
 }
 
 #[test]
+fn columns_are_priced_as_their_events_are() {
+    let plan = plan();
+    let events = [
+        call("gpt-5", "in=1"),
+        call("no-such-model", "in=1"),
+        call("gpt-5", "out=1"),
+    ];
+    let columns = plan.columns_of(&events);
+    // The one without a price is not counted; and what was priced once can be priced again.
+    assert_eq!(
+        [plan.price_columns(&columns), plan.price_columns(&columns)],
+        [2, 2]
+    );
+}
+
+#[test]
 fn list_prices() {
     // 1,200 x 3 + 4,000 x 3.75 + 20,000 x 0.30 + 800 x 15 = 3,600 + 15,000 + 6,000 + 12,000 = 36,600 millionths
     check(
