@@ -214,8 +214,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Places are in the order of commits, and times need not be: lanes decide side by side, and clocks are set back. So what comes
-    /// right behind an item that is kept may itself be too old to be told, and then whoever reads on must hear of it.
+    /// Places are in the order of commits, and times need not be: lanes decide side by side, and clocks are set back. So what
+    /// comes right behind an item that is kept may itself be too old to be told, and then whoever reads on must hear of it.
     fn expects_refusal(&self, after: &FeedCursor, shown_since: Timestamp) -> anyhow::Result<()> {
         let behind = self.told.values().filter(|(cursor, _)| cursor > after);
         let next = behind.min_by_key(|(cursor, _)| *cursor);
