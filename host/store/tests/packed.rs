@@ -46,12 +46,13 @@ fn everything_reads_as_before() {
     let (mut workload, mut random) = (Workload::default(), SmallRng::seed_from_u64(1));
     let store = open(dir.path()).unwrap();
     work(&store, &mut workload, &mut random, 60);
-    let written = files(dir.path(), "journal").len();
     let packed = store.pack_now().unwrap();
     assert!(packed >= 2, "{packed}");
     assert_eq!(store.pack_now().unwrap(), 0, "once is enough");
-    assert_eq!(files(dir.path(), "packed").len() as u64, packed);
-    assert_eq!(files(dir.path(), "journal").len() as u64, written as u64 - packed);
+    // Each in the place of what was written; meanwhile the next segment may be made.
+    let places = files(dir.path(), "packed");
+    assert_eq!(places.len() as u64, packed);
+    assert!(places.iter().all(|path| !path.with_extension("journal").exists()));
     assert_eq!(dump(&store, workload.ids), dump(&workload.model, workload.ids));
     // It goes on, and what is sealed then is packed too.
     work(&store, &mut workload, &mut random, 40);
