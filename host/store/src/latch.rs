@@ -3,17 +3,32 @@
 //! A sync that failed is never tried again: the kernel may have dropped the pages and report success the second time.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::contract::StoreError;
 
-/// Open until something fails; then shut for ever.
+/// Open until something fails or the store is closed; then shut for ever.
 #[derive(Debug, Default)]
-pub(crate) struct Latch(OnceLock<String>);
+pub(crate) struct Latch {
+    failure: OnceLock<String>,
+    is_closed: AtomicBool,
+}
 
 impl Latch {
-    /// The error of the first failure, if there was one.
+    /// The error of the first failure, if there was one; or that the store is closed.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        match self.0.get() {
+        self.check_failure()?;
+        match self.is_closed.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(StoreError::Stopped {
+                reason: "it was closed".into(),
+            }),
+        }
+    }
+
+    /// The error of the first failure, if there was one: what fails while a store closes is told as well.
+    pub(crate) fn check_failure(&self) -> Result<(), StoreError> {
+        match self.failure.get() {
             None => Ok(()),
             Some(reason) => Err(StoreError::Stopped {
                 reason: reason.clone(),
@@ -23,17 +38,17 @@ impl Latch {
 
     /// Stops the store; the answer is the error to give (of the first failure, if this is not the first).
     pub(crate) fn stop(&self, reason: String) -> StoreError {
-        if self.0.set(reason.clone()).is_ok() {
+        if self.failure.set(reason.clone()).is_ok() {
             tracing::error!(reason, "the store has stopped");
         }
         StoreError::Stopped {
-            reason: self.0.get().cloned().unwrap_or(reason),
+            reason: self.failure.get().cloned().unwrap_or(reason),
         }
     }
 
-    /// Closes the store: the same as stopping, but nobody must act.
+    /// Closes the store: nothing more is accepted, and nobody must act.
     pub(crate) fn close(&self) {
-        let _ = self.0.set("it was closed".into());
+        self.is_closed.store(true, Ordering::Release);
     }
 
     /// Stops the store if the thread that holds this ends by a panic.
@@ -68,5 +83,16 @@ mod tests {
         assert!(latch.stop("second".into()).to_string().contains("first"));
         latch.close();
         assert!(latch.check().unwrap_err().to_string().contains("first"));
+    }
+
+    #[test]
+    fn what_fails_while_the_store_closes_is_told() {
+        let latch = Latch::default();
+        latch.close();
+        assert!(latch.check().unwrap_err().to_string().contains("closed"));
+        latch.check_failure().unwrap();
+        assert!(latch.stop("no room".into()).to_string().contains("no room"));
+        assert!(latch.check().unwrap_err().to_string().contains("no room"));
+        assert!(latch.check_failure().is_err());
     }
 }

@@ -13,6 +13,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{Error, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -402,8 +403,39 @@ impl Rows {
     }
 }
 
+/// A disk without room says nothing about the state: making it anew would not help.
 fn unusable(error: &sled::Error) -> StoreError {
-    StoreError::State {
-        what: error.to_string(),
+    match error {
+        sled::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            StoreError::Io {
+                doing: "writing the state".into(),
+                source: error
+                    .raw_os_error()
+                    .map_or_else(|| error.kind().into(), Error::from_raw_os_error),
+            }
+        }
+        error => StoreError::State {
+            what: error.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_no_reason_to_make_the_state_anew() {
+        let full = sled::Error::Io(Error::from_raw_os_error(28));
+        let told = unusable(&full).to_string();
+        assert!(
+            told.contains("writing the state") && told.contains("os error 28"),
+            "{told}"
+        );
+        assert!(!told.contains("rebuild"), "{told}");
+        let broken = sled::Error::Io(Error::from_raw_os_error(5));
+        assert!(matches!(unusable(&broken), StoreError::State { .. }));
     }
 }

@@ -241,6 +241,7 @@ impl JournalStore {
         self.pending.end(Ending::Drained);
         threads::join(self.threads.lock().materialiser.take());
         while self.work_by_hand(Chore::State)? {}
+        self.latch.check_failure()?;
         if !self.pending.is_empty() {
             // The journal has it all: the next open brings the state up to it.
             return Err(StoreError::Stopped {
@@ -256,8 +257,10 @@ impl JournalStore {
             applied: end,
             durable: end,
         };
-        self.state.apply(&crate::state::Changes::new(), &meta)?;
-        self.state.sync()
+        // The journal has it all, whatever fails here: the next open brings the state up to it.
+        let applied = self.state.apply(&crate::state::Changes::new(), &meta);
+        let synced = applied.and_then(|()| self.state.sync());
+        synced.map_err(|error| self.latch.stop(error.to_string()))
     }
 }
 

@@ -249,8 +249,7 @@ async fn a_disk_that_is_full_loses_nothing() -> Result<()> {
     };
     let said = std::fs::read_to_string(said.path())?;
     println!("refused before the disk was full: {refused}; ended with {code:?}");
-    let stopped =
-        code == Some(STOPPED) && said.contains("Farebox has stopped") && said.contains("os error 28");
+    let stopped = code == Some(STOPPED) && said.contains("has stopped") && said.contains("os error 28");
     ensure!(
         stopped || (refused && code == Some(0)),
         "it ended with {code:?} and said {said}"
