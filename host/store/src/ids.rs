@@ -7,6 +7,7 @@
 //! Rejected: an index in sled (10 us a put, and random keys are its worst case: each sync would rewrite pages all over).
 
 pub(crate) mod archived;
+mod build;
 mod filter;
 mod forget;
 mod merge;
@@ -14,7 +15,6 @@ mod past;
 mod run;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -27,9 +27,6 @@ use crate::journal::frame::JournalId;
 use crate::journal::place::refused;
 use crate::journal::segments::{Segments, Span};
 use crate::journal::walk::{Frame, From};
-use crate::latch::Latch;
-use crate::limits::{ID_RUN_DAYS_MAX, ID_RUNS_MERGED};
-use merge::Merge;
 use run::{Cover, Entry, Held, Run, Times};
 
 /// See the module.
@@ -276,146 +273,6 @@ impl IdIndex {
         positions.dedup();
         Ok(positions)
     }
-
-    /// Does what there is to do until told to stop.
-    pub(crate) fn run(&self, segments: &Segments, latch: &Latch) {
-        let _guard = latch.guard("builder of id runs");
-        self.wake.lock().work = true; // what an earlier process left to do
-        loop {
-            {
-                let mut wake = self.wake.lock();
-                while !wake.work && !wake.stop {
-                    self.work.wait(&mut wake);
-                }
-                if wake.stop {
-                    return;
-                }
-                wake.work = false;
-            }
-            if let Err(error) = self.work(segments) {
-                // Ids that cannot leave memory would fill it: stop while every answer is still right.
-                let _ = latch.stop(format!("ids: {error}"));
-                return;
-            }
-        }
-    }
-
-    /// What must be done first, and then what there is time for.
-    fn work(&self, segments: &Segments) -> Result<(), StoreError> {
-        self.settle(segments)?;
-        while !self.wake.lock().stop {
-            match self.recall_one(segments) {
-                Ok(true) => self.settle(segments)?,
-                Ok(false) => break,
-                Err(error) => {
-                    // Histories are read instead, and it is tried again the next time.
-                    tracing::error!(%error, "runs of past ids cannot be made now; corrections of old events are slow until then");
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn stop(&self) {
-        self.wake.lock().stop = true;
-        self.work.notify_all();
-    }
-
-    /// Does by hand what [`IdIndex::run`] does. False: there was nothing to do.
-    pub(crate) fn work_by_hand(&self, segments: &Segments) -> Result<bool, StoreError> {
-        let is_behind = !self.places.read().sealed.is_empty() || self.run_to_forget().is_some();
-        match is_behind {
-            true => self.settle(segments).map(|()| true),
-            false => {
-                let recalled = self.recall_one(segments)?;
-                self.settle(segments).map(|()| recalled)
-            }
-        }
-    }
-
-    /// Writes the runs of all sealed segments and merges what there is to merge.
-    pub(crate) fn settle(&self, segments: &Segments) -> Result<(), StoreError> {
-        loop {
-            let next = self.places.read().sealed.first().cloned();
-            if let Some((span, ids)) = next {
-                let cover = Cover {
-                    base: span.base,
-                    end: span.end,
-                    level: 0,
-                    times: ids.times,
-                    ids: Held::All,
-                };
-                let run = self.write(cover, &ids)?;
-                let mut places = self.places.write();
-                places.insert(run, self.filter_bytes_max);
-                places.sealed.remove(0);
-            } else if !self.forget_one(segments)? && !self.merge(segments)? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn write(&self, cover: Cover, ids: &Ids) -> Result<Run, StoreError> {
-        let entries = ids.sorted();
-        Run::write(
-            &self.folder,
-            &self.journal,
-            cover,
-            entries.len(),
-            &mut entries.into_iter().map(Ok),
-        )
-        .map_err(refused("writing a run of ids in", &self.folder))
-    }
-
-    /// Merges the first neighbours of one level that are enough. False: there are none.
-    fn merge(&self, segments: &Segments) -> Result<bool, StoreError> {
-        let parts: Vec<Arc<Run>> = {
-            let places = self.places.read();
-            let ripe = |runs: &&[Arc<Run>]| {
-                let (times, ids) = together(runs);
-                let alike = runs.windows(2).all(|pair| {
-                    pair[0].cover.level == pair[1].cover.level
-                        && pair[0].cover.ids == pair[1].cover.ids
-                        && pair[0].cover.end == pair[1].cover.base
-                });
-                alike && (ids != Held::All || times.length() <= RUN_MICROS_MAX)
-            };
-            let mut windows = places
-                .runs
-                .windows(ID_RUNS_MERGED)
-                .chain(places.past.windows(ID_RUNS_MERGED));
-            match windows.find(ripe) {
-                Some(parts) => parts.to_vec(),
-                None => return Ok(false),
-            }
-        };
-        let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
-            return Ok(false);
-        };
-        let cover = Cover {
-            base: first.cover.base,
-            end: last.cover.end,
-            level: first.cover.level + 1,
-            times: together(&parts).0,
-            ids: first.cover.ids,
-        };
-        let count = parts.iter().map(|run| run.entries()).sum();
-        let written = Run::write(&self.folder, &self.journal, cover, count, &mut Merge::new(&parts));
-        let run = match written {
-            Ok(run) => run,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.write(cover, &from_journal(cover, segments)?)?
-            }
-            Err(error) => return Err(refused("merging runs of ids in", &self.folder)(error)),
-        };
-        self.places.write().insert(run, self.filter_bytes_max);
-        for part in parts {
-            // One that a damaged look-up removed before is gone already.
-            let _ = fs::remove_file(part.path());
-        }
-        Ok(true)
-    }
 }
 
 impl Places {
@@ -516,17 +373,6 @@ fn without_overlaps(mut runs: Vec<Run>) -> Result<Vec<Arc<Run>>, StoreError> {
         }
     }
     Ok(kept)
-}
-
-/// Longest stretch of time that one run with usage ids covers.
-const RUN_MICROS_MAX: i64 = ID_RUN_DAYS_MAX * 24 * 3_600 * 1_000_000;
-
-/// What a run of these would cover.
-fn together(runs: &[Arc<Run>]) -> (Times, Held) {
-    let times = runs
-        .iter()
-        .fold(Times::default(), |times, run| times.with(run.cover.times));
-    (times, runs.first().map_or(Held::All, |run| run.cover.ids))
 }
 
 /// The ids of a stretch of segments, read from the journal itself; of those that are archived, from what was kept of them.

@@ -7,7 +7,8 @@ mod scratch;
 use std::sync::Arc;
 
 use farebox_store::conformance::{BodyFold, Draft, id};
-use farebox_store::{JournalStore, Options, Store, StoreError, WalletKey, verify_journal};
+use farebox_store::disk::OsDisk;
+use farebox_store::{Chore, JournalStore, Options, Store, StoreError, WalletKey, verify_journal};
 use scratch::{options, scratch_dir};
 
 fn limit_of<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> &'static str {
@@ -159,4 +160,33 @@ fn damaged_and_missing_runs_of_ids_are_made_again() {
         }
         assert!(damaged > 0);
     }
+}
+
+/// A start that waited for merges would wait for minutes behind a hundred million ids.
+#[test]
+fn a_start_writes_missing_runs_of_ids_and_leaves_merging_them_for_later() {
+    let dir = scratch_dir();
+    let wallet = WalletKey::new("acme", "w");
+    let open =
+        || JournalStore::open_by_hand(Arc::new(OsDisk), dir.path(), options(), Arc::new(BodyFold)).unwrap();
+    let store = open();
+    for version in 0..400 {
+        let draft = Draft::new(&wallet, version).record(&[id(version)], &[1; 3000]);
+        store.commit(vec![draft.commit()]).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    for run in std::fs::read_dir(dir.path().join("ids")).unwrap() {
+        std::fs::remove_file(run.unwrap().path()).unwrap();
+    }
+    let segments = std::fs::read_dir(dir.path().join("journal")).unwrap().count() as u64;
+    let store = open();
+    let runs = store.id_cost().runs;
+    assert!(
+        runs > 4 && runs.abs_diff(segments) <= 2,
+        "{runs} runs of {segments} segments"
+    );
+    while store.work(Chore::Ids).unwrap() {}
+    assert!(store.id_cost().runs < runs, "merged: {:?}", store.id_cost());
+    assert!((0..400).all(|n| store.find(&wallet, id(n)).unwrap().len() == 1));
 }

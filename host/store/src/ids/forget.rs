@@ -68,14 +68,7 @@ impl IdIndex {
         };
         // Once to count, once to write: the filter is made for a number of ids.
         let count = old.iter().filter(taken).count();
-        let written = Run::write(
-            &self.folder,
-            &self.journal,
-            cover,
-            count,
-            &mut old.iter().filter(taken),
-        );
-        match written {
+        match self.write_long(cover, count, old.iter().filter(taken)) {
             Ok(run) => Ok(Ok(run)),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(cover)),
             Err(error) => Err(refused("writing a run of ids in", &self.folder)(error)),

@@ -105,7 +105,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Writes a run of entries that come sorted, durably, and opens it. `count` is how many there are.
+    /// Writes a run of entries that come sorted, durably, and opens it. `count` is how many there are. Where that fails,
+    /// nothing is left of it.
     pub(crate) fn write(
         folder: &Path,
         journal: &JournalId,
@@ -115,7 +116,22 @@ impl Run {
     ) -> io::Result<Run> {
         let path = folder.join(file_name(cover));
         let unfinished = path.with_extension("tmp");
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
+        let run = Run::write_as(&unfinished, path, journal, cover, count, entries);
+        if run.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        run
+    }
+
+    fn write_as(
+        unfinished: &Path,
+        path: PathBuf,
+        journal: &JournalId,
+        cover: Cover,
+        count: usize,
+        entries: &mut dyn Iterator<Item = io::Result<Entry>>,
+    ) -> io::Result<Run> {
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(unfinished)?);
         out.write_all(&[0; BLOCK_BYTES])?;
         // Who asks for what is forgotten asks seldom, and a filter would take memory for good.
         let is_past = cover.ids == Held::Past;
@@ -155,8 +171,10 @@ impl Run {
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.write_all_at(&header(journal, cover, count, filter.bytes().len(), crc), 0)?;
         file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        File::open(folder)?.sync_all()?;
+        fs::rename(unfinished, &path)?;
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
         let file = File::open(&path)?;
         Ok(Run {
             cover,

@@ -216,8 +216,8 @@ fn find_end(segments: &Arc<Segments>, ids: &IdIndex, meta: &Meta) -> Result<Tail
             && before.base != frame.base
         {
             ids.seal(before);
-            // At once, so that a journal without any runs does not have to fit in memory.
-            ids.settle(segments)?;
+            // At once, so that a journal without any runs does not have to fit in memory. Merging them waits for nobody.
+            ids.write_sealed()?;
         }
         current = segments.span_of(frame.base);
         ids.replay(frame, segments)
