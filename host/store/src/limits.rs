@@ -81,12 +81,11 @@ pub const STATE_CACHE_BYTES: u64 = 128 << 20;
 pub const STATE_ROW_BYTES_MAX: usize = 3 << 10;
 /// How long an open waits for sled to let go of a state that this process closed just before.
 pub const STATE_LOCK_WAIT_MS: u64 = 10_000;
-/// Bytes applied to the state after which it is synced, though the interval is not over.
-pub const STATE_SYNC_BYTES: usize = 32 << 20;
-/// Time after which applied changes are synced: bounds what a restart replays.
-pub const STATE_SYNC_INTERVAL_MS: u64 = 2_000;
-/// Least time between two passes over the state, so that a busy wallet's changes coalesce.
-pub const STATE_PASS_INTERVAL_MS: u64 = 1_000;
+/// Bytes of the journal that the state lacks with which a pass over it is due. A restart replays what the last synced pass
+/// lacks, so this bounds it, however fast records come.
+pub const STATE_PASS_JOURNAL_BYTES: u64 = 16 << 20;
+/// Time after which a pass is due though the journal has grown by less: the longer, the more of a wallet's changes coalesce.
+pub const STATE_PASS_INTERVAL_MS: u64 = 10_000;
 /// Bytes of rows of projections that are kept, and read, in memory until the state is synced, so that a row that changes with
 /// every step of a projection is written once. With more of them they are written at once.
 pub const PROJECTION_AHEAD_BYTES_MAX: usize = 32 << 20;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::contract::StoreError;
 use crate::latch::Latch;
-use crate::limits::{STATE_PASS_INTERVAL_MS, STATE_SYNC_BYTES, STATE_SYNC_INTERVAL_MS};
+use crate::limits::STATE_PASS_INTERVAL_MS;
 use crate::pending::{Pass, Pending, Taken};
 use crate::state::{Meta, State};
 
@@ -18,12 +18,6 @@ pub(crate) struct Materialiser {
     pub meta: Meta,
 }
 
-/// What was applied and not synced.
-struct Unsynced {
-    bytes: usize,
-    since: Instant,
-}
-
 impl Materialiser {
     pub(crate) fn run(mut self) {
         let latch = self.latch.clone();
@@ -33,28 +27,20 @@ impl Materialiser {
         }
     }
 
+    /// Each pass is synced at once, so that a restart goes on behind it; between two of them changes coalesce.
     fn passes(&mut self) -> Result<(), StoreError> {
-        let interval = Duration::from_millis(STATE_SYNC_INTERVAL_MS);
-        let mut unsynced: Option<Unsynced> = None;
+        let interval = Duration::from_millis(STATE_PASS_INTERVAL_MS);
         loop {
             match self.pending.take(interval) {
                 Taken::Pass(pass) => {
                     self.apply(&pass)?;
-                    let bytes = unsynced.as_ref().map_or(0, |unsynced| unsynced.bytes) + pass.bytes;
-                    let since = unsynced.map_or_else(Instant::now, |unsynced| unsynced.since);
-                    unsynced = Some(Unsynced { bytes, since });
                     drop(pass);
-                    self.pending.pause(Duration::from_millis(STATE_PASS_INTERVAL_MS));
+                    self.state.sync()?;
+                    self.pending.pause(interval);
                 }
+                Taken::Nothing if self.state.projection().is_old() => self.state.sync()?,
                 Taken::Nothing => {}
                 Taken::End => return Ok(()),
-            }
-            let is_due = |unsynced: &Unsynced| {
-                unsynced.bytes >= STATE_SYNC_BYTES || unsynced.since.elapsed() >= interval
-            };
-            if unsynced.as_ref().is_some_and(is_due) || self.state.projection().is_old() {
-                self.state.sync()?;
-                unsynced = None;
             }
         }
     }

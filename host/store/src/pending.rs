@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::contract::{PartKey, StoreError, WalletKey};
 use crate::heads::Head;
 use crate::latch::Latch;
+use crate::limits::STATE_PASS_JOURNAL_BYTES;
 use crate::state::{Change, Changes};
 
 /// How long a waiter sleeps before it looks whether the store has stopped.
@@ -42,6 +43,8 @@ struct Layers {
     applying_bytes: usize,
     /// End of the newest frame whose changes are here.
     reached: u64,
+    /// What that was when a pass began last.
+    taken: u64,
     end: Option<Ending>,
 }
 
@@ -59,7 +62,6 @@ pub(crate) enum Ending {
 pub(crate) struct Pass {
     pub changes: Arc<Changes>,
     pub applied: u64,
-    pub bytes: usize,
 }
 
 impl Pending {
@@ -71,6 +73,7 @@ impl Pending {
                 filling_bytes: 0,
                 applying_bytes: 0,
                 reached,
+                taken: reached,
                 end: None,
             }),
             work: Condvar::new(),
@@ -104,7 +107,7 @@ impl Pending {
     /// Adds what a frame changed; `end` is where the frame ends.
     pub(crate) fn add(&self, changes: impl Iterator<Item = (WalletKey, Change)>, end: u64) {
         let mut layers = self.layers.lock();
-        let (was_empty, bytes_before) = (layers.filling.is_empty(), layers.filling_bytes);
+        let (was_empty, was_due) = (layers.filling.is_empty(), layers.is_due(self.much()));
         for (wallet, change) in changes {
             let names = WALLET_BYTES + wallet.tenant().len() + wallet.wallet().len();
             let (mut more, mut less) = (0, 0);
@@ -128,9 +131,8 @@ impl Pending {
         layers.reached = end;
         #[expect(clippy::cast_precision_loss, reason = "a gauge; far below 2^52")]
         metrics::gauge!("farebox_store_pending_bytes").set(layers.bytes() as f64);
-        // Whoever takes waits for the first change, or pauses until much is here; each wake costs the caller's answer time.
-        let much = self.much();
-        if was_empty || (bytes_before < much && layers.filling_bytes >= much) {
+        // Whoever takes waits for the first change, or pauses until a pass is due; each wake costs the caller's answer time.
+        if was_empty || (!was_due && layers.is_due(self.much())) {
             self.work.notify_one();
         }
     }
@@ -216,18 +218,18 @@ impl Pending {
         let changes = Arc::new(std::mem::take(&mut layers.filling));
         layers.applying = changes.clone();
         layers.applying_bytes = std::mem::take(&mut layers.filling_bytes);
+        layers.taken = layers.reached;
         Taken::Pass(Pass {
             changes,
             applied: layers.reached,
-            bytes: layers.applying_bytes,
         })
     }
 
-    /// Waits before the next pass, so that changes coalesce; not when much is pending or the store closes.
+    /// Waits before the next pass, so that changes coalesce; not when one is due or the store closes.
     pub(crate) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut layers = self.layers.lock();
-        while layers.end.is_none() && layers.filling_bytes < self.much() {
+        while layers.end.is_none() && !layers.is_due(self.much()) {
             if self.work.wait_until(&mut layers, until).timed_out() {
                 break;
             }
@@ -284,6 +286,11 @@ impl Layers {
         self.filling_bytes + self.applying_bytes
     }
 
+    /// Whether the next pass no longer waits for more: much is in memory, or the journal is as far ahead as it is to be.
+    fn is_due(&self, much: usize) -> bool {
+        self.filling_bytes >= much || self.reached - self.taken >= STATE_PASS_JOURNAL_BYTES
+    }
+
     /// The layers that a wallet is in, older first.
     fn of(&self, wallet: &WalletKey) -> impl DoubleEndedIterator<Item = &Change> {
         [self.applying.get(wallet), self.filling.get(wallet)]
@@ -317,14 +324,18 @@ mod tests {
     /// Longer than any test lasts: whoever waits so long was not woken.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// Adds a part of so many bytes to a wallet.
-    fn add(pending: &Pending, wallet: &str, bytes: usize) {
+    /// Adds a part of so many bytes to a wallet, in a frame that ends there.
+    fn add_until(pending: &Pending, wallet: &str, bytes: usize, end: u64) {
         let parts = BTreeMap::from([(vec![1], Some(vec![0; bytes]))]);
         let change = Change {
             head: Head::default(),
             parts,
         };
-        pending.add(std::iter::once((WalletKey::new("t", wallet), change)), 1);
+        pending.add(std::iter::once((WalletKey::new("t", wallet), change)), end);
+    }
+
+    fn add(pending: &Pending, wallet: &str, bytes: usize) {
+        add_until(pending, wallet, bytes, 1);
     }
 
     /// Whether it ends, soon, while somebody does this.
@@ -353,5 +364,26 @@ mod tests {
         add(&pending, "b", 10);
         let pause = move || pauser.pause(PATIENCE);
         assert!(ends(pause, || add(&pending, "c", 25_000)), "a quarter");
+    }
+
+    #[test]
+    fn a_journal_that_runs_ahead_wakes_though_little_is_pending() {
+        let begin = 1 << 40; // how far it is ahead counts, and not where it is
+        let pending = Arc::new(Pending::new(begin, 100_000));
+        let pass_after = |grown: u64| {
+            let pauser = Arc::clone(&pending);
+            add_until(&pending, "a", 10, begin + grown - 1);
+            let pause = move || pauser.pause(PATIENCE);
+            assert!(
+                ends(pause, || add_until(&pending, "a", 10, begin + grown)),
+                "{grown}"
+            );
+            assert!(matches!(pending.take(PATIENCE), Taken::Pass(pass) if pass.applied == begin + grown));
+            pending.applied();
+        };
+        // Of one busy wallet only the newest change is kept; from each pass on it is counted anew.
+        pass_after(16 << 20);
+        pass_after(32 << 20);
+        assert!(!pending.layers.lock().is_due(pending.much()));
     }
 }

@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use crate::limits::{PROJECTION_AHEAD_BYTES_MAX, STATE_SYNC_INTERVAL_MS};
+use crate::limits::{PROJECTION_AHEAD_BYTES_MAX, STATE_PASS_INTERVAL_MS};
 use crate::projections::{Position, ProjectionChange, ProjectionRow};
 
 /// What a row takes here besides its key and value, about.
@@ -46,7 +46,7 @@ impl Ahead {
 
     /// Whether something has been here for as long as it may be.
     pub fn is_old(&self) -> bool {
-        let interval = Duration::from_millis(STATE_SYNC_INTERVAL_MS);
+        let interval = Duration::from_millis(STATE_PASS_INTERVAL_MS);
         self.since.is_some_and(|since| since.elapsed() >= interval)
     }
 
