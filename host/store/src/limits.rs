@@ -79,6 +79,8 @@ pub const STATE_CACHE_BYTES: u64 = 128 << 20;
 /// Largest value of a row of the state. sled keeps up to 17 of them in a page, and a page beyond a quarter of its segment
 /// goes to a file that is never synced; rows of this size stay far below.
 pub const STATE_ROW_BYTES_MAX: usize = 3 << 10;
+/// How long an open waits for the lock of its folder. Longer only where another process works there.
+pub const LOCK_WAIT_MS: u64 = 500;
 /// How long an open waits for sled to let go of a state that this process closed just before.
 pub const STATE_LOCK_WAIT_MS: u64 = 10_000;
 /// Bytes of the journal that the state lacks with which a pass over it is due. A restart replays what the last synced pass

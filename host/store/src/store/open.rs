@@ -5,6 +5,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -25,6 +26,7 @@ use crate::journal::prepare::Preparer;
 use crate::journal::segments::{Access, Segments, Span};
 use crate::journal::walk::{From, Tail};
 use crate::latch::Latch;
+use crate::limits::LOCK_WAIT_MS;
 use crate::materialise::Materialiser;
 use crate::pending::Pending;
 use crate::room::DiskRoom;
@@ -85,8 +87,10 @@ impl Lock {
         Lock::of(&folders.dir)
     }
 
-    /// Of any folder that one process at a time may work in.
+    /// Of any folder that one process at a time may work in. It is waited for a moment: a process that is being started has all
+    /// that is open in its parent, until it becomes its own program.
     pub(crate) fn of(folder: &Path) -> Result<Lock, StoreError> {
+        let until = Instant::now() + Duration::from_millis(LOCK_WAIT_MS);
         let path = folder.join("lock");
         let file = File::options()
             .create(true)
@@ -94,12 +98,19 @@ impl Lock {
             .write(true)
             .open(&path)
             .map_err(refused("opening", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-                path: folder.display().to_string(),
-            }),
-            Err(TryLockError::Error(error)) => Err(refused("locking", &path)(error)),
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Locked {
+                        path: folder.display().to_string(),
+                    });
+                }
+                Err(TryLockError::Error(error)) => return Err(refused("locking", &path)(error)),
+            }
         }
     }
 }
@@ -292,4 +303,23 @@ fn start(
     let builder = threads::spawn("farebox-ids", move || ids.run(&segments, &latch))?;
     store.threads.lock().ids = Some(builder);
     Ok(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_let_go_of_soon_is_waited_for_and_another_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Lock::of(folder.path()).unwrap();
+        assert!(matches!(Lock::of(folder.path()), Err(StoreError::Locked { .. })));
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(LOCK_WAIT_MS / 10));
+                drop(held);
+            });
+            Lock::of(folder.path()).unwrap();
+        });
+    }
 }
