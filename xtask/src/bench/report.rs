@@ -256,7 +256,7 @@ const JSON: &str = "events_json_4x2000";
 const CLOUDEVENTS: &str = "events_cloudevents_4x2000";
 /// The same behind a soak.
 pub const AGAIN: &str = "events_again_4x2000";
-/// What a server can do for half a minute, before a soak.
+/// What a server can do for a tenth of a soak, before it.
 pub const MOST: &str = "soak_most";
 /// The rate of a soak, and its parts are `soak_01` and so on.
 pub const SOAK: &str = "soak_rate";

@@ -10,14 +10,14 @@ use crate::terminal::Part;
 const PARTS: u64 = 10;
 /// Of the rate at full speed, this many percent are sent.
 const PERCENT: u64 = 80;
-/// For so many seconds events are sent at full speed before: long enough that what answers leave for later falls into it, which a
-/// load of two seconds is too short for.
-const MOST_SECONDS: u64 = 30;
+/// Events are sent at full speed before for as long as a part lasts, and for so many seconds at least: what answers leave for
+/// later (compressing, merging) has to fall into it, or more is found than can be gone on with.
+const MOST_SECONDS_MIN: u64 = 30;
 /// A load lasts a fifth longer than it is told, because it warms up first.
 const WITHOUT_WARM_UP: (u64, u64) = (5, 6);
 
 impl Bench<'_> {
-    /// Sends events at full speed for half a minute, then for so many minutes at four fifths of that rate; then what
+    /// Sends events at full speed for as long as a part lasts, then for so many minutes at four fifths of that rate; then what
     /// `events_4x2000` measures is measured again, behind all of them.
     pub(super) fn soak(&self, server: &Server, measured: &mut Vec<Measured>) -> anyhow::Result<()> {
         let minutes = self.options.soak;
@@ -25,12 +25,12 @@ impl Bench<'_> {
             return Ok(());
         }
         let part = Part::silent("soak");
-        let most = self.stretch(server, MOST, MOST_SECONDS, None, measured)?;
+        let (share, of) = WITHOUT_WARM_UP;
+        let seconds = (minutes * 60 * share / of / PARTS).max(1);
+        let most = self.stretch(server, MOST, seconds.max(MOST_SECONDS_MIN), None, measured)?;
         std::thread::sleep(SETTLING);
         let rate = (whole(most) * PERCENT / 100).max(1);
         measured.push(Measured::new(SOAK, float(rate), "1/s"));
-        let (share, of) = WITHOUT_WARM_UP;
-        let seconds = (minutes * 60 * share / of / PARTS).max(1);
         for number in 1..=PARTS {
             let name = format!("soak_{number:02}");
             self.stretch(server, &name, seconds, Some(rate), measured)?;
