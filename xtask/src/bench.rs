@@ -96,8 +96,8 @@ pub struct Options {
     /// Measure a load of events of so many customers, too. Making a million takes some minutes.
     #[arg(long, value_name = "N", default_value_t = 0)]
     wallets: u32,
-    /// Send events for so many minutes behind the loads, at four fifths of the rate that there is at full speed for a tenth of that
-    /// time before, and measure `events_4x2000` again. Ten million events take some 2 GB of disk.
+    /// Send events for so many minutes behind the loads, at four fifths of the rate that there is at full speed for a tenth of
+    /// that time before, and measure `events_4x2000` again. Ten million events take some 2 GB of disk.
     #[arg(long, value_name = "MINUTES", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=1440))]
     soak: u64,

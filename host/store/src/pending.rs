@@ -176,30 +176,62 @@ impl Pending {
             .find_map(|change| change.parts.get(key).cloned())
     }
 
-    /// Wallets of a tenant that are not in the state as they are now, with what is due for them.
-    pub(crate) fn dues_of(&self, tenant: &str) -> BTreeMap<WalletKey, Option<i64>> {
+    /// Whether the wallet is not in the state as it is now.
+    pub(crate) fn knows(&self, wallet: &WalletKey) -> bool {
+        self.layers.lock().of(wallet).next().is_some()
+    }
+
+    /// Lays what is pending over what the state says is due for a tenant at or before `until`. Looked at are all wallets that
+    /// wait, and copied those that are due: each sweep asks for this, and commits wait meanwhile.
+    pub(crate) fn overlay_dues(&self, tenant: &str, until: i64, dues: &mut Vec<(i64, WalletKey)>) {
         let layers = self.layers.lock();
+        dues.retain(|(_, wallet)| layers.of(wallet).next().is_none());
         let first = WalletKey::new(tenant, "");
-        let of_tenant = |changes: &Changes| -> Vec<(WalletKey, Option<i64>)> {
+        let due = |change: &Change| change.head.due.filter(|due| *due <= until);
+        let of_tenant = |changes: &'_ Changes, newer: Option<&Changes>| -> Vec<(i64, WalletKey)> {
             let changes = changes.range(&first..);
             changes
                 .take_while(|(wallet, _)| wallet.tenant() == tenant)
-                .map(|(wallet, change)| (wallet.clone(), change.head.due))
+                .filter_map(|(wallet, change)| Some((due(change)?, wallet)))
+                .filter(|(_, wallet)| newer.is_none_or(|newer| !newer.contains_key(wallet)))
+                .map(|(due, wallet)| (due, wallet.clone()))
                 .collect()
         };
-        let mut dues: BTreeMap<_, _> = of_tenant(&layers.applying).into_iter().collect();
-        dues.extend(of_tenant(&layers.filling));
-        dues
+        dues.extend(of_tenant(&layers.applying, Some(&layers.filling)));
+        dues.extend(of_tenant(&layers.filling, None));
     }
 
-    /// All wallets that are not in the state as they are now, with what is due for them, in order.
-    pub(crate) fn dues(&self) -> Vec<(WalletKey, Option<i64>)> {
+    /// The first wallets of a tenant behind `after` that are not in the state as they are now, control plane included, at most
+    /// `limit` of each layer.
+    pub(crate) fn wallets_of(&self, tenant: &str, after: Option<&str>, limit: usize) -> Vec<WalletKey> {
         let layers = self.layers.lock();
-        let all: BTreeMap<_, _> = (layers.applying.iter())
-            .chain(&layers.filling)
-            .map(|(wallet, change)| (wallet.clone(), change.head.due))
-            .collect();
-        all.into_iter().collect()
+        let first = WalletKey::new(tenant, after.unwrap_or_default());
+        let of_tenant = |changes: &Changes| -> Vec<WalletKey> {
+            let wallets = changes.range(&first..).map(|(wallet, _)| wallet);
+            wallets
+                .take_while(|wallet| wallet.tenant() == tenant)
+                .filter(|wallet| after.is_none_or(|after| wallet.wallet() > after))
+                .take(limit)
+                .cloned()
+                .collect()
+        };
+        let mut wallets = of_tenant(&layers.applying);
+        wallets.extend(of_tenant(&layers.filling));
+        wallets
+    }
+
+    /// The tenants behind `after` of whom something is not in the state, some of them twice.
+    pub(crate) fn tenants(&self, after: Option<&str>) -> Vec<String> {
+        let layers = self.layers.lock();
+        let mut tenants: Vec<String> = Vec::new();
+        for wallet in layers.applying.keys().chain(layers.filling.keys()) {
+            let tenant = wallet.tenant();
+            let is_new = tenants.last().is_none_or(|last| last != tenant);
+            if is_new && after.is_none_or(|after| tenant > after) {
+                tenants.push(tenant.to_string());
+            }
+        }
+        tenants
     }
 
     /// Takes everything for the next pass, or waits for it.
@@ -364,6 +396,37 @@ mod tests {
         add(&pending, "b", 10);
         let pause = move || pauser.pause(PATIENCE);
         assert!(ends(pause, || add(&pending, "c", 25_000)), "a quarter");
+    }
+
+    #[test]
+    fn what_is_due_is_as_the_newest_change_says() {
+        let pending = Pending::new(0, 100_000);
+        let is_due = |tenant: &str, wallet: &str, due: Option<i64>| {
+            let mut change = Change::default();
+            change.head.due = due;
+            pending.add(std::iter::once((WalletKey::new(tenant, wallet), change)), 1);
+        };
+        is_due("t", "paid", Some(5));
+        is_due("t", "soon", Some(3));
+        assert!(matches!(pending.take(PATIENCE), Taken::Pass(_)));
+        is_due("t", "paid", None);
+        is_due("t", "later", Some(9));
+        is_due("u", "other", Some(1));
+        let due = |at: i64, wallet: &str| (at, WalletKey::new("t", wallet));
+        let mut dues = vec![due(4, "as it was"), due(5, "paid"), due(6, "later")];
+        pending.overlay_dues("t", 8, &mut dues);
+        assert_eq!(dues, [due(4, "as it was"), due(3, "soon")]);
+        assert!(
+            pending.knows(&WalletKey::new("t", "soon")) && !pending.knows(&WalletKey::new("t", "as it was"))
+        );
+        let names = |after, limit| -> Vec<String> {
+            let wallets = pending.wallets_of("t", after, limit);
+            wallets.iter().map(|wallet| wallet.wallet().to_string()).collect()
+        };
+        assert_eq!(names(None, 1), ["paid", "later"], "the first of each layer");
+        assert_eq!(names(Some("later"), 9), ["paid", "soon", "paid"]);
+        assert_eq!(pending.tenants(None), ["t", "u"]);
+        assert_eq!(pending.tenants(Some("t")), ["u"]);
     }
 
     #[test]

@@ -134,18 +134,14 @@ impl JournalStore {
             return Ok(Vec::new());
         }
         let _state = self.pending.hold_state();
-        let pending = self.pending.dues_of(tenant);
         let mut dues = Vec::new();
         self.state.due(tenant, until, &mut |instant, wallet| {
-            if !pending.contains_key(&wallet) {
+            if !self.pending.knows(&wallet) {
                 dues.push((instant, wallet));
             }
             dues.len() < limit
         })?;
-        let newer = pending
-            .into_iter()
-            .filter_map(|(wallet, due)| Some((due?, wallet)));
-        dues.extend(newer.filter(|due| due.0 <= until));
+        self.pending.overlay_dues(tenant, until, &mut dues);
         dues.sort_unstable();
         dues.truncate(limit);
         Ok(dues)
@@ -161,11 +157,9 @@ impl JournalStore {
             return Ok(Vec::new());
         }
         let _state = self.pending.hold_state();
-        let mut wallets: Vec<WalletKey> = (self.pending.dues().into_iter())
-            .map(|(wallet, _)| wallet)
-            .filter(|wallet| wallet.tenant() == tenant && !wallet.is_control())
-            .filter(|wallet| after.is_none_or(|after| wallet.wallet() > after))
-            .collect();
+        // One more, as the control plane may be among them.
+        let mut wallets = self.pending.wallets_of(tenant, after, limit.saturating_add(1));
+        wallets.retain(|wallet| !wallet.is_control());
         let mut found = 0;
         self.state.wallets(tenant, after, &mut |wallet| {
             if !wallet.is_control() {
@@ -182,10 +176,7 @@ impl JournalStore {
 
     pub(super) fn tenants_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
         let _state = self.pending.hold_state();
-        let mut tenants: Vec<String> = (self.pending.dues().into_iter())
-            .map(|(wallet, _)| wallet.tenant().to_string())
-            .filter(|tenant| after.is_none_or(|after| tenant.as_str() > after))
-            .collect();
+        let mut tenants = self.pending.tenants(after);
         let mut at = after.map(str::to_string);
         for _ in 0..limit {
             let Some(tenant) = self.state.tenant_after(at.as_deref())? else {
