@@ -114,6 +114,16 @@ fn an_id_of_a_complete_segment_takes_less_than_two_bytes_of_memory() {
     assert!(cost.disk_bytes < cost.ids_in_runs * 27, "{cost:?}");
 }
 
+/// 400 records with an id each, in many segments; closed.
+fn fill(store: JournalStore, wallet: &WalletKey) {
+    for version in 0..400 {
+        let draft = Draft::new(wallet, version).record(&[id(version)], &[1; 3000]);
+        store.commit(vec![draft.commit()]).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+}
+
 #[test]
 fn damaged_and_missing_runs_of_ids_are_made_again() {
     let dir = scratch_dir();
@@ -123,13 +133,7 @@ fn damaged_and_missing_runs_of_ids_are_made_again() {
         let files = std::fs::read_dir(dir.path().join("ids")).unwrap();
         files.map(|file| file.unwrap().path()).collect::<Vec<_>>()
     };
-    let store = open();
-    for version in 0..400 {
-        let draft = Draft::new(&wallet, version).record(&[id(version)], &[1; 3000]);
-        store.commit(vec![draft.commit()]).unwrap();
-    }
-    store.close().unwrap();
-    drop(store);
+    fill(open(), &wallet);
     assert!(runs().len() > 1);
     // Of each run, damage to the header, to an entry, to the filter; and its loss.
     for damage in [Some(20), Some(4096 + 17), None, Some(usize::MAX)] {
@@ -169,13 +173,7 @@ fn a_start_writes_missing_runs_of_ids_and_leaves_merging_them_for_later() {
     let wallet = WalletKey::new("acme", "w");
     let open =
         || JournalStore::open_by_hand(Arc::new(OsDisk), dir.path(), options(), Arc::new(BodyFold)).unwrap();
-    let store = open();
-    for version in 0..400 {
-        let draft = Draft::new(&wallet, version).record(&[id(version)], &[1; 3000]);
-        store.commit(vec![draft.commit()]).unwrap();
-    }
-    store.close().unwrap();
-    drop(store);
+    fill(open(), &wallet);
     for run in std::fs::read_dir(dir.path().join("ids")).unwrap() {
         std::fs::remove_file(run.unwrap().path()).unwrap();
     }
